@@ -1,0 +1,2 @@
+//! The binary `ringwood`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! One core's world: disk, sockets, clock, timers, mailboxes, placement; backends uring, portable and sim.

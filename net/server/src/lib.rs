@@ -1,0 +1,1 @@
+//! Listener, connection state machine, ordered responses, zero-copy send.

@@ -1,0 +1,1 @@
+//! Kafka protocol bytes: frame, header, primitives, one file per API, the API table, error codes.

@@ -1,0 +1,1 @@
+//! The cluster image and the controller's decisions: placement, leaders, configs.
