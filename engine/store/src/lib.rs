@@ -1,1 +1,43 @@
-//! Carries out the log's effects: journal, segment files, aligned buffers, direct I/O, group commit, rest log, tails.
+//! Carries out the log's effects on disk: ring, segments, rest log, manifest.
+//!
+//! ```text
+//! append -> ring (all partitions of the core, flushed before the ack)  -> segments   whole blocks, each written once
+//!                                                                      -> rest log   what does not fill a block yet
+//! manifest: the state of every partition after the last checkpoint, and where replay of the ring begins
+//! ```
+//! **The rule of safety: bytes leave the ring only when a segment or the rest log holds them durably; a segment block is
+//! written once.** So there is no read-modify-write, no torn live block, and never two writes in flight over one block.
+//!
+//! | file | what |
+//! |---|---|
+//! | `store.rs` | what the shard asks: append, log start, delete, admission |
+//! | `journal.rs` | group commit |
+//! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
+//! | `tail.rs` | the end of a log in memory |
+//! | `writer.rs` | blocks to segments |
+//! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
+//! | `reads.rs` | tail and cold reads |
+//! | `recovery.rs`, `replay.rs` | what a crash has left |
+//! | `format/` | every byte on disk (pure) |
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+pub mod format;
+mod journal;
+mod partition;
+mod paths;
+mod reads;
+mod recovery;
+mod replay;
+mod ring;
+mod scan;
+mod store;
+mod tail;
+mod writer;
+
+pub use crate::journal::JournalCounters;
+pub use crate::partition::PartitionConfig;
+pub use crate::paths::Paths;
+pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
+pub use crate::recovery::{DataDir, OpenError, Report, open};
+pub use crate::store::{Config, Counters, Progress, Refusal, Store};

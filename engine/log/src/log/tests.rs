@@ -1,0 +1,199 @@
+use super::*;
+use crate::Retention;
+use ids::{ProducerEpoch, ProducerId};
+
+const E0: LeaderEpoch = LeaderEpoch(0);
+const T0: Timestamp = Timestamp(1_000_000);
+
+fn batch(records: i32, len: u32) -> BatchMeta {
+    BatchMeta {
+        len,
+        offsets: records,
+        max_timestamp: T0,
+        producer_id: ProducerId::NONE,
+        producer_epoch: ProducerEpoch::NONE,
+        base_sequence: -1,
+        transactional: false,
+        control: false,
+    }
+}
+
+fn small_segments() -> Config {
+    Config { segment_bytes: 1000, segment_ms: 10_000, ..Config::default() }
+}
+
+fn base(appended: Result<Appended, AppendError>) -> Offset {
+    match appended {
+        Ok(Appended::New { base_offset, .. }) => base_offset,
+        other => panic!("not new: {other:?}"),
+    }
+}
+
+/// Three segments: 0..10, 10..20, 20..25.
+fn three_segments() -> Log {
+    let mut log = Log::default();
+    for (records, len) in [(10, 900), (10, 900), (5, 500)] {
+        log.append(&batch(records, len), E0, T0, &small_segments()).unwrap();
+    }
+    assert_eq!(log.segments().len(), 3);
+    log
+}
+
+#[test]
+fn offsets_are_dense_and_segments_roll_by_size() {
+    let mut log = Log::default();
+    let c = small_segments();
+    assert_eq!(base(log.append(&batch(3, 600), E0, T0, &c)), Offset(0));
+    assert_eq!(base(log.append(&batch(1, 400), E0, T0, &c)), Offset(3));
+    let Ok(Appended::New { place, sealed, .. }) = log.append(&batch(2, 1), E0, T0, &c) else {
+        panic!("refused");
+    };
+    assert_eq!(place, Place { segment: SegmentName { base: Offset(4), creation: 1 }, position: 0 });
+    assert_eq!(sealed, Some(SegmentName { base: Offset(0), creation: 0 }));
+    assert_eq!(log.end(), Offset(6));
+}
+
+#[test]
+fn segments_roll_by_record_time_not_by_the_clock() {
+    let mut log = Log::default();
+    let c = small_segments();
+    let at = |ms| BatchMeta { max_timestamp: Timestamp(ms), ..batch(1, 10) };
+    log.append(&at(5_000), E0, T0, &c).unwrap();
+    log.append(&at(15_000), E0, T0 + 1_000_000, &c).unwrap();
+    assert_eq!(log.segments().len(), 1);
+    log.append(&at(15_001), E0, T0, &c).unwrap();
+    assert_eq!(log.segments().len(), 2);
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_refused() {
+    let refused = Log::default().append(&batch(1, 1001), E0, T0, &small_segments());
+    assert_eq!(refused, Err(AppendError::LargerThanSegment { max: 1000 }));
+}
+
+#[test]
+fn a_duplicate_changes_nothing() {
+    let mut log = Log::default();
+    let c = Config::default();
+    let b = BatchMeta {
+        producer_id: ProducerId(1),
+        producer_epoch: ProducerEpoch(0),
+        base_sequence: 0,
+        ..batch(4, 100)
+    };
+    log.append(&batch(2, 50), E0, T0, &c).unwrap();
+    log.append(&b, E0, T0, &c).unwrap();
+    let before = log.clone();
+    let Ok(Appended::Duplicate(original)) = log.append(&b, E0, T0, &c) else { panic!("appended") };
+    assert_eq!(original.base_offset(), Offset(2));
+    assert_eq!(log, before);
+}
+
+#[test]
+fn replay_rebuilds_the_same_log() {
+    let c = small_segments();
+    let mut log = Log::default();
+    let mut again = Log::default();
+    for i in 0..20 {
+        let b = BatchMeta {
+            max_timestamp: T0 + i * 900,
+            producer_id: ProducerId(i % 3),
+            producer_epoch: ProducerEpoch(0),
+            base_sequence: i32::try_from(i / 3).unwrap() * 2,
+            ..batch(2, 210)
+        };
+        let epoch = LeaderEpoch(i32::try_from(i / 7).unwrap());
+        let Ok(Appended::New { base_offset, place, .. }) = log.append(&b, epoch, T0, &c) else {
+            panic!("refused");
+        };
+        again.replay(&b, epoch, base_offset, place, T0, c.index_interval_bytes).unwrap();
+    }
+    assert_eq!(log, again);
+}
+
+#[test]
+fn replay_refuses_a_hole() {
+    let mut log = three_segments();
+    let place = Place { segment: log.segments()[2].name, position: 600 };
+    let hole = log.replay(&batch(1, 10), E0, Offset(25), place, T0, 4096);
+    assert!(matches!(hole, Err(ReplayError::Place { .. })));
+    let gap = log.replay(&batch(1, 10), E0, Offset(26), place, T0, 4096);
+    assert_eq!(gap, Err(ReplayError::Offset { expected: Offset(25), got: Offset(26) }));
+}
+
+#[test]
+fn log_start_drops_whole_segments_only() {
+    let mut log = three_segments();
+    assert!(log.advance_start(Offset(9)).segments.is_empty());
+    assert_eq!(log.start(), Offset(9));
+    let dropped = log.advance_start(Offset(21));
+    assert_eq!(dropped.segments.len(), 2);
+    assert_eq!(log.segments().len(), 1);
+}
+
+#[test]
+fn offsets_go_on_when_the_whole_log_is_gone() {
+    let mut log = three_segments();
+    assert_eq!(log.advance_start(Offset(25)).segments.len(), 3);
+    assert!(log.is_empty());
+    assert_eq!(base(log.append(&batch(1, 10), E0, T0, &small_segments())), Offset(25));
+    assert_eq!(log.segments()[0].name, SegmentName { base: Offset(25), creation: 3 });
+}
+
+#[test]
+fn truncation_starts_a_new_segment_and_raises_the_generation() {
+    let mut log = three_segments();
+    let mut cut = log.segments()[1].clone();
+    cut.len = 450;
+    cut.end = Offset(15);
+    let dropped = log.truncate(Offset(15), Some(cut), Producers::default());
+    assert_eq!(dropped.segments, vec![SegmentName { base: Offset(20), creation: 2 }]);
+    assert_eq!((log.end(), log.generation()), (Offset(15), 1));
+    let Ok(Appended::New { place, .. }) = log.append(&batch(1, 10), E0, T0, &small_segments())
+    else {
+        panic!("refused");
+    };
+    assert_eq!(place.segment, SegmentName { base: Offset(15), creation: 3 });
+    assert_eq!(place.position, 0);
+}
+
+#[test]
+fn truncating_twice_at_the_same_base_never_reuses_a_name() {
+    let mut log = three_segments();
+    log.truncate(Offset(20), None, Producers::default());
+    log.append(&batch(1, 10), E0, T0, &small_segments()).unwrap();
+    log.truncate(Offset(20), None, Producers::default());
+    log.append(&batch(1, 10), E0, T0, &small_segments()).unwrap();
+    assert_eq!(log.segments().last().unwrap().name, SegmentName { base: Offset(20), creation: 4 });
+}
+
+#[test]
+fn retention_by_time_may_take_the_active_segment() {
+    let log = three_segments();
+    let r = Retention { ms: Some(1000), bytes: None };
+    assert_eq!(r.new_start(&log, Offset(25), T0 + 1000), None);
+    assert_eq!(r.new_start(&log, Offset(25), T0 + 1001), Some(Offset(25)));
+    assert_eq!(r.new_start(&log, Offset(24), T0 + 1001), Some(Offset(20)));
+}
+
+#[test]
+fn retention_by_size_keeps_at_least_the_limit() {
+    let log = three_segments();
+    let keep = |bytes| Retention { ms: None, bytes: Some(bytes) }.new_start(&log, Offset(25), T0);
+    assert_eq!(keep(1401), None);
+    assert_eq!(keep(1400), Some(Offset(10)));
+    assert_eq!(keep(500), Some(Offset(20)));
+    assert_eq!(keep(0), Some(Offset(25)));
+    assert_eq!(Retention::default().new_start(&log, Offset(25), T0 + i64::MAX / 2), None);
+}
+
+#[test]
+fn a_future_timestamp_pins_the_log() {
+    let mut log = Log::default();
+    let c = Config { segment_bytes: 20, ..Config::default() };
+    let at = |ts| BatchMeta { max_timestamp: ts, ..batch(1, 20) };
+    log.append(&at(T0 + 3_600_000), E0, T0, &c).unwrap();
+    log.append(&at(T0), E0, T0, &c).unwrap();
+    let r = Retention { ms: Some(1000), bytes: None };
+    assert_eq!(r.new_start(&log, Offset(2), T0 + 2000), None);
+}

@@ -1,0 +1,350 @@
+//! Idempotent producers: sequences and duplicates (KIP-98).
+//!
+//! Per producer id the last five batches are remembered, because a client may have five requests in flight and send all of
+//! them again. A batch that repeats one of the five exactly is a duplicate and gets the original's offset; anything else must
+//! continue the sequence.
+
+use crate::BatchMeta;
+use crate::batch::add_sequence;
+use hashbrown::HashMap;
+use ids::{Offset, ProducerEpoch, ProducerId, Timestamp};
+
+/// How many batches a producer may have in flight, and so how many are remembered (KIP-98).
+pub(crate) const WINDOW: usize = 5;
+
+/// One remembered batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenBatch {
+    /// Sequence of its first record.
+    pub first_sequence: i32,
+    /// Sequence of its last record.
+    pub last_sequence: i32,
+    /// Offset of its last record.
+    pub last_offset: Offset,
+    /// Its largest timestamp: the log append time of the original goes into the answer to a duplicate.
+    pub max_timestamp: Timestamp,
+}
+
+impl WrittenBatch {
+    /// The offset of its first record.
+    #[must_use]
+    pub fn base_offset(&self) -> Offset {
+        let span = i64::from(self.last_sequence) - i64::from(self.first_sequence);
+        let span = if span < 0 { span + i64::from(i32::MAX) + 1 } else { span };
+        Offset(self.last_offset.0 - span)
+    }
+}
+
+/// What is known of one producer on one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// The producer's incarnation.
+    pub epoch: ProducerEpoch,
+    /// The last batches, oldest first, at most [`WINDOW`].
+    batches: [Option<WrittenBatch>; WINDOW],
+    /// When its last batch was appended (broker's wall clock, so that old record timestamps do not expire it).
+    pub last_append: Timestamp,
+    /// The first offset of its open transaction.
+    pub transaction_start: Option<Offset>,
+    /// The coordinator epoch of its last transaction marker, or -1.
+    pub coordinator_epoch: i32,
+}
+
+impl Producer {
+    pub(crate) fn new(epoch: ProducerEpoch) -> Self {
+        Self {
+            epoch,
+            batches: [None; WINDOW],
+            last_append: Timestamp::NONE,
+            transaction_start: None,
+            coordinator_epoch: -1,
+        }
+    }
+
+    /// The remembered batches, oldest first.
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = &WrittenBatch> {
+        self.batches.iter().flatten()
+    }
+
+    /// The sequence of the newest record, or -1.
+    #[must_use]
+    pub fn last_sequence(&self) -> i32 {
+        self.batches().next_back().map_or(-1, |b| b.last_sequence)
+    }
+
+    pub(crate) fn remember(&mut self, batch: WrittenBatch) {
+        if let Some(free) = self.batches.iter_mut().find(|b| b.is_none()) {
+            *free = Some(batch);
+        } else {
+            self.batches.rotate_left(1);
+            self.batches[WINDOW - 1] = Some(batch);
+        }
+    }
+}
+
+/// Why a batch does not continue its producer's sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceError {
+    /// The batch comes from an older incarnation of the producer.
+    StaleEpoch {
+        /// The producer's present epoch.
+        current: ProducerEpoch,
+        /// The batch's epoch.
+        got: ProducerEpoch,
+    },
+    /// There is a gap, or the batch is older than the window.
+    OutOfOrder {
+        /// The sequence that would have continued.
+        expected: i32,
+        /// The batch's first sequence.
+        got: i32,
+    },
+}
+
+/// All producers of one partition. Never iterated in hash order: listings sort.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Producers {
+    by_id: HashMap<ProducerId, Producer, foldhash::fast::FixedState>,
+}
+
+/// How many producers one partition remembers; beyond that the longest silent ones are forgotten.
+pub(crate) const PRODUCERS_MAX: usize = 10_000;
+
+impl Producers {
+    /// Says whether `batch` continues its producer's sequence: `Ok(None)`; repeats a remembered batch: `Ok(Some(original))`;
+    /// or neither.
+    ///
+    /// # Errors
+    /// [`SequenceError`] if it belongs to an old incarnation or leaves a gap.
+    pub fn check(&self, batch: &BatchMeta) -> Result<Option<WrittenBatch>, SequenceError> {
+        let Some(known) = self.by_id.get(&batch.producer_id) else {
+            // No state at all: it expired or was truncated away, and any sequence may begin.
+            return Ok(None);
+        };
+        if batch.producer_epoch == known.epoch {
+            let last = batch.last_sequence();
+            let same = |b: &&WrittenBatch| {
+                b.first_sequence == batch.base_sequence && b.last_sequence == last
+            };
+            if let Some(original) = known.batches().find(same) {
+                return Ok(Some(*original));
+            }
+        }
+        if batch.producer_epoch < known.epoch {
+            return Err(SequenceError::StaleEpoch {
+                current: known.epoch,
+                got: batch.producer_epoch,
+            });
+        }
+        let newest = known.last_sequence();
+        let expected = if batch.producer_epoch > known.epoch || newest < 0 {
+            0
+        } else {
+            add_sequence(newest, 1)
+        };
+        // A known epoch without remembered batches (after a transaction marker) may begin anywhere, as in a new state.
+        let free_start = batch.producer_epoch == known.epoch && newest < 0;
+        if batch.base_sequence == expected || free_start {
+            Ok(None)
+        } else {
+            Err(SequenceError::OutOfOrder { expected, got: batch.base_sequence })
+        }
+    }
+
+    /// Remembers a batch that has been given its place.
+    pub fn note(&mut self, batch: &BatchMeta, base_offset: Offset, now: Timestamp) {
+        if !self.by_id.contains_key(&batch.producer_id) && self.by_id.len() >= PRODUCERS_MAX {
+            self.forget_the_silent();
+        }
+        let producer = self
+            .by_id
+            .entry(batch.producer_id)
+            .or_insert_with(|| Producer::new(batch.producer_epoch));
+        if producer.epoch != batch.producer_epoch {
+            let open = producer.transaction_start;
+            *producer = Producer::new(batch.producer_epoch);
+            producer.transaction_start = open;
+        }
+        producer.remember(batch.written_at(base_offset));
+        producer.last_append = producer.last_append.max(now);
+        if batch.transactional && producer.transaction_start.is_none() {
+            producer.transaction_start = Some(base_offset);
+        }
+    }
+
+    /// Forgets producers whose last append is more than `expiration_ms` ago, unless a transaction is open.
+    pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
+        self.by_id
+            .retain(|_, p| p.transaction_start.is_some() || now - p.last_append <= expiration_ms);
+    }
+
+    /// Forgets batches at or above `end`; a producer without batches left is forgotten.
+    ///
+    /// This restores the state only as far as the window reaches; the store replays the rest from the newest snapshot.
+    pub fn truncate(&mut self, end: Offset) {
+        self.by_id.retain(|_, p| {
+            for b in &mut p.batches {
+                if b.is_some_and(|b| b.last_offset >= end) {
+                    *b = None;
+                }
+            }
+            if p.transaction_start.is_some_and(|s| s >= end) {
+                p.transaction_start = None;
+            }
+            p.batches.iter().any(Option::is_some)
+        });
+    }
+
+    /// A sixteenth goes at once, so that a stream of new ids does not pay a scan for each.
+    fn forget_the_silent(&mut self) {
+        let mut ages: Vec<(Timestamp, ProducerId)> = self
+            .sorted()
+            .into_iter()
+            .filter(|(_, p)| p.transaction_start.is_none())
+            .map(|(id, p)| (p.last_append, id))
+            .collect();
+        ages.sort_unstable();
+        for (_, id) in ages.into_iter().take(PRODUCERS_MAX / 16) {
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// What is known of one producer.
+    #[must_use]
+    pub fn get(&self, id: ProducerId) -> Option<&Producer> {
+        self.by_id.get(&id)
+    }
+
+    /// All producers in the order of their ids.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(ProducerId, &Producer)> {
+        let mut all: Vec<_> = self.by_id.iter().map(|(id, p)| (*id, p)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
+    /// How many producers are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The first offset of the oldest open transaction.
+    #[must_use]
+    pub fn first_open_transaction(&self) -> Option<Offset> {
+        self.by_id.values().filter_map(|p| p.transaction_start).min()
+    }
+
+    pub(crate) fn insert(&mut self, id: ProducerId, producer: Producer) {
+        self.by_id.insert(id, producer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, first: i32, count: i32) -> BatchMeta {
+        BatchMeta {
+            len: 100,
+            offsets: count,
+            max_timestamp: Timestamp(1),
+            producer_id: ProducerId(7),
+            producer_epoch: ProducerEpoch(epoch),
+            base_sequence: first,
+            transactional: false,
+            control: false,
+        }
+    }
+
+    fn after(batches: &[BatchMeta]) -> Producers {
+        let mut p = Producers::default();
+        let mut at = Offset(0);
+        for b in batches {
+            assert_eq!(p.check(b), Ok(None));
+            p.note(b, at, Timestamp(10));
+            at = at + i64::from(b.offsets);
+        }
+        p
+    }
+
+    #[test]
+    fn a_repeated_batch_gets_the_original_offset() {
+        let p = after(&[batch(0, 0, 3), batch(0, 3, 2), batch(0, 5, 5)]);
+        let original = p.check(&batch(0, 3, 2)).unwrap().unwrap();
+        assert_eq!((original.base_offset(), original.last_offset), (Offset(3), Offset(4)));
+    }
+
+    #[test]
+    fn only_five_batches_are_remembered() {
+        let p = after(&(0..6).map(|i| batch(0, i, 1)).collect::<Vec<_>>());
+        let too_old = p.check(&batch(0, 0, 1));
+        assert_eq!(too_old, Err(SequenceError::OutOfOrder { expected: 6, got: 0 }));
+        assert!(p.check(&batch(0, 1, 1)).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_gap_a_partial_repeat_and_an_old_epoch_are_refused() {
+        let p = after(&[batch(1, 0, 4)]);
+        assert_eq!(
+            p.check(&batch(1, 5, 1)),
+            Err(SequenceError::OutOfOrder { expected: 4, got: 5 })
+        );
+        assert_eq!(
+            p.check(&batch(1, 0, 3)),
+            Err(SequenceError::OutOfOrder { expected: 4, got: 0 })
+        );
+        assert_eq!(
+            p.check(&batch(0, 4, 1)),
+            Err(SequenceError::StaleEpoch { current: ProducerEpoch(1), got: ProducerEpoch(0) })
+        );
+    }
+
+    #[test]
+    fn a_new_epoch_starts_at_zero_and_an_unknown_producer_anywhere() {
+        let p = after(&[batch(1, 0, 4)]);
+        assert_eq!(p.check(&batch(2, 0, 1)), Ok(None));
+        assert_eq!(
+            p.check(&batch(2, 4, 1)),
+            Err(SequenceError::OutOfOrder { expected: 0, got: 4 })
+        );
+        assert_eq!(Producers::default().check(&batch(0, 99, 1)), Ok(None));
+    }
+
+    #[test]
+    fn sequences_wrap() {
+        let p = after(&[batch(0, i32::MAX - 1, 4)]);
+        assert_eq!(p.get(ProducerId(7)).unwrap().last_sequence(), 1);
+        assert_eq!(p.check(&batch(0, 2, 1)), Ok(None));
+        let original = p.check(&batch(0, i32::MAX - 1, 4)).unwrap().unwrap();
+        assert_eq!(original.base_offset(), Offset(0));
+    }
+
+    #[test]
+    fn the_silent_expire() {
+        let mut p = after(&[batch(0, 0, 1)]);
+        p.expire(Timestamp(100), 90);
+        assert_eq!(p.len(), 1);
+        p.expire(Timestamp(101), 90);
+        assert!(p.is_empty());
+    }
+
+    #[test]
+    fn the_number_of_producers_is_bounded() {
+        let mut p = Producers::default();
+        for i in 0..PRODUCERS_MAX + 10 {
+            let id = ProducerId(i64::try_from(i).unwrap());
+            let b = BatchMeta { producer_id: id, ..batch(0, 0, 1) };
+            p.note(&b, Offset(0), Timestamp(i64::try_from(i).unwrap()));
+        }
+        assert!(p.len() <= PRODUCERS_MAX);
+        assert!(p.get(ProducerId(0)).is_none());
+        assert!(p.get(ProducerId(PRODUCERS_MAX as i64 + 9)).is_some());
+    }
+}

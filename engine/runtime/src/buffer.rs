@@ -1,0 +1,396 @@
+//! Memory that the kernel reads and writes: 4096-aligned, shared within one core, append-only.
+//!
+//! A [`Buffer`] is the one writer of its block. What it has published as a [`Slice`] never changes; the writer goes on behind
+//! it. The block's memory lives until the last of them is gone, and operations in flight hold one of them.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::{Bound, Deref, RangeBounds};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+/// Every block begins at, and is, a multiple of this: what direct I/O wants.
+pub const ALIGN: usize = 4096;
+
+/// Blocks of these sizes are kept for their next use.
+const CLASSES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+
+/// No memory within the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverBudget;
+
+impl fmt::Display for OverBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the core's memory budget is used up")
+    }
+}
+
+impl std::error::Error for OverBudget {}
+
+#[derive(Debug)]
+struct Budget {
+    limit: usize,
+    used: Cell<usize>,
+    pooled: Cell<usize>,
+    pools: RefCell<[Vec<Raw>; CLASSES.len()]>,
+}
+
+/// One core's memory for buffers: a budget, and the blocks that wait for their next use.
+#[derive(Clone, Debug)]
+pub struct Memory(Rc<Budget>);
+
+/// One allocation of `capacity` bytes, always initialised.
+#[derive(Debug)]
+struct Raw {
+    at: NonNull<u8>,
+    capacity: usize,
+}
+
+impl Raw {
+    fn new(capacity: usize) -> Self {
+        let layout = Self::layout(capacity);
+        // SAFETY: the layout's size is not zero, see `Memory::take`.
+        let at = unsafe { alloc_zeroed(layout) };
+        let Some(at) = NonNull::new(at) else { handle_alloc_error(layout) };
+        Self { at, capacity }
+    }
+
+    fn layout(capacity: usize) -> Layout {
+        match Layout::from_size_align(capacity, ALIGN) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a buffer of {capacity} bytes"),
+        }
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new` with the same layout; nobody else frees it.
+        unsafe { dealloc(self.at.as_ptr(), Self::layout(self.capacity)) }
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    raw: Option<Raw>,
+    at: NonNull<u8>,
+    capacity: usize,
+    memory: Memory,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.memory.give_back(raw);
+        }
+    }
+}
+
+impl Memory {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Rc::new(Budget {
+            limit,
+            used: Cell::new(0),
+            pooled: Cell::new(0),
+            pools: RefCell::default(),
+        }))
+    }
+
+    /// A buffer of at least `capacity` bytes.
+    ///
+    /// # Errors
+    /// [`OverBudget`] if that would exceed the limit.
+    pub fn alloc(&self, capacity: usize) -> Result<Buffer, OverBudget> {
+        let rounded = capacity.max(1).next_multiple_of(ALIGN);
+        if self.0.used.get() + rounded > self.0.limit {
+            return Err(OverBudget);
+        }
+        Ok(self.take(rounded))
+    }
+
+    /// A buffer of at least `capacity` bytes, also beyond the limit: for work that has been admitted already and must not
+    /// stop half-way. It counts as used.
+    #[must_use]
+    pub fn alloc_beyond(&self, capacity: usize) -> Buffer {
+        self.take(capacity.max(1).next_multiple_of(ALIGN))
+    }
+
+    fn take(&self, capacity: usize) -> Buffer {
+        let class = CLASSES.iter().position(|c| *c == capacity);
+        let pooled = class.and_then(|c| self.0.pools.borrow_mut()[c].pop());
+        let raw = match pooled {
+            Some(raw) => {
+                self.0.pooled.set(self.0.pooled.get() - capacity);
+                raw
+            }
+            None => Raw::new(capacity),
+        };
+        self.0.used.set(self.0.used.get() + capacity);
+        let at = raw.at;
+        let block = Rc::new(Block { raw: Some(raw), at, capacity, memory: self.clone() });
+        Buffer { block, len: 0, published: Cell::new(0) }
+    }
+
+    fn give_back(&self, raw: Raw) {
+        self.0.used.set(self.0.used.get() - raw.capacity);
+        let class = CLASSES.iter().position(|c| *c == raw.capacity);
+        // At most an eighth of the budget waits; the rest goes back to the allocator.
+        let room = self.0.pooled.get() + raw.capacity <= self.0.limit / 8;
+        if let (Some(class), true) = (class, room) {
+            self.0.pooled.set(self.0.pooled.get() + raw.capacity);
+            self.0.pools.borrow_mut()[class].push(raw);
+        }
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.get()
+    }
+
+    /// The budget in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+}
+
+/// The one writer of a block.
+#[derive(Debug)]
+pub struct Buffer {
+    block: Rc<Block>,
+    len: usize,
+    /// The highest end of a slice that was taken: bytes below never change again.
+    published: Cell<usize>,
+}
+
+impl Buffer {
+    /// Bytes written so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing has been written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that fit in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.block.capacity
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.block.capacity - self.len
+    }
+
+    /// Copies `bytes` to the end. They must fit.
+    pub fn append(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.remaining(), "a buffer of {} overflows", self.capacity());
+        // SAFETY: in bounds by the assertion. No slice covers bytes at or above `len`, and `bytes` cannot either, unless it
+        // is a published part below `len`: the ranges do not overlap.
+        unsafe {
+            let to = self.block.at.as_ptr().add(self.len);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        self.len += bytes.len();
+    }
+
+    /// Fills up with zeros to a multiple of `multiple`, which must fit.
+    pub fn pad_to(&mut self, multiple: usize) {
+        let end = self.len.next_multiple_of(multiple);
+        assert!(end <= self.capacity(), "padding overflows a buffer of {}", self.capacity());
+        // SAFETY: in bounds by the assertion, above everything published.
+        unsafe { std::ptr::write_bytes(self.block.at.as_ptr().add(self.len), 0, end - self.len) };
+        self.len = end;
+    }
+
+    /// Overwrites bytes that have been written but not published.
+    pub fn patch(&mut self, at: usize, bytes: &[u8]) {
+        assert!(at >= self.published.get(), "published bytes never change");
+        assert!(at + bytes.len() <= self.len, "a patch beyond the end");
+        // SAFETY: in bounds and unpublished by the assertions, so no slice sees these bytes.
+        unsafe {
+            let to = self.block.at.as_ptr().add(at);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+    }
+
+    /// The bytes written so far.
+    #[must_use]
+    pub fn filled(&self) -> &[u8] {
+        // SAFETY: initialised, in bounds; writes need `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.block.at.as_ptr(), self.len) }
+    }
+
+    /// The bytes behind the end, initialised; [`Buffer::advance`] makes them count.
+    pub fn spare_mut(&mut self) -> &mut [u8] {
+        // SAFETY: initialised (zeroed at allocation, written since), in bounds, above everything published.
+        unsafe {
+            let from = self.block.at.as_ptr().add(self.len);
+            std::slice::from_raw_parts_mut(from, self.block.capacity - self.len)
+        }
+    }
+
+    /// Counts `n` bytes that were written to the spare part.
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.remaining(), "advance beyond the capacity");
+        self.len += n;
+    }
+
+    /// Publishes bytes that have been written.
+    #[must_use]
+    pub fn slice(&self, range: impl RangeBounds<usize>) -> Slice {
+        let (from, to) = bounds(range, self.len);
+        self.published.set(self.published.get().max(to));
+        let memory = Held::Block(Rc::clone(&self.block));
+        // SAFETY: in bounds of the block.
+        let at = unsafe { self.block.at.as_ptr().add(from) };
+        Slice { _memory: memory, at, len: to - from }
+    }
+
+    /// Publishes everything and gives the writer up.
+    #[must_use]
+    pub fn freeze(self) -> Slice {
+        self.slice(..)
+    }
+
+    pub(crate) fn spare_ptr(&mut self) -> *mut u8 {
+        self.spare_mut().as_mut_ptr()
+    }
+}
+
+fn bounds(range: impl RangeBounds<usize>, len: usize) -> (usize, usize) {
+    let from = match range.start_bound() {
+        Bound::Included(n) => *n,
+        Bound::Excluded(n) => n + 1,
+        Bound::Unbounded => 0,
+    };
+    let to = match range.end_bound() {
+        Bound::Included(n) => n + 1,
+        Bound::Excluded(n) => *n,
+        Bound::Unbounded => len,
+    };
+    assert!(from <= to && to <= len, "slice {from}..{to} of {len} bytes");
+    (from, to)
+}
+
+#[derive(Clone)]
+enum Held {
+    Block(#[expect(dead_code, reason = "keeps the memory")] Rc<Block>),
+    Bytes(#[expect(dead_code, reason = "keeps the memory")] Rc<Vec<u8>>),
+    Nothing,
+}
+
+/// Bytes that never change, and the memory that holds them. Cheap to clone, within its core.
+#[derive(Clone)]
+pub struct Slice {
+    _memory: Held,
+    at: *const u8,
+    len: usize,
+}
+
+impl Slice {
+    /// Bytes that live for ever.
+    #[must_use]
+    pub fn from_static(bytes: &'static [u8]) -> Self {
+        Self { _memory: Held::Nothing, at: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// A part of it.
+    #[must_use]
+    pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
+        let (from, to) = bounds(range, self.len);
+        // SAFETY: in bounds.
+        let at = unsafe { self.at.add(from) };
+        Self { _memory: self._memory.clone(), at, len: to - from }
+    }
+
+    /// Whether address and length suit direct I/O.
+    #[must_use]
+    pub fn is_aligned(&self) -> bool {
+        (self.at as usize).is_multiple_of(512) && self.len.is_multiple_of(512)
+    }
+}
+
+impl From<Vec<u8>> for Slice {
+    fn from(bytes: Vec<u8>) -> Self {
+        let bytes = Rc::new(bytes);
+        let (at, len) = (bytes.as_ptr(), bytes.len());
+        Self { _memory: Held::Bytes(bytes), at, len }
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: published bytes never change, and `_memory` keeps them.
+        unsafe { std::slice::from_raw_parts(self.at, self.len) }
+    }
+}
+
+impl fmt::Debug for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slice({} bytes)", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_bytes_stay_while_the_writer_goes_on() {
+        let memory = Memory::new(1 << 20);
+        let mut b = memory.alloc(4096).unwrap();
+        b.append(b"hello");
+        let hello = b.slice(..);
+        b.append(b" world");
+        assert_eq!(&*hello, b"hello");
+        assert_eq!(b.filled(), b"hello world");
+        drop(b);
+        assert_eq!(&*hello.slice(1..3), b"el");
+        assert_eq!(memory.used(), 4096);
+        drop(hello);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn the_budget_is_kept_except_beyond() {
+        let memory = Memory::new(8192);
+        let _a = memory.alloc(4096).unwrap();
+        assert_eq!(memory.alloc(8192).err(), Some(OverBudget));
+        let _b = memory.alloc_beyond(8192);
+        assert_eq!(memory.used(), 12288);
+    }
+
+    #[test]
+    #[should_panic(expected = "published bytes never change")]
+    fn a_published_byte_cannot_be_patched() {
+        let mut b = Memory::new(8192).alloc(4096).unwrap();
+        b.append(b"hello");
+        let _s = b.slice(..);
+        b.patch(0, b"j");
+    }
+
+    #[test]
+    fn padding_is_zeros_also_in_a_reused_block() {
+        let memory = Memory::new(1 << 20);
+        let mut b = memory.alloc(4096).unwrap();
+        b.append(&[7; 4096]);
+        drop(b);
+        let mut b = memory.alloc(4096).unwrap();
+        b.append(&[1]);
+        b.pad_to(8);
+        assert_eq!(b.filled(), [1, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(b.slice(..).at as usize % ALIGN == 0);
+    }
+}

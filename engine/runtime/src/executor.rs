@@ -1,0 +1,170 @@
+//! Tasks of one core, timers, and the queue of those that can go on.
+//!
+//! First come, first polled: work that was started in order stays in order.
+
+use ids::Instant;
+use slab::Slab;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, ThreadId};
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The ids of tasks that can go on. Shared by their wakers, which never leave the core's thread; one that does stops the
+/// process rather than race.
+struct Ready {
+    owner: ThreadId,
+    queue: UnsafeCell<VecDeque<usize>>,
+}
+
+// SAFETY: every access to `queue` goes through `Ready::with`, which checks that it happens on the owner's thread.
+unsafe impl Send for Ready {}
+// SAFETY: as above.
+unsafe impl Sync for Ready {}
+
+impl Ready {
+    fn with<T>(&self, f: impl FnOnce(&mut VecDeque<usize>) -> T) -> T {
+        assert!(
+            thread::current().id() == self.owner,
+            "a core's task was woken from another thread"
+        );
+        // SAFETY: one thread only, by the assertion; `f` does not call back into here.
+        f(unsafe { &mut *self.queue.get() })
+    }
+}
+
+struct TaskWaker {
+    id: usize,
+    queued: Cell<bool>,
+    ready: Arc<Ready>,
+}
+
+// SAFETY: `queued` is touched only after `Ready::with` has checked the thread.
+unsafe impl Send for TaskWaker {}
+// SAFETY: as above.
+unsafe impl Sync for TaskWaker {}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.with(|queue| {
+            if !self.queued.replace(true) {
+                queue.push_back(self.id);
+            }
+        });
+    }
+}
+
+struct Slot {
+    task: Option<Task>,
+    waker: Arc<TaskWaker>,
+}
+
+/// One core's tasks and timers.
+pub(crate) struct Executor {
+    tasks: RefCell<Slab<Slot>>,
+    ready: Arc<Ready>,
+    timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    next_timer: Cell<u64>,
+}
+
+impl Executor {
+    pub(crate) fn new() -> Self {
+        let ready =
+            Ready { owner: thread::current().id(), queue: UnsafeCell::new(VecDeque::new()) };
+        Self {
+            tasks: RefCell::new(Slab::new()),
+            ready: Arc::new(ready),
+            timers: RefCell::new(BTreeMap::new()),
+            next_timer: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let waker = Arc::new(TaskWaker {
+            id: entry.key(),
+            queued: Cell::new(false),
+            ready: Arc::clone(&self.ready),
+        });
+        entry.insert(Slot { task: Some(Box::pin(task)), waker: Arc::clone(&waker) });
+        drop(tasks);
+        waker.wake_by_ref();
+    }
+
+    /// Polls up to `most` tasks; whether there are more.
+    pub(crate) fn run(&self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(id) = self.ready.with(VecDeque::pop_front) else { return false };
+            let taken = {
+                let mut tasks = self.tasks.borrow_mut();
+                tasks.get_mut(id).map(|slot| {
+                    slot.waker.queued.set(false);
+                    (slot.task.take(), Arc::clone(&slot.waker))
+                })
+            };
+            let Some((Some(mut task), waker)) = taken else { continue };
+            let waker = Waker::from(waker);
+            match task.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(()) => {
+                    let slot = self.tasks.borrow_mut().try_remove(id);
+                    drop(slot);
+                }
+                Poll::Pending => {
+                    if let Some(slot) = self.tasks.borrow_mut().get_mut(id) {
+                        slot.task = Some(task);
+                    }
+                }
+            }
+        }
+        self.ready.with(|queue| !queue.is_empty())
+    }
+
+    /// Wakes whom `at` has come for.
+    pub(crate) fn fire(&self, now: Instant) {
+        loop {
+            let due = {
+                let mut timers = self.timers.borrow_mut();
+                match timers.first_entry() {
+                    Some(e) if e.key().0 <= now => e.remove(),
+                    _ => return,
+                }
+            };
+            due.wake();
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.borrow().first_key_value().map(|(k, _)| k.0)
+    }
+
+    pub(crate) fn add_timer(&self, at: Instant, waker: Waker) -> (Instant, u64) {
+        let n = self.next_timer.get();
+        self.next_timer.set(n + 1);
+        self.timers.borrow_mut().insert((at, n), waker);
+        (at, n)
+    }
+
+    pub(crate) fn remove_timer(&self, key: (Instant, u64)) {
+        self.timers.borrow_mut().remove(&key);
+    }
+
+    /// Drops all tasks; those that a drop spawns, too.
+    pub(crate) fn clear(&self) {
+        loop {
+            let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
+            if tasks.is_empty() {
+                break;
+            }
+            drop(tasks);
+        }
+        self.ready.with(VecDeque::clear);
+    }
+}

@@ -1,0 +1,249 @@
+//! The handle that tasks hold, and the loop of a core.
+
+use crate::buffer::Memory;
+use crate::disk::Disk;
+use crate::executor::Executor;
+use crate::net::Net;
+use crate::uring::{Uring, Wait};
+use ids::{CoreId, Instant, Timestamp};
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tasks polled before completions are looked at again.
+const BATCH: usize = 256;
+
+/// What a core is started with.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Which core of the node this is.
+    pub core: CoreId,
+    /// Budget for buffers, in bytes.
+    pub memory_limit: usize,
+    /// Pin the thread to this processor.
+    pub pin: Option<usize>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) core: CoreId,
+    pub(crate) executor: Executor,
+    pub(crate) uring: Rc<Uring>,
+    memory: Memory,
+    now: Cell<Instant>,
+    random: Cell<u64>,
+}
+
+/// One core's world. A cheap handle that never leaves its thread.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) inner: Rc<Inner>,
+}
+
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is ours; both clocks exist on every Linux.
+    unsafe { libc::clock_gettime(id, &raw mut t) };
+    u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: eight bytes of ours; a failure leaves them zero, and the time is mixed in.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    u64::from_le_bytes(bytes) ^ clock(libc::CLOCK_REALTIME)
+}
+
+/// Runs a core on this thread until `main`'s future has resolved, then until the kernel has let go of every operation.
+///
+/// # Errors
+/// The kernel refuses io_uring, or too little locked memory is allowed.
+pub fn run<T, F>(config: &RuntimeConfig, main: impl FnOnce(Runtime) -> F) -> io::Result<T>
+where
+    T: 'static,
+    F: Future<Output = T> + 'static,
+{
+    if let Some(id) = config.pin {
+        core_affinity::set_for_current(core_affinity::CoreId { id });
+    }
+    let inner = Rc::new(Inner {
+        core: config.core,
+        executor: Executor::new(),
+        uring: Uring::new()?,
+        memory: Memory::new(config.memory_limit),
+        now: Cell::new(Instant(clock(libc::CLOCK_MONOTONIC))),
+        random: Cell::new(seed() | 1),
+    });
+    let rt = Runtime { inner };
+    let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
+    let out = Rc::clone(&result);
+    let main = main(rt.clone());
+    rt.spawn(async move { out.set(Some(main.await)) });
+    let value = loop {
+        let more = rt.inner.executor.run(BATCH);
+        if let Some(value) = result.take() {
+            break value;
+        }
+        let wait = if more {
+            Wait::Not
+        } else {
+            match rt.inner.executor.next_deadline() {
+                None => Wait::Forever,
+                Some(at) => {
+                    rt.tick();
+                    match at.since(rt.now()) {
+                        Duration::ZERO => Wait::Not,
+                        d => Wait::For(d),
+                    }
+                }
+            }
+        };
+        rt.inner.uring.turn(wait);
+        rt.tick();
+        rt.inner.executor.fire(rt.now());
+    };
+    rt.inner.executor.clear();
+    // Orphans own memory that the kernel may still write: it is kept until they are done.
+    let deadline = Instant(clock(libc::CLOCK_MONOTONIC)) + Duration::from_secs(5);
+    while rt.inner.uring.in_flight() > 0 && Instant(clock(libc::CLOCK_MONOTONIC)) < deadline {
+        rt.inner.uring.turn(Wait::For(Duration::from_millis(10)));
+    }
+    Ok(value)
+}
+
+impl Runtime {
+    fn tick(&self) {
+        self.inner.now.set(Instant(clock(libc::CLOCK_MONOTONIC)));
+    }
+
+    /// Which core this is.
+    #[must_use]
+    pub fn core(&self) -> CoreId {
+        self.inner.core
+    }
+
+    /// The time at the beginning of this turn.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.inner.now.get()
+    }
+
+    /// Wall-clock time.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        let d = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The core's memory for buffers.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.inner.memory
+    }
+
+    /// Sixty-four random bits, for identifiers; not for secrets.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        // splitmix64 (Steele, Lea, Flood 2014) over a seed of the kernel.
+        let s = self.inner.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.inner.random.set(s);
+        let z = (s ^ (s >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Starts a task. It is polled first after everything that can go on already.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.inner.executor.spawn(task);
+    }
+
+    /// Resolves after `d`.
+    pub fn sleep(&self, d: Duration) -> Sleep {
+        self.sleep_until(Instant(clock(libc::CLOCK_MONOTONIC)) + d)
+    }
+
+    /// Resolves at `at`.
+    pub fn sleep_until(&self, at: Instant) -> Sleep {
+        Sleep { rt: self.clone(), at, key: None }
+    }
+
+    /// Lets everything else that can go on come first.
+    pub fn yield_now(&self) -> Yield {
+        Yield { yielded: false }
+    }
+
+    /// Files.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        Disk::new(Rc::clone(&self.inner.uring), self.inner.memory.clone())
+    }
+
+    /// Sockets.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        Net::new(Rc::clone(&self.inner.uring))
+    }
+
+    /// Something after which nobody may be told anything any more: says what, and stops the process.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller is done with it")]
+    pub fn fault(&self, what: String) -> ! {
+        eprintln!("fault on core {}: {what}; the process stops", self.inner.core.0);
+        std::process::abort();
+    }
+
+    /// How often this core has entered the kernel for its ring.
+    #[must_use]
+    pub fn enters(&self) -> u64 {
+        self.inner.uring.enters.get()
+    }
+}
+
+/// See [`Runtime::sleep`].
+pub struct Sleep {
+    rt: Runtime,
+    at: Instant,
+    key: Option<(Instant, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(key) = self.key.take() {
+            self.rt.inner.executor.remove_timer(key);
+        }
+        if self.rt.now() >= self.at {
+            return Poll::Ready(());
+        }
+        let key = self.rt.inner.executor.add_timer(self.at, cx.waker().clone());
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.rt.inner.executor.remove_timer(key);
+        }
+    }
+}
+
+/// See [`Runtime::yield_now`].
+#[derive(Debug)]
+pub struct Yield {
+    yielded: bool,
+}
+
+impl Future for Yield {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

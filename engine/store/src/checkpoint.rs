@@ -1,0 +1,546 @@
+//! A checkpoint: bytes leave the ring only when a segment or the rest log holds them durably.
+//!
+//! 1. Seal the commit being filled; it is commit N. A partition's state after N is the state now; whoever changes a partition
+//!    before the checkpoint has come to it keeps that state aside first. Wait until N is flushed.
+//! 2. For every partition that changed: whole blocks to segments once enough are due, the remainder, as far as it is new, to
+//!    the rest log.
+//! 3. Sync every segment file that was written, the rest log, and the directories of new files up to the root.
+//! 4. Append entries and footer to the manifest: copy A, sync, copy B, sync.
+//! 5. Only then the ring's start moves to just after N.
+//!
+//! A checkpoint needs no ring space. One that the disk refuses (no space to allocate) changes nothing and is tried again.
+
+use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
+use crate::format::{BLOCK, blocks, rest};
+use crate::partition::{Shared, floor_block};
+use crate::store::Inner;
+use crate::writer;
+use ids::PartitionId;
+use log::{Log, SegmentName};
+use runtime::{File, Open};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+/// A checkpoint begins when this much of the ring is used.
+pub(crate) const AT_FULLNESS: f64 = 0.5;
+/// From here on producers are slowed.
+pub(crate) const SLOW_FROM: f64 = 0.7;
+/// Whole blocks go to the segment once this many bytes of them are due; less goes to the rest log.
+const BLOCKS_DUE: u32 = 16 * 1024;
+/// Manifest and rest log are written anew when they are twice their live size, and at least this large.
+const REWRITE_MIN: u64 = 256 * 1024;
+/// Manifest and rest log allocate in steps of this.
+const ALLOCATE: u64 = 1 << 20;
+/// Above this many open segment files they are closed after their sync.
+const OPEN_FILES_KEPT: usize = 512;
+
+/// The manifest's two files, and where their chain ends.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) files: [File; 2],
+    pub(crate) ring: [u8; 16],
+    pub(crate) len: u64,
+    pub(crate) allocated: u64,
+    /// Bytes of the last whole batch: what it would take to say everything once.
+    pub(crate) live: u64,
+    pub(crate) number: u64,
+    pub(crate) crc: u32,
+    pub(crate) footer: Footer,
+}
+
+/// The rest log in use.
+#[derive(Debug)]
+pub(crate) struct RestLog {
+    pub(crate) file: Option<File>,
+    pub(crate) number: u32,
+    pub(crate) len: u64,
+    pub(crate) allocated: u64,
+}
+
+/// What a checkpoint has found out of one partition, to be applied when the manifest holds it.
+struct Taken {
+    partition: Shared,
+    state: State,
+}
+
+struct Plan {
+    number: u64,
+    whole_manifest: bool,
+    new_rest: bool,
+    rest_file: u32,
+    rest_base: u64,
+    rest_bytes: Vec<u8>,
+    taken: Vec<Taken>,
+}
+
+pub(crate) async fn run(inner: &Rc<Inner>) -> io::Result<()> {
+    let (whole_manifest, new_rest) = rewrites_due(inner);
+    let number = inner.checkpoint.get() + 1;
+    // From here to the collection of the dirty ones nothing awaits: this is the state after N.
+    let n = inner.journal.seal();
+    let shared: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
+    let mut dirty = Vec::new();
+    for p in shared {
+        let mut p_mut = p.borrow_mut();
+        p_mut.dirty |= (whole_manifest && p_mut.listed) || (new_rest && !p_mut.rest.is_empty());
+        if p_mut.dirty {
+            drop(p_mut);
+            dirty.push(p);
+        }
+    }
+    let gone = std::mem::take(&mut *inner.gone.borrow_mut());
+    inner.checkpoint.set(number);
+    inner.checkpointing.set(true);
+    let rest_log = (inner.rest.borrow().number, inner.rest.borrow().len);
+    let (rest_file, rest_base) = if new_rest { (rest_log.0 + 1, 0) } else { rest_log };
+    let mut plan = Plan {
+        number,
+        whole_manifest,
+        new_rest,
+        rest_file,
+        rest_base,
+        rest_bytes: Vec::new(),
+        taken: Vec::new(),
+    };
+    let result = carry_out(inner, &mut plan, n, &dirty, &gone).await;
+    if result.is_err() {
+        // Nothing was promised: the next checkpoint takes these partitions again, with a later N.
+        for p in &dirty {
+            let mut p = p.borrow_mut();
+            p.dirty = true;
+            p.snapshot = None;
+            p.processed = number;
+        }
+        inner.gone.borrow_mut().extend(gone);
+    }
+    inner.checkpointing.set(false);
+    for p in &dirty {
+        writer::kick(inner, p);
+    }
+    if result.is_ok() {
+        inner.count(|c| c.checkpoints += 1);
+    }
+    inner.checkpoint_done.notify_all();
+    result
+}
+
+fn rewrites_due(inner: &Rc<Inner>) -> (bool, bool) {
+    let manifest = inner.manifest.borrow();
+    let whole = manifest.len > (2 * manifest.live).max(REWRITE_MIN);
+    let rest = inner.rest.borrow();
+    let new_rest = rest.len > REWRITE_MIN && {
+        let live: u64 = inner
+            .partitions
+            .borrow()
+            .values()
+            .map(|p| {
+                p.borrow().rest.iter().map(|r| rest::size(r.length as usize) as u64).sum::<u64>()
+            })
+            .sum();
+        rest.len > 2 * live
+    };
+    (whole, new_rest)
+}
+
+async fn carry_out(
+    inner: &Rc<Inner>,
+    plan: &mut Plan,
+    n: u64,
+    dirty: &[Shared],
+    gone: &[PartitionId],
+) -> io::Result<()> {
+    inner.journal.flushed(n).await;
+    let (sequence, crc, position) = inner.journal.end_of(n);
+    for p in dirty {
+        take(inner, plan, p).await?;
+    }
+    let rest_file = write_rest(inner, plan).await?;
+    sync_segments(inner, dirty).await;
+    sync_directories(inner).await;
+    let footer = Footer {
+        sequence,
+        crc,
+        position,
+        rest_file: plan.rest_file,
+        rest_len: plan.rest_base + plan.rest_bytes.len() as u64,
+    };
+    write_manifest(inner, plan, gone, footer).await?;
+    apply(inner, plan, rest_file, footer).await;
+    inner.journal.release(position);
+    Ok(())
+}
+
+/// Brings one partition's bytes up to N into segment and rest log, and notes its state after N.
+async fn take(inner: &Rc<Inner>, plan: &mut Plan, p: &Shared) -> io::Result<()> {
+    while p.borrow().writing {
+        inner.writing_done.notified().await;
+    }
+    let (log, last_record) = {
+        let mut p = p.borrow_mut();
+        if p.deleted {
+            return Ok(());
+        }
+        p.writing = true;
+        match p.snapshot.take() {
+            Some(kept) => (kept.log, kept.last_record),
+            None => {
+                p.checkpoint = plan.number;
+                // From here on an append makes it dirty again, for the next checkpoint.
+                p.dirty = false;
+                (p.log.without_index(), p.last_record)
+            }
+        }
+    };
+    let result = write_and_note(inner, plan, p, log, last_record).await;
+    {
+        let mut p = p.borrow_mut();
+        p.writing = false;
+        p.processed = plan.number;
+    }
+    inner.writing_done.notify_all();
+    result
+}
+
+async fn write_and_note(
+    inner: &Rc<Inner>,
+    plan: &mut Plan,
+    p: &Shared,
+    log: Log,
+    last_record: u64,
+) -> io::Result<()> {
+    let mut files: Vec<DurableFile> = Vec::new();
+    let mut pieces: Vec<RestPiece> = Vec::new();
+    for s in log.segments() {
+        // A segment that has left the log since N needs no bytes, but only once the record that dropped it is flushed:
+        // recovery will find that record in the ring, behind N.
+        let still_here = p.borrow().log.segment(s.name).is_some();
+        if !still_here {
+            let dropped_by = p.borrow().last_record;
+            inner.journal.flushed(dropped_by).await;
+        }
+        let sealed = log.is_sealed(s.name);
+        if still_here {
+            let submitted = p.borrow().files.get(&s.name).map_or(0, |f| f.submitted);
+            if sealed && submitted < s.len {
+                writer::write_segment(inner, p, s.name, s.len, true).await?;
+            } else if !sealed && floor_block(s.len).saturating_sub(submitted) >= BLOCKS_DUE {
+                writer::write_segment(inner, p, s.name, floor_block(s.len), false).await?;
+            }
+            let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
+            writer::write_index(inner, p, s.name, written.min(s.len), sealed).await?;
+        }
+        let p = p.borrow();
+        let (written, index_entries) =
+            p.files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
+        if written > 0 {
+            files.push(DurableFile { name: s.name, bytes: written, index_entries });
+        }
+        if written < s.len {
+            gather_rest(plan, &p, s.name, written, s.len, &mut pieces);
+        }
+    }
+    plan.taken.push(Taken {
+        partition: Rc::clone(p),
+        state: State {
+            log,
+            files,
+            rest: pieces,
+            last_record,
+            directory: 0,
+            incomplete: p.borrow().incomplete.clone(),
+        },
+    });
+    Ok(())
+}
+
+/// The bytes `from..to` of a segment are in the rest log already, or are added to it.
+fn gather_rest(
+    plan: &mut Plan,
+    p: &crate::partition::Partition,
+    segment: SegmentName,
+    from: u32,
+    to: u32,
+    pieces: &mut Vec<RestPiece>,
+) {
+    let mut covered = from;
+    if !plan.new_rest {
+        covered = p.rest_end(segment, from);
+        let live = |r: &&RestPiece| r.segment == segment && r.position + r.length > from;
+        pieces.extend(p.rest.iter().filter(live));
+    }
+    if covered >= to {
+        return;
+    }
+    let Some(slices) = p.tail.slices(segment, covered, to) else {
+        // The segment was dropped meanwhile, and its memory with it; the record that dropped it follows in the ring.
+        return;
+    };
+    let mut crc = 0;
+    for s in &slices {
+        crc = crc32c::crc32c_append(crc, s);
+    }
+    let header =
+        rest::Header { partition: p.id, segment, position: covered, length: to - covered, crc };
+    plan.rest_bytes.extend_from_slice(&header.to_bytes());
+    pieces.push(RestPiece {
+        segment,
+        position: covered,
+        length: to - covered,
+        file: plan.rest_file,
+        at: plan.rest_base + plan.rest_bytes.len() as u64,
+        crc,
+    });
+    for s in &slices {
+        plan.rest_bytes.extend_from_slice(s);
+    }
+    plan.rest_bytes.resize(plan.rest_bytes.len().next_multiple_of(8), 0);
+}
+
+async fn write_rest(inner: &Rc<Inner>, plan: &mut Plan) -> io::Result<Option<File>> {
+    if plan.rest_bytes.is_empty() && !plan.new_rest {
+        return Ok(None);
+    }
+    plan.rest_bytes.resize(blocks(plan.rest_bytes.len()), 0);
+    let old = inner.rest.borrow().file.clone().filter(|_| !plan.new_rest);
+    let file = match old {
+        Some(file) => file,
+        None => {
+            let path = inner.paths.rest(inner.generation, inner.core, plan.rest_file);
+            let open =
+                Open { read: true, write: true, create: true, direct: true, ..Open::default() };
+            let file = inner.rt.disk().open(&path, open).await?;
+            inner.unlisted.borrow_mut().insert(inner.paths.core(inner.generation, inner.core));
+            inner.rest.borrow_mut().allocated = 0;
+            if !plan.new_rest {
+                inner.rest.borrow_mut().file = Some(file.clone());
+            }
+            file
+        }
+    };
+    let end = plan.rest_base + plan.rest_bytes.len() as u64;
+    let allocated = inner.rest.borrow().allocated;
+    if end > allocated {
+        let more = (end - allocated).next_multiple_of(ALLOCATE);
+        file.allocate(allocated, more).await?;
+        inner.rest.borrow_mut().allocated = allocated + more;
+    }
+    if !plan.rest_bytes.is_empty() {
+        write_aligned(inner, &file, plan.rest_base, &plan.rest_bytes, "rest log").await;
+        inner.count(|c| c.rest_bytes += plan.rest_bytes.len() as u64);
+    }
+    if let Err(e) = file.sync_data().await {
+        inner.rt.fault(format!("sync of the rest log failed: {e}"));
+    }
+    Ok(Some(file))
+}
+
+/// Writes whole blocks, a megabyte at a time.
+async fn write_aligned(inner: &Rc<Inner>, file: &File, at: u64, bytes: &[u8], what: &str) {
+    let mut at = at;
+    for part in bytes.chunks(1 << 20) {
+        let mut buffer = inner.rt.memory().alloc_beyond(blocks(part.len()));
+        buffer.append(part);
+        buffer.pad_to(BLOCK);
+        let len = buffer.len();
+        if let Err(e) = file.write_at(at, buffer.slice(0..len)).await {
+            inner.rt.fault(format!("write of the {what} failed: {e}"));
+        }
+        at += len as u64;
+    }
+}
+
+async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
+    // Also files of partitions that are clean by now but were written since the last checkpoint are synced: a file is counted
+    // only by the entry of a partition that is taken, and such a partition is dirty.
+    let mut open = 0;
+    for p in dirty {
+        let unsynced: Vec<(SegmentName, File)> = p
+            .borrow()
+            .files
+            .iter()
+            .filter(|(_, f)| f.unsynced)
+            .filter_map(|(name, f)| f.file.clone().map(|file| (*name, file)))
+            .collect();
+        for (name, file) in unsynced {
+            // Cleared before: what is written during the sync is not covered by it.
+            if let Some(f) = p.borrow_mut().files.get_mut(&name) {
+                f.unsynced = false;
+            }
+            if let Err(e) = file.sync_data().await {
+                inner.rt.fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
+            }
+            inner.count(|c| c.syncs += 1);
+        }
+        let mut p = p.borrow_mut();
+        let active = p.log.segments().last().map(|s| s.name);
+        let closable = open >= OPEN_FILES_KEPT;
+        for (name, f) in &mut p.files {
+            open += usize::from(f.file.is_some());
+            if !f.unsynced && (closable || Some(*name) != active) {
+                f.file = None;
+            }
+        }
+    }
+}
+
+async fn sync_directories(inner: &Rc<Inner>) {
+    let directories: Vec<_> =
+        std::mem::take(&mut *inner.unlisted.borrow_mut()).into_iter().collect();
+    // Deepest first: a name is durable only if the directories above it are.
+    for dir in directories.iter().rev() {
+        sync_dir(inner, dir).await;
+    }
+}
+
+async fn sync_dir(inner: &Rc<Inner>, dir: &Path) {
+    match inner.rt.disk().sync_dir(dir).await {
+        Ok(()) => {}
+        // A topic that was deleted meanwhile.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => inner.rt.fault(format!("sync of {} failed: {e}", dir.display())),
+    }
+}
+
+async fn write_manifest(
+    inner: &Rc<Inner>,
+    plan: &Plan,
+    gone: &[PartitionId],
+    footer: Footer,
+) -> io::Result<()> {
+    let mut batch = BatchBuilder::default();
+    for t in &plan.taken {
+        let partition = t.partition.borrow().id;
+        batch.push(&Entry { partition, state: Some(t.state.clone()) });
+    }
+    if !plan.whole_manifest {
+        for id in gone {
+            batch.push(&Entry { partition: *id, state: None });
+        }
+    }
+    let (ring, number, previous_crc) = {
+        let m = inner.manifest.borrow();
+        (m.ring, m.number + 1, if plan.whole_manifest { 0 } else { m.crc })
+    };
+    let (bytes, crc) = batch.seal(plan.whole_manifest, ring, number, previous_crc, footer);
+    let len = bytes.len() as u64;
+    if plan.whole_manifest {
+        let files = replace_manifests(inner, &bytes).await?;
+        let mut m = inner.manifest.borrow_mut();
+        m.files = files;
+        m.len = len;
+        m.allocated = len.next_multiple_of(ALLOCATE);
+        m.live = len;
+        inner.count(|c| c.manifest_rewrites += 1);
+    } else {
+        let (files, at, allocated) = {
+            let m = inner.manifest.borrow();
+            (m.files.clone(), m.len, m.allocated)
+        };
+        if at + len > allocated {
+            let more = (at + len - allocated).next_multiple_of(ALLOCATE);
+            for file in &files {
+                file.allocate(allocated, more).await?;
+            }
+            inner.manifest.borrow_mut().allocated = allocated + more;
+        }
+        for file in &files {
+            write_aligned(inner, file, at, &bytes, "manifest").await;
+            if let Err(e) = file.sync_data().await {
+                inner.rt.fault(format!("sync of the manifest failed: {e}"));
+            }
+        }
+        inner.manifest.borrow_mut().len = at + len;
+    }
+    inner.count(|c| c.manifest_bytes += 2 * len);
+    let mut m = inner.manifest.borrow_mut();
+    m.number = number;
+    m.crc = crc;
+    m.footer = footer;
+    Ok(())
+}
+
+/// Writes both copies anew: temporary file, sync, rename, directory sync; the second only when the first is in its place.
+async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File; 2]> {
+    let paths = inner.paths.manifests(inner.generation, inner.core);
+    let dir = inner.paths.core(inner.generation, inner.core);
+    let disk = inner.rt.disk();
+    let mut files = Vec::new();
+    for path in &paths {
+        let temporary = path.with_extension("new");
+        let open = Open {
+            read: true,
+            write: true,
+            create: true,
+            truncate: true,
+            direct: true,
+            ..Open::default()
+        };
+        let file = disk.open(&temporary, open).await?;
+        file.allocate(0, (bytes.len() as u64).next_multiple_of(ALLOCATE)).await?;
+        write_aligned(inner, &file, 0, bytes, "manifest").await;
+        if let Err(e) = file.sync_data().await {
+            inner.rt.fault(format!("sync of the manifest failed: {e}"));
+        }
+        disk.rename(&temporary, path).await?;
+        sync_dir(inner, &dir).await;
+        files.push(file);
+    }
+    let b = files.pop();
+    let a = files.pop();
+    a.zip(b).map(|(a, b)| [a, b]).ok_or_else(|| io::Error::other("a manifest is missing"))
+}
+
+/// The manifest holds it: now memory says so too.
+async fn apply(inner: &Rc<Inner>, plan: &mut Plan, rest_file: Option<File>, footer: Footer) {
+    for t in plan.taken.drain(..) {
+        let mut p = t.partition.borrow_mut();
+        p.listed = true;
+        for d in &t.state.files {
+            if let Some(f) = p.files.get_mut(&d.name) {
+                f.durable = f.durable.max(d.bytes);
+                f.index_durable = f.index_durable.max(d.index_entries);
+            }
+        }
+        let names: Vec<SegmentName> = p.log.segments().iter().map(|s| s.name).collect();
+        p.rest = t.state.rest;
+        p.rest.retain(|r| names.contains(&r.segment));
+        for name in names {
+            let done = p.files.get(&name).map_or(0, |f| f.index_written);
+            let sealed = p.log.is_sealed(name);
+            let whole = p
+                .log
+                .segment(name)
+                .is_some_and(|s| p.files.get(&name).is_some_and(|f| f.durable >= s.len));
+            if sealed && whole && done > 0 {
+                // All of it is in the index file: the memory can go.
+                if let Some(s) = p.log.segment_mut(name) {
+                    s.index.clear();
+                }
+                if let Some(f) = p.files.get_mut(&name) {
+                    f.index_base = done;
+                }
+            }
+        }
+        p.tail.rest();
+    }
+    let old = {
+        let mut rest = inner.rest.borrow_mut();
+        rest.len = footer.rest_len;
+        let old = plan.new_rest.then_some(rest.number);
+        if plan.new_rest {
+            rest.number = plan.rest_file;
+            rest.file = rest_file;
+        }
+        old
+    };
+    if let Some(number) = old {
+        inner.count(|c| c.rest_rewrites += 1);
+        let path = inner.paths.rest(inner.generation, inner.core, number);
+        match inner.rt.disk().remove_file(&path).await {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+        }
+    }
+}

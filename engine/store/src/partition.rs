@@ -1,0 +1,205 @@
+//! One partition as the store keeps it: the machine, its bytes in memory, and what its files hold.
+
+use crate::format::BLOCK;
+use crate::format::manifest::{RestPiece, State};
+use crate::tail::Tail;
+use ids::{Offset, PartitionId};
+use log::{Log, Place, SegmentName};
+use runtime::File;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What the store reads of a partition's configuration; may change at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionConfig {
+    /// Segments and index.
+    pub log: log::Config,
+    /// Acknowledged means flushed; otherwise it means that the commit's write has completed.
+    pub fsync: bool,
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self { log: log::Config::default(), fsync: true }
+    }
+}
+
+/// A segment's files. Positions are bytes of the segment.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentFile {
+    /// Open while it is used.
+    pub(crate) file: Option<File>,
+    /// Blocks below this have been handed to the device, or are about to be: none is ever handed over twice.
+    pub(crate) submitted: u32,
+    /// Blocks below this can be read from the file.
+    pub(crate) written: u32,
+    /// What the manifest says; recovery begins here.
+    pub(crate) durable: u32,
+    /// Space that has been allocated.
+    pub(crate) allocated: u64,
+    /// Entries in the index file: written, and counted in the manifest.
+    pub(crate) index_written: u32,
+    pub(crate) index_durable: u32,
+    /// How many entries come before the first one in memory: those are only in the index file.
+    pub(crate) index_base: u32,
+    /// The part of the index that was read back from its file.
+    pub(crate) cold_index: Option<Rc<log::Index>>,
+    /// Written since its last sync.
+    pub(crate) unsynced: bool,
+}
+
+/// The state after commit N, kept because an append came before the checkpoint did.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) log: Log,
+    pub(crate) last_record: u64,
+}
+
+/// One partition. Lives on its core, from its creation or recovery until its deletion.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) id: PartitionId,
+    pub(crate) log: Log,
+    pub(crate) config: PartitionConfig,
+    pub(crate) tail: Tail,
+    pub(crate) files: BTreeMap<SegmentName, SegmentFile>,
+    /// Live pieces of the rest log, by segment and position.
+    pub(crate) rest: Vec<RestPiece>,
+    /// The commit of its last record.
+    pub(crate) last_record: u64,
+    /// The end that has been written, and the end that has been flushed.
+    pub(crate) written: Offset,
+    pub(crate) durable: Offset,
+    /// Where the flushed bytes end.
+    pub(crate) durable_place: Option<Place>,
+    /// Changed since the state that the manifest holds.
+    pub(crate) dirty: bool,
+    /// The last checkpoint whose state this partition has kept or given.
+    pub(crate) checkpoint: u64,
+    /// The last checkpoint that is through with this partition: until then only the checkpoint writes its blocks.
+    pub(crate) processed: u64,
+    pub(crate) snapshot: Option<Box<Snapshot>>,
+    /// The manifest has an entry for it.
+    pub(crate) listed: bool,
+    /// A task writes its blocks; there is never more than one.
+    pub(crate) writing: bool,
+    pub(crate) incomplete: Option<String>,
+    pub(crate) deleted: bool,
+    /// Its directory exists.
+    pub(crate) has_directory: bool,
+}
+
+/// A partition as its core shares it among its own tasks. Never held across an await.
+pub(crate) type Shared = Rc<RefCell<Partition>>;
+
+impl Partition {
+    pub(crate) fn new(id: PartitionId, config: PartitionConfig) -> Self {
+        Self {
+            id,
+            log: Log::default(),
+            config,
+            tail: Tail::default(),
+            files: BTreeMap::new(),
+            rest: Vec::new(),
+            last_record: 0,
+            written: Offset::ZERO,
+            durable: Offset::ZERO,
+            durable_place: None,
+            dirty: false,
+            checkpoint: 0,
+            processed: 0,
+            snapshot: None,
+            listed: false,
+            writing: false,
+            incomplete: None,
+            deleted: false,
+            has_directory: false,
+        }
+    }
+
+    /// Takes a recovered state, except for the bytes.
+    pub(crate) fn from_state(id: PartitionId, config: PartitionConfig, state: State) -> Self {
+        let mut p = Self::new(id, config);
+        for f in &state.files {
+            let file = SegmentFile {
+                submitted: f.bytes,
+                written: f.bytes,
+                durable: f.bytes,
+                index_written: f.index_entries,
+                index_durable: f.index_entries,
+                index_base: f.index_entries,
+                ..SegmentFile::default()
+            };
+            p.files.insert(f.name, file);
+        }
+        p.log = state.log;
+        p.rest = state.rest;
+        p.last_record = state.last_record;
+        p.incomplete = state.incomplete;
+        p.listed = true;
+        p.has_directory = !p.files.is_empty();
+        p.settle();
+        p
+    }
+
+    /// Everything that is here is durable: the state right after recovery.
+    pub(crate) fn settle(&mut self) {
+        self.written = self.log.end();
+        self.durable = self.log.end();
+        self.durable_place =
+            self.log.segments().last().map(|s| Place { segment: s.name, position: s.len });
+    }
+
+    /// Called before every change: keeps the state after commit N of checkpoint `number` before the first change after it.
+    pub(crate) fn keep_for(&mut self, number: u64) {
+        if self.checkpoint < number {
+            self.checkpoint = number;
+            if self.dirty {
+                self.snapshot = Some(Box::new(Snapshot {
+                    log: self.log.without_index(),
+                    last_record: self.last_record,
+                }));
+            }
+        }
+        self.dirty = true;
+    }
+
+    /// How many bytes of `segment` are flushed in the ring, or further on.
+    pub(crate) fn durable_bytes(&self, segment: SegmentName) -> u32 {
+        let Some(s) = self.log.segment(segment) else { return 0 };
+        match self.durable_place {
+            Some(place) if place.segment == segment => place.position.min(s.len),
+            Some(place) if segment < place.segment => s.len,
+            _ => 0,
+        }
+    }
+
+    /// Forgets files, memory and rest of segments that have left the log; returns their names.
+    pub(crate) fn forget(&mut self, dropped: &[SegmentName]) {
+        for name in dropped {
+            self.files.remove(name);
+            self.rest.retain(|r| r.segment != *name);
+        }
+        match self.log.segments().first() {
+            Some(first) => self.tail.drop_before(first.name),
+            None => self.tail.clear(),
+        }
+    }
+
+    /// The end of the part of `segment` that the rest log holds, at least `from`.
+    pub(crate) fn rest_end(&self, segment: SegmentName, from: u32) -> u32 {
+        let mut end = from;
+        for r in self.rest.iter().filter(|r| r.segment == segment) {
+            if r.position <= end {
+                end = end.max(r.position + r.length);
+            }
+        }
+        end
+    }
+}
+
+/// `position` rounded down to whole blocks.
+pub(crate) fn floor_block(position: u32) -> u32 {
+    position - position % BLOCK as u32
+}

@@ -1,0 +1,480 @@
+//! Reads: from the tail where the bytes are in memory, else from the segment's file.
+//!
+//! A read returns whole batches, beginning with the one that holds the asked offset. What comes from a file is checked before
+//! it is served: each batch's CRC, that base offsets continue, and that the leader epoch is the one the epoch cache knows at
+//! that offset, because the batch CRC covers neither of the two.
+
+use crate::format::BLOCK;
+use crate::partition::{Shared, floor_block};
+use crate::store::{Refusal, Store};
+use crate::writer;
+use ids::{LeaderEpoch, Offset, PartitionId, Timestamp};
+use log::{Index, IndexEntry, Place, SegmentName};
+use runtime::{Open, Slice};
+use std::rc::Rc;
+use std::{fmt, io};
+
+/// A fetch answer carries at most this much of one partition, or one whole batch.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+/// Batch headers are looked for in a file through a window of this size.
+const WINDOW: usize = 64 * 1024;
+/// Bytes of a batch header.
+const BATCH_HEADER: usize = 61;
+
+/// Why a read fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The partition is not here.
+    UnknownPartition,
+    /// The offset is below the log's start or beyond its end.
+    OutOfRange {
+        /// The log's first offset.
+        start: Offset,
+        /// The log's end.
+        end: Offset,
+    },
+    /// What the file holds is not what was written. Nothing of it is served.
+    Corrupt {
+        /// Which segment.
+        segment: SegmentName,
+        /// Where in it.
+        position: u32,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The file cannot be read.
+    Io(String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPartition => f.write_str("the partition is not here"),
+            Self::OutOfRange { start, end } => write!(f, "the log holds offsets {start} to {end}"),
+            Self::Corrupt { segment, position, why } => {
+                write!(f, "segment {segment} is damaged at byte {position}: {why}")
+            }
+            Self::Io(e) => write!(f, "the segment cannot be read: {e}"),
+        }
+    }
+}
+
+/// What a read found: whole batches, adjoining.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// The bytes, in order.
+    pub slices: Vec<Slice>,
+    /// How many.
+    pub bytes: usize,
+    /// They came from memory.
+    pub from_tail: bool,
+}
+
+/// The fields of a batch header that reading needs.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    base: Offset,
+    len: u32,
+    epoch: LeaderEpoch,
+    last: Offset,
+    max_timestamp: Timestamp,
+}
+
+impl Head {
+    fn parse(b: &[u8]) -> Option<Self> {
+        let b: &[u8; BATCH_HEADER] = b.get(..BATCH_HEADER)?.try_into().ok()?;
+        let i32_at = |at: usize| i32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+        let i64_at = |at: usize| i64::from_be_bytes(b[at..at + 8].try_into().unwrap_or([0; 8]));
+        let base = Offset(i64_at(0));
+        let len = u32::try_from(i32_at(8)).ok()?.checked_add(12)?;
+        let delta = i64::from(i32_at(23));
+        (len as usize >= BATCH_HEADER && b[16] == 2 && delta >= 0).then_some(Self {
+            base,
+            len,
+            epoch: LeaderEpoch(i32_at(12)),
+            last: base + delta,
+            max_timestamp: Timestamp(i64_at(35)),
+        })
+    }
+}
+
+/// Where a search stands in a segment.
+enum Target {
+    Offset(Offset),
+    Time(Timestamp),
+}
+
+impl Store {
+    /// Reads batches from the one that holds `from` up to, not including, offset `bound`, at most `max_bytes`; with
+    /// `at_least_one` the first batch comes whole whatever its size. Empty if `from` is at or beyond `bound`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read(
+        &self,
+        id: PartitionId,
+        from: Offset,
+        bound: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Read, ReadError> {
+        let p = self.partition(id).map_err(unknown)?;
+        let max_bytes = max_bytes.min(READ_BYTES_MAX);
+        {
+            let p = p.borrow();
+            let (start, end) = (p.log.start(), p.log.end());
+            if from < start || from > end {
+                return Err(ReadError::OutOfRange { start, end });
+            }
+            if from >= bound.min(end) {
+                return Ok(Read::default());
+            }
+        }
+        let Some((place, head)) = self.find(&p, &Target::Offset(from)).await? else {
+            return Ok(Read::default());
+        };
+        if head.base >= bound || (head.len as usize > max_bytes && !at_least_one) {
+            return Ok(Read::default());
+        }
+        let max_bytes = max_bytes.max(head.len as usize);
+        if let Some(read) = read_tail(&p, place, head, bound, max_bytes) {
+            return Ok(read);
+        }
+        self.read_file(&p, place, bound, max_bytes).await
+    }
+
+    /// The batch that holds the first record with a timestamp at or above `time`, whole; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn batch_at_time(
+        &self,
+        id: PartitionId,
+        time: Timestamp,
+    ) -> Result<Option<Read>, ReadError> {
+        let p = self.partition(id).map_err(unknown)?;
+        let Some((place, head)) = self.find(&p, &Target::Time(time)).await? else {
+            return Ok(None);
+        };
+        self.one_batch(&p, place, head).await.map(Some)
+    }
+
+    /// The batch that holds the record with the largest timestamp, whole; `None` if the log is empty.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn batch_of_max_timestamp(&self, id: PartitionId) -> Result<Option<Read>, ReadError> {
+        let p = self.partition(id).map_err(unknown)?;
+        let offset = {
+            let p = p.borrow();
+            let best = p.log.segments().iter().rev().max_by_key(|s| s.max_timestamp);
+            best.filter(|s| s.max_timestamp.0 >= 0).map(|s| s.max_timestamp_batch)
+        };
+        let Some(offset) = offset else { return Ok(None) };
+        let start = p.borrow().log.start();
+        let found = self.find(&p, &Target::Offset(offset.max(start))).await?;
+        let Some((place, head)) = found else { return Ok(None) };
+        self.one_batch(&p, place, head).await.map(Some)
+    }
+
+    async fn one_batch(&self, p: &Shared, place: Place, head: Head) -> Result<Read, ReadError> {
+        let bound = head.last.next();
+        if let Some(read) = read_tail(p, place, head, bound, head.len as usize) {
+            return Ok(read);
+        }
+        self.read_file(p, place, bound, head.len as usize).await
+    }
+
+    /// Walks batch headers from the index entry below the target to the batch that holds it.
+    async fn find(&self, p: &Shared, target: &Target) -> Result<Option<(Place, Head)>, ReadError> {
+        let mut next = {
+            let p = p.borrow();
+            let segments = p.log.segments();
+            match target {
+                Target::Offset(o) => p.log.segment_of(*o).map(|s| s.name),
+                Target::Time(t) => segments.iter().find(|s| s.max_timestamp >= *t).map(|s| s.name),
+            }
+        };
+        while let Some(name) = next {
+            if let Some(found) = self.find_in_segment(p, name, target).await? {
+                return Ok(Some(found));
+            }
+            // The segment ends below the target (its last records were compacted away): it is in the next one.
+            let p = p.borrow();
+            next = p.log.segments().iter().map(|s| s.name).find(|n| *n > name);
+        }
+        Ok(None)
+    }
+
+    async fn find_in_segment(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        target: &Target,
+    ) -> Result<Option<(Place, Head)>, ReadError> {
+        let mut position = self.floor(p, name, target).await?;
+        let mut window: Option<(u32, Slice)> = None;
+        loop {
+            let mut header = [0; BATCH_HEADER];
+            let (len, start) = {
+                let p = p.borrow();
+                let Some(s) = p.log.segment(name) else { return Ok(None) };
+                if position >= s.len {
+                    return Ok(None);
+                }
+                if p.tail.peek(name, position, &mut header) == BATCH_HEADER {
+                    (BATCH_HEADER, p.log.start())
+                } else {
+                    (0, p.log.start())
+                }
+            };
+            if len == 0 {
+                let held = window.as_ref().and_then(|(at, bytes)| {
+                    bytes.get((position.checked_sub(*at)?) as usize..)?.get(..BATCH_HEADER)
+                });
+                if let Some(bytes) = held {
+                    header.copy_from_slice(bytes);
+                } else {
+                    let from = floor_block(position);
+                    let bytes = self.read_blocks(p, name, from, WINDOW).await?;
+                    let here = bytes.get((position - from) as usize..).unwrap_or(&[]);
+                    let Some(here) = here.get(..BATCH_HEADER) else {
+                        return Err(corrupt(name, position, "the file ends inside a batch header"));
+                    };
+                    header.copy_from_slice(here);
+                    window = Some((from, bytes));
+                }
+            }
+            let Some(head) = Head::parse(&header) else {
+                return Err(corrupt(name, position, "no batch header"));
+            };
+            let hit = match target {
+                Target::Offset(o) => head.last >= *o,
+                Target::Time(t) => head.max_timestamp >= *t && head.last >= start,
+            };
+            if hit {
+                return Ok(Some((Place { segment: name, position }, head)));
+            }
+            position += head.len;
+        }
+    }
+
+    async fn floor(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        target: &Target,
+    ) -> Result<u32, ReadError> {
+        let look = |index: &Index| match target {
+            Target::Offset(o) => index.floor(u32::try_from(*o - name.base).unwrap_or(u32::MAX)),
+            Target::Time(t) => index.floor_by_time(*t),
+        };
+        {
+            let p = p.borrow();
+            let Some(s) = p.log.segment(name) else { return Ok(0) };
+            let f = p.files.get(&name);
+            let base = f.map_or(0, |f| f.index_base);
+            let warm = s.index.entries().first().is_some_and(|first| {
+                look(&s.index) >= first.position && covers(target, name, first)
+            });
+            if base == 0 || warm {
+                return Ok(look(&s.index));
+            }
+            if let Some(cold) = f.and_then(|f| f.cold_index.clone()) {
+                return Ok(look(&cold));
+            }
+        }
+        let cold = self.load_index(p, name).await?;
+        let floor = look(&cold);
+        if let Some(f) = p.borrow_mut().files.get_mut(&name) {
+            f.cold_index = Some(cold);
+        }
+        Ok(floor)
+    }
+
+    async fn load_index(&self, p: &Shared, name: SegmentName) -> Result<Rc<Index>, ReadError> {
+        let (id, count, len) = {
+            let p = p.borrow();
+            let count = p.files.get(&name).map_or(0, |f| f.index_base);
+            (p.id, count, p.log.segment(name).map_or(0, |s| s.len))
+        };
+        let path = self.inner.paths.segment(id, name, "index");
+        let open = Open { read: true, direct: true, ..Open::default() };
+        let file = self.inner.rt.disk().open(&path, open).await.map_err(|e| io_error(&e))?;
+        let wanted = count as usize * IndexEntry::LEN;
+        let mut entries = Vec::with_capacity(count as usize);
+        let mut at = 0;
+        while at < wanted {
+            let part = (wanted - at).next_multiple_of(BLOCK).min(1 << 20);
+            let bytes = file.read_at(at as u64, part).await.map_err(|e| io_error(&e))?;
+            if bytes.is_empty() {
+                break;
+            }
+            for e in bytes[..bytes.len().min(wanted - at)].chunks_exact(IndexEntry::LEN) {
+                let e: &[u8; IndexEntry::LEN] = e.try_into().unwrap_or(&[0; IndexEntry::LEN]);
+                entries.push(IndexEntry::from_bytes(e));
+            }
+            at += bytes.len();
+        }
+        let rises = entries.len() == count as usize
+            && entries.last().is_none_or(|last| last.position < len);
+        // An index only saves time. One that makes no sense is not used; the batches themselves are checked.
+        Ok(Rc::new(Index::from_entries(entries).filter(|_| rises).unwrap_or_default()))
+    }
+
+    /// Bytes of a segment from the block at `from`: from its file as far as that is written, and behind that, for a batch that
+    /// lies across the two, from the tail. Fewer than `wanted` only at the end of the segment.
+    async fn read_blocks(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        from: u32,
+        wanted: usize,
+    ) -> Result<Slice, ReadError> {
+        let (written, len) = {
+            let p = p.borrow();
+            let len = p.log.segment(name).map_or(0, |s| s.len);
+            (p.files.get(&name).map_or(0, |f| f.written), len)
+        };
+        let available = written.next_multiple_of(BLOCK as u32).saturating_sub(from) as usize;
+        let in_file = wanted.next_multiple_of(BLOCK).min(available);
+        if in_file == 0 {
+            return Err(corrupt(name, from, "bytes are neither in memory nor in the file"));
+        }
+        let file = writer::open(&self.inner, p, name).await.map_err(|e| io_error(&e))?;
+        let bytes = file.read_at(u64::from(from), in_file).await.map_err(|e| io_error(&e))?;
+        self.inner.count(|c| {
+            c.cold_reads += 1;
+            c.cold_bytes += bytes.len() as u64;
+        });
+        let to = from.saturating_add(to_u32(wanted)).min(len);
+        if bytes.len() != in_file || from + to_u32(in_file) >= to {
+            return Ok(bytes);
+        }
+        let behind = p.borrow().tail.slices(name, from + to_u32(in_file), to);
+        let Some(behind) = behind else { return Ok(bytes) };
+        let all = bytes.len() + behind.iter().map(|s| s.len()).sum::<usize>();
+        let mut whole = self.inner.rt.memory().alloc_beyond(all);
+        whole.append(&bytes);
+        for s in &behind {
+            whole.append(s);
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn read_file(
+        &self,
+        p: &Shared,
+        place: Place,
+        bound: Offset,
+        max_bytes: usize,
+    ) -> Result<Read, ReadError> {
+        let name = place.segment;
+        let from = floor_block(place.position);
+        let skip = (place.position - from) as usize;
+        let bytes = self.read_blocks(p, name, from, skip + max_bytes).await?;
+        let p = p.borrow();
+        let Some(s) = p.log.segment(name) else { return Ok(Read::default()) };
+        let mut at = skip;
+        let mut expected: Option<Offset> = None;
+        while let Some(head) = bytes.get(at..).and_then(Head::parse) {
+            let position = from + to_u32(at);
+            let len = head.len as usize;
+            if position >= s.len || head.base >= bound || at + len - skip > max_bytes {
+                break;
+            }
+            let Some(batch) = bytes.get(at..at + len) else { break };
+            let stored = u32::from_be_bytes([batch[17], batch[18], batch[19], batch[20]]);
+            if crc32c::crc32c(&batch[21..]) != stored {
+                return Err(corrupt(name, position, "the batch's checksum does not match"));
+            }
+            if expected.is_some_and(|e| e != head.base)
+                || head.base < s.name.base
+                || head.last >= s.end
+            {
+                return Err(corrupt(name, position, "offsets do not continue"));
+            }
+            if head.base >= p.log.start() && p.log.epochs().at(head.base) != Some(head.epoch) {
+                return Err(corrupt(
+                    name,
+                    position,
+                    "the leader epoch is not the one of this offset",
+                ));
+            }
+            expected = Some(head.last.next());
+            at += len;
+        }
+        if at == skip {
+            return Err(corrupt(name, place.position, "no whole batch"));
+        }
+        Ok(Read { bytes: at - skip, slices: vec![bytes.slice(skip..at)], from_tail: false })
+    }
+}
+
+/// Whether the part of the index that is in memory can answer for the target.
+fn covers(target: &Target, name: SegmentName, first: &IndexEntry) -> bool {
+    match target {
+        Target::Offset(o) => *o - name.base >= i64::from(first.offset),
+        Target::Time(t) => first.max_timestamp_before < *t,
+    }
+}
+
+/// Cuts a run of whole batches out of the tail; `None` if its first byte is not in memory.
+fn read_tail(
+    p: &Shared,
+    place: Place,
+    first: Head,
+    bound: Offset,
+    max_bytes: usize,
+) -> Option<Read> {
+    let p = p.borrow();
+    let s = p.log.segment(place.segment)?;
+    if p.tail.begins(place.segment).is_none_or(|begins| begins > place.position) {
+        return None;
+    }
+    // Often the bound is the end of what is durable, and its position is known: then nothing has to be walked.
+    let limit = match p.durable_place {
+        _ if bound >= s.end => s.len,
+        Some(d) if bound == p.durable && d.segment == place.segment => d.position,
+        _ => u32::MAX,
+    };
+    let mut end = place.position + first.len;
+    if limit != u32::MAX && (limit - place.position) as usize <= max_bytes {
+        end = limit;
+    } else {
+        let wanted = place.position.saturating_add(to_u32(max_bytes));
+        end = end.max(s.index.floor_by_position(wanted.min(limit).min(s.len)));
+        let mut header = [0; BATCH_HEADER];
+        // The index may know a position beyond the bound, when that is not the durable end.
+        if limit == u32::MAX {
+            end = place.position + first.len;
+        }
+        while end < s.len.min(limit) && p.tail.peek(place.segment, end, &mut header) == BATCH_HEADER
+        {
+            let Some(head) = Head::parse(&header) else { break };
+            let fits = (end - place.position) as usize + head.len as usize <= max_bytes;
+            if head.base >= bound || !fits {
+                break;
+            }
+            end += head.len;
+        }
+    }
+    let slices = p.tail.slices(place.segment, place.position, end)?;
+    Some(Read { slices, bytes: (end - place.position) as usize, from_tail: true })
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn unknown(_: Refusal) -> ReadError {
+    ReadError::UnknownPartition
+}
+
+fn io_error(e: &io::Error) -> ReadError {
+    ReadError::Io(e.to_string())
+}
+
+fn corrupt(segment: SegmentName, position: u32, why: &'static str) -> ReadError {
+    ReadError::Corrupt { segment, position, why }
+}

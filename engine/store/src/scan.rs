@@ -1,0 +1,272 @@
+//! Reads one ring from end to end and says what its chain of commits is. Pure but for the bytes it is given.
+//!
+//! F is the largest sequence that any intact commit, or the manifest, knows to be flushed. A break of the chain above F is the
+//! end of the log, whatever lies behind it: it was never acknowledged. A break at or below F is damage: commits are missing
+//! that were flushed, and perhaps acknowledged.
+
+use crate::format::commit::{Header, Kind};
+use crate::format::manifest::Footer;
+use crate::format::{BLOCK, record};
+use crate::ring::Ring;
+use ids::PartitionId;
+use std::collections::BTreeMap;
+
+/// Commits that were flushed and cannot be read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    /// The last readable commit before it.
+    pub(crate) after: u64,
+    /// The partitions that lost something, if a directory says so; otherwise any may have.
+    pub(crate) partitions: Option<Vec<PartitionId>>,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// The commits to replay, in order, and the holes between them.
+    pub(crate) links: Vec<Link>,
+    /// Sequence and CRC of the last one, and the position after it.
+    pub(crate) last: (u64, u32),
+    pub(crate) head: u64,
+    /// The highest sequence seen anywhere, also in commits that do not count.
+    pub(crate) highest_seen: u64,
+    pub(crate) flushed_through: u64,
+}
+
+/// One step of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Commit { header: Header },
+    Hole(Hole),
+}
+
+/// An intact commit somewhere in the ring.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    header: Header,
+    crc: u32,
+}
+
+/// Follows the chain from the manifest's footer. `read(position, length)` gives bytes of the ring.
+pub(crate) fn chain(
+    ring: &Ring,
+    uuid: &[u8; 16],
+    footer: &Footer,
+    read: impl Fn(u64, usize) -> Option<Vec<u8>>,
+) -> Chain {
+    let intact = find_all(ring, uuid, &read);
+    let highest_seen = intact.keys().last().copied().unwrap_or(0).max(footer.sequence);
+    let marks = intact.values().map(|f| f.header.flushed_through);
+    let flushed_through = marks.max().unwrap_or(0).max(footer.sequence);
+    let by_position: BTreeMap<u64, u64> =
+        intact.values().map(|f| (f.header.position, f.header.sequence)).collect();
+    let mut links = Vec::new();
+    let mut last = (footer.sequence, footer.crc);
+    let mut head = footer.position;
+    loop {
+        let next = by_position.get(&head).and_then(|sequence| intact.get(sequence)).filter(|f| {
+            f.header.previous_sequence == last.0
+                && f.header.previous_crc == last.1
+                && f.header.sequence > last.0
+        });
+        if let Some(f) = next {
+            links.push(Link::Commit { header: f.header });
+            last = (f.header.sequence, f.crc);
+            head = f.header.next;
+            continue;
+        }
+        if last.0 >= flushed_through {
+            break;
+        }
+        // Something flushed is missing here. Go on at the next commit that can be read.
+        let Some((_, f)) = intact.range(last.0 + 1..).find(|(_, f)| f.header.position >= head)
+        else {
+            links.push(Link::Hole(Hole { after: last.0, partitions: None }));
+            break;
+        };
+        let one_missing = f.header.previous_sequence > last.0
+            && f.header.previous_sequence - last.0 <= 2
+            && f.header.kind == Kind::Records;
+        let partitions = one_missing
+            .then(|| read(f.header.position, f.header.used as usize))
+            .flatten()
+            .and_then(|bytes| directory(&bytes, &f.header));
+        links.push(Link::Hole(Hole { after: last.0, partitions }));
+        links.push(Link::Commit { header: f.header });
+        last = (f.header.sequence, f.crc);
+        head = f.header.next;
+    }
+    Chain { links, last, head, highest_seen, flushed_through }
+}
+
+/// Every intact commit of the ring, by sequence. Blocks that only look like one fail their CRC.
+fn find_all(
+    ring: &Ring,
+    uuid: &[u8; 16],
+    read: &impl Fn(u64, usize) -> Option<Vec<u8>>,
+) -> BTreeMap<u64, Found> {
+    let mut all = BTreeMap::new();
+    let mut at = 0;
+    while at < ring.size() {
+        let found = read(at, BLOCK)
+            .and_then(|block| Header::parse(&block, uuid))
+            .filter(|h| h.position % ring.size() == at)
+            .filter(|h| at % ring.file_bytes + u64::from(h.length) <= ring.file_bytes)
+            .and_then(|header| {
+                let bytes = read(at, header.used as usize)?;
+                let crc = Header::stored_crc(&bytes);
+                header.is_intact(&bytes).then_some(Found { header, crc })
+            });
+        match found {
+            Some(f) => {
+                all.insert(f.header.sequence, f);
+                at += u64::from(f.header.length);
+            }
+            None => at += BLOCK as u64,
+        }
+    }
+    all
+}
+
+/// The partitions of the predecessor, which a commit lists in its first record. No directory means that it had none.
+fn directory(bytes: &[u8], header: &Header) -> Option<Vec<PartitionId>> {
+    let body = bytes.get(crate::format::commit::HEADER..)?;
+    let first = record::records(body, header.records).next();
+    match first {
+        Some(Ok((h, payload))) if h.kind == record::Type::Directory => Some(
+            payload
+                .chunks_exact(PartitionId::LEN)
+                .filter_map(|id| id.try_into().ok().map(PartitionId::from_bytes))
+                .collect(),
+        ),
+        Some(Ok(_)) | None => Some(Vec::new()),
+        Some(Err(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::commit;
+
+    const UUID: [u8; 16] = [4; 16];
+
+    struct Disk {
+        ring: Ring,
+        bytes: Vec<u8>,
+        last: (u64, u32),
+    }
+
+    impl Disk {
+        fn new() -> Self {
+            let ring = Ring { files: 2, file_bytes: 5 * 4096, start: 0, head: 0 };
+            Self { ring, bytes: vec![0; 10 * 4096], last: (0, 0) }
+        }
+
+        fn commit(&mut self, sequence: u64, flushed_through: u64) -> u64 {
+            let placing = self.ring.place(4096).unwrap();
+            self.ring.take(placing);
+            let header = Header {
+                kind: Kind::Records,
+                length: 4096,
+                used: 200,
+                records: 0,
+                ring: UUID,
+                sequence,
+                position: placing.position,
+                next: placing.next,
+                previous_sequence: self.last.0,
+                previous_crc: self.last.1,
+                flushed_through,
+                sealed_at: 0,
+            };
+            let mut block = vec![u8::try_from(sequence % 251).unwrap(); 4096];
+            let crc = header.seal(&mut block);
+            let at = usize::try_from(placing.position % self.ring.size()).unwrap();
+            self.bytes[at..at + 4096].copy_from_slice(&block);
+            self.last = (sequence, crc);
+            placing.position
+        }
+
+        fn scan(&self) -> Chain {
+            chain(&self.ring, &UUID, &Footer::default(), |at, n| {
+                let at = usize::try_from(at % self.ring.size()).ok()?;
+                self.bytes.get(at..at + n).map(<[u8]>::to_vec)
+            })
+        }
+    }
+
+    fn sequences(chain: &Chain) -> Vec<Option<u64>> {
+        chain
+            .links
+            .iter()
+            .map(|l| match l {
+                Link::Commit { header } => Some(header.sequence),
+                Link::Hole(_) => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_chain_ends_where_it_ends() {
+        let mut d = Disk::new();
+        for (s, f) in [(2, 0), (4, 2), (6, 4)] {
+            d.commit(s, f);
+        }
+        let c = d.scan();
+        assert_eq!(sequences(&c), [Some(2), Some(4), Some(6)]);
+        assert_eq!((c.head, c.flushed_through), (3 * 4096, 4));
+    }
+
+    #[test]
+    fn a_break_above_the_flushed_mark_is_the_end_whatever_lies_behind_it() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let torn = d.commit(4, 2);
+        d.commit(6, 2);
+        d.bytes[usize::try_from(torn).unwrap() + 150] ^= 1;
+        let c = d.scan();
+        assert_eq!(sequences(&c), [Some(2)]);
+        assert_eq!(c.highest_seen, 6);
+    }
+
+    #[test]
+    fn a_break_at_or_below_the_flushed_mark_is_damage() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let damaged = d.commit(4, 2);
+        d.commit(6, 4);
+        d.commit(8, 4);
+        d.bytes[usize::try_from(damaged).unwrap() + 150] ^= 1;
+        let c = d.scan();
+        assert_eq!(sequences(&c), [Some(2), None, Some(6), Some(8)]);
+        assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: Some(Vec::new()) }));
+    }
+
+    #[test]
+    fn a_commit_of_an_earlier_lap_is_not_the_next_one() {
+        let mut d = Disk::new();
+        for s in 1..=10 {
+            d.commit(2 * s, 2 * (s - 1));
+        }
+        d.ring.release(4 * 4096);
+        d.commit(22, 20);
+        let footer = {
+            // A checkpoint after commit 8: replay begins behind it.
+            let header = Header::parse(&d.bytes[3 * 4096..], &UUID).unwrap();
+            Footer {
+                sequence: 8,
+                crc: Header::stored_crc(&d.bytes[3 * 4096..]),
+                position: header.next,
+                ..Footer::default()
+            }
+        };
+        let c = chain(&d.ring, &UUID, &footer, |at, n| {
+            let at = usize::try_from(at % d.ring.size()).ok()?;
+            d.bytes.get(at..at + n).map(<[u8]>::to_vec)
+        });
+        assert_eq!(sequences(&c).first(), Some(&Some(10)));
+        assert_eq!(sequences(&c).last(), Some(&Some(22)));
+        assert_eq!(commit::HEADER, 128);
+    }
+}

@@ -1,0 +1,677 @@
+//! The store of one core: what the shard asks of it.
+
+use crate::checkpoint::{self, Manifest, RestLog};
+use crate::format::record::Type;
+use crate::journal::{Entry, Journal, JournalCounters, Stage};
+use crate::partition::{Partition, PartitionConfig, Shared};
+use crate::paths::Paths;
+use crate::writer;
+use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp};
+use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
+use runtime::Runtime;
+use runtime::sync::{Gate, Notify};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use std::{fmt, io};
+
+/// What the store reads of the broker's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bytes of the ring of each core; four files, each at least twice the largest batch.
+    pub ring_bytes: u64,
+    /// How long data of topics that ask for no flush may stay unflushed (`flush.ms` of the broker).
+    pub flush_every: Duration,
+    /// Below this many free bytes on the file system writes are refused.
+    pub free_bytes_min: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { ring_bytes: 64 << 20, flush_every: Duration::from_secs(1), free_bytes_min: 1 << 30 }
+    }
+}
+
+/// Why the store refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The store does not know the partition.
+    UnknownPartition,
+    /// The log's own reason.
+    Append(AppendError),
+    /// The batch is larger than a commit can be.
+    TooLarge {
+        /// The largest batch in bytes.
+        max: usize,
+    },
+    /// Acknowledged records of this partition are missing; it takes no more until the loss is accepted.
+    Incomplete(String),
+    /// The disk is full: how many bytes are free.
+    DiskFull {
+        /// Free bytes on the file system of the data directory.
+        free: u64,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPartition => f.write_str("the partition is not here"),
+            Self::Append(e) => write!(f, "{e:?}"),
+            Self::TooLarge { max } => write!(f, "the batch is larger than {max} bytes"),
+            Self::Incomplete(why) => write!(f, "acknowledged records are missing: {why}"),
+            Self::DiskFull { free } => write!(f, "the disk is full: {free} bytes are free"),
+        }
+    }
+}
+
+/// What has become of a partition's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// The end offset that has been written to the journal.
+    pub written: Offset,
+    /// The end offset that has been flushed.
+    pub durable: Offset,
+}
+
+/// What the journal tells of one record.
+pub(crate) struct Advance {
+    partition: Shared,
+    generation: u32,
+    end: Offset,
+    place: Place,
+}
+
+/// What the store counts; all since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes of batches copied into tails.
+    pub tail_copied: u64,
+    /// Bytes of batches copied into commits.
+    pub commit_copied: u64,
+    /// Bytes written to segments.
+    pub segment_bytes: u64,
+    /// Writes to segments.
+    pub segment_writes: u64,
+    /// Bytes written to rest logs.
+    pub rest_bytes: u64,
+    /// Bytes written to manifests, both copies.
+    pub manifest_bytes: u64,
+    /// Checkpoints finished.
+    pub checkpoints: u64,
+    /// Files synced by checkpoints.
+    pub syncs: u64,
+    /// Rest logs written anew.
+    pub rest_rewrites: u64,
+    /// Manifests written anew.
+    pub manifest_rewrites: u64,
+    /// Bytes read from segments.
+    pub cold_bytes: u64,
+    /// Reads from segments.
+    pub cold_reads: u64,
+}
+
+type Observer = Rc<dyn Fn(Progress)>;
+
+pub(crate) struct Inner {
+    pub(crate) rt: Runtime,
+    pub(crate) paths: Paths,
+    pub(crate) generation: u64,
+    pub(crate) core: CoreId,
+    pub(crate) config: Config,
+    pub(crate) journal: Rc<Journal<Advance>>,
+    pub(crate) partitions: RefCell<BTreeMap<PartitionId, Shared>>,
+    pub(crate) manifest: RefCell<Manifest>,
+    pub(crate) rest: RefCell<RestLog>,
+    /// Partitions that were deleted since the last checkpoint's seal, and are listed in the manifest.
+    pub(crate) gone: RefCell<Vec<PartitionId>>,
+    /// The number of the last checkpoint begun; whether it is under way.
+    pub(crate) checkpoint: Cell<u64>,
+    pub(crate) checkpointing: Cell<bool>,
+    pub(crate) checkpoint_wanted: Notify,
+    pub(crate) checkpoint_done: Notify,
+    pub(crate) writing_done: Notify,
+    pub(crate) writers: Gate,
+    /// Directories with names that may not be durable yet.
+    pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
+    /// Chunks of tails that can be read from a file, oldest first.
+    pub(crate) evictable: RefCell<VecDeque<(Weak<RefCell<Partition>>, SegmentName, u32)>>,
+    pub(crate) observer: RefCell<Option<Observer>>,
+    /// Free bytes, while writes are refused.
+    pub(crate) full: Cell<Option<u64>>,
+    pub(crate) counters: Cell<Counters>,
+    admission: Admission,
+    stopping: Cell<bool>,
+}
+
+/// Who waits for room, in the order of arrival.
+#[derive(Default)]
+struct Admission {
+    next: Cell<u64>,
+    waiting: RefCell<BTreeSet<u64>>,
+    changed: Notify,
+}
+
+/// The store of one core. A cheap handle; lives on its core from recovery to the end of the process.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Rc<Inner>,
+}
+
+/// What recovery hands over.
+pub(crate) struct Parts {
+    pub(crate) rt: Runtime,
+    pub(crate) paths: Paths,
+    pub(crate) generation: u64,
+    pub(crate) core: CoreId,
+    pub(crate) config: Config,
+    pub(crate) journal: Rc<Journal<Advance>>,
+    pub(crate) partitions: BTreeMap<PartitionId, Shared>,
+    pub(crate) manifest: Manifest,
+    pub(crate) rest: RestLog,
+    pub(crate) gone: Vec<PartitionId>,
+}
+
+impl Inner {
+    pub(crate) fn count(&self, f: impl FnOnce(&mut Counters)) {
+        let mut c = self.counters.get();
+        f(&mut c);
+        self.counters.set(c);
+    }
+
+    /// An allocation was refused. Anything but a full disk is a fault.
+    pub(crate) fn on_refused(&self, e: &io::Error) {
+        if e.kind() != io::ErrorKind::StorageFull && e.kind() != io::ErrorKind::QuotaExceeded {
+            self.rt.fault(format!("the data directory cannot be written: {e}"));
+        }
+        let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
+        self.full.set(Some(free));
+    }
+
+    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free.
+    fn evict(&self) {
+        let memory = self.rt.memory();
+        let goal = memory.limit() / 4 * 3;
+        while memory.used() > goal {
+            let Some((p, segment, base)) = self.evictable.borrow_mut().pop_front() else { return };
+            if let Some(p) = p.upgrade() {
+                let mut p = p.borrow_mut();
+                let written = p.files.get(&segment).map_or(0, |f| f.written);
+                p.tail.drop_chunk(segment, base, written);
+            }
+        }
+    }
+
+    fn room(&self, bytes: usize) -> bool {
+        let memory = self.rt.memory();
+        if memory.used() + bytes > memory.limit() / 8 * 7 {
+            self.evict();
+        }
+        memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes)
+    }
+
+    fn on_advance(self: &Rc<Self>, advances: &[Advance], stage: Stage) {
+        let observer = self.observer.borrow().clone();
+        for a in advances {
+            let progress = {
+                let mut p = a.partition.borrow_mut();
+                // A record of an older generation was truncated away meanwhile; its completion means nothing.
+                if a.generation != p.log.generation() {
+                    continue;
+                }
+                match stage {
+                    Stage::Written => p.written = p.written.max(a.end),
+                    Stage::Durable => {
+                        p.durable = p.durable.max(a.end);
+                        p.durable_place = Some(a.place);
+                    }
+                }
+                Progress { partition: p.id, written: p.written, durable: p.durable }
+            };
+            if let Some(f) = &observer {
+                f(progress);
+            }
+            if stage == Stage::Durable {
+                writer::kick(self, &a.partition);
+            }
+        }
+    }
+}
+
+impl Store {
+    pub(crate) fn start(parts: Parts) -> Self {
+        let inner = Rc::new(Inner {
+            rt: parts.rt,
+            paths: parts.paths,
+            generation: parts.generation,
+            core: parts.core,
+            config: parts.config,
+            journal: parts.journal,
+            partitions: RefCell::new(parts.partitions),
+            manifest: RefCell::new(parts.manifest),
+            rest: RefCell::new(parts.rest),
+            gone: RefCell::new(parts.gone),
+            checkpoint: Cell::new(0),
+            checkpointing: Cell::new(false),
+            checkpoint_wanted: Notify::new(),
+            checkpoint_done: Notify::new(),
+            writing_done: Notify::new(),
+            writers: Gate::new(8),
+            unlisted: RefCell::new(BTreeSet::new()),
+            evictable: RefCell::new(VecDeque::new()),
+            observer: RefCell::new(None),
+            full: Cell::new(None),
+            counters: Cell::new(Counters::default()),
+            admission: Admission::default(),
+            stopping: Cell::new(false),
+        });
+        let store = Self { inner: Rc::clone(&inner) };
+        let me = Rc::downgrade(&inner);
+        let short = Rc::downgrade(&inner);
+        inner.journal.start(
+            Rc::new(move |advances: &[Advance], stage| {
+                if let Some(inner) = me.upgrade() {
+                    inner.on_advance(advances, stage);
+                    if stage == Stage::Durable {
+                        inner.admission.changed.notify_all();
+                    }
+                    if inner.journal.fullness() > checkpoint::AT_FULLNESS {
+                        inner.checkpoint_wanted.notify();
+                    }
+                }
+            }),
+            Rc::new(move || {
+                if let Some(inner) = short.upgrade() {
+                    inner.checkpoint_wanted.notify();
+                }
+            }),
+        );
+        let me = Rc::clone(&inner);
+        inner.rt.spawn(async move {
+            while !me.stopping.get() {
+                me.checkpoint_wanted.notified().await;
+                if me.stopping.get() {
+                    break;
+                }
+                if let Err(e) = checkpoint::run(&me).await {
+                    me.on_refused(&e);
+                    me.rt.sleep(Duration::from_millis(200)).await;
+                    me.checkpoint_wanted.notify();
+                }
+                me.admission.changed.notify_all();
+            }
+        });
+        let me = Rc::clone(&inner);
+        inner.rt.spawn(async move {
+            while !me.stopping.get() {
+                me.watch_space();
+                me.rt.sleep(Duration::from_secs(1)).await;
+            }
+        });
+        store
+    }
+
+    /// Calls `observer` with every step of every partition, in order, on this core.
+    pub fn observe(&self, observer: impl Fn(Progress) + 'static) {
+        *self.inner.observer.borrow_mut() = Some(Rc::new(observer));
+    }
+
+    /// Resolves when a batch of `bytes` may be appended: in the order of arrival, when memory and ring have room.
+    /// Returns at once, without a turn of the executor, if nobody waits and there is room.
+    pub async fn admit(&self, bytes: usize) {
+        let a = &self.inner.admission;
+        if a.waiting.borrow().is_empty() && self.inner.room(bytes) {
+            let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
+            if over <= 0.0 {
+                return;
+            }
+        }
+        let ticket = a.next.get();
+        a.next.set(ticket + 1);
+        a.waiting.borrow_mut().insert(ticket);
+        let place = Ticket { admission: Rc::clone(&self.inner), ticket };
+        // From 70 % of the ring on, producers are slowed in proportion, so that they never meet a wall.
+        let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
+        if over > 0.0 {
+            self.inner.checkpoint_wanted.notify();
+            self.inner.rt.sleep(Duration::from_micros((over * 20_000.0) as u64)).await;
+        }
+        loop {
+            let first = a.waiting.borrow().first() == Some(&ticket);
+            if first && self.inner.room(bytes) {
+                break;
+            }
+            if first {
+                self.inner.checkpoint_wanted.notify();
+            }
+            a.changed.notified().await;
+        }
+        drop(place);
+    }
+
+    /// Appends one validated batch. `bytes` is the batch as the client sent it; base offset and leader epoch are patched in
+    /// the copies. Returns where it went and, for a new batch, that its bytes are on their way to the journal.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing has changed.
+    pub fn append(
+        &self,
+        id: PartitionId,
+        bytes: &[u8],
+        meta: &BatchMeta,
+        epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, Refusal> {
+        let inner = &self.inner;
+        let shared = self.partition(id)?;
+        let max = inner.journal.largest_payload();
+        if bytes.len() > max {
+            return Err(Refusal::TooLarge { max });
+        }
+        let mut guard = shared.borrow_mut();
+        let p = &mut *guard;
+        if let Some(why) = &p.incomplete {
+            return Err(Refusal::Incomplete(why.clone()));
+        }
+        if let Some(free) = inner.full.get() {
+            return Err(Refusal::DiskFull { free });
+        }
+        assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
+        // Also before an append that turns out to be refused: the snapshot is then a copy of the present state.
+        let was_dirty = p.dirty;
+        p.keep_for(inner.checkpoint.get());
+        let decided = p.log.append(meta, epoch, now, &p.config.log);
+        let Ok(Appended::New { base_offset, place, .. }) = decided else {
+            p.dirty = was_dirty;
+            return decided.map_err(Refusal::Append);
+        };
+        let mut head = [0; 16];
+        head.copy_from_slice(&bytes[..16]);
+        head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
+        head[12..].copy_from_slice(&epoch.0.to_be_bytes());
+        let memory = inner.rt.memory();
+        p.tail.append(memory, place.segment, place.position, &head);
+        p.tail.append(memory, place.segment, place.position + 16, &bytes[16..]);
+        let end = p.log.end();
+        let entry = Entry {
+            kind: Type::Data,
+            partition: id,
+            generation: p.log.generation(),
+            previous: p.last_record,
+            offset: base_offset,
+            epoch,
+            place,
+            at: now,
+        };
+        let advance = Advance {
+            partition: Rc::clone(&shared),
+            generation: entry.generation,
+            end,
+            place: Place { segment: place.segment, position: place.position + meta.len },
+        };
+        let appended = decided.map_err(Refusal::Append)?;
+        let fsync = p.config.fsync;
+        p.last_record = inner.journal.append(&entry, [&head, &bytes[16..]], fsync, Some(advance));
+        inner.count(|c| {
+            c.tail_copied += bytes.len() as u64;
+            c.commit_copied += bytes.len() as u64;
+        });
+        Ok(appended)
+    }
+
+    /// Makes an empty partition. It has no file until it has data.
+    pub fn create(&self, id: PartitionId, config: PartitionConfig) {
+        let mut all = self.inner.partitions.borrow_mut();
+        all.entry(id).or_insert_with(|| Rc::new(RefCell::new(Partition::new(id, config))));
+    }
+
+    /// Changes what is read of a partition's configuration, from now on.
+    pub fn configure(&self, id: PartitionId, config: PartitionConfig) {
+        if let Ok(p) = self.partition(id) {
+            p.borrow_mut().config = config;
+        }
+    }
+
+    /// Moves the start of the log up to `to` and resolves when that is flushed. Files go afterwards.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the partition is not here or incomplete.
+    pub async fn advance_start(&self, id: PartitionId, to: Offset) -> Result<Offset, Refusal> {
+        let inner = &self.inner;
+        let shared = self.partition(id)?;
+        let (sequence, dropped, start) = {
+            let mut guard = shared.borrow_mut();
+            let p = &mut *guard;
+            if let Some(why) = &p.incomplete {
+                return Err(Refusal::Incomplete(why.clone()));
+            }
+            let to = to.min(p.log.end());
+            if to <= p.log.start() {
+                (p.last_record, Vec::new(), p.log.start())
+            } else {
+                p.keep_for(inner.checkpoint.get());
+                let dropped = p.log.advance_start(to).segments;
+                let entry = p.entry(Type::LogStart, to, inner.rt.wall());
+                p.last_record = inner.journal.append(&entry, [&[], &[]], true, None);
+                p.forget(&dropped);
+                (p.last_record, dropped, to)
+            }
+        };
+        inner.journal.flushed(sequence).await;
+        self.unlink(id, &dropped).await;
+        Ok(start)
+    }
+
+    /// Deletes a partition and resolves when that is flushed. Files go afterwards.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownPartition`].
+    pub async fn delete(&self, id: PartitionId) -> Result<(), Refusal> {
+        let inner = &self.inner;
+        let shared = self.partition(id)?;
+        let sequence = {
+            let mut p = shared.borrow_mut();
+            p.deleted = true;
+            p.snapshot = None;
+            let entry = p.entry(Type::Delete, p.log.end(), inner.rt.wall());
+            inner.partitions.borrow_mut().remove(&id);
+            inner.gone.borrow_mut().push(id);
+            inner.journal.append(&entry, [&[], &[]], true, None)
+        };
+        inner.journal.flushed(sequence).await;
+        // A checkpoint or a writer may still be at its files.
+        while shared.borrow().writing {
+            inner.writing_done.notified().await;
+        }
+        let had_directory = shared.borrow().has_directory;
+        shared.borrow_mut().tail.clear();
+        if had_directory {
+            remove_partition_files(inner, id).await;
+        }
+        Ok(())
+    }
+
+    async fn unlink(&self, id: PartitionId, dropped: &[SegmentName]) {
+        let disk = self.inner.rt.disk();
+        for name in dropped {
+            for ending in ["log", "index", "snapshot"] {
+                let path = self.inner.paths.segment(id, *name, ending);
+                match disk.remove_file(&path).await {
+                    Ok(()) => {}
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+                }
+            }
+        }
+    }
+
+    /// Resolves when everything appended so far to any partition is flushed.
+    pub async fn flush(&self) {
+        let last = self.inner.journal.seal();
+        self.inner.journal.flushed(last).await;
+    }
+
+    /// Takes a checkpoint now.
+    pub async fn checkpoint(&self) {
+        let before = self.inner.counters.get().checkpoints;
+        while self.inner.counters.get().checkpoints == before {
+            self.inner.checkpoint_wanted.notify();
+            self.inner.checkpoint_done.notified().await;
+        }
+    }
+
+    /// Stops in good order: everything flushed, checkpointed, and the clean shutdown recorded.
+    pub async fn close(&self) {
+        let inner = &self.inner;
+        self.flush().await;
+        if inner.full.get().is_none() {
+            self.checkpoint().await;
+        }
+        inner.stopping.set(true);
+        inner.checkpoint_wanted.notify();
+        let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
+        inner.journal.append(&entry, [&[], &[]], true, None);
+        inner.journal.drain().await;
+    }
+
+    pub(crate) fn partition(&self, id: PartitionId) -> Result<Shared, Refusal> {
+        self.inner.partitions.borrow().get(&id).cloned().ok_or(Refusal::UnknownPartition)
+    }
+
+    /// Looks at a partition's log.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownPartition`].
+    pub fn with_log<T>(
+        &self,
+        id: PartitionId,
+        f: impl FnOnce(&log::Log) -> T,
+    ) -> Result<T, Refusal> {
+        Ok(f(&self.partition(id)?.borrow().log))
+    }
+
+    /// Forgets producers of all partitions that have been silent for `expiration_ms`.
+    pub fn expire_producers(&self, now: Timestamp, expiration_ms: i64) {
+        for p in self.inner.partitions.borrow().values() {
+            p.borrow_mut().log.expire_producers(now, expiration_ms);
+        }
+    }
+
+    /// Written and durable ends.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownPartition`].
+    pub fn progress(&self, id: PartitionId) -> Result<Progress, Refusal> {
+        let p = self.partition(id)?;
+        let p = p.borrow();
+        Ok(Progress { partition: id, written: p.written, durable: p.durable })
+    }
+
+    /// Why a partition is incomplete, if it is.
+    #[must_use]
+    pub fn incomplete(&self, id: PartitionId) -> Option<String> {
+        self.partition(id).ok().and_then(|p| p.borrow().incomplete.clone())
+    }
+
+    /// The partitions that this core holds data of, in order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionId> {
+        self.inner.partitions.borrow().keys().copied().collect()
+    }
+
+    /// The counters of the store and of its journal.
+    #[must_use]
+    pub fn counters(&self) -> (Counters, JournalCounters) {
+        (self.inner.counters.get(), self.inner.journal.counters())
+    }
+
+    /// Bytes of the ring in use, and in all.
+    #[must_use]
+    pub fn ring_bytes(&self) -> (u64, u64) {
+        let ring = self.inner.journal.ring();
+        (ring.used(), ring.size())
+    }
+
+    /// The largest batch that can be appended, in bytes.
+    #[must_use]
+    pub fn largest_batch(&self) -> usize {
+        self.inner.journal.largest_payload()
+    }
+
+    /// Free bytes, while writes are refused because the disk is full.
+    #[must_use]
+    pub fn disk_full(&self) -> Option<u64> {
+        self.inner.full.get()
+    }
+}
+
+impl Inner {
+    /// Refuses writes below the minimum of free space and takes them again, with hysteresis, when there is room.
+    fn watch_space(&self) {
+        let Ok(space) = self.rt.disk().space(self.paths.root()) else { return };
+        let min = self.config.free_bytes_min;
+        if space.free < min {
+            self.full.set(Some(space.free));
+        } else if self.full.get().is_some() && space.free >= min + min / 8 {
+            self.full.set(None);
+            self.checkpoint_wanted.notify();
+            self.admission.changed.notify_all();
+        }
+    }
+}
+
+impl Partition {
+    /// A record of something other than a batch.
+    pub(crate) fn entry(&self, kind: Type, offset: Offset, at: Timestamp) -> Entry {
+        let place = Place {
+            segment: SegmentName { base: Offset::ZERO, creation: self.log.next_creation() },
+            position: 0,
+        };
+        Entry {
+            kind,
+            partition: self.id,
+            generation: self.log.generation(),
+            previous: self.last_record,
+            offset,
+            epoch: self.log.epochs().latest(),
+            place,
+            at,
+        }
+    }
+}
+
+/// A place in the queue of those who wait for room; leaving the queue lets the next one look.
+struct Ticket {
+    admission: Rc<Inner>,
+    ticket: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let a = &self.admission.admission;
+        a.waiting.borrow_mut().remove(&self.ticket);
+        a.changed.notify_all();
+    }
+}
+
+/// Removes all files of a partition, and its topic's directory when it was the last.
+pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
+    let disk = inner.rt.disk();
+    let dir = inner.paths.partition(id);
+    let entries = match disk.read_dir(&dir).await {
+        Ok(entries) => entries,
+        Err(_) => return,
+    };
+    for e in entries {
+        if let Err(e) = disk.remove_file(&dir.join(&e.name)).await {
+            eprintln!("cannot remove a file of {id}: {e}");
+        }
+    }
+    // A directory that is not empty stays: another partition of the topic is still there.
+    let _ = disk.remove_dir(&dir).await;
+    let _ = disk.remove_dir(&inner.paths.topic(id.topic)).await;
+}

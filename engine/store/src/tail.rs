@@ -1,0 +1,189 @@
+//! The end of a partition's log, in memory.
+//!
+//! Bytes go in once and never change afterwards; they are what tail fetches send, what segment blocks are written from, and
+//! what the rest log gets. A chunk is dropped when its bytes can be read from a file and the memory is wanted.
+
+use crate::format::BLOCK;
+use log::SegmentName;
+use runtime::{Buffer, Memory, Slice};
+use std::collections::VecDeque;
+
+/// Chunks grow with use: 4, 16, 64, 256 KiB.
+const CHUNK_MIN: usize = 4096;
+const CHUNK_MAX: usize = 256 * 1024;
+
+/// Adjoining bytes of one segment.
+#[derive(Debug)]
+struct Chunk {
+    segment: SegmentName,
+    /// Position in the segment of the first byte; whole blocks.
+    base: u32,
+    /// Bytes before this one are not here: the chunk began in the middle of a block whose start was not needed.
+    buffer: Buffer,
+}
+
+impl Chunk {
+    fn end(&self) -> u32 {
+        self.base + to_u32(self.buffer.len())
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    // Segments end below 2 GiB.
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The chunks of one partition, in the order of the log.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    chunks: VecDeque<Chunk>,
+    next_chunk: usize,
+}
+
+impl Tail {
+    /// Copies `bytes` to `position` of `segment`, which is where the tail ends, or the start of a new segment.
+    pub(crate) fn append(
+        &mut self,
+        memory: &Memory,
+        segment: SegmentName,
+        position: u32,
+        bytes: &[u8],
+    ) {
+        let mut position = position;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = match self.chunks.back() {
+                Some(c) if c.segment == segment => {
+                    assert_eq!(c.end(), position, "a hole in the tail of {segment}");
+                    c.buffer.remaining()
+                }
+                _ => {
+                    assert_eq!(
+                        position as usize % BLOCK,
+                        0,
+                        "the tail of {segment} begins inside a block"
+                    );
+                    0
+                }
+            };
+            if room == 0 {
+                self.grow(memory, segment, position, rest.len());
+                continue;
+            }
+            let Some(chunk) = self.chunks.back_mut() else { return };
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            chunk.buffer.append(now);
+            position += to_u32(now.len());
+            rest = later;
+        }
+    }
+
+    fn grow(&mut self, memory: &Memory, segment: SegmentName, base: u32, wanted: usize) {
+        let class = [CHUNK_MIN, 4 * CHUNK_MIN, 16 * CHUNK_MIN, CHUNK_MAX]
+            .into_iter()
+            .find(|c| *c >= wanted.min(CHUNK_MAX))
+            .unwrap_or(CHUNK_MAX);
+        let capacity = class.max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX));
+        self.next_chunk = (capacity * 4).min(CHUNK_MAX);
+        self.chunks.push_back(Chunk { segment, base, buffer: memory.alloc_beyond(capacity) });
+    }
+
+    /// Forgets how much the partition was used: the next chunk is small again.
+    pub(crate) fn rest(&mut self) {
+        self.next_chunk = 0;
+    }
+
+    /// The bytes `from..to` of `segment`, if all of them are here.
+    pub(crate) fn slices(&self, segment: SegmentName, from: u32, to: u32) -> Option<Vec<Slice>> {
+        let mut out = Vec::new();
+        let mut at = from;
+        let first = self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, from));
+        for c in self.chunks.iter().skip(first) {
+            if at == to {
+                break;
+            }
+            if c.segment != segment || c.base > at {
+                return None;
+            }
+            let end = c.end().min(to);
+            out.push(c.buffer.slice((at - c.base) as usize..(end - c.base) as usize));
+            at = end;
+        }
+        (at == to).then_some(out)
+    }
+
+    /// Copies bytes from `at` of `segment` into `out`; how many were there.
+    pub(crate) fn peek(&self, segment: SegmentName, at: u32, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        let first = self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, at));
+        for c in self.chunks.iter().skip(first) {
+            let from = at + to_u32(done);
+            if done == out.len() || c.segment != segment || c.base > from {
+                break;
+            }
+            let here = c.buffer.filled();
+            let here = &here[(from - c.base) as usize..];
+            let n = here.len().min(out.len() - done);
+            out[done..done + n].copy_from_slice(&here[..n]);
+            done += n;
+        }
+        done
+    }
+
+    /// The lowest position of `segment` that is here; `None` if nothing of it is.
+    pub(crate) fn begins(&self, segment: SegmentName) -> Option<u32> {
+        let first = self.chunks.partition_point(|c| c.segment < segment);
+        self.chunks.get(first).filter(|c| c.segment == segment).map(|c| c.base)
+    }
+
+    /// One run of whole blocks of `segment` at `from`, not beyond `to` and not longer than a chunk. With `pad`, `to` is the
+    /// end of the sealed segment and the last block is filled up with zeros.
+    pub(crate) fn blocks(
+        &mut self,
+        segment: SegmentName,
+        from: u32,
+        to: u32,
+        pad: bool,
+    ) -> Option<Slice> {
+        let at = self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, from));
+        let c = self.chunks.get_mut(at).filter(|c| c.segment == segment && c.base <= from)?;
+        let start = (from - c.base) as usize;
+        let mut end = (to.min(c.end()) - c.base) as usize;
+        if pad && c.base + to_u32(end) == to {
+            c.buffer.pad_to(BLOCK);
+            end = end.next_multiple_of(BLOCK);
+        } else {
+            end -= end % BLOCK;
+        }
+        (end > start).then(|| c.buffer.slice(start..end))
+    }
+
+    /// Drops the chunk of `segment` that begins at `base`, if it is the oldest of the partition and wholly below `written`.
+    pub(crate) fn drop_chunk(&mut self, segment: SegmentName, base: u32, written: u32) -> bool {
+        let oldest = self
+            .chunks
+            .front()
+            .is_some_and(|c| c.segment == segment && c.base == base && c.end() <= written);
+        if oldest {
+            self.chunks.pop_front();
+        }
+        oldest
+    }
+
+    /// Drops all chunks of segments below `name`, which have left the log.
+    pub(crate) fn drop_before(&mut self, name: SegmentName) {
+        while self.chunks.front().is_some_and(|c| c.segment < name) {
+            self.chunks.pop_front();
+        }
+    }
+
+    /// Segment and base of every chunk, oldest first.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (SegmentName, u32, u32)> + '_ {
+        self.chunks.iter().map(|c| (c.segment, c.base, c.end()))
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.chunks.clear();
+    }
+}

@@ -1,0 +1,221 @@
+//! Writes whole blocks of segments: each block once, oldest first, only bytes whose commits are flushed.
+
+use crate::partition::{Partition, Shared, floor_block};
+use crate::store::Inner;
+use log::{IndexEntry, SegmentName};
+use runtime::{File, Open};
+use std::io;
+use std::rc::Rc;
+
+/// A tail of this many flushed bytes is worth a write of its own.
+pub(crate) const WRITE_BYTES: u32 = 256 * 1024;
+/// A file's allocation doubles from the first to the second.
+const ALLOCATE_MIN: u64 = 64 * 1024;
+const ALLOCATE_MAX: u64 = 32 * 1024 * 1024;
+/// Index entries of one block.
+const INDEX_BLOCK: u32 = (crate::format::BLOCK / IndexEntry::LEN) as u32;
+
+/// Opens the file of a segment, and makes it and its directories if there are none.
+pub(crate) async fn open(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
+    let (id, has_directory) = {
+        let p = p.borrow();
+        if let Some(file) = p.files.get(&name).and_then(|f| f.file.clone()) {
+            return Ok(file);
+        }
+        (p.id, p.has_directory)
+    };
+    let disk = inner.rt.disk();
+    if !has_directory {
+        disk.create_dir_all(&inner.paths.partition(id)).await?;
+        inner.unlisted.borrow_mut().extend([
+            inner.paths.topic(id.topic),
+            inner.paths.topics(),
+            inner.paths.root().to_owned(),
+        ]);
+        p.borrow_mut().has_directory = true;
+    }
+    let path = inner.paths.segment(id, name, "log");
+    let open = Open { read: true, write: true, create: true, direct: true, ..Open::default() };
+    let file = disk.open(&path, open).await?;
+    inner.unlisted.borrow_mut().insert(inner.paths.partition(id));
+    let mut p = p.borrow_mut();
+    let f = p.files.entry(name).or_default();
+    Ok(f.file.get_or_insert(file).clone())
+}
+
+/// Writes blocks of `segment` up to position `to`. With `pad`, the segment ends there and its last block is filled up. The
+/// caller holds the partition's `writing`.
+pub(crate) async fn write_segment(
+    inner: &Rc<Inner>,
+    p: &Shared,
+    segment: SegmentName,
+    to: u32,
+    pad: bool,
+) -> io::Result<()> {
+    loop {
+        let from = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
+        if from >= to {
+            return Ok(());
+        }
+        let file = open(inner, p, segment).await?;
+        let Some(slice) = p.borrow_mut().tail.blocks(segment, from, to, pad) else {
+            return Ok(());
+        };
+        let end = from + u32::try_from(slice.len()).unwrap_or(u32::MAX);
+        allocate(p, &file, segment, u64::from(end)).await?;
+        {
+            let mut p = p.borrow_mut();
+            let Some(f) = p.files.get_mut(&segment) else { return Ok(()) };
+            f.submitted = end;
+            f.unsynced = true;
+        }
+        let len = slice.len() as u64;
+        if let Err(e) = file.write_at(u64::from(from), slice).await {
+            inner.rt.fault(format!("write of segment {segment} of {} failed: {e}", p.borrow().id));
+        }
+        inner.count(|c| {
+            c.segment_bytes += len;
+            c.segment_writes += 1;
+        });
+        let mut p_mut = p.borrow_mut();
+        if let Some(f) = p_mut.files.get_mut(&segment) {
+            f.written = end;
+            // Again: a sync that ran meanwhile did not cover this write.
+            f.unsynced = true;
+        }
+        let done: Vec<u32> = p_mut
+            .tail
+            .chunks()
+            .filter(|(s, _, chunk_end)| *s == segment && *chunk_end > from && *chunk_end <= end)
+            .map(|(_, base, _)| base)
+            .collect();
+        drop(p_mut);
+        let mut evictable = inner.evictable.borrow_mut();
+        evictable.extend(done.into_iter().map(|base| (Rc::downgrade(p), segment, base)));
+    }
+}
+
+/// Disk full is met here and nowhere else: blocks are written only where space is allocated.
+async fn allocate(p: &Shared, file: &File, segment: SegmentName, to: u64) -> io::Result<()> {
+    let allocated = p.borrow().files.get(&segment).map_or(0, |f| f.allocated);
+    if to <= allocated {
+        return Ok(());
+    }
+    let limit = u64::from(p.borrow().config.log.segment_bytes).next_multiple_of(4096);
+    let step = allocated.clamp(ALLOCATE_MIN, ALLOCATE_MAX);
+    let wanted = (allocated + step).min(limit.max(to)).max(to);
+    file.allocate(allocated, wanted - allocated).await?;
+    if let Some(f) = p.borrow_mut().files.get_mut(&segment) {
+        f.allocated = wanted;
+    }
+    Ok(())
+}
+
+/// Appends whole blocks of the index, or all that is left of a sealed segment's. Entries beyond the count in the manifest
+/// mean nothing, so a block is never written twice while it counts.
+pub(crate) async fn write_index(
+    inner: &Rc<Inner>,
+    p: &Shared,
+    segment: SegmentName,
+    bytes: u32,
+    sealed: bool,
+) -> io::Result<()> {
+    let (id, from, block) = {
+        let p = p.borrow();
+        let Some(f) = p.files.get(&segment) else { return Ok(()) };
+        let Some(s) = p.log.segment(segment) else { return Ok(()) };
+        let entries = s.index.entries();
+        let durable = entries.partition_point(|e| e.position < bytes);
+        let end = f.index_base + u32::try_from(durable).unwrap_or(u32::MAX);
+        let end = if sealed { end } else { end - end % INDEX_BLOCK };
+        if end <= f.index_written {
+            return Ok(());
+        }
+        let skip = (f.index_written - f.index_base) as usize;
+        let take = (end - f.index_written) as usize;
+        let mut block = Vec::with_capacity(take * IndexEntry::LEN);
+        for e in &entries[skip..skip + take] {
+            block.extend_from_slice(&e.to_bytes());
+        }
+        (p.id, f.index_written, (block, end))
+    };
+    let (bytes, end) = block;
+    let path = inner.paths.segment(id, segment, "index");
+    let open = Open { read: true, write: true, create: true, direct: true, ..Open::default() };
+    let file = inner.rt.disk().open(&path, open).await?;
+    inner.unlisted.borrow_mut().insert(inner.paths.partition(id));
+    let at = u64::from(from) * IndexEntry::LEN as u64;
+    let mut buffer = inner.rt.memory().alloc_beyond(crate::format::blocks(bytes.len()));
+    buffer.append(&bytes);
+    buffer.pad_to(crate::format::BLOCK);
+    let len = buffer.len();
+    file.allocate(at, len as u64).await?;
+    if let Err(e) = file.write_at(at, buffer.slice(0..len)).await {
+        inner.rt.fault(format!("write of the index of segment {segment} of {id} failed: {e}"));
+    }
+    if let Err(e) = file.sync_data().await {
+        inner.rt.fault(format!("sync of the index of segment {segment} of {id} failed: {e}"));
+    }
+    if let Some(f) = p.borrow_mut().files.get_mut(&segment) {
+        f.index_written = end;
+    }
+    Ok(())
+}
+
+/// Starts a task that writes what is worth writing, if none runs. A checkpoint under way writes for itself first.
+pub(crate) fn kick(inner: &Rc<Inner>, p: &Shared) {
+    {
+        let mut p_mut = p.borrow_mut();
+        let held = is_held(inner, &p_mut);
+        let worth = p_mut.log.segments().iter().rev().take(2).any(|s| {
+            let submitted = p_mut.files.get(&s.name).map_or(0, |f| f.submitted);
+            floor_block(p_mut.durable_bytes(s.name)).saturating_sub(submitted) >= WRITE_BYTES
+        });
+        if p_mut.writing || held || !worth || p_mut.deleted {
+            return;
+        }
+        p_mut.writing = true;
+    }
+    let (inner, p) = (Rc::clone(inner), Rc::clone(p));
+    inner.rt.clone().spawn(async move {
+        let _turn = inner.writers.acquire().await;
+        let result = write_what_is_worth(&inner, &p).await;
+        p.borrow_mut().writing = false;
+        inner.writing_done.notify_all();
+        match result {
+            Ok(()) => {}
+            Err(e) => inner.on_refused(&e),
+        }
+    });
+}
+
+/// A checkpoint under way has not come to this partition yet: blocks after commit N must wait, so that what the checkpoint
+/// counts is the state after N.
+fn is_held(inner: &Inner, p: &Partition) -> bool {
+    inner.checkpointing.get() && p.dirty && p.processed < inner.checkpoint.get()
+}
+
+async fn write_what_is_worth(inner: &Rc<Inner>, p: &Shared) -> io::Result<()> {
+    loop {
+        let next = {
+            let p = p.borrow();
+            if is_held(inner, &p) {
+                return Ok(());
+            }
+            p.log.segments().iter().map(|s| (s.name, floor_block(p.durable_bytes(s.name)))).find(
+                |(name, to)| {
+                    let submitted = p.files.get(name).map_or(0, |f| f.submitted);
+                    to.saturating_sub(submitted) >= WRITE_BYTES
+                },
+            )
+        };
+        let Some((segment, to)) = next else { return Ok(()) };
+        let from = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
+        let whole = to - (to - from) % WRITE_BYTES;
+        write_segment(inner, p, segment, whole, false).await?;
+        let reached = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
+        if reached == from {
+            return Ok(());
+        }
+    }
+}
