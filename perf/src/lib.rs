@@ -1,1 +1,37 @@
 //! How fast the system is as its clients see it: load harness, HDR histograms, compare.
+//!
+//! One command, `ringwood perf`, against any broker that speaks the Kafka protocol:
+//!
+//! ```text
+//!  spec, schedule, random, stamp     what is asked for; when each record is due; what it says about itself   (pure)
+//!  latency, hlog, hgrm, verify, run  what was measured, and what it is worth                                 (pure)
+//!  protocol                          as much of Kafka as a load needs                                        (pure)
+//!  load                              producers, consumers, collector: the only part that sends and waits
+//!  measure, quick, gauntlet, peers   which loads are run, and against whom
+//!  compare, show, view               runs as tables, plots and pages
+//!  ceiling, machine                  what the machine could do at most, and what it is
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod ceiling;
+pub mod command;
+pub mod compare;
+pub mod failure;
+pub mod hgrm;
+pub mod hlog;
+pub mod latency;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod protocol;
+pub mod random;
+pub mod run;
+pub mod schedule;
+pub mod show;
+pub mod spec;
+pub mod stamp;
+mod terminal;
+pub mod verify;
+mod view;
+
+pub use command::{Command, run};

@@ -1,2 +1,23 @@
-//! The binary `ringwood`.
-fn main() {}
+//! The binary `ringwood`: a Kafka-compatible broker.
+
+mod admin;
+mod api;
+mod broker;
+mod command;
+mod config;
+mod doctor;
+mod metadata;
+mod metrics;
+mod node;
+mod say;
+mod shard;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    command::run(command::Cli::parse())
+}

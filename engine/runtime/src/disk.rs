@@ -1,8 +1,12 @@
-//! Files: data goes through the ring, names through plain system calls, which are rare.
+//! Files: what a core can do with them, whichever backend it runs on.
+//!
+//! Data operations never block the core. Names (create, rename, remove, list) are plain system calls on a real disk: they are
+//! rare, and metadata is mostly in memory.
 
-use crate::buffer::{ALIGN, Memory, Slice};
-use crate::uring::{Keep, Uring, raw};
-use io_uring::{opcode, types};
+use crate::buffer::Slice;
+use crate::runtime::{Backend, Inner};
+use crate::sim::SimFile;
+use crate::uring::RingFile;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,6 +24,8 @@ pub struct Open {
     pub write: bool,
     /// Make it if it is not there.
     pub create: bool,
+    /// Make it; an error if it is there.
+    pub create_new: bool,
     /// Cut it to nothing.
     pub truncate: bool,
     /// Past the page cache, where the file system allows it.
@@ -47,28 +53,55 @@ pub struct Space {
 /// The files that a core can reach.
 #[derive(Clone)]
 pub struct Disk {
-    uring: Rc<Uring>,
-    memory: Memory,
+    inner: Rc<Inner>,
 }
 
 /// An open file; closed when the last handle and the last operation are gone.
 #[derive(Clone)]
 pub struct File {
-    uring: Rc<Uring>,
-    memory: Memory,
-    fd: Rc<OwnedFd>,
-    direct: bool,
+    kind: Kind,
+    inner: Rc<Inner>,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Ring(Rc<RingFile>),
+    Sim(Rc<SimFile>),
 }
 
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "File({}{})", raw(&self.fd), if self.direct { ", direct" } else { "" })
+        write!(f, "File({})", if self.is_direct() { "direct" } else { "buffered" })
     }
 }
 
+/// Opens a file of the real disk; whether it is direct.
+fn open_real(path: &Path, how: Open) -> io::Result<(OwnedFd, bool)> {
+    let mut options = fs::OpenOptions::new();
+    options
+        .read(how.read)
+        .write(how.write)
+        .create(how.create)
+        .create_new(how.create_new)
+        .truncate(how.truncate);
+    if how.direct {
+        match options.clone().custom_flags(libc::O_DIRECT).open(path) {
+            Ok(file) => return Ok((file.into(), true)),
+            // The file system does not know direct I/O. If it has made the file before it refused, it is ours all the same.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+                if how.create_new {
+                    options.create_new(false).create(true);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((options.open(path)?.into(), false))
+}
+
 impl Disk {
-    pub(crate) fn new(uring: Rc<Uring>, memory: Memory) -> Self {
-        Self { uring, memory }
+    pub(crate) fn new(inner: Rc<Inner>) -> Self {
+        Self { inner }
     }
 
     /// Opens a file. Where the file system refuses direct I/O the page cache is used; [`File::is_direct`] tells.
@@ -76,19 +109,14 @@ impl Disk {
     /// # Errors
     /// As open(2).
     pub async fn open(&self, path: &Path, how: Open) -> io::Result<File> {
-        let mut options = fs::OpenOptions::new();
-        options.read(how.read).write(how.write).create(how.create).truncate(how.truncate);
-        let (file, direct) = if how.direct {
-            match options.clone().custom_flags(libc::O_DIRECT).open(path) {
-                Ok(file) => (file, true),
-                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => (options.open(path)?, false),
-                Err(e) => return Err(e),
+        let kind = match &self.inner.backend {
+            Backend::Uring(uring) => {
+                let (fd, direct) = open_real(path, how)?;
+                Kind::Ring(Rc::new(RingFile::new(Rc::clone(uring), fd, direct)))
             }
-        } else {
-            (options.open(path)?, false)
+            Backend::Sim(core) => Kind::Sim(Rc::new(core.open(path, how).await?)),
         };
-        let fd = Rc::new(OwnedFd::from(file));
-        Ok(File { uring: Rc::clone(&self.uring), memory: self.memory.clone(), fd, direct })
+        Ok(File { kind, inner: Rc::clone(&self.inner) })
     }
 
     /// Makes a directory and those above it.
@@ -96,7 +124,10 @@ impl Disk {
     /// # Errors
     /// As mkdir(2).
     pub async fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        match &self.inner.backend {
+            Backend::Sim(core) => core.create_dir_all(path).await,
+            Backend::Uring(_) => fs::create_dir_all(path),
+        }
     }
 
     /// Renames, replacing what has the new name.
@@ -104,7 +135,10 @@ impl Disk {
     /// # Errors
     /// As rename(2).
     pub async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        match &self.inner.backend {
+            Backend::Sim(core) => core.rename(from, to).await,
+            Backend::Uring(_) => fs::rename(from, to),
+        }
     }
 
     /// Removes a file's name.
@@ -112,7 +146,10 @@ impl Disk {
     /// # Errors
     /// As unlink(2).
     pub async fn remove_file(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        match &self.inner.backend {
+            Backend::Sim(core) => core.remove_file(path).await,
+            Backend::Uring(_) => fs::remove_file(path),
+        }
     }
 
     /// Removes an empty directory.
@@ -120,7 +157,10 @@ impl Disk {
     /// # Errors
     /// As rmdir(2).
     pub async fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+        match &self.inner.backend {
+            Backend::Sim(core) => core.remove_dir(path).await,
+            Backend::Uring(_) => fs::remove_dir(path),
+        }
     }
 
     /// The names in a directory, sorted.
@@ -128,6 +168,9 @@ impl Disk {
     /// # Errors
     /// As readdir(3).
     pub async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        if let Backend::Sim(core) = &self.inner.backend {
+            return core.read_dir(path).await;
+        }
         let mut entries = Vec::new();
         for e in fs::read_dir(path)? {
             let e = e?;
@@ -145,10 +188,37 @@ impl Disk {
     /// # Errors
     /// As fsync(2).
     pub async fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let dir = Rc::new(OwnedFd::from(fs::File::open(path)?));
-        let entry = opcode::Fsync::new(types::Fd(raw(&dir))).build();
-        let (result, ..) = self.uring.start(entry, Keep::Fd(dir)).await;
-        check(result).map(|_| ())
+        match &self.inner.backend {
+            Backend::Sim(core) => core.sync_dir(path).await,
+            Backend::Uring(uring) => {
+                let dir = OwnedFd::from(fs::File::open(path)?);
+                RingFile::new(Rc::clone(uring), dir, false).sync_all().await
+            }
+        }
+    }
+
+    /// Bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// As stat(2).
+    pub async fn len_of(&self, path: &Path) -> io::Result<u64> {
+        match &self.inner.backend {
+            Backend::Sim(core) => {
+                core.find(path).await?.ok_or_else(|| io::ErrorKind::NotFound.into())
+            }
+            Backend::Uring(_) => fs::metadata(path).map(|m| m.len()),
+        }
+    }
+
+    /// Whether there is something at `path`.
+    ///
+    /// # Errors
+    /// As stat(2), except that nothing there is an answer.
+    pub async fn exists(&self, path: &Path) -> io::Result<bool> {
+        match &self.inner.backend {
+            Backend::Sim(core) => core.find(path).await.map(|found| found.is_some()),
+            Backend::Uring(_) => path.try_exists(),
+        }
     }
 
     /// Space of the file system that holds `path`.
@@ -157,6 +227,9 @@ impl Disk {
     /// As statvfs(3).
     pub fn space(&self, path: &Path) -> io::Result<Space> {
         use std::os::unix::ffi::OsStrExt;
+        if let Backend::Sim(core) = &self.inner.backend {
+            return core.space(path);
+        }
         let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
         // SAFETY: zeros are a valid statvfs.
         let mut s: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -164,44 +237,22 @@ impl Disk {
         if unsafe { libc::statvfs(path.as_ptr(), &raw mut s) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Space { free: s.f_bavail * s.f_frsize, total: s.f_blocks * s.f_frsize })
+        let unit = s.f_frsize;
+        Ok(Space { free: s.f_bavail.saturating_mul(unit), total: s.f_blocks.saturating_mul(unit) })
     }
 }
 
-fn check(result: i32) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
-}
-
 impl File {
-    /// Reads up to `len` bytes at `pos`; fewer only at the end of the file. With direct I/O both are whole blocks.
+    /// Reads up to `len` bytes at `pos`; fewer only at the end of the file. With direct I/O both are whole blocks. The result
+    /// counts against the core's memory, also beyond the limit.
     ///
     /// # Errors
     /// As pread(2).
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
-        let mut buffer = self.memory.alloc_beyond(len);
-        let len = len.min(buffer.capacity());
-        while buffer.len() < len {
-            let wanted = u32::try_from(len - buffer.len()).unwrap_or(u32::MAX);
-            let at = pos + buffer.len() as u64;
-            let entry = opcode::Read::new(types::Fd(raw(&self.fd)), buffer.spare_ptr(), wanted)
-                .offset(at)
-                .build();
-            let keep = Keep::Read(Rc::clone(&self.fd), buffer);
-            let (result, _, keep) = self.uring.start(entry, keep).await;
-            let Keep::Read(_, back) = keep else { return Err(io::ErrorKind::Other.into()) };
-            buffer = back;
-            match check(result) {
-                Ok(n) => {
-                    buffer.advance(n);
-                    if n == 0 || (self.direct && n % ALIGN != 0) {
-                        break;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
+        match &self.kind {
+            Kind::Ring(file) => file.read_at(&self.inner.memory, pos, len).await,
+            Kind::Sim(file) => file.read_at(&self.inner.memory, pos, len).await,
         }
-        Ok(buffer.freeze())
     }
 
     /// Writes all of `data` at `pos`. A short write is continued once; a second one is an error.
@@ -209,32 +260,40 @@ impl File {
     /// # Errors
     /// As pwrite(2).
     pub async fn write_at(&self, pos: u64, data: Slice) -> io::Result<()> {
-        let mut done = 0;
-        for _ in 0..2 {
-            let part = data.slice(done..);
-            let len = u32::try_from(part.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let entry = opcode::Write::new(types::Fd(raw(&self.fd)), part.as_ptr(), len)
-                .offset(pos + done as u64)
-                .build();
-            let (result, ..) =
-                self.uring.start(entry, Keep::Write(Rc::clone(&self.fd), part)).await;
-            done += check(result)?;
-            if done == data.len() {
-                return Ok(());
+        match &self.kind {
+            Kind::Ring(file) => file.write_at(pos, data).await,
+            Kind::Sim(file) => file.write_at(pos, &data).await,
+        }
+    }
+
+    /// Writes all of `parts`, one after the other, at `pos`. As one operation where the backend can; a reader may see some
+    /// parts before others.
+    ///
+    /// # Errors
+    /// As pwritev(2).
+    pub async fn write_all_at(&self, pos: u64, parts: Vec<Slice>) -> io::Result<()> {
+        match &self.kind {
+            Kind::Ring(file) => file.write_all_at(pos, parts).await,
+            Kind::Sim(file) => {
+                let mut at = pos;
+                for part in &parts {
+                    file.write_at(at, part).await?;
+                    at += part.len() as u64;
+                }
+                Ok(())
             }
         }
-        Err(io::ErrorKind::WriteZero.into())
     }
 
     /// Makes durable what has been written before, and what is needed to read it.
     ///
     /// # Errors
-    /// As fdatasync(2).
+    /// As fdatasync(2). After one, nothing is known about what was written: it must not be tried again.
     pub async fn sync_data(&self) -> io::Result<()> {
-        let entry =
-            opcode::Fsync::new(types::Fd(raw(&self.fd))).flags(types::FsyncFlags::DATASYNC).build();
-        let (result, ..) = self.uring.start(entry, Keep::Fd(Rc::clone(&self.fd))).await;
-        check(result).map(|_| ())
+        match &self.kind {
+            Kind::Ring(file) => file.sync_data().await,
+            Kind::Sim(file) => file.sync_data().await,
+        }
     }
 
     /// Allocates space; the file grows to hold it.
@@ -242,13 +301,20 @@ impl File {
     /// # Errors
     /// As fallocate(2): a full disk is met here.
     pub async fn allocate(&self, pos: u64, len: u64) -> io::Result<()> {
-        let entry = opcode::Fallocate::new(types::Fd(raw(&self.fd)), len).offset(pos).build();
-        let (result, ..) = self.uring.start(entry, Keep::Fd(Rc::clone(&self.fd))).await;
-        match check(result) {
-            Ok(_) => Ok(()),
-            // The file system cannot: writes allocate by themselves then.
-            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
-            Err(e) => Err(e),
+        match &self.kind {
+            Kind::Ring(file) => file.allocate(pos, len).await,
+            Kind::Sim(file) => file.allocate(pos, len).await,
+        }
+    }
+
+    /// Cuts the file, or lets it grow by a hole.
+    ///
+    /// # Errors
+    /// As ftruncate(2).
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        match &self.kind {
+            Kind::Ring(file) => file.set_len(len),
+            Kind::Sim(file) => file.set_len(len).await,
         }
     }
 
@@ -257,13 +323,10 @@ impl File {
     /// # Errors
     /// As fstat(2).
     pub fn len(&self) -> io::Result<u64> {
-        // SAFETY: zeros are a valid stat.
-        let mut s: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: an open descriptor and a structure of ours.
-        if unsafe { libc::fstat(raw(&self.fd), &raw mut s) } != 0 {
-            return Err(io::Error::last_os_error());
+        match &self.kind {
+            Kind::Ring(file) => file.len(),
+            Kind::Sim(file) => file.len(),
         }
-        Ok(u64::try_from(s.st_size).unwrap_or(0))
     }
 
     /// Whether the file has no bytes.
@@ -277,7 +340,10 @@ impl File {
     /// Whether the page cache is passed by.
     #[must_use]
     pub fn is_direct(&self) -> bool {
-        self.direct
+        match &self.kind {
+            Kind::Ring(file) => file.is_direct(),
+            Kind::Sim(file) => file.is_direct(),
+        }
     }
 
     /// Takes the lock of flock(2) if nobody has it; whether it is ours now.
@@ -285,13 +351,9 @@ impl File {
     /// # Errors
     /// As flock(2).
     pub fn try_lock_exclusive(&self) -> io::Result<bool> {
-        // SAFETY: an open descriptor.
-        if unsafe { libc::flock(raw(&self.fd), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(true);
-        }
-        match io::Error::last_os_error() {
-            e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            e => Err(e),
+        match &self.kind {
+            Kind::Ring(file) => file.try_lock_exclusive(),
+            Kind::Sim(file) => file.try_lock_exclusive(),
         }
     }
 }

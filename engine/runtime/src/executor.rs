@@ -72,6 +72,8 @@ pub(crate) struct Executor {
     ready: Arc<Ready>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     next_timer: Cell<u64>,
+    /// Nothing is spawned any more.
+    closed: Cell<bool>,
 }
 
 impl Executor {
@@ -83,10 +85,14 @@ impl Executor {
             ready: Arc::new(ready),
             timers: RefCell::new(BTreeMap::new()),
             next_timer: Cell::new(0),
+            closed: Cell::new(false),
         }
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if self.closed.get() {
+            return;
+        }
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let waker = Arc::new(TaskWaker {
@@ -156,8 +162,14 @@ impl Executor {
         self.timers.borrow_mut().remove(&key);
     }
 
-    /// Drops all tasks; those that a drop spawns, too.
-    pub(crate) fn clear(&self) {
+    /// Whether a task can go on.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.with(|queue| !queue.is_empty())
+    }
+
+    /// Drops all tasks and takes no more.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
         loop {
             let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
             if tasks.is_empty() {
@@ -166,5 +178,7 @@ impl Executor {
             drop(tasks);
         }
         self.ready.with(VecDeque::clear);
+        let timers = std::mem::take(&mut *self.timers.borrow_mut());
+        drop(timers);
     }
 }

@@ -8,6 +8,7 @@ mod disk;
 mod executor;
 mod net;
 mod runtime;
+pub mod sim;
 mod socket;
 pub mod sync;
 mod uring;

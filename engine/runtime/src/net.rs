@@ -1,15 +1,13 @@
-//! Sockets over the ring.
+//! Sockets: what a core can do with them, whichever backend it runs on.
 
 use crate::buffer::{Buffer, Slice};
-use crate::uring::{Keep, Message, RecvBuffer, Uring, raw};
-use io_uring::{opcode, types};
-use std::future::poll_fn;
+use crate::runtime::{Backend, Inner};
+use crate::sim::{SimListener, SimStream};
+use crate::uring::{RecvBuffer, RingListener, RingStream};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::ops::Deref;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::Poll;
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
@@ -29,22 +27,24 @@ impl Default for Listen {
 /// The sockets that a core can make.
 #[derive(Clone)]
 pub struct Net {
-    uring: Rc<Uring>,
+    inner: Rc<Inner>,
 }
 
 impl Net {
-    pub(crate) fn new(uring: Rc<Uring>) -> Self {
-        Self { uring }
+    pub(crate) fn new(inner: Rc<Inner>) -> Self {
+        Self { inner }
     }
 
-    /// Listens on `addr`.
+    /// Listens on `addr`; port 0 picks a free one.
     ///
     /// # Errors
-    /// As bind(2).
+    /// As bind(2) and listen(2).
     pub async fn listen(&self, addr: SocketAddr, how: Listen) -> io::Result<Listener> {
-        let listener = crate::socket::listen(addr, how)?;
-        let local = listener.local_addr()?;
-        Ok(Listener { uring: Rc::clone(&self.uring), fd: Rc::new(OwnedFd::from(listener)), local })
+        let kind = match &self.inner.backend {
+            Backend::Uring(uring) => Accepting::Ring(RingListener::new(uring, addr, how)?),
+            Backend::Sim(core) => Accepting::Sim(core.listen(addr, how)?),
+        };
+        Ok(Listener { kind })
     }
 
     /// Connects to `addr`.
@@ -52,215 +52,152 @@ impl Net {
     /// # Errors
     /// As connect(2).
     pub async fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
-        let fd = Rc::new(crate::socket::new(&addr)?);
-        let (storage, len) = crate::socket::to_raw(&addr);
-        let storage = Box::new(storage);
-        let at = (&raw const *storage).cast::<libc::sockaddr>();
-        let entry = opcode::Connect::new(types::Fd(raw(&fd)), at, len).build();
-        let keep = Keep::Connect(Rc::clone(&fd), storage);
-        let (result, ..) = self.uring.start(entry, keep).await;
-        if result < 0 {
-            return Err(io::Error::from_raw_os_error(-result));
-        }
-        Stream::new(Rc::clone(&self.uring), fd, Some(addr))
+        let kind = match &self.inner.backend {
+            Backend::Uring(uring) => Talking::Ring(RingStream::connect(uring, addr).await?),
+            Backend::Sim(core) => Talking::Sim(core.connect(addr).await?),
+        };
+        Ok(Stream { kind })
     }
 }
 
 /// A socket that accepts.
 pub struct Listener {
-    uring: Rc<Uring>,
-    fd: Rc<OwnedFd>,
-    local: SocketAddr,
+    kind: Accepting,
+}
+
+enum Accepting {
+    Ring(RingListener),
+    Sim(SimListener),
 }
 
 impl Listener {
-    /// The next connection.
+    /// The next connection. Dropping the future loses none.
     ///
     /// # Errors
     /// As accept(2); with EMFILE or ENFILE the caller waits a little and tries again.
     pub async fn accept(&mut self) -> io::Result<Stream> {
-        // SAFETY: zeros are a valid address.
-        let storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-        let len = size_of::<libc::sockaddr_storage>();
-        let mut address = Box::new((storage, libc::socklen_t::try_from(len).unwrap_or(128)));
-        let at = (&raw mut address.0).cast::<libc::sockaddr>();
-        let entry = opcode::Accept::new(types::Fd(raw(&self.fd)), at, &raw mut address.1)
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        let keep = Keep::Accept(Rc::clone(&self.fd), address);
-        let (result, _, keep) = self.uring.start(entry, keep).await;
-        if result < 0 {
-            return Err(io::Error::from_raw_os_error(-result));
-        }
-        // SAFETY: a new descriptor that nobody else has.
-        let fd = Rc::new(unsafe { OwnedFd::from_raw_fd(result) });
-        let peer = match &keep {
-            Keep::Accept(_, address) => crate::socket::from_raw(&address.0),
-            _ => None,
+        let kind = match &mut self.kind {
+            Accepting::Ring(listener) => Talking::Ring(listener.accept().await?),
+            Accepting::Sim(listener) => Talking::Sim(listener.accept().await?),
         };
-        Stream::new(Rc::clone(&self.uring), fd, peer)
+        Ok(Stream { kind })
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        match &self.kind {
+            Accepting::Ring(listener) => listener.local_addr(),
+            Accepting::Sim(listener) => listener.local_addr(),
+        }
     }
 }
 
-/// A connection.
+/// A connection. One task may receive while another sends; two may not do the same at once.
 pub struct Stream {
-    uring: Rc<Uring>,
-    fd: Rc<OwnedFd>,
-    peer: Option<SocketAddr>,
-    local: SocketAddr,
+    kind: Talking,
 }
 
-/// Bytes that were received; their buffer goes back to the kernel when they are dropped.
-pub struct Received(RecvBuffer);
+enum Talking {
+    Ring(RingStream),
+    Sim(SimStream),
+}
+
+/// Bytes that were received, at least one. Their buffer is one of few that the core's connections share: who keeps bytes for
+/// longer than it takes to parse them copies them out.
+pub struct Received {
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Ring(RecvBuffer),
+    Heap(Vec<u8>),
+}
+
+impl Received {
+    pub(crate) fn ring(buffer: RecvBuffer) -> Self {
+        Self { bytes: Bytes::Ring(buffer) }
+    }
+
+    pub(crate) fn heap(bytes: Vec<u8>) -> Self {
+        Self { bytes: Bytes::Heap(bytes) }
+    }
+}
 
 impl Deref for Received {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        self.0.bytes()
+        match &self.bytes {
+            Bytes::Ring(buffer) => buffer.bytes(),
+            Bytes::Heap(bytes) => bytes,
+        }
     }
 }
 
-/// Vectors of one sendmsg(2).
-const VECTORS_MAX: usize = 1024;
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Received({} bytes)", self.len())
+    }
+}
 
 impl Stream {
-    fn new(uring: Rc<Uring>, fd: Rc<OwnedFd>, peer: Option<SocketAddr>) -> io::Result<Self> {
-        let std = TcpStream::from(fd.try_clone()?);
-        std.set_nodelay(true)?;
-        let local = std.local_addr()?;
-        Ok(Self { uring, fd, peer, local })
-    }
-
-    /// The next bytes; `None` when the peer has closed.
+    /// The next bytes; `None` when the peer has closed. Dropping the future loses none.
     ///
     /// # Errors
     /// As recv(2).
     pub async fn recv(&self) -> io::Result<Option<Received>> {
-        loop {
-            let entry = Uring::recv_entry(raw(&self.fd));
-            let op = self.uring.start(entry, Keep::Fd(Rc::clone(&self.fd)));
-            let (result, flags, _) = op.await;
-            if result == -libc::ENOBUFS {
-                // All receive buffers are in use: wait until one comes back.
-                let mut waited = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut waited, true) {
-                        return Poll::Ready(());
-                    }
-                    self.uring.wait_for_buffer(cx.waker());
-                    Poll::Pending
-                })
-                .await;
-                continue;
-            }
-            if result < 0 {
-                return Err(io::Error::from_raw_os_error(-result));
-            }
-            let len = usize::try_from(result).unwrap_or(0);
-            let buffer = self.uring.recv_buffer(flags, len);
-            return Ok(buffer.filter(|_| len > 0).map(Received));
+        match &self.kind {
+            Talking::Ring(stream) => stream.recv().await,
+            Talking::Sim(stream) => Ok(stream.recv().await?.map(Received::heap)),
         }
     }
 
     /// Receives exactly `n` bytes straight into `buffer`, which has room for them; `false` if the peer closes before.
     ///
     /// # Errors
-    /// As recv(2). Dropping the future loses the buffer's content.
+    /// As recv(2). Dropping the future loses the buffer's content, and the place in the stream.
     pub async fn recv_exact_into(&self, buffer: &mut Buffer, n: usize) -> io::Result<bool> {
         assert!(n <= buffer.remaining(), "the buffer has no room for {n} bytes");
-        let mut left = n;
-        while left > 0 {
-            let wanted = u32::try_from(left).unwrap_or(u32::MAX);
-            let entry = opcode::Recv::new(types::Fd(raw(&self.fd)), buffer.spare_ptr(), wanted)
-                .flags(libc::MSG_WAITALL)
-                .build();
-            let lent = std::mem::replace(buffer, crate::buffer::Memory::new(0).alloc_beyond(1));
-            let keep = Keep::Read(Rc::clone(&self.fd), lent);
-            let (result, _, keep) = self.uring.start(entry, keep).await;
-            if let Keep::Read(_, back) = keep {
-                *buffer = back;
-            }
-            match usize::try_from(result) {
-                Ok(0) => return Ok(false),
-                Ok(got) => {
-                    buffer.advance(got);
-                    left -= got;
-                }
-                Err(_) => return Err(io::Error::from_raw_os_error(-result)),
-            }
+        match &self.kind {
+            Talking::Ring(stream) => stream.recv_exact_into(buffer, n).await,
+            Talking::Sim(stream) => stream.recv_exact_into(buffer, n).await,
         }
-        Ok(true)
     }
 
     /// Sends all of `parts`, in order.
     ///
     /// # Errors
-    /// As sendmsg(2).
-    pub async fn send(&self, mut parts: Vec<Slice>) -> io::Result<()> {
-        parts.retain(|p| !p.is_empty());
-        let mut first = 0;
-        while first < parts.len() {
-            let last = parts.len().min(first + VECTORS_MAX);
-            let slices: Vec<Slice> = parts[first..last].to_vec();
-            let vectors: Vec<libc::iovec> = slices
-                .iter()
-                .map(|s| libc::iovec { iov_base: s.as_ptr().cast_mut().cast(), iov_len: s.len() })
-                .collect();
-            // SAFETY: zeros are a valid message header.
-            let header: libc::msghdr = unsafe { std::mem::zeroed() };
-            let mut message = Box::new(Message { slices, vectors, header });
-            message.header.msg_iov = message.vectors.as_mut_ptr();
-            message.header.msg_iovlen = message.vectors.len();
-            let entry = opcode::SendMsg::new(types::Fd(raw(&self.fd)), &raw const message.header)
-                .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL).cast_unsigned())
-                .build();
-            let keep = Keep::Send(Rc::clone(&self.fd), message);
-            let (result, ..) = self.uring.start(entry, keep).await;
-            let Ok(mut sent) = usize::try_from(result) else {
-                return Err(io::Error::from_raw_os_error(-result));
-            };
-            while first < parts.len() && sent >= parts[first].len() {
-                sent -= parts[first].len();
-                first += 1;
-            }
-            if sent > 0 {
-                parts[first] = parts[first].slice(sent..);
-            }
+    /// As sendmsg(2). After one, or after dropping the future, some of the bytes may have gone: the connection is of no use.
+    pub async fn send(&self, parts: Vec<Slice>) -> io::Result<()> {
+        match &self.kind {
+            Talking::Ring(stream) => stream.send(parts).await,
+            Talking::Sim(stream) => stream.send(&parts).await,
         }
-        Ok(())
     }
 
     /// Ends both directions: whoever receives sees the end, whoever sends an error.
     pub fn shutdown(&self) {
-        // SAFETY: an open descriptor. A socket that is not connected any more refuses, and that is what was wanted.
-        unsafe { libc::shutdown(raw(&self.fd), libc::SHUT_RDWR) };
+        match &self.kind {
+            Talking::Ring(stream) => stream.shutdown(),
+            Talking::Sim(stream) => stream.shutdown(),
+        }
     }
 
-    /// The peer's address.
+    /// The peer's address, if it could still be asked.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer
+        match &self.kind {
+            Talking::Ring(stream) => stream.peer_addr(),
+            Talking::Sim(stream) => Some(stream.peer_addr()),
+        }
     }
 
     /// Our address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        match &self.kind {
+            Talking::Ring(stream) => stream.local_addr(),
+            Talking::Sim(stream) => stream.local_addr(),
+        }
     }
 }
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // Operations in flight keep the descriptor; this ends them.
-        self.shutdown();
-    }
-}
-
-/// So that the type of a listener in the standard library is named where it is made.
-pub(crate) type StdListener = TcpListener;

@@ -4,6 +4,7 @@ use crate::buffer::Memory;
 use crate::disk::Disk;
 use crate::executor::Executor;
 use crate::net::Net;
+use crate::sim::SimCore;
 use crate::uring::{Uring, Wait};
 use ids::{CoreId, Instant, Timestamp};
 use std::cell::Cell;
@@ -28,13 +29,49 @@ pub struct RuntimeConfig {
     pub pin: Option<usize>,
 }
 
+/// Who carries out what the tasks ask for.
+pub(crate) enum Backend {
+    Uring(Rc<Uring>),
+    Sim(Rc<SimCore>),
+}
+
 pub(crate) struct Inner {
-    pub(crate) core: CoreId,
+    core: CoreId,
     pub(crate) executor: Executor,
-    pub(crate) uring: Rc<Uring>,
-    memory: Memory,
+    pub(crate) backend: Backend,
+    pub(crate) memory: Memory,
     now: Cell<Instant>,
     random: Cell<u64>,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        core: CoreId,
+        backend: Backend,
+        memory: Memory,
+        now: Instant,
+        seed: u64,
+    ) -> Rc<Self> {
+        let (now, random) = (Cell::new(now), Cell::new(seed));
+        Rc::new(Self { core, executor: Executor::new(), backend, memory, now, random })
+    }
+
+    pub(crate) fn set_now(&self, now: Instant) {
+        self.now.set(now);
+    }
+
+    /// Whether a task can go on.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.executor.is_ready()
+    }
+
+    /// The time at this very moment, unlike [`Runtime::now`].
+    fn clock(&self) -> Instant {
+        match &self.backend {
+            Backend::Uring(_) => Instant(clock(libc::CLOCK_MONOTONIC)),
+            Backend::Sim(core) => core.now(),
+        }
+    }
 }
 
 /// One core's world. A cheap handle that never leaves its thread.
@@ -69,14 +106,14 @@ where
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
-    let inner = Rc::new(Inner {
-        core: config.core,
-        executor: Executor::new(),
-        uring: Uring::new()?,
-        memory: Memory::new(config.memory_limit),
-        now: Cell::new(Instant(clock(libc::CLOCK_MONOTONIC))),
-        random: Cell::new(seed() | 1),
-    });
+    let uring = Uring::new()?;
+    let inner = Inner::new(
+        config.core,
+        Backend::Uring(Rc::clone(&uring)),
+        Memory::new(config.memory_limit),
+        Instant(clock(libc::CLOCK_MONOTONIC)),
+        seed(),
+    );
     let rt = Runtime { inner };
     let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
     let out = Rc::clone(&result);
@@ -101,22 +138,22 @@ where
                 }
             }
         };
-        rt.inner.uring.turn(wait);
+        uring.turn(wait);
         rt.tick();
         rt.inner.executor.fire(rt.now());
     };
-    rt.inner.executor.clear();
+    rt.inner.executor.close();
     // Orphans own memory that the kernel may still write: it is kept until they are done.
     let deadline = Instant(clock(libc::CLOCK_MONOTONIC)) + Duration::from_secs(5);
-    while rt.inner.uring.in_flight() > 0 && Instant(clock(libc::CLOCK_MONOTONIC)) < deadline {
-        rt.inner.uring.turn(Wait::For(Duration::from_millis(10)));
+    while uring.in_flight() > 0 && Instant(clock(libc::CLOCK_MONOTONIC)) < deadline {
+        uring.turn(Wait::For(Duration::from_millis(10)));
     }
     Ok(value)
 }
 
 impl Runtime {
     fn tick(&self) {
-        self.inner.now.set(Instant(clock(libc::CLOCK_MONOTONIC)));
+        self.inner.set_now(self.inner.clock());
     }
 
     /// Which core this is.
@@ -134,6 +171,11 @@ impl Runtime {
     /// Wall-clock time.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
+        if let Backend::Sim(core) = &self.inner.backend {
+            // Some evening in November 2023.
+            let ms = i64::try_from(core.now().0 / 1_000_000).unwrap_or(0);
+            return Timestamp(1_700_000_000_000 + ms);
+        }
         let d = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
     }
@@ -162,7 +204,7 @@ impl Runtime {
 
     /// Resolves after `d`.
     pub fn sleep(&self, d: Duration) -> Sleep {
-        self.sleep_until(Instant(clock(libc::CLOCK_MONOTONIC)) + d)
+        self.sleep_until(self.inner.clock() + d)
     }
 
     /// Resolves at `at`.
@@ -178,18 +220,21 @@ impl Runtime {
     /// Files.
     #[must_use]
     pub fn disk(&self) -> Disk {
-        Disk::new(Rc::clone(&self.inner.uring), self.inner.memory.clone())
+        Disk::new(Rc::clone(&self.inner))
     }
 
     /// Sockets.
     #[must_use]
     pub fn net(&self) -> Net {
-        Net::new(Rc::clone(&self.inner.uring))
+        Net::new(Rc::clone(&self.inner))
     }
 
     /// Something after which nobody may be told anything any more: says what, and stops the process.
     #[expect(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn fault(&self, what: String) -> ! {
+        if let Backend::Sim(core) = &self.inner.backend {
+            core.fault(what);
+        }
         eprintln!("fault on core {}: {what}; the process stops", self.inner.core.0);
         std::process::abort();
     }
@@ -197,7 +242,19 @@ impl Runtime {
     /// How often this core has entered the kernel for its ring.
     #[must_use]
     pub fn enters(&self) -> u64 {
-        self.inner.uring.enters.get()
+        match &self.inner.backend {
+            Backend::Uring(uring) => uring.enters.get(),
+            Backend::Sim(_) => 0,
+        }
+    }
+
+    /// Whether the process still runs: false only in a simulated world, on a handle whose node has died.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &self.inner.backend {
+            Backend::Uring(_) => true,
+            Backend::Sim(core) => core.is_alive(),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Socket addresses and options as the kernel wants them.
 
-use crate::net::{Listen, StdListener};
+use crate::net::Listen;
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A stream socket of the address's family.
@@ -19,7 +19,7 @@ pub(crate) fn new(addr: &SocketAddr) -> io::Result<OwnedFd> {
 }
 
 /// A listening socket. The address may be in TIME_WAIT from a broker before.
-pub(crate) fn listen(addr: SocketAddr, how: Listen) -> io::Result<StdListener> {
+pub(crate) fn listen(addr: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     let fd = new(&addr)?;
     set(&fd, libc::SO_REUSEADDR)?;
     if how.reuse_port {
@@ -34,7 +34,7 @@ pub(crate) fn listen(addr: SocketAddr, how: Listen) -> io::Result<StdListener> {
     if unsafe { libc::listen(fd.as_raw_fd(), how.backlog) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(StdListener::from(fd))
+    Ok(TcpListener::from(fd))
 }
 
 fn set(fd: &OwnedFd, option: libc::c_int) -> io::Result<()> {

@@ -1,44 +1,63 @@
 //! The reactor: one io_uring of one core.
 //!
 //! Every operation lives in a slab until its last completion, and owns there whatever the kernel may still touch: buffers,
-//! addresses, the file. Dropping the future that waits for it changes nothing about that.
+//! addresses, the file. Dropping the future that waits for it changes nothing about that. The last completion is the only one of
+//! a plain operation, the one without `MORE` of a multishot, and the notification of a zero-copy send.
+//!
+//! A core sleeps in the kernel until a completion or the next timer; it never polls and has no periodic tick.
 
-use crate::buffer::{ALIGN, Buffer, Slice};
+mod files;
+mod fixed;
+mod receive;
+mod sink;
+mod sockets;
+
+pub(crate) use files::RingFile;
+pub(crate) use receive::RecvBuffer;
+pub(crate) use sockets::{RingListener, RingStream};
+
+use crate::buffer::{Buffer, Slice};
+use crate::mailbox::bell::Bell;
+use crate::probe::{self, WhyNot};
+use crate::runtime::{Tuning, ZeroCopy};
+use fixed::{Fixed, RingRegistrar};
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use receive::RecvRing;
+use sink::Sink;
 use slab::Slab;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Entries of the submission queue; the completion queue has eight times as many.
-const ENTRIES: u32 = 512;
-/// Receive buffers of a core: this many of this size.
-const RECV_BUFFERS: u16 = 128;
-const RECV_BYTES: usize = 64 * 1024;
-const RECV_GROUP: u16 = 0;
+/// Completions with these numbers belong to no operation of the slab. Slab keys are below 2^32.
+const NOBODY: u64 = u64::MAX;
+const WOKEN: u64 = u64::MAX - 1;
+const BELL: u64 = u64::MAX - 2;
+/// A wake-up that could not be delivered; the core's number is in the low bits.
+const UNDELIVERED: u64 = 1 << 63;
+
+/// Files that the ring holds on to: locks.
+const HELD_FILES: u32 = 16;
 
 /// What an operation owns.
 #[expect(dead_code, reason = "held for the kernel, not read")]
 pub(crate) enum Keep {
     Fd(Rc<OwnedFd>),
     Write(Rc<OwnedFd>, Slice),
+    Writev(Rc<OwnedFd>, Vec<Slice>, Vec<libc::iovec>),
     Read(Rc<OwnedFd>, Buffer),
     Send(Rc<OwnedFd>, Box<Message>),
-    Accept(Rc<OwnedFd>, Box<(libc::sockaddr_storage, libc::socklen_t)>),
     Connect(Rc<OwnedFd>, Box<libc::sockaddr_storage>),
-    Path(Vec<std::ffi::CString>),
-    Nothing,
 }
 
 /// A vectored send.
 pub(crate) struct Message {
+    #[expect(dead_code, reason = "held for the kernel, not read")]
     pub(crate) slices: Vec<Slice>,
     pub(crate) vectors: Vec<libc::iovec>,
     pub(crate) header: libc::msghdr,
@@ -46,254 +65,39 @@ pub(crate) struct Message {
 
 enum State {
     Waiting(Option<Waker>),
-    Done(i32, u32),
-    /// Nobody waits any more; the slot goes with the completion.
+    /// The result is there; `more` if the kernel still uses what the slot owns.
+    Done { result: i32, flags: u32, more: bool },
+    /// The result was taken, the kernel still uses what the slot owns.
+    Lingering,
+    /// Nobody waits any more; the slot goes with the last completion.
     Orphan,
+    /// Completions go to a socket's sink until the last one.
+    Many(Rc<Sink>),
 }
 
 struct Slot {
     keep: Keep,
     state: State,
-}
-
-/// The ring of receive buffers that the kernel picks from.
-struct RecvRing {
-    entries: NonNull<u8>,
-    buffers: NonNull<u8>,
-    tail: Cell<u16>,
-}
-
-impl RecvRing {
-    const RING: Layout = match Layout::from_size_align(RECV_BUFFERS as usize * 16, ALIGN) {
-        Ok(l) => l,
-        Err(_) => panic!("the layout of the receive ring"),
-    };
-    const DATA: Layout = match Layout::from_size_align(RECV_BUFFERS as usize * RECV_BYTES, ALIGN) {
-        Ok(l) => l,
-        Err(_) => panic!("the layout of the receive buffers"),
-    };
-
-    fn new() -> Self {
-        // SAFETY: both layouts have a size.
-        let (entries, buffers) = unsafe { (alloc_zeroed(Self::RING), alloc_zeroed(Self::DATA)) };
-        let Some(entries) = NonNull::new(entries) else { handle_alloc_error(Self::RING) };
-        let Some(buffers) = NonNull::new(buffers) else { handle_alloc_error(Self::DATA) };
-        Self { entries, buffers, tail: Cell::new(0) }
-    }
-
-    fn at(&self, id: u16) -> *mut u8 {
-        // SAFETY: ids come from the kernel or from `give_back` and are below RECV_BUFFERS.
-        unsafe { self.buffers.as_ptr().add(usize::from(id % RECV_BUFFERS) * RECV_BYTES) }
-    }
-
-    /// Hands a buffer to the kernel.
-    fn give_back(&self, id: u16) {
-        let tail = self.tail.get();
-        let slot = usize::from(tail & (RECV_BUFFERS - 1));
-        // SAFETY: the ring has RECV_BUFFERS entries of 16 bytes; only this thread writes them, and the kernel reads an entry
-        // only after the tail below was stored with release ordering.
-        unsafe {
-            let entry = self.entries.as_ptr().cast::<types::BufRingEntry>().add(slot);
-            (*entry).set_addr(self.at(id) as u64);
-            (*entry).set_len(RECV_BYTES as u32);
-            (*entry).set_bid(id);
-            let shared = types::BufRingEntry::tail(self.entries.as_ptr().cast()).cast_mut();
-            AtomicU16::from_ptr(shared).store(tail.wrapping_add(1), Ordering::Release);
-        }
-        self.tail.set(tail.wrapping_add(1));
-    }
-}
-
-impl Drop for RecvRing {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with these layouts; the io_uring is gone before (field order in `Uring`).
-        unsafe {
-            dealloc(self.entries.as_ptr(), Self::RING);
-            dealloc(self.buffers.as_ptr(), Self::DATA);
-        }
-    }
-}
-
-/// Bytes in a receive buffer; goes back to the kernel when dropped.
-pub(crate) struct RecvBuffer {
-    uring: Rc<Uring>,
-    id: u16,
-    len: usize,
-}
-
-impl RecvBuffer {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the kernel wrote `len` bytes here and leaves the buffer alone until it is given back.
-        unsafe { std::slice::from_raw_parts(self.uring.recv.at(self.id), self.len) }
-    }
-}
-
-impl Drop for RecvBuffer {
-    fn drop(&mut self) {
-        self.uring.recv.give_back(self.id);
-        let waiting = std::mem::take(&mut *self.uring.starved.borrow_mut());
-        for w in waiting {
-            w.wake();
-        }
-    }
+    generation: u32,
 }
 
 /// One core's io_uring. The fields are dropped in order: first the ring, then what it pointed to.
 pub(crate) struct Uring {
     ring: RefCell<IoUring>,
     ops: RefCell<Slab<Slot>>,
+    generation: Cell<u32>,
+    /// Completions that were taken from the queue and have not been looked at.
+    stash: RefCell<Vec<(u64, i32, u32)>>,
     recv: RecvRing,
-    starved: RefCell<Vec<Waker>>,
+    fixed: Fixed,
+    held_files: RefCell<Vec<Option<Rc<OwnedFd>>>>,
+    bells: Option<(Arc<Vec<Bell>>, usize)>,
+    zero_copy: ZeroCopy,
+    known_zero_copy: Cell<bool>,
+    msg_ring: bool,
     pub(crate) enters: Cell<u64>,
-}
-
-impl Uring {
-    pub(crate) fn new() -> io::Result<Rc<Self>> {
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_submit_all()
-            .setup_clamp()
-            .setup_cqsize(ENTRIES * 8)
-            .build(ENTRIES)?;
-        let recv = RecvRing::new();
-        // SAFETY: the ring's memory lives until after the io_uring is gone (field order).
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(
-                recv.entries.as_ptr() as u64,
-                RECV_BUFFERS,
-                RECV_GROUP,
-                0,
-            )?;
-        }
-        for id in 0..RECV_BUFFERS {
-            recv.give_back(id);
-        }
-        Ok(Rc::new(Self {
-            ring: RefCell::new(ring),
-            ops: RefCell::new(Slab::with_capacity(1024)),
-            recv,
-            starved: RefCell::default(),
-            enters: Cell::new(0),
-        }))
-    }
-
-    /// Starts an operation that owns `keep`. The entry may point only into memory that `keep` holds.
-    pub(crate) fn start(self: &Rc<Self>, entry: squeue::Entry, keep: Keep) -> Op {
-        let key = self.ops.borrow_mut().insert(Slot { keep, state: State::Waiting(None) });
-        let entry = entry.user_data(key as u64);
-        let mut ring = self.ring.borrow_mut();
-        loop {
-            // SAFETY: what the entry points to is owned by the slot until the last completion.
-            let pushed = unsafe { ring.submission().push(&entry) };
-            if pushed.is_ok() {
-                break;
-            }
-            // Full: hand over what is there. Completions are left for the next turn.
-            self.enters.set(self.enters.get() + 1);
-            if let Err(e) = ring.submit()
-                && !matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR))
-            {
-                panic!("io_uring_enter failed: {e}");
-            }
-        }
-        Op { uring: Rc::clone(self), key: Some(key) }
-    }
-
-    /// Submits what is queued, waits for at most `wait` (not at all if `None` is given for `until` ... see the caller), and
-    /// wakes the tasks whose operations have completed.
-    pub(crate) fn turn(&self, wait: Wait) {
-        let mut done: Vec<(u64, i32, u32)> = Vec::new();
-        {
-            let mut ring = self.ring.borrow_mut();
-            let (submitter, mut sq, mut cq) = ring.split();
-            sq.sync();
-            let queued = sq.len();
-            let timespec;
-            self.enters.set(self.enters.get() + 1);
-            let result = match wait {
-                Wait::Not => {
-                    let flags = sys::GETEVENTS;
-                    // SAFETY: no argument is passed.
-                    unsafe { submitter.enter::<libc::sigset_t>(to_u32(queued), 0, flags, None) }
-                        .map(|_| ())
-                }
-                Wait::For(d) => {
-                    timespec = types::Timespec::from(d);
-                    let args = types::SubmitArgs::new().timespec(&timespec);
-                    submitter.submit_with_args(1, &args).map(|_| ())
-                }
-                Wait::Forever => submitter.submit_and_wait(1).map(|_| ()),
-            };
-            match result {
-                Ok(()) => {}
-                Err(e)
-                    if matches!(
-                        e.raw_os_error(),
-                        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
-                    ) => {}
-                Err(e) => panic!("io_uring_enter failed: {e}"),
-            }
-            cq.sync();
-            done.extend(cq.map(|c: cqueue::Entry| (c.user_data(), c.result(), c.flags())));
-        }
-        for (key, result, flags) in done {
-            self.complete(usize::try_from(key).unwrap_or(usize::MAX), result, flags);
-        }
-    }
-
-    fn complete(&self, key: usize, result: i32, flags: u32) {
-        let mut ops = self.ops.borrow_mut();
-        let Some(slot) = ops.get_mut(key) else { return };
-        match std::mem::replace(&mut slot.state, State::Done(result, flags)) {
-            State::Waiting(waker) => {
-                drop(ops);
-                if let Some(w) = waker {
-                    w.wake();
-                }
-            }
-            State::Orphan => {
-                let slot = ops.remove(key);
-                drop(ops);
-                if let Some(id) = cqueue::buffer_select(flags) {
-                    self.recv.give_back(id);
-                }
-                if let Keep::Accept(..) = slot.keep
-                    && result >= 0
-                {
-                    // SAFETY: a connection that nobody waits for any more; the descriptor is ours alone.
-                    unsafe { libc::close(result) };
-                }
-                drop(slot);
-            }
-            State::Done(..) => {}
-        }
-    }
-
-    /// How many operations the kernel still has.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.ops.borrow().len()
-    }
-
-    pub(crate) fn wait_for_buffer(&self, waker: &Waker) {
-        self.starved.borrow_mut().push(waker.clone());
-    }
-
-    pub(crate) fn recv_buffer(self: &Rc<Self>, flags: u32, len: usize) -> Option<RecvBuffer> {
-        cqueue::buffer_select(flags).map(|id| RecvBuffer { uring: Rc::clone(self), id, len })
-    }
-
-    pub(crate) fn recv_entry(fd: RawFd) -> squeue::Entry {
-        opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), RECV_BYTES as u32)
-            .buf_group(RECV_GROUP)
-            .build()
-            .flags(squeue::Flags::BUFFER_SELECT)
-    }
-}
-
-mod sys {
-    /// `IORING_ENTER_GETEVENTS`.
-    pub(super) const GETEVENTS: u32 = 1;
+    /// Zero-copy sends that were copied after all for want of locked memory.
+    pub(crate) zero_copy_refused: Cell<u64>,
 }
 
 /// How long a turn may wait in the kernel.
@@ -304,67 +108,425 @@ pub(crate) enum Wait {
     Forever,
 }
 
-/// An operation in flight: resolves to its result and flags, and gives back what it owned.
+impl Uring {
+    /// Makes the ring of the calling thread, which is the only one that may use it.
+    pub(crate) fn new(
+        tuning: &Tuning,
+        bells: Option<(Arc<Vec<Bell>>, usize)>,
+    ) -> Result<Rc<Self>, WhyNot> {
+        let ring = probe::ring(tuning.entries).map_err(|e| probe::explain(&e))?;
+        let known = probe::ask(&ring)?;
+        let recv = RecvRing::new(tuning.receive_buffers, tuning.receive_bytes);
+        // SAFETY: the ring's memory lives until after the io_uring is gone (field order).
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(
+                recv.address(),
+                recv.count(),
+                receive::GROUP,
+                0,
+            )
+        }
+        .map_err(|e| probe::explain(&e))?;
+        for id in 0..recv.count() {
+            recv.give_back(id);
+        }
+        let fixed = Fixed::register(&ring, tuning.fixed_buffers);
+        let files = ring.submitter().register_files_sparse(HELD_FILES).is_ok();
+        let held_files = if files { vec![None; HELD_FILES as usize] } else { Vec::new() };
+        if let Some((bells, me)) = &bells {
+            bells[*me].set_ring(ring.as_raw_fd());
+        }
+        let uring = Rc::new(Self {
+            ring: RefCell::new(ring),
+            ops: RefCell::new(Slab::with_capacity(1024)),
+            generation: Cell::new(0),
+            stash: RefCell::default(),
+            recv,
+            fixed,
+            held_files: RefCell::new(held_files),
+            bells,
+            zero_copy: tuning.zero_copy,
+            known_zero_copy: Cell::new(known.zero_copy_send),
+            msg_ring: known.msg_ring,
+            enters: Cell::new(0),
+            zero_copy_refused: Cell::new(0),
+        });
+        uring.watch_bell();
+        Ok(uring)
+    }
+
+    /// What the core's memory calls for its large blocks.
+    pub(crate) fn registrar(self: &Rc<Self>) -> RingRegistrar {
+        RingRegistrar(Rc::downgrade(self))
+    }
+
+    /// What is known about this ring, for the operator.
+    pub(crate) fn features(&self) -> probe::Features {
+        let limit = self.fixed.limit();
+        probe::Features {
+            backend: "uring",
+            why_not_uring: None,
+            kernel: probe::kernel(),
+            zero_copy_send: self.known_zero_copy.get() && self.zero_copy != ZeroCopy::Never,
+            fixed_bytes: Some(limit).filter(|bytes| *bytes != usize::MAX),
+            lock_outlives_writes: !self.held_files.borrow().is_empty(),
+        }
+    }
+
+    /// Bytes of buffers that are registered now.
+    pub(crate) fn fixed_bytes(&self) -> usize {
+        self.fixed.bytes()
+    }
+
+    fn watch_bell(&self) {
+        if let Some((bells, me)) = &self.bells {
+            let fd = types::Fd(bells[*me].event());
+            let events = u32::try_from(libc::POLLIN).unwrap_or(1);
+            self.push(&opcode::PollAdd::new(fd, events).multi(true).build().user_data(BELL));
+        }
+    }
+
+    /// Wakes core `to` with the next submission.
+    pub(crate) fn nudge(&self, to: usize) {
+        let Some((bells, _)) = &self.bells else { return };
+        match bells[to].ring().filter(|_| self.msg_ring) {
+            Some(fd) => {
+                let entry = opcode::MsgRingData::new(types::Fd(fd), 0, WOKEN, None)
+                    .build()
+                    .flags(squeue::Flags::SKIP_SUCCESS)
+                    .user_data(UNDELIVERED | to as u64);
+                self.push(&entry);
+            }
+            None => bells[to].strike(),
+        }
+    }
+
+    /// Puts an entry into the submission queue, whatever it takes.
+    fn push(&self, entry: &squeue::Entry) {
+        let mut ring = self.ring.borrow_mut();
+        loop {
+            // SAFETY: what the entry points to is owned by its slot until the last completion, or it points to nothing.
+            if unsafe { ring.submission().push(entry) }.is_ok() {
+                return;
+            }
+            // Full: hand over what is there.
+            self.enters.set(self.enters.get() + 1);
+            match ring.submit() {
+                Ok(_) => {}
+                Err(e) if is_passing(&e) => {
+                    // Completions stand in the way: they are taken here and looked at in the next turn.
+                    let mut stash = self.stash.borrow_mut();
+                    let before = stash.len();
+                    stash.extend(ring.completion().map(triple));
+                    if stash.len() == before {
+                        std::thread::yield_now();
+                    }
+                }
+                Err(e) => panic!("io_uring_enter failed: {e}"),
+            }
+        }
+    }
+
+    fn insert(&self, keep: Keep, state: State) -> u64 {
+        let generation = self.generation.get().wrapping_add(1) & (u32::MAX >> 2);
+        self.generation.set(generation);
+        let key = self.ops.borrow_mut().insert(Slot { keep, state, generation });
+        assert!(key < u32::MAX as usize, "more operations than numbers");
+        u64::from(generation) << 32 | key as u64
+    }
+
+    /// The slot of an operation, unless it is gone.
+    fn find(ops: &mut Slab<Slot>, id: u64) -> Option<(usize, &mut Slot)> {
+        let key = usize::try_from(id & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+        let slot = ops.get_mut(key)?;
+        (u64::from(slot.generation) == id >> 32).then_some((key, slot))
+    }
+
+    /// Starts an operation that owns `keep`. The entry may point only into memory that `keep` holds.
+    pub(crate) fn start(self: &Rc<Self>, entry: squeue::Entry, keep: Keep) -> Op {
+        let id = self.insert(keep, State::Waiting(None));
+        self.push(&entry.user_data(id));
+        Op { uring: Rc::clone(self), id: Some(id) }
+    }
+
+    /// Starts a multishot operation on `fd`, whose completions go to `sink`.
+    pub(crate) fn start_many(&self, entry: squeue::Entry, fd: &Rc<OwnedFd>, sink: &Rc<Sink>) {
+        let id = self.insert(Keep::Fd(Rc::clone(fd)), State::Many(Rc::clone(sink)));
+        sink.armed.set(Some(id));
+        sink.stopping.set(false);
+        self.push(&entry.user_data(id));
+    }
+
+    /// Asks the kernel to end an operation early. It completes all the same. Entries are taken in order, so one that gets the
+    /// slot of an operation that had ended already is not hit.
+    pub(crate) fn cancel(&self, id: u64) {
+        let entry = opcode::AsyncCancel::new(id)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(NOBODY);
+        self.push(&entry);
+    }
+
+    /// Submits what is queued, waits as long as `wait` says, and wakes the tasks whose operations have completed.
+    pub(crate) fn turn(self: &Rc<Self>, wait: Wait) {
+        let mut done = std::mem::take(&mut *self.stash.borrow_mut());
+        {
+            let mut ring = self.ring.borrow_mut();
+            let (submitter, mut sq, mut cq) = ring.split();
+            sq.sync();
+            cq.sync();
+            let wait = if done.is_empty() && cq.is_empty() { wait } else { Wait::Not };
+            let result = match wait {
+                Wait::Not if sq.is_empty() && !sq.taskrun() && !sq.cq_overflow() => Ok(0),
+                Wait::Not => {
+                    self.enters.set(self.enters.get() + 1);
+                    submitter.submit()
+                }
+                Wait::For(d) => {
+                    self.enters.set(self.enters.get() + 1);
+                    let timespec = types::Timespec::from(d);
+                    let args = types::SubmitArgs::new().timespec(&timespec);
+                    submitter.submit_with_args(1, &args)
+                }
+                Wait::Forever => {
+                    self.enters.set(self.enters.get() + 1);
+                    submitter.submit_and_wait(1)
+                }
+            };
+            match result {
+                Ok(_) => {}
+                Err(e) if is_passing(&e) => {}
+                Err(e) => panic!("io_uring_enter failed: {e}"),
+            }
+            cq.sync();
+            done.extend(cq.map(triple));
+        }
+        for (id, result, flags) in done.drain(..) {
+            self.complete(id, result, flags);
+        }
+        // The vector's memory serves the next turn, unless something was stashed meanwhile.
+        let mut stash = self.stash.borrow_mut();
+        if stash.is_empty() {
+            *stash = done;
+        }
+    }
+
+    fn complete(self: &Rc<Self>, id: u64, result: i32, flags: u32) {
+        if id & UNDELIVERED != 0 {
+            self.without_owner(id, flags);
+            return;
+        }
+        let more = cqueue::more(flags);
+        let mut ops = self.ops.borrow_mut();
+        let Some((key, slot)) = Self::find(&mut ops, id) else {
+            debug_assert!(false, "a completion of no operation: {id:x}");
+            return;
+        };
+        if cqueue::notif(flags) {
+            match &mut slot.state {
+                State::Done { more, .. } => *more = false,
+                State::Lingering | State::Orphan | State::Waiting(_) | State::Many(_) => {
+                    let slot = ops.remove(key);
+                    drop(ops);
+                    drop(slot);
+                }
+            }
+            return;
+        }
+        match &mut slot.state {
+            State::Waiting(waker) => {
+                let waker = waker.take();
+                slot.state = State::Done { result, flags, more };
+                drop(ops);
+                if let Some(w) = waker {
+                    w.wake();
+                }
+            }
+            State::Many(sink) => {
+                let sink = Rc::clone(sink);
+                let slot = if more { None } else { Some(ops.remove(key)) };
+                drop(ops);
+                sink.push(self, result, flags, !more);
+                drop(slot);
+            }
+            State::Orphan => {
+                if !more {
+                    let slot = ops.remove(key);
+                    drop(ops);
+                    drop(slot);
+                }
+            }
+            State::Done { .. } | State::Lingering => {
+                debug_assert!(false, "a second completion of a plain operation");
+            }
+        }
+    }
+
+    fn without_owner(&self, id: u64, flags: u32) {
+        match id {
+            NOBODY | WOKEN => {}
+            BELL => {
+                if let Some((bells, me)) = &self.bells {
+                    bells[*me].hush();
+                }
+                if !cqueue::more(flags) {
+                    self.watch_bell();
+                }
+            }
+            undelivered => {
+                let to = usize::try_from(undelivered & !UNDELIVERED).unwrap_or(usize::MAX);
+                if let Some((bells, _)) = &self.bells
+                    && let Some(bell) = bells.get(to)
+                {
+                    bell.strike();
+                }
+            }
+        }
+    }
+
+    /// How many operations the kernel still has.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.ops.borrow().len()
+    }
+
+    /// Ends everything: what the kernel has is asked to end, and waited for. What it does not give back within `patience` is
+    /// never freed, because it may still be written to.
+    pub(crate) fn drain(self: &Rc<Self>, patience: std::time::Duration) {
+        if let Some((bells, me)) = &self.bells {
+            bells[*me].set_ring(-1);
+        }
+        let sockets: Vec<u64> = {
+            let ops = self.ops.borrow();
+            ops.iter()
+                // Writes and syncs are let finish; what may wait for ever is not.
+                .filter(|(_, s)| match s.keep {
+                    Keep::Fd(_) => matches!(s.state, State::Many(_)),
+                    Keep::Read(..) | Keep::Send(..) | Keep::Connect(..) => true,
+                    Keep::Write(..) | Keep::Writev(..) => false,
+                })
+                .map(|(key, s)| u64::from(s.generation) << 32 | key as u64)
+                .collect()
+        };
+        for id in sockets {
+            self.cancel(id);
+        }
+        let until = std::time::Instant::now() + patience;
+        loop {
+            self.turn(Wait::Not);
+            if self.in_flight() == 0 {
+                return;
+            }
+            if std::time::Instant::now() >= until {
+                break;
+            }
+            self.turn(Wait::For(std::time::Duration::from_millis(20)));
+        }
+        std::mem::forget(Rc::clone(self));
+    }
+
+    /// Puts a descriptor into the ring's file table, where the kernel keeps it open until the last request of the process,
+    /// even of a dead one, has ended. The slot, if there is one.
+    pub(crate) fn hold_file(&self, fd: &Rc<OwnedFd>) -> Option<u32> {
+        let mut files = self.held_files.borrow_mut();
+        let slot = files.iter().position(Option::is_none)?;
+        let at = u32::try_from(slot).ok()?;
+        self.ring.borrow().submitter().register_files_update(at, &[fd.as_raw_fd()]).ok()?;
+        files[slot] = Some(Rc::clone(fd));
+        Some(at)
+    }
+
+    /// Undoes [`Uring::hold_file`].
+    pub(crate) fn release_file(&self, slot: u32) {
+        // A slot that the kernel does not empty is not used again.
+        if self.ring.borrow().submitter().register_files_update(slot, &[-1]).is_ok()
+            && let Some(file) = self.held_files.borrow_mut().get_mut(slot as usize)
+        {
+            *file = None;
+        }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        debug_assert!(self.ops.borrow().is_empty(), "operations outlive their ring");
+    }
+}
+
+fn triple(c: cqueue::Entry) -> (u64, i32, u32) {
+    (c.user_data(), c.result(), c.flags())
+}
+
+/// What passes by itself: the time is up, a signal came, completions have to be taken first, memory is short.
+fn is_passing(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN))
+}
+
+/// An operation in flight: resolves to its result and flags, and gives back what it owned, unless the kernel still uses that.
 pub(crate) struct Op {
     uring: Rc<Uring>,
-    key: Option<usize>,
+    id: Option<u64>,
 }
 
 impl Future for Op {
-    type Output = (i32, u32, Keep);
+    type Output = (i32, u32, Option<Keep>);
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(key) = self.key else { return Poll::Pending };
-        let mut ops = self.uring.ops.borrow_mut();
-        let Some(slot) = ops.get_mut(key) else { return Poll::Pending };
+        let uring = Rc::clone(&self.uring);
+        let mut ops = uring.ops.borrow_mut();
+        let found = self.id.and_then(|id| Uring::find(&mut ops, id));
+        let Some((key, slot)) = found else { return Poll::Pending };
         match &mut slot.state {
-            State::Done(result, flags) => {
-                let (result, flags) = (*result, *flags);
+            State::Done { result, flags, more } => {
+                let (result, flags, more) = (*result, *flags, *more);
+                self.id = None;
+                if more {
+                    slot.state = State::Lingering;
+                    return Poll::Ready((result, flags, None));
+                }
                 let slot = ops.remove(key);
-                drop(ops);
-                self.key = None;
-                Poll::Ready((result, flags, slot.keep))
+                Poll::Ready((result, flags, Some(slot.keep)))
             }
             State::Waiting(waker) => {
                 match waker {
                     Some(w) if w.will_wake(cx.waker()) => {}
-                    _ => *waker = Some(cx.waker().clone()),
+                    Some(_) | None => *waker = Some(cx.waker().clone()),
                 }
                 Poll::Pending
             }
-            State::Orphan => Poll::Pending,
+            State::Orphan | State::Lingering | State::Many(_) => Poll::Pending,
         }
     }
 }
 
 impl Drop for Op {
     fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
+        let Some(id) = self.id.take() else { return };
         let mut ops = self.uring.ops.borrow_mut();
-        let Some(slot) = ops.get_mut(key) else { return };
-        if let State::Done(result, flags) = slot.state {
-            slot.state = State::Orphan;
-            drop(ops);
-            self.uring.complete(key, result, flags);
-            return;
-        }
-        slot.state = State::Orphan;
-        drop(ops);
-        let cancel = opcode::AsyncCancel::new(key as u64).build();
-        let mut done = self.uring.start(cancel, Keep::Nothing);
-        // Nobody waits for the cancellation itself: its slot goes with its completion.
-        if let Some(key) = done.key.take()
-            && let Some(slot) = self.uring.ops.borrow_mut().get_mut(key)
-        {
-            slot.state = State::Orphan;
+        let Some((key, slot)) = Uring::find(&mut ops, id) else { return };
+        match slot.state {
+            State::Done { more: true, .. } => slot.state = State::Lingering,
+            State::Done { more: false, .. } => {
+                let slot = ops.remove(key);
+                drop(ops);
+                drop(slot);
+            }
+            State::Waiting(_) => {
+                slot.state = State::Orphan;
+                // A write or sync that nobody waits for is let finish: half of it would help no one. The rest may wait for
+                // ever and is ended.
+                let endless =
+                    matches!(slot.keep, Keep::Read(..) | Keep::Send(..) | Keep::Connect(..));
+                drop(ops);
+                if endless {
+                    self.uring.cancel(id);
+                }
+            }
+            State::Orphan | State::Lingering | State::Many(_) => {}
         }
     }
-}
-
-fn to_u32(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// The descriptor of a shared file.
 pub(crate) fn raw(fd: &Rc<OwnedFd>) -> RawFd {
     fd.as_raw_fd()
 }
+

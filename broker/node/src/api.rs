@@ -1,0 +1,164 @@
+//! The Kafka protocol's requests: which are served, and who answers them.
+//!
+//! One file per API below. Each decodes its request in place, asks the shard or the metadata, and phrases the answer. What is
+//! not in [`SERVED`] is not advertised, and a request for it closes the connection, as Kafka does.
+
+mod admin_configs;
+mod api_versions;
+mod cluster;
+mod codes;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
+mod fetch;
+mod fetch_sessions;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+pub(crate) use fetch_sessions::FetchSessions;
+
+use crate::broker::{Broker, Session};
+use runtime::Slice;
+use server::{Frame, Reply};
+use std::rc::Rc;
+use wire::api::ApiKey;
+use wire::{DecodeError, Encoder, Message, Piece, Reader, RequestHeader, Response};
+
+/// What this broker serves: API, lowest and highest version. Kafka's versions are in COMPAT.md beside ours; a test holds the
+/// two together.
+pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
+    // 0 to 2 are advertised and refused: librdkafka takes their absence for the absence of compression.
+    (ApiKey::Produce, 0, 11),
+    (ApiKey::Fetch, 4, 17),
+    (ApiKey::ListOffsets, 1, 11),
+    (ApiKey::Metadata, 0, 13),
+    (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::ApiVersions, 0, 4),
+    (ApiKey::CreateTopics, 2, 7),
+    (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::DeleteRecords, 0, 2),
+    (ApiKey::InitProducerId, 0, 5),
+    (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::AlterConfigs, 0, 2),
+    (ApiKey::DescribeLogDirs, 1, 4),
+    (ApiKey::CreatePartitions, 0, 3),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
+    (ApiKey::DescribeCluster, 0, 2),
+    (ApiKey::DescribeProducers, 0, 0),
+    (ApiKey::DescribeTopicPartitions, 0, 0),
+];
+
+/// The lowest Produce version that is really taken: record batches of format 2.
+const PRODUCE_MIN: i16 = 3;
+
+/// One request's head, for its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<&'a str>,
+}
+
+/// Answers one request.
+pub(crate) async fn answer(broker: Rc<Broker>, session: Rc<Session>, frame: Frame) -> Reply {
+    let bytes: &[u8] = &frame;
+    let mut reader = Reader::new(bytes);
+    let header = match RequestHeader::decode(&mut reader) {
+        Ok(header) => header,
+        Err(_) => return Reply::Close("a request header that cannot be read"),
+    };
+    let Some(key) = header.api() else { return Reply::Close("an API that is not known") };
+    let asked = Asked {
+        version: header.api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
+    };
+    let Some((_, min, max)) = SERVED.iter().find(|(k, ..)| *k == key) else {
+        return Reply::Close("an API that is not served");
+    };
+    let served = (*min..=*max).contains(&asked.version);
+    if key == ApiKey::ApiVersions && !served {
+        return api_versions::fall_back(&asked);
+    }
+    if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
+        return Reply::Close("a version that is not served");
+    }
+    broker.counters.count(key);
+    let result = match key {
+        ApiKey::Produce => produce::answer(&broker, &asked, &mut reader).await,
+        ApiKey::Fetch => fetch::answer(&broker, &session, &asked, &mut reader).await,
+        ApiKey::ListOffsets => list_offsets::answer(&broker, &asked, &mut reader).await,
+        ApiKey::Metadata => metadata::answer(&broker, &asked, &mut reader).await,
+        ApiKey::FindCoordinator => find_coordinator::answer(&asked, &mut reader),
+        ApiKey::ApiVersions => api_versions::answer(&broker, &asked, &mut reader),
+        ApiKey::CreateTopics => create_topics::answer(&broker, &asked, &mut reader).await,
+        ApiKey::DeleteTopics => delete_topics::answer(&broker, &asked, &mut reader).await,
+        ApiKey::DeleteRecords => delete_records::answer(&broker, &asked, &mut reader).await,
+        ApiKey::InitProducerId => init_producer_id::answer(&broker, &asked, &mut reader).await,
+        ApiKey::OffsetForLeaderEpoch => {
+            offset_for_leader_epoch::answer(&broker, &asked, &mut reader)
+        }
+        ApiKey::DescribeConfigs => admin_configs::describe(&broker, &asked, &mut reader),
+        ApiKey::AlterConfigs => admin_configs::alter(&broker, &asked, &mut reader).await,
+        ApiKey::IncrementalAlterConfigs => {
+            admin_configs::alter_incrementally(&broker, &asked, &mut reader).await
+        }
+        ApiKey::DescribeLogDirs => describe_log_dirs::answer(&broker, &asked, &mut reader),
+        ApiKey::CreatePartitions => create_partitions::answer(&broker, &asked, &mut reader).await,
+        ApiKey::DescribeCluster => cluster::describe(&broker, &asked, &mut reader),
+        ApiKey::DescribeProducers => describe_producers::answer(&broker, &asked, &mut reader),
+        ApiKey::DescribeTopicPartitions => {
+            describe_topic_partitions::answer(&broker, &asked, &mut reader)
+        }
+        _ => return Reply::Close("an API that is not served"),
+    };
+    result.unwrap_or(Reply::Close("a request that cannot be read"))
+}
+
+/// Reads a request's body.
+pub(crate) fn read<'a, M: Message<'a>>(
+    reader: &mut Reader<'a>,
+    asked: &Asked<'_>,
+) -> Result<M, DecodeError> {
+    M::decode_from(reader, asked.version)
+}
+
+/// Phrases an answer that holds no records.
+pub(crate) fn reply<'a, R: Response<'a>>(asked: &Asked<'_>, body: &R) -> Reply {
+    reply_with(asked, body, Vec::new())
+}
+
+/// Phrases an answer; `records` are the bytes that it refers to, by their index.
+pub(crate) fn reply_with<'a, R: Response<'a>>(
+    asked: &Asked<'_>,
+    body: &R,
+    mut records: Vec<Vec<Slice>>,
+) -> Reply {
+    let mut encoder = Encoder::new();
+    if encoder.response(asked.correlation_id, asked.version, body).is_err() {
+        return Reply::Close("an answer that cannot be said in this version");
+    }
+    let pieces: Vec<Piece> = encoder.pieces().collect();
+    let bytes = Slice::from(encoder.into_bytes());
+    let mut out = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match piece {
+            Piece::Bytes(range) => out.push(bytes.slice(range)),
+            Piece::Records { index, .. } => {
+                if let Some(slices) = records.get_mut(index) {
+                    out.append(slices);
+                }
+            }
+        }
+    }
+    Reply::Send(out)
+}

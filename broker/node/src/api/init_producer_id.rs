@@ -1,0 +1,39 @@
+//! InitProducerId for idempotent producers (KIP-98): an id that was never handed out before.
+
+use super::{Asked, codes, read, reply};
+use crate::broker::Broker;
+use ids::ProducerEpoch;
+use server::Reply;
+use std::rc::Rc;
+use wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use wire::{DecodeError, ErrorCode, Reader};
+
+pub(super) async fn answer(
+    broker: &Rc<Broker>,
+    asked: &Asked<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Reply, DecodeError> {
+    let request: InitProducerIdRequest<'_> = read(reader, asked)?;
+    // Transactions are not served yet; clients do not try this code again.
+    if request.transactional_id.is_some() {
+        let body = InitProducerIdResponse {
+            error_code: ErrorCode::INVALID_REQUEST,
+            producer_epoch: ProducerEpoch::NONE,
+            ..InitProducerIdResponse::default()
+        };
+        return Ok(reply(asked, &body));
+    }
+    let body = match broker.metadata.producer_id().await {
+        Ok(producer_id) => InitProducerIdResponse {
+            producer_id,
+            producer_epoch: ProducerEpoch(0),
+            ..InitProducerIdResponse::default()
+        },
+        Err(e) => InitProducerIdResponse {
+            error_code: codes::of_proposal(&e).0,
+            producer_epoch: ProducerEpoch::NONE,
+            ..InitProducerIdResponse::default()
+        },
+    };
+    Ok(reply(asked, &body))
+}

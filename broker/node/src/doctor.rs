@@ -1,0 +1,160 @@
+//! `ringwood doctor`: what this machine needs, what it has, and what to do about the difference.
+
+use crate::config::NodeConfig;
+use crate::say::exit;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+
+enum Finding {
+    Good(String),
+    Fair { what: String, remedy: String },
+    Bad { what: String, remedy: String },
+}
+
+fn fair(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding::Fair { what: what.into(), remedy: remedy.into() }
+}
+
+fn bad(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding::Bad { what: what.into(), remedy: remedy.into() }
+}
+
+/// Prints every prerequisite; fails if a broker could not start.
+#[expect(clippy::print_stdout, reason = "the findings are the command's output")]
+pub(crate) fn run(config: &NodeConfig) -> ExitCode {
+    let findings = [
+        ("kernel", kernel()),
+        ("io_uring", io_uring()),
+        ("locked memory", locked_memory()),
+        ("open files", open_files()),
+        ("data directory", data_directory(&config.data)),
+        ("direct I/O", direct_io(&config.data)),
+        ("Kafka port", port(&config.listen.to_string())),
+        ("admin port", port(&config.admin.to_string())),
+    ];
+    let mut failed = false;
+    for (name, finding) in findings {
+        match finding {
+            Finding::Good(what) => println!("ok    {name}: {what}"),
+            Finding::Fair { what, remedy } => {
+                println!("warn  {name}: {what}");
+                println!("      try: {remedy}");
+            }
+            Finding::Bad { what, remedy } => {
+                failed = true;
+                println!("FAIL  {name}: {what}");
+                println!("      try: {remedy}");
+            }
+        }
+    }
+    if failed { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// The first kernel with everything that the reactor asks for (deferred task work, receive buffer rings).
+const KERNEL_MIN: (u32, u32) = (6, 1);
+
+fn kernel() -> Finding {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let mut numbers = release.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= KERNEL_MIN {
+        Finding::Good(format!("Linux {release}"))
+    } else {
+        let (major, minor) = KERNEL_MIN;
+        bad(format!("Linux {release}"), format!("use Linux {major}.{minor} or newer"))
+    }
+}
+
+fn io_uring() -> Finding {
+    let switch = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+    if let "1" | "2" = switch.trim() {
+        return bad(
+            format!("switched off (kernel.io_uring_disabled={})", switch.trim()),
+            "sysctl kernel.io_uring_disabled=0",
+        );
+    }
+    let config = runtime::RuntimeConfig { core: ids::CoreId(0), memory_limit: 1 << 20, pin: None };
+    match runtime::run(&config, |_| std::future::ready(())) {
+        Ok(()) => Finding::Good("allowed".into()),
+        Err(e) => bad(
+            format!("refused: {e}"),
+            "in a container, allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile",
+        ),
+    }
+}
+
+fn limit(resource: libc::__rlimit_resource_t) -> u64 {
+    let mut l = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a structure of ours.
+    unsafe { libc::getrlimit(resource, &raw mut l) };
+    l.rlim_cur
+}
+
+fn locked_memory() -> Finding {
+    let bytes = limit(libc::RLIMIT_MEMLOCK);
+    // SAFETY: plain system call.
+    let root = unsafe { libc::geteuid() } == 0;
+    if root || bytes >= 64 << 20 {
+        Finding::Good("enough".into())
+    } else {
+        fair(format!("{} KiB", bytes / 1024), "ulimit -l unlimited, or LimitMEMLOCK=infinity")
+    }
+}
+
+fn open_files() -> Finding {
+    let files = limit(libc::RLIMIT_NOFILE);
+    if files >= 65_536 {
+        Finding::Good(files.to_string())
+    } else {
+        fair(files.to_string(), "ulimit -n 65536, or LimitNOFILE=65536")
+    }
+}
+
+/// The nearest directory above that exists.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.is_dir()).unwrap_or(Path::new("/"))
+}
+
+fn data_directory(path: &Path) -> Finding {
+    let at = existing(path);
+    let probe = at.join(format!(".ringwood-doctor-{}", std::process::id()));
+    match fs::write(&probe, b"probe") {
+        Ok(()) => {
+            let _ = fs::remove_file(&probe);
+            Finding::Good(path.display().to_string())
+        }
+        Err(e) => bad(
+            format!("{} cannot be written: {e}", at.display()),
+            "name another with --data, or change its owner",
+        ),
+    }
+}
+
+fn direct_io(path: &Path) -> Finding {
+    use std::os::unix::fs::OpenOptionsExt;
+    let probe = existing(path).join(format!(".ringwood-doctor-{}.direct", std::process::id()));
+    let opened = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(&probe);
+    let _ = fs::remove_file(&probe);
+    match opened {
+        Ok(_) => Finding::Good("yes".into()),
+        Err(e) => fair(
+            format!("no: {e}; the page cache is used instead"),
+            "use a file system with direct I/O, such as ext4 or xfs",
+        ),
+    }
+}
+
+fn port(address: &str) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::Good(address.to_owned()),
+        Err(e) => bad(format!("{address}: {e}"), "choose another, or stop what listens there"),
+    }
+}

@@ -1,0 +1,401 @@
+//! One core's partitions: the log through the store, the leader's decisions, and who waits for what.
+//!
+//! Everything that waits for a partition waits for an offset: acks=1 until it is acknowledged by this broker's disk, acks=all
+//! and the controller until it is committed. A long-poll fetch is the mirror image: it waits for the high watermark to move.
+
+mod waiters;
+
+use crate::shard::waiters::Waiters;
+use cluster::config::{Durability, TimestampType, TopicConfig};
+use ids::{BrokerId, LeaderEpoch, Offset, PartitionId, Timestamp};
+use log::{Appended, BatchMeta, Retention};
+use replica::{AckedAt, Ends, Event, Leader, LeaderStart};
+use runtime::Runtime;
+use runtime::sync::Notify;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use store::{PartitionConfig, Progress, ReadError, Refusal, Store};
+
+/// When a produce is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acks {
+    /// Not at all.
+    None,
+    /// When this broker's disk has it as its topic's durability demands.
+    Leader,
+    /// When every in-sync replica's disk has it.
+    All,
+}
+
+/// Why a partition cannot do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PartitionError {
+    /// This core does not lead the partition.
+    NotLeader,
+    /// The client knows an older epoch.
+    FencedEpoch,
+    /// The client knows a newer epoch.
+    UnknownEpoch,
+    /// acks=all with too few replicas in sync.
+    NotEnoughReplicas { after_append: bool },
+    /// The acknowledgement did not come in time; the data stays.
+    TimedOut,
+    /// The store's reason.
+    Refused(Refusal),
+    /// The log's reason for a read.
+    Read(ReadError),
+    /// The offset is outside the log, or above the high watermark (DeleteRecords).
+    OffsetOutOfRange,
+    /// The topic is not cleaned by deletion.
+    PolicyViolation,
+}
+
+/// What came of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Produced {
+    pub(crate) base_offset: Offset,
+    /// -1 unless the topic stamps with the broker's clock.
+    pub(crate) append_time: Timestamp,
+    pub(crate) log_start: Offset,
+}
+
+/// A partition that this core leads.
+pub(crate) struct Replica {
+    pub(crate) id: PartitionId,
+    pub(crate) topic: Rc<str>,
+    leader: RefCell<Leader>,
+    pub(crate) config: RefCell<Rc<TopicConfig>>,
+    waiters: RefCell<Waiters>,
+    gone: Cell<bool>,
+}
+
+/// One core's partitions. Lives on its core from the end of recovery to the end of the process.
+pub(crate) struct Shard {
+    pub(crate) rt: Runtime,
+    pub(crate) store: Store,
+    me: BrokerId,
+    partitions: RefCell<BTreeMap<PartitionId, Rc<Replica>>>,
+    on_committed: RefCell<Option<OnCommitted>>,
+}
+
+type OnCommitted = Rc<dyn Fn(Offset)>;
+
+/// What the store needs of a topic's configuration.
+pub(crate) fn store_config(config: &TopicConfig) -> PartitionConfig {
+    PartitionConfig {
+        log: log::Config {
+            segment_bytes: config.segment_bytes,
+            segment_ms: config.segment_ms,
+            segment_index_bytes: config.segment_index_bytes,
+            index_interval_bytes: config.index_interval_bytes,
+        },
+        fsync: config.durability == Durability::Fsync,
+    }
+}
+
+fn acked_at(config: &TopicConfig) -> AckedAt {
+    match config.durability {
+        Durability::Fsync => AckedAt::Durable,
+        Durability::Written => AckedAt::Written,
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(rt: Runtime, store: Store, me: BrokerId) -> Rc<Self> {
+        let shard = Rc::new(Self {
+            rt,
+            store,
+            me,
+            partitions: RefCell::new(BTreeMap::new()),
+            on_committed: RefCell::new(None),
+        });
+        let weak = Rc::downgrade(&shard);
+        shard.store.observe(move |progress| {
+            if let Some(shard) = weak.upgrade() {
+                shard.on_progress(&progress);
+            }
+        });
+        shard
+    }
+
+    /// `f` is told how far the metadata log is committed, before anyone who waits for it goes on.
+    pub(crate) fn on_metadata_committed(&self, f: impl Fn(Offset) + 'static) {
+        *self.on_committed.borrow_mut() = Some(Rc::new(f));
+    }
+
+    /// Begins to lead a partition; opens it if it is new.
+    pub(crate) fn lead(
+        &self,
+        id: PartitionId,
+        topic: &str,
+        epoch: LeaderEpoch,
+        replication_factor: usize,
+        config: Rc<TopicConfig>,
+    ) {
+        if let Some(replica) = self.partitions.borrow().get(&id)
+            && replica.leader.borrow().epoch() == epoch
+        {
+            return;
+        }
+        self.store.create(id, store_config(&config));
+        self.store.configure(id, store_config(&config));
+        let Ok(progress) = self.store.progress(id) else { return };
+        let Ok((start, end)) = self.store.with_log(id, |l| (l.start(), l.end())) else { return };
+        let ends = Ends { appended: end, written: progress.written, durable: progress.durable };
+        let leader = Leader::new(LeaderStart {
+            me: self.me,
+            epoch,
+            ends,
+            high_watermark: start,
+            acked_at: acked_at(&config),
+            in_sync: vec![self.me],
+            replication_factor,
+            min_in_sync: config.min_insync_replicas,
+        });
+        let replica = Rc::new(Replica {
+            id,
+            topic: topic.into(),
+            leader: RefCell::new(leader),
+            config: RefCell::new(config),
+            waiters: RefCell::new(Waiters::default()),
+            gone: Cell::new(false),
+        });
+        while replica.leader.borrow_mut().poll_event().is_some() {}
+        let before = self.partitions.borrow_mut().insert(id, replica);
+        if let Some(before) = before {
+            before.end();
+        }
+    }
+
+    /// The topic's configuration changed.
+    pub(crate) fn configure(&self, id: PartitionId, config: &Rc<TopicConfig>) {
+        if let Some(replica) = self.replica(id) {
+            *replica.config.borrow_mut() = Rc::clone(config);
+            self.store.configure(id, store_config(config));
+            replica.leader.borrow_mut().on_config(acked_at(config), config.min_insync_replicas);
+            self.tell(&replica);
+        }
+    }
+
+    /// The partition is gone: whoever waits is told, and its data is deleted.
+    pub(crate) async fn delete(&self, id: PartitionId) {
+        let replica = self.partitions.borrow_mut().remove(&id);
+        if let Some(replica) = replica {
+            replica.end();
+        }
+        match self.store.delete(id).await {
+            Ok(()) | Err(Refusal::UnknownPartition) => {}
+            Err(e) => eprintln!("partition {id} is not deleted: {e}"),
+        }
+    }
+
+    pub(crate) fn replica(&self, id: PartitionId) -> Option<Rc<Replica>> {
+        self.partitions.borrow().get(&id).cloned()
+    }
+
+    pub(crate) fn replicas(&self) -> Vec<Rc<Replica>> {
+        self.partitions.borrow().values().cloned().collect()
+    }
+
+    fn on_progress(&self, progress: &Progress) {
+        let Some(replica) = self.replica(progress.partition) else { return };
+        {
+            let mut leader = replica.leader.borrow_mut();
+            leader.on_written(progress.written);
+            leader.on_durable(progress.durable);
+        }
+        self.tell(&replica);
+    }
+
+    /// Lets those go on for whom something has come.
+    fn tell(&self, replica: &Rc<Replica>) {
+        let acked = replica.leader.borrow().acked_end();
+        replica.waiters.borrow_mut().on_acked(acked);
+        loop {
+            let event = replica.leader.borrow_mut().poll_event();
+            let Some(Event::HighWatermark(high_watermark)) = event else { break };
+            if replica.id.topic == ids::TopicId::METADATA
+                && let Some(f) = self.on_committed.borrow().clone()
+            {
+                f(high_watermark);
+            }
+            replica.waiters.borrow_mut().on_committed(high_watermark);
+        }
+    }
+
+    /// Appends one validated batch and resolves when it is acknowledged as asked. Everything up to the append happens in the
+    /// first poll, unless the store has no room: so what is started in order is appended in order.
+    pub(crate) async fn produce(
+        &self,
+        id: PartitionId,
+        bytes: &[u8],
+        meta: &BatchMeta,
+        acks: Acks,
+        timeout: Duration,
+    ) -> Result<Produced, PartitionError> {
+        self.store.admit(bytes.len()).await;
+        let replica = self.replica(id).ok_or(PartitionError::NotLeader)?;
+        let epoch = {
+            let leader = replica.leader.borrow();
+            if acks == Acks::All && leader.check_in_sync().is_err() {
+                return Err(PartitionError::NotEnoughReplicas { after_append: false });
+            }
+            leader.epoch()
+        };
+        let now = self.rt.wall();
+        let appended =
+            self.store.append(id, bytes, meta, epoch, now).map_err(PartitionError::Refused)?;
+        let stamped = replica.config.borrow().timestamp_type == TimestampType::LogAppendTime;
+        let (base_offset, end, time) = match appended {
+            Appended::New { base_offset, .. } => {
+                let end = base_offset + i64::from(meta.offsets);
+                replica.leader.borrow_mut().on_appended(end);
+                (base_offset, end, meta.max_timestamp)
+            }
+            // Answered like its original, and no sooner.
+            Appended::Duplicate(original) => {
+                (original.base_offset(), original.last_offset.next(), original.max_timestamp)
+            }
+        };
+        match acks {
+            Acks::None => {}
+            Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, timeout).await?,
+        }
+        if acks == Acks::All && replica.leader.borrow().check_in_sync().is_err() {
+            return Err(PartitionError::NotEnoughReplicas { after_append: true });
+        }
+        let log_start = self.store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
+        let append_time = if stamped { time } else { Timestamp::NONE };
+        Ok(Produced { base_offset, append_time, log_start })
+    }
+
+    async fn wait_for(
+        &self,
+        replica: &Rc<Replica>,
+        end: Offset,
+        acks: Acks,
+        timeout: Duration,
+    ) -> Result<(), PartitionError> {
+        let waiter = {
+            let leader = replica.leader.borrow();
+            let mut waiters = replica.waiters.borrow_mut();
+            match acks {
+                Acks::All if leader.high_watermark() < end => waiters.until_committed(end),
+                Acks::Leader if leader.acked_end() < end => waiters.until_acked(end),
+                Acks::None | Acks::All | Acks::Leader => return Ok(()),
+            }
+        };
+        match within(&self.rt, timeout, waiter).await {
+            Some(Some(())) => Ok(()),
+            Some(None) => Err(PartitionError::NotLeader),
+            None => Err(PartitionError::TimedOut),
+        }
+    }
+
+    /// Checks the epoch that a client knows (KIP-320); -1 asks for no check.
+    pub(crate) fn check_epoch(
+        &self,
+        id: PartitionId,
+        known: LeaderEpoch,
+    ) -> Result<Rc<Replica>, PartitionError> {
+        let replica = self.replica(id).ok_or(PartitionError::NotLeader)?;
+        let epoch = replica.leader.borrow().epoch();
+        match known {
+            LeaderEpoch::UNKNOWN => Ok(replica),
+            k if k < epoch => Err(PartitionError::FencedEpoch),
+            k if k > epoch => Err(PartitionError::UnknownEpoch),
+            _ => Ok(replica),
+        }
+    }
+
+    /// Moves the start of the log up to `to` (DeleteRecords); -1 is the high watermark. Resolves when that is durable.
+    pub(crate) async fn delete_records(
+        &self,
+        id: PartitionId,
+        to: Offset,
+    ) -> Result<Offset, PartitionError> {
+        let replica = self.replica(id).ok_or(PartitionError::NotLeader)?;
+        let high_watermark = replica.high_watermark();
+        if !replica.config.borrow().cleanup.delete {
+            return Err(PartitionError::PolicyViolation);
+        }
+        let to = if to == Offset::NONE { high_watermark } else { to };
+        if to < Offset::ZERO || to > high_watermark {
+            return Err(PartitionError::OffsetOutOfRange);
+        }
+        self.store.advance_start(id, to).await.map_err(PartitionError::Refused)
+    }
+
+    /// Applies every partition's retention once.
+    pub(crate) async fn retain(&self, now: Timestamp) {
+        for replica in self.replicas() {
+            let config = Rc::clone(&replica.config.borrow());
+            if !config.cleanup.delete || replica.id.topic == ids::TopicId::METADATA {
+                continue;
+            }
+            let retention = Retention {
+                ms: (config.retention_ms >= 0).then_some(config.retention_ms),
+                bytes: u64::try_from(config.retention_bytes).ok(),
+            };
+            let high_watermark = replica.high_watermark();
+            let start =
+                self.store.with_log(replica.id, |l| retention.new_start(l, high_watermark, now));
+            if let Ok(Some(start)) = start
+                && let Err(e) = self.store.advance_start(replica.id, start).await
+            {
+                eprintln!("retention of {}: {e}", replica.id);
+            }
+        }
+    }
+}
+
+impl Replica {
+    /// The offset below which records are committed.
+    pub(crate) fn high_watermark(&self) -> Offset {
+        self.leader.borrow().high_watermark()
+    }
+
+    /// The offset below which a reader of committed transactions may read: no transaction is open yet.
+    pub(crate) fn last_stable_offset(&self) -> Offset {
+        self.high_watermark()
+    }
+
+    /// The present leader epoch.
+    pub(crate) fn epoch(&self) -> LeaderEpoch {
+        self.leader.borrow().epoch()
+    }
+
+    /// Rings `bell` whenever the high watermark moves, or the partition goes away.
+    pub(crate) fn watch(&self, bell: &Rc<Notify>) {
+        self.waiters.borrow_mut().watch(bell);
+    }
+
+    /// Whether another took its place or the topic was deleted.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    fn end(&self) {
+        self.gone.set(true);
+        self.waiters.borrow_mut().end();
+    }
+}
+
+/// `None` if `future` has not resolved after `timeout`.
+pub(crate) async fn within<F: Future>(
+    rt: &Runtime,
+    timeout: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut timer = std::pin::pin!(rt.sleep(timeout));
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(value));
+        }
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

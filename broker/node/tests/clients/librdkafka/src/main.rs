@@ -1,0 +1,54 @@
+//! librdkafka, through the crate `rdkafka`, as a test client.
+//!
+//! ```text
+//! ringwood-clients-rdkafka write|admin BOOTSTRAP RUN BASE
+//! ringwood-clients-rdkafka read BOOTSTRAP RUN BASE WRITER:STREAM,... ...
+//! ringwood-clients-rdkafka create BOOTSTRAP TOPIC PARTITIONS [KEY=VALUE ...]
+//! ringwood-clients-rdkafka load BOOTSTRAP TOPIC PARTITIONS PRODUCERS RATE
+//! ```
+//!
+//! The first three follow `CORPUS.md`; `create` serves clients that cannot create topics; `load` is the writing half of
+//! `cargo xtask prove kill`.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod block_on;
+mod load;
+mod read;
+mod report;
+mod write;
+
+use report::{Fault, Report};
+
+/// How this client is called in topic names.
+const NAME: &str = "rdkafka";
+
+fn main() -> Result<(), Fault> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["write", bootstrap, run, base] => checked(|report| write::all(bootstrap, run, base.parse()?, report)),
+        ["admin", bootstrap, run, base] => checked(|report| admin::all(bootstrap, run, base.parse()?, report)),
+        ["read", bootstrap, run, base, writers @ ..] => {
+            checked(|report| read::all(bootstrap, run, base.parse()?, writers, report))
+        }
+        ["create", bootstrap, topic, partitions, configs @ ..] => {
+            let configs: Vec<(&str, &str)> = configs.iter().filter_map(|pair| pair.split_once('=')).collect();
+            admin::Admin::open(bootstrap)?.create(topic, partitions.parse()?, &configs)
+        }
+        ["load", bootstrap, topic, partitions, producers, rate] => {
+            load::run(bootstrap, topic, partitions.parse()?, producers.parse()?, rate.parse()?)
+        }
+        other => Err(format!("no such command: {other:?}").into()),
+    }
+}
+
+fn checked(body: impl FnOnce(&mut Report) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut report = Report::default();
+    report.attempt("corpus digest", || match corpus::digest() {
+        corpus::DIGEST => Ok(()),
+        other => Err(format!("{other:08x}").into()),
+    })?;
+    body(&mut report)?;
+    report.end()
+}

@@ -1,0 +1,196 @@
+//! Every codec, there and back, and what their decoders do with hostile input.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use ids::Timestamp;
+use ringwood_record::{
+    BatchBuilder, BatchError, Batches, Codec, Compressor, DecompressError, Decompressor, Limits,
+    ValidBatch, recode, validate,
+};
+
+const COMPRESSED: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+
+fn batch_of(codec: Codec, values: &[Vec<u8>]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new().codec(codec);
+    for (i, v) in (0..).zip(values) {
+        builder.push(Timestamp(1_000 + i), Some(b"key"), Some(v), &[]);
+    }
+    builder.build().unwrap()
+}
+
+fn values(batch: &[u8], decompressor: &mut Decompressor) -> Vec<Vec<u8>> {
+    let view = Batches::new(batch).next().unwrap().unwrap();
+    view.records_with(decompressor, 64 << 20)
+        .unwrap()
+        .map(|r| r.unwrap().value.unwrap().to_vec())
+        .collect()
+}
+
+/// Bytes that compress a little: neither constant nor random.
+fn noise(len: usize) -> Vec<u8> {
+    let mut x = 0x9e37_79b9_u32;
+    (0..len)
+        .map(|i| {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if i % 3 == 0 { b'a' } else { (x >> 24) as u8 }
+        })
+        .collect()
+}
+
+#[test]
+fn every_codec_gives_back_what_it_took_and_contexts_are_used_again() {
+    let mut decompressor = Decompressor::new();
+    for round in 0..3 {
+        for codec in Codec::ALL {
+            for len in [0, 1, 100, 70_000, 1_000_000] {
+                let sent: Vec<_> = (0..3).map(|i| noise(len + i + round)).collect();
+                let bytes = batch_of(codec, &sent);
+                let limits = Limits { batch_bytes_max: 8 << 20, ..Limits::default() };
+                let valid: ValidBatch<_> =
+                    validate(&bytes[..], &limits, &mut decompressor).unwrap();
+                assert_eq!(valid.header().attributes.codec().unwrap(), codec);
+                assert_eq!(values(&bytes, &mut decompressor), sent, "{codec} {len}");
+            }
+        }
+    }
+}
+
+#[test]
+fn levels_are_clamped_and_change_the_size() {
+    let text = b"the quick brown fox jumps over the lazy dog ".repeat(2_000);
+    for (codec, low, high) in [(Codec::Gzip, 1, 9), (Codec::Zstd, -50, 19)] {
+        let mut compressor = Compressor::new();
+        let mut sizes = Vec::new();
+        for level in [Some(low), None, Some(high), Some(i32::MAX), Some(i32::MIN)] {
+            let mut out = Vec::new();
+            compressor.compress(codec, level, &text, &mut out).unwrap();
+            let mut d = Decompressor::new();
+            assert_eq!(d.decompress(codec, &out, text.len()).unwrap(), text, "{codec} {level:?}");
+            sizes.push(out.len());
+        }
+        assert!(sizes[0] > sizes[2], "{codec}: {sizes:?}");
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_at_its_limit() {
+    // 64 MiB of zeros take a few KiB (snappy: 3 MiB) and would be taken for a batch of that size.
+    let zeros = vec![0; 64 << 20];
+    for codec in COMPRESSED {
+        let mut bomb = Vec::new();
+        Compressor::new().compress(codec, None, &zeros, &mut bomb).unwrap();
+        let mut d = Decompressor::new();
+        for limit in [0, 1, 1_000, 1 << 20, zeros.len() - 1] {
+            assert_eq!(
+                d.decompress(codec, &bomb, limit),
+                Err(DecompressError::TooLarge { limit }),
+                "{codec} {limit}"
+            );
+        }
+        assert_eq!(d.decompress(codec, &bomb, zeros.len()).unwrap().len(), zeros.len(), "{codec}");
+    }
+}
+
+#[test]
+fn the_limit_itself_is_allowed() {
+    let bytes = noise(100_000);
+    for codec in Codec::ALL {
+        let mut packed = Vec::new();
+        Compressor::new().compress(codec, None, &bytes, &mut packed).unwrap();
+        let mut d = Decompressor::new();
+        assert_eq!(d.decompress(codec, &packed, bytes.len()).unwrap(), bytes, "{codec}");
+        assert_eq!(
+            d.decompress(codec, &packed, bytes.len() - 1),
+            Err(DecompressError::TooLarge { limit: bytes.len() - 1 }),
+            "{codec}"
+        );
+    }
+}
+
+#[test]
+fn a_cut_section_is_corrupt() {
+    let bytes = noise(200_000);
+    let mut d = Decompressor::new();
+    for codec in COMPRESSED {
+        let mut packed = Vec::new();
+        Compressor::new().compress(codec, None, &bytes, &mut packed).unwrap();
+        for cut in [0, 1, 10, packed.len() / 2, packed.len() - 5] {
+            let got = d.decompress(codec, &packed[..cut], 1 << 20).map(<[u8]>::len);
+            assert_eq!(got, Err(DecompressError::Corrupt(codec)), "{codec} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn snappy_is_read_raw_framed_and_concatenated() {
+    let bytes = noise(50_000);
+    let mut d = Decompressor::new();
+    let raw = snap::raw::Encoder::new().compress_vec(&bytes).unwrap();
+    assert_eq!(d.decompress(Codec::Snappy, &raw, 1 << 20).unwrap(), bytes);
+
+    let mut framed = Vec::new();
+    Compressor::new().compress(Codec::Snappy, None, &bytes, &mut framed).unwrap();
+    assert_eq!(framed[..16], *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01");
+    let twice = [framed.clone(), framed].concat();
+    assert_eq!(
+        d.decompress(Codec::Snappy, &twice, 1 << 20).unwrap(),
+        [&bytes[..], &bytes].concat()
+    );
+
+    // A block that claims 4 GiB out of nothing is not even given the memory.
+    let claim = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+    assert_eq!(
+        d.decompress(Codec::Snappy, &claim, usize::MAX),
+        Err(DecompressError::Corrupt(Codec::Snappy))
+    );
+}
+
+#[test]
+fn gzip_members_and_zstd_frames_follow_one_another() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let (one, two) = (noise(300_000), noise(10));
+        let mut packed = Vec::new();
+        let mut compressor = Compressor::new();
+        compressor.compress(codec, None, &one, &mut packed).unwrap();
+        compressor.compress(codec, None, &two, &mut packed).unwrap();
+        let mut d = Decompressor::new();
+        assert_eq!(d.decompress(codec, &packed, 1 << 20).unwrap(), [one, two].concat(), "{codec}");
+    }
+}
+
+#[test]
+fn zstd_without_a_content_size_is_read_whatever_its_window() {
+    use std::io::Write;
+    let bytes = noise(3_000_000);
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.window_log(27).unwrap();
+    encoder.write_all(&bytes).unwrap();
+    let packed = encoder.finish().unwrap();
+    let mut d = Decompressor::new();
+    assert_eq!(d.decompress(Codec::Zstd, &packed, 4 << 20).unwrap(), bytes);
+    assert_eq!(
+        d.decompress(Codec::Zstd, &packed, 2 << 20),
+        Err(DecompressError::TooLarge { limit: 2 << 20 })
+    );
+}
+
+#[test]
+fn a_batch_is_brought_under_another_codec() {
+    let sent: Vec<_> = (0..100).map(noise).collect();
+    let (mut d, mut c) = (Decompressor::new(), Compressor::new());
+    for from in Codec::ALL {
+        for to in Codec::ALL {
+            let old = batch_of(from, &sent);
+            let view = Batches::new(&old).next().unwrap().unwrap();
+            let new = recode(&view, to, None, 1 << 20, &mut d, &mut c).unwrap();
+            validate(&new[..], &Limits::default(), &mut d).unwrap();
+            assert_eq!(values(&new, &mut d), sent, "{from} to {to}");
+        }
+    }
+}
+
+#[test]
+fn compressed_records_are_not_read_as_if_they_were_not() {
+    let bytes = batch_of(Codec::Lz4, &[noise(10)]);
+    let view = Batches::new(&bytes).next().unwrap().unwrap();
+    assert_eq!(view.records().unwrap_err(), BatchError::Compressed(Codec::Lz4));
+}

@@ -1,0 +1,210 @@
+//! The receive buffers of a core: a ring from which the kernel picks one for each piece that arrives.
+
+use super::Uring;
+use crate::buffer::ALIGN;
+use io_uring::types;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::{Poll, Waker};
+
+/// The group that receives name.
+pub(crate) const GROUP: u16 = 0;
+
+/// The ring of receive buffers that the kernel picks from.
+///
+/// A buffer is the kernel's until a completion names it, then ours until [`RecvRing::give_back`].
+pub(crate) struct RecvRing {
+    entries: NonNull<u8>,
+    buffers: NonNull<u8>,
+    count: u16,
+    bytes: usize,
+    tail: Cell<u16>,
+    /// Buffers that the kernel has.
+    free: Cell<u16>,
+    /// Who waits for one, in order.
+    starved: RefCell<BTreeMap<u64, Waker>>,
+    next_waiter: Cell<u64>,
+    /// How often a receive found none.
+    pub(crate) dry: Cell<u64>,
+}
+
+impl RecvRing {
+    /// `count` buffers (a power of two) of `bytes` each.
+    pub(crate) fn new(count: u16, bytes: usize) -> Self {
+        assert!(count.is_power_of_two(), "{count} receive buffers: not a power of two");
+        assert!(bytes > 0, "receive buffers without bytes");
+        let (ring, data) = (Self::ring_layout(count), Self::data_layout(count, bytes));
+        // SAFETY: both layouts have a size.
+        let (entries, buffers) = unsafe { (alloc_zeroed(ring), alloc_zeroed(data)) };
+        let Some(entries) = NonNull::new(entries) else { handle_alloc_error(ring) };
+        let Some(buffers) = NonNull::new(buffers) else { handle_alloc_error(data) };
+        Self {
+            entries,
+            buffers,
+            count,
+            bytes,
+            tail: Cell::new(0),
+            free: Cell::new(0),
+            starved: RefCell::default(),
+            next_waiter: Cell::new(0),
+            dry: Cell::new(0),
+        }
+    }
+
+    fn ring_layout(count: u16) -> Layout {
+        match Layout::from_size_align(usize::from(count) * 16, ALIGN) {
+            Ok(layout) => layout,
+            Err(_) => panic!("the layout of {count} receive entries"),
+        }
+    }
+
+    fn data_layout(count: u16, bytes: usize) -> Layout {
+        match Layout::from_size_align(usize::from(count) * bytes, ALIGN) {
+            Ok(layout) => layout,
+            Err(_) => panic!("the layout of {count} receive buffers of {bytes} bytes"),
+        }
+    }
+
+    /// Where the kernel finds the entries.
+    pub(crate) fn address(&self) -> u64 {
+        self.entries.as_ptr() as u64
+    }
+
+    pub(crate) fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Buffers that the kernel can still pick.
+    pub(crate) fn free(&self) -> u16 {
+        self.free.get()
+    }
+
+    /// Fewer than a quarter are left: nobody should sit on one.
+    pub(crate) fn is_low(&self) -> bool {
+        self.free.get() < self.count / 4
+    }
+
+    fn at(&self, id: u16) -> *mut u8 {
+        assert!(id < self.count, "receive buffer {id} of {}", self.count);
+        // SAFETY: in bounds by the assertion.
+        unsafe { self.buffers.as_ptr().add(usize::from(id) * self.bytes) }
+    }
+
+    /// The first `len` bytes of a buffer that is ours.
+    pub(crate) fn bytes(&self, id: u16, len: usize) -> &[u8] {
+        assert!(len <= self.bytes, "{len} bytes in a receive buffer of {}", self.bytes);
+        // SAFETY: in bounds, initialised (zeroed at first, then written by the kernel), and the kernel leaves a buffer alone
+        // between its completion and its return.
+        unsafe { std::slice::from_raw_parts(self.at(id), len) }
+    }
+
+    /// A completion has named a buffer.
+    pub(crate) fn taken(&self) {
+        self.free.set(self.free.get().saturating_sub(1));
+    }
+
+    /// Hands a buffer to the kernel.
+    pub(crate) fn give_back(&self, id: u16) {
+        let tail = self.tail.get();
+        let slot = usize::from(tail & (self.count - 1));
+        let at = self.at(id) as u64;
+        let len = u32::try_from(self.bytes).unwrap_or(u32::MAX);
+        // SAFETY: the ring has `count` entries of 16 bytes; only this thread writes them, and the kernel reads an entry only
+        // after the tail below was stored with release ordering. The tail lies in the first entry's last two bytes, which no
+        // setter touches.
+        unsafe {
+            let entry = self.entries.as_ptr().cast::<types::BufRingEntry>().add(slot);
+            (*entry).set_addr(at);
+            (*entry).set_len(len);
+            (*entry).set_bid(id);
+            let shared = types::BufRingEntry::tail(self.entries.as_ptr().cast()).cast_mut();
+            AtomicU16::from_ptr(shared).store(tail.wrapping_add(1), Ordering::Release);
+        }
+        self.tail.set(tail.wrapping_add(1));
+        self.free.set(self.free.get() + 1);
+        self.wake_one();
+    }
+
+    fn wake_one(&self) {
+        let first = self.starved.borrow_mut().pop_first();
+        if let Some((_, waker)) = first {
+            waker.wake();
+        }
+    }
+
+    /// Waits until there may be a buffer to pick.
+    pub(crate) async fn available(&self) {
+        let id = self.next_waiter.get();
+        self.next_waiter.set(id + 1);
+        let place = Place { ring: self, id };
+        poll_fn(|cx| {
+            if self.free.get() > 0 {
+                return Poll::Ready(());
+            }
+            self.starved.borrow_mut().insert(place.id, cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A place among those who wait for a buffer.
+struct Place<'a> {
+    ring: &'a RecvRing,
+    id: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let waiting = self.ring.starved.borrow_mut().remove(&self.id).is_some();
+        // Woken: if there is more than it takes, or it does not take it, the next one may go on.
+        if !waiting && self.ring.free.get() > 0 {
+            self.ring.wake_one();
+        }
+    }
+}
+
+impl Drop for RecvRing {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with these layouts; the io_uring is gone before (field order in `Uring`).
+        unsafe {
+            dealloc(self.entries.as_ptr(), Self::ring_layout(self.count));
+            dealloc(self.buffers.as_ptr(), Self::data_layout(self.count, self.bytes));
+        }
+    }
+}
+
+/// Bytes in a receive buffer; goes back to the kernel when dropped.
+pub(crate) struct RecvBuffer {
+    uring: Rc<Uring>,
+    id: u16,
+    from: usize,
+    to: usize,
+}
+
+impl RecvBuffer {
+    /// Takes over buffer `id`, which a completion has named.
+    pub(crate) fn new(uring: Rc<Uring>, id: u16, len: usize) -> Self {
+        Self { uring, id, from: 0, to: len }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.uring.recv.bytes(self.id, self.to)[self.from..]
+    }
+
+    /// Leaves the first `n` bytes behind.
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.from = (self.from + n).min(self.to);
+    }
+}
+
+impl Drop for RecvBuffer {
+    fn drop(&mut self) {
+        self.uring.recv.give_back(self.id);
+    }
+}

@@ -1,0 +1,278 @@
+//! The budget for frames in buffers of our own.
+//!
+//! A frame is charged in full before its buffer is made, so that a frame which has begun can always end. Who finds no room
+//! waits in line; small frames have a line of their own and a quarter of the room to themselves, so that a few huge
+//! half-sent frames do not stop everybody.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Frames up to this size are small.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+
+#[derive(Debug)]
+struct Waiter {
+    bytes: usize,
+    granted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limit: usize,
+    used: Cell<usize>,
+    highest: Cell<usize>,
+    small: RefCell<VecDeque<Rc<Waiter>>>,
+    large: RefCell<VecDeque<Rc<Waiter>>>,
+}
+
+/// One core's room for frames. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Room(Rc<Inner>);
+
+/// Room that is taken; dropping it gives it back.
+pub struct Charge {
+    room: Room,
+    bytes: usize,
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Charge({} bytes)", self.bytes)
+    }
+}
+
+impl Room {
+    /// Room for `limit` bytes, or a little more than one frame of `frame_bytes_max` if that is larger.
+    #[must_use]
+    pub fn new(limit: usize, frame_bytes_max: usize) -> Self {
+        // Large frames may use three quarters; the largest, rounded up to whole pages, must fit there.
+        let least = frame_bytes_max.saturating_add(8192) / 3 * 4 + 4;
+        Self(Rc::new(Inner {
+            limit: limit.max(least),
+            used: Cell::new(0),
+            highest: Cell::new(0),
+            small: RefCell::default(),
+            large: RefCell::default(),
+        }))
+    }
+
+    /// Takes room at once, unless there is none or others wait for it.
+    #[must_use]
+    pub fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        (self.line(bytes).borrow().is_empty() && self.fits(bytes)).then(|| self.take(bytes))
+    }
+
+    /// Takes room for bytes that have been received already, up to a quarter beyond the limit.
+    #[must_use]
+    pub fn charge_beyond(&self, bytes: usize) -> Option<Charge> {
+        let most = self.0.limit + self.0.limit / 4;
+        (self.used().saturating_add(bytes) <= most).then(|| self.take(bytes))
+    }
+
+    /// Takes room as soon as it is this caller's turn.
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> Charging {
+        Charging { room: self.clone(), bytes, waiter: None }
+    }
+
+    /// Bytes that are taken.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.get()
+    }
+
+    /// The most bytes that were ever taken.
+    #[must_use]
+    pub fn highest(&self) -> usize {
+        self.0.highest.get()
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Whether somebody waits.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        !self.0.small.borrow().is_empty() || !self.0.large.borrow().is_empty()
+    }
+
+    fn line(&self, bytes: usize) -> &RefCell<VecDeque<Rc<Waiter>>> {
+        if bytes <= SMALL_BYTES_MAX { &self.0.small } else { &self.0.large }
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        let limit = self.0.limit;
+        let limit = if bytes <= SMALL_BYTES_MAX { limit } else { limit - limit / 4 };
+        // A request for more than everything has its turn when nothing else is held.
+        self.used() == 0 || self.used().saturating_add(bytes) <= limit
+    }
+
+    fn take(&self, bytes: usize) -> Charge {
+        self.count(bytes);
+        Charge { room: self.clone(), bytes }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.0.used.set(self.0.used.get() + bytes);
+        self.0.highest.set(self.0.highest.get().max(self.0.used.get()));
+    }
+
+    /// Lets those go on who are first in their line and fit.
+    fn grant(&self) {
+        for line in [&self.0.small, &self.0.large] {
+            loop {
+                let first = {
+                    let mut line = line.borrow_mut();
+                    match line.front() {
+                        Some(w) if self.fits(w.bytes) => line.pop_front(),
+                        _ => None,
+                    }
+                };
+                let Some(waiter) = first else { break };
+                self.count(waiter.bytes);
+                waiter.granted.set(true);
+                let waker = waiter.waker.borrow_mut().take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.room.0.used.set(self.room.0.used.get() - self.bytes);
+        self.room.grant();
+    }
+}
+
+/// See [`Room::charge`].
+#[derive(Debug)]
+pub struct Charging {
+    room: Room,
+    bytes: usize,
+    waiter: Option<Rc<Waiter>>,
+}
+
+impl Future for Charging {
+    type Output = Charge;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Charge> {
+        let bytes = self.bytes;
+        match &self.waiter {
+            None => {
+                if let Some(charge) = self.room.try_charge(bytes) {
+                    return Poll::Ready(charge);
+                }
+                let waker = RefCell::new(Some(cx.waker().clone()));
+                let waiter = Rc::new(Waiter { bytes, granted: Cell::new(false), waker });
+                self.room.line(bytes).borrow_mut().push_back(Rc::clone(&waiter));
+                self.waiter = Some(waiter);
+                Poll::Pending
+            }
+            Some(waiter) if waiter.granted.get() => {
+                self.waiter = None;
+                Poll::Ready(Charge { room: self.room.clone(), bytes })
+            }
+            Some(waiter) => {
+                *waiter.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Charging {
+    fn drop(&mut self) {
+        let Some(waiter) = self.waiter.take() else { return };
+        if waiter.granted.get() {
+            drop(Charge { room: self.room.clone(), bytes: self.bytes });
+            return;
+        }
+        self.room.line(self.bytes).borrow_mut().retain(|w| !Rc::ptr_eq(w, &waiter));
+        // The one behind may fit.
+        self.room.grant();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn poll(charging: &mut Charging) -> Option<Charge> {
+        match Pin::new(charging).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(charge) => Some(charge),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn large_frames_leave_a_quarter_to_small_ones() {
+        let room = Room::new(16 * MIB, MIB);
+        let large: Vec<Charge> = (0..20).map_while(|_| room.try_charge(MIB)).collect();
+        assert_eq!(large.len(), 12);
+        assert!(room.try_charge(SMALL_BYTES_MAX).is_some());
+    }
+
+    #[test]
+    fn who_waits_is_served_in_order_and_nobody_overtakes() {
+        let room = Room::new(16 * MIB, MIB);
+        let held = room.try_charge(12 * MIB).unwrap();
+        let (mut first, mut second) = (room.charge(8 * MIB), room.charge(MIB));
+        assert!(poll(&mut first).is_none());
+        assert!(poll(&mut second).is_none());
+        assert!(room.is_short());
+        assert!(room.try_charge(2 * MIB).is_none(), "others wait");
+        drop(held);
+        let first = poll(&mut first).expect("its turn");
+        let second = poll(&mut second).expect("fits as well");
+        assert_eq!(room.used(), 9 * MIB);
+        drop((first, second));
+        assert_eq!(room.used(), 0);
+        assert!(!room.is_short());
+    }
+
+    #[test]
+    fn who_gives_up_frees_its_place_and_its_grant() {
+        let room = Room::new(16 * MIB, MIB);
+        let held = room.try_charge(12 * MIB).unwrap();
+        let (mut first, mut second) = (room.charge(12 * MIB), room.charge(MIB));
+        assert!(poll(&mut first).is_none());
+        assert!(poll(&mut second).is_none());
+        drop(held);
+        assert_eq!(room.used(), 12 * MIB, "granted before it is polled");
+        drop(first);
+        assert!(poll(&mut second).is_some());
+        assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn the_largest_frame_always_fits_into_an_empty_room() {
+        for frame in [1, 4096, MIB, 100 * MIB, i32::MAX as usize] {
+            let room = Room::new(0, frame);
+            let small = room.try_charge(0).unwrap();
+            assert!(room.try_charge(frame.next_multiple_of(4096)).is_some(), "{frame}");
+            drop(small);
+        }
+    }
+
+    #[test]
+    fn received_bytes_may_go_a_quarter_beyond() {
+        let room = Room::new(16 * MIB, MIB);
+        let _all = room.charge_beyond(16 * MIB).unwrap();
+        assert!(room.try_charge(1).is_none());
+        let _more = room.charge_beyond(4 * MIB).unwrap();
+        assert!(room.charge_beyond(1).is_none());
+    }
+}

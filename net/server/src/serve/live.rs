@@ -1,0 +1,94 @@
+//! An open connection: its state, and whom to tell when something about it changes.
+
+use crate::admission::Admission;
+use crate::close::CloseReason;
+use crate::connection::{Connection, Reply, Seq};
+use crate::handler::{Handler, OnDisconnect};
+use crate::serve::bell::Bell;
+use crate::serve::request::RequestWaker;
+use ids::Instant;
+use runtime::Stream;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// One connection of a core. Born when it is accepted; ends when reader, writer and all requests have ended. The socket is
+/// closed earlier: only reader and writer hold it.
+pub(crate) struct Live<H: Handler> {
+    pub(crate) id: u64,
+    pub(crate) session: Rc<H::Session>,
+    pub(crate) state: RefCell<Connection>,
+    /// Heard by the reader: an answer was completed or sent, or the connection has ended.
+    pub(crate) reader: Bell,
+    /// Heard by the writer: an answer was completed, or the connection has ended.
+    pub(crate) writer: Bell,
+    pub(crate) pending: RefCell<BTreeMap<Seq, (OnDisconnect, Arc<RequestWaker>)>>,
+    /// The waker of a request that did not need it, for the next one.
+    pub(crate) spare: Cell<Option<Arc<RequestWaker>>>,
+    stream: RefCell<Option<Rc<Stream>>>,
+    ended: Cell<Option<CloseReason>>,
+    _admission: Admission,
+}
+
+impl<H: Handler> Live<H> {
+    pub(crate) fn new(
+        id: u64,
+        session: H::Session,
+        state: Connection,
+        stream: Rc<Stream>,
+        admission: Admission,
+    ) -> Self {
+        Self {
+            id,
+            session: Rc::new(session),
+            state: RefCell::new(state),
+            reader: Bell::default(),
+            writer: Bell::default(),
+            pending: RefCell::default(),
+            spare: Cell::new(None),
+            stream: RefCell::new(Some(stream)),
+            ended: Cell::new(None),
+            _admission: admission,
+        }
+    }
+
+    /// Why the connection has ended, if it has.
+    pub(crate) fn ended(&self) -> Option<CloseReason> {
+        self.ended.get()
+    }
+
+    /// Takes the answer of a request.
+    pub(crate) fn answer(&self, seq: Seq, reply: Reply, now: Instant) {
+        if self.ended.get().is_some() {
+            return;
+        }
+        self.state.borrow_mut().on_reply(seq, reply, now);
+        self.writer.ring();
+        self.reader.ring();
+    }
+
+    /// Ends the connection: memory goes back, reader and writer stop, requests that only wait are dropped. `false` if it had
+    /// ended before.
+    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+        if self.ended.get().is_some() {
+            return false;
+        }
+        self.ended.set(Some(reason));
+        self.state.borrow_mut().abandon(reason);
+        let stream = self.stream.borrow_mut().take();
+        if let Some(stream) = stream {
+            // What the kernel has taken is still delivered; operations in flight end.
+            stream.shutdown();
+        }
+        self.reader.ring();
+        self.writer.ring();
+        let pending = std::mem::take(&mut *self.pending.borrow_mut());
+        for (on_disconnect, waker) in pending.into_values() {
+            if on_disconnect == OnDisconnect::Drop {
+                waker.wake_up();
+            }
+        }
+        true
+    }
+}

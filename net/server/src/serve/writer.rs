@@ -1,0 +1,38 @@
+//! The task that sends a connection's answers.
+
+use crate::close::CloseReason;
+use crate::counters::add;
+use crate::handler::Handler;
+use crate::serve::Inner;
+use crate::serve::live::Live;
+use runtime::Stream;
+use std::rc::Rc;
+
+/// Sends until the connection ends; why it does. Answers that became ready since the last send leave together.
+pub(crate) async fn write<H: Handler>(
+    server: &Rc<Inner<H>>,
+    live: &Rc<Live<H>>,
+    stream: &Stream,
+) -> CloseReason {
+    loop {
+        if let Some(reason) = live.ended() {
+            return reason;
+        }
+        let batch = live.state.borrow_mut().next_batch(server.rt.now());
+        let Some(batch) = batch else {
+            let finished = live.state.borrow().finished();
+            if let Some(reason) = finished {
+                return reason;
+            }
+            live.writer.heard().await;
+            continue;
+        };
+        add(&server.counters.sends, 1);
+        if stream.send(batch.parts).await.is_err() {
+            return CloseReason::PeerLost;
+        }
+        add(&server.counters.bytes_out, batch.bytes);
+        live.state.borrow_mut().on_sent(batch.bytes, server.rt.now());
+        live.reader.ring();
+    }
+}

@@ -1,0 +1,79 @@
+//! Clients that go before they are answered.
+
+use crate::client::Client;
+use crate::echo::Kind;
+use crate::scene::{assert_nothing_is_held, join, on_core, start, until};
+use server::{CloseReason, Config, ConnectionLimits};
+use std::time::Duration;
+
+#[test]
+fn a_parked_request_is_dropped_with_its_client() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let clients: Vec<_> = (0..20)
+                .map(|_| {
+                    let mut client = Client::connect(address);
+                    client.ping();
+                    client.ask(Kind::Never, &[7; 10_000]);
+                    client
+                })
+                .collect();
+            clients
+        });
+        let clients = join(&rt, thread).await;
+        until(&rt, || server.counters().in_flight == 20).await;
+        let counters = server.counters();
+        assert!(counters.frame_bytes + counters.receive_buffers > 0, "requests are held");
+        drop(clients);
+        until(&rt, || limits.open() == 0).await;
+        let counters = server.counters();
+        assert_eq!(counters.requests_dropped, 20);
+        assert_nothing_is_held(&counters);
+        assert_eq!(*echo.ended.borrow(), vec![CloseReason::PeerClosed; 20]);
+    });
+}
+
+#[test]
+fn what_changes_something_runs_to_its_end_and_counts_until_then() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ping();
+            client.ask(Kind::After(300_000), b"");
+            client.ask(Kind::Silent(300_000), b"");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || server.counters().in_flight == 2).await;
+        client.reset();
+        until(&rt, || server.counters().open == 0).await;
+        assert_eq!((echo.finished.get(), server.counters().in_flight), (1, 2));
+        assert_eq!(limits.open(), 1, "its place is taken while its requests run");
+        until(&rt, || limits.open() == 0).await;
+        assert_eq!(echo.finished.get(), 3);
+        assert_nothing_is_held(&server.counters());
+    });
+}
+
+#[test]
+fn a_client_that_sends_acks_0_and_goes_has_everything_done() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            for _ in 0..500 {
+                client.ask(Kind::Silent(100), &[1; 500]);
+            }
+        });
+        join(&rt, thread).await;
+        until(&rt, || echo.finished.get() == 500).await;
+        let drained = server.drain(Duration::from_secs(10)).await;
+        assert_eq!((drained.cut_off, drained.unfinished), (0, 0));
+        assert_nothing_is_held(&server.counters());
+    });
+}

@@ -1,0 +1,115 @@
+//! `perf ceiling`: the speed of light on this machine. Nothing that a broker does can be faster than these.
+
+mod device;
+mod memory;
+mod network;
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    failure::Failure,
+    latency::Latency,
+    machine::Machine,
+    spec::{self, Quantile, format_bytes, format_nanos},
+    terminal,
+    view::{Align, Cell, Table},
+};
+
+/// Options of `perf ceiling`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CeilingArgs {
+    /// A directory on the device to measure; a file is written there and removed
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: PathBuf,
+    /// How much is written in sequence
+    #[arg(long, default_value = "1GiB", value_parser = spec::bytes)]
+    bytes: u64,
+    /// How long each of the other measurements takes
+    #[arg(long, default_value = "2s", value_parser = spec::duration)]
+    duration: Duration,
+    /// As JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// One measured bound.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Bound {
+    /// What was measured.
+    pub name: String,
+    /// Bytes a second, where it is a throughput.
+    pub bytes_per_second: Option<f64>,
+    /// Operations a second, where it is a latency.
+    pub per_second: Option<f64>,
+    /// Nanoseconds at p50, p99 and p99.9, where it is a latency and the sample carries them.
+    pub nanos: [Option<u64>; 3],
+}
+
+impl Bound {
+    fn throughput(name: impl Into<String>, bytes: f64, seconds: f64) -> Self {
+        let bytes_per_second = Some(bytes / seconds.max(1e-9));
+        Self { name: name.into(), bytes_per_second, per_second: None, nanos: [None; 3] }
+    }
+
+    fn latency(name: impl Into<String>, latency: &Latency, bytes_each: f64, seconds: f64) -> Self {
+        let at = |percent| Quantile::percent(percent).ok().and_then(|q| latency.at(q));
+        let per_second = latency.count() as f64 / seconds.max(1e-9);
+        Self {
+            name: name.into(),
+            bytes_per_second: (bytes_each > 0.0).then_some(per_second * bytes_each),
+            per_second: Some(per_second),
+            nanos: [at(50.0), at(99.0), at(99.9)],
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The directory cannot be written to, or the loopback refuses.
+pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
+    let machine = Machine::look(Some(&args.dir));
+    let mut bounds = device::measure(&args.dir, args.bytes, args.duration)?;
+    bounds.extend(network::measure(args.duration)?);
+    bounds.extend(memory::measure(args.duration));
+    if args.json {
+        let value = serde_json::json!({ "machine": machine, "bounds": bounds });
+        terminal::print(&format!("{value:#}\n"));
+        return Ok(());
+    }
+    let storage = machine.storage.clone().unwrap_or_default();
+    let mut text = format!(
+        "{} ({} cores), {}, {} on {} {}\n\n",
+        machine.cpu,
+        machine.cores,
+        machine.kernel,
+        storage.file_system,
+        storage.device,
+        storage.facts
+    );
+    let mut table = Table::new(
+        ["the speed of light", "bytes/s", "a second", "p50", "p99", "p99.9"],
+        Align::Right,
+    );
+    for bound in &bounds {
+        let nanos = |at: usize| bound.nanos[at].map_or_else(String::new, format_nanos);
+        table.row(
+            [
+                bound.name.clone(),
+                bound
+                    .bytes_per_second
+                    .map(|b| format!("{}/s", format_bytes(b)))
+                    .unwrap_or_default(),
+                bound.per_second.map(|n| format!("{n:.0}")).unwrap_or_default(),
+                nanos(0),
+                nanos(1),
+                nanos(2),
+            ]
+            .map(Cell::plain)
+            .into(),
+        );
+    }
+    text.push_str(&table.render(terminal::colour()));
+    terminal::print(&text);
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! The subcommands of `ringwood perf`.
+
+use crate::{ceiling, compare, failure::Failure, measure, show, terminal};
+
+/// `ringwood perf ...`
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Load a broker and measure: open loop, latency from the intended time
+    Run(Box<measure::RunArgs>),
+    /// Hold runs against each other
+    Compare(compare::CompareArgs),
+    /// Show one run again
+    Show(show::ShowArgs),
+    /// The speed of light: device, loopback, CRC, copying
+    Ceiling(ceiling::CeilingArgs),
+}
+
+/// Runs the subcommand. Gives back the exit code: 0 ok, 1 a file or process of ours, 2 usage, 3 an assertion that does not hold,
+/// 4 no broker, 8 an invalid run.
+#[must_use]
+pub fn run(command: Command) -> u8 {
+    match attempt(command) {
+        Ok(()) => 0,
+        Err(failure) => {
+            terminal::note(&failure.to_string());
+            failure.code()
+        }
+    }
+}
+
+fn attempt(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => measure::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Ceiling(args) => ceiling::run(&args),
+    }
+}

@@ -1,0 +1,248 @@
+//! `perf compare`: runs side by side, the first as the baseline.
+//!
+//! A difference is coloured only where the spreads of the two runs' repeats do not meet: what lies within chance stays plain.
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    failure::Failure,
+    latency::Kind,
+    run::{Measured, Verdict},
+    spec::{Assertion, Quantile, Subject, format_bytes, format_count, format_nanos},
+    terminal::{self, Tone},
+    view::{self, Align, Cell, Line, Table},
+};
+
+/// Options of `perf compare`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Run directories, `.hlog` or `.hgrm` files; the first is the baseline
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Which latency
+    #[arg(long, value_enum, default_value_t = Kind::Response)]
+    metric: Kind,
+    /// Which percentiles
+    #[arg(long, default_value = "50,90,99,99.9,99.99,max")]
+    percentiles: String,
+    /// Write the percentile plot as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write table and plot as one page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Draw the percentile plot in the terminal
+    #[arg(long)]
+    plot: bool,
+    /// Exit with 3 where this holds for any run against the baseline: 'p99 > +10%', 'rate < -5%', 'max > 1s'
+    #[arg(long, value_name = "CONDITION")]
+    fail_if: Vec<Assertion>,
+    /// Write the comparison as JSON; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    json: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be read or written, or a `--fail-if` that holds.
+pub fn run(args: &CompareArgs) -> Result<(), Failure> {
+    let quantiles = crate::spec::quantiles(&args.percentiles).map_err(Failure::Usage)?;
+    let runs = args
+        .runs
+        .iter()
+        .map(|path| Measured::load(path, args.metric))
+        .collect::<Result<Vec<_>, _>>()?;
+    let table = table(&runs, &quantiles, args.metric);
+    let notes = notes(&runs);
+    let lines: Vec<Line> = runs
+        .iter()
+        .map(|run| Line { name: run.name.clone(), points: run.curve.points.clone() })
+        .collect();
+    let title = format!("{} latency", args.metric.name());
+    if let Some(path) = &args.svg {
+        write(path, &view::percentile_svg(&title, &lines))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &view::comparison_page(&title, &table, &notes, &lines))?;
+    }
+    match args.json.as_deref() {
+        Some("-") => terminal::print(&json(&runs, &quantiles, args.metric)),
+        Some(path) => write(&PathBuf::from(path), &json(&runs, &quantiles, args.metric))?,
+        None => {}
+    }
+    if args.json.as_deref() != Some("-") {
+        let mut text = table.render(terminal::colour());
+        for note in &notes {
+            text.push_str(&format!("{note}\n"));
+        }
+        if args.plot {
+            text.push_str(&format!("\n{title}\n{}", view::percentile_plot(&lines, 76, 20)));
+        }
+        terminal::print(&text);
+    }
+    assert_none(&runs, &args.fail_if)
+}
+
+fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
+}
+
+/// What a subject comes to in a run.
+fn value(run: &Measured, subject: Subject) -> Option<f64> {
+    match subject {
+        Subject::Latency(quantile) => run.at(quantile),
+        Subject::Mean => run.mean(),
+        Subject::Rate => run.rate(),
+    }
+}
+
+fn spread(run: &Measured, subject: Subject) -> Option<(f64, f64)> {
+    match subject {
+        Subject::Latency(quantile) => run.spread(quantile),
+        Subject::Mean => None,
+        Subject::Rate => run.rate_spread(),
+    }
+}
+
+/// Better or worse only where the spreads do not meet.
+fn tone(baseline: &Measured, run: &Measured, subject: Subject) -> Tone {
+    let (Some((low, high)), Some((run_low, run_high))) =
+        (spread(baseline, subject), spread(run, subject))
+    else {
+        return Tone::Plain;
+    };
+    let more_is_better = subject == Subject::Rate;
+    if run_low > high {
+        if more_is_better { Tone::Better } else { Tone::Worse }
+    } else if run_high < low {
+        if more_is_better { Tone::Worse } else { Tone::Better }
+    } else {
+        Tone::Plain
+    }
+}
+
+fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
+    let mut header = vec![metric.name().to_owned()];
+    header.extend(runs.iter().map(|run| run.name.clone()));
+    let mut table = Table::new(header, Align::Right);
+    let subjects = quantiles
+        .iter()
+        .map(|q| (q.to_string(), Subject::Latency(*q)))
+        .chain([("mean".into(), Subject::Mean), ("records/s".into(), Subject::Rate)]);
+    let Some(baseline) = runs.first() else { return table };
+    for (name, subject) in subjects {
+        if runs.iter().all(|run| value(run, subject).is_none())
+            && !matches!(subject, Subject::Latency(_))
+        {
+            continue;
+        }
+        let show = |value: f64| match subject {
+            Subject::Latency(_) | Subject::Mean => format_nanos(value as u64),
+            Subject::Rate => format_count(value),
+        };
+        let mut cells = vec![Cell::plain(name)];
+        for (number, run) in runs.iter().enumerate() {
+            let Some(here) = value(run, subject) else {
+                cells.push(Cell::plain("n/a"));
+                continue;
+            };
+            let mut text = show(here);
+            if let Some((low, high)) = spread(run, subject) {
+                text.push_str(&format!(" [{}..{}]", show(low), show(high)));
+            }
+            let base = value(baseline, subject).filter(|base| *base > 0.0);
+            let tone = if number == 0 { Tone::Plain } else { tone(baseline, run, subject) };
+            if let (Some(base), true) = (base, number > 0) {
+                text.push_str(&format!(" {:+.1}%", (here - base) / base * 100.0));
+            }
+            cells.push(Cell { text, tone });
+        }
+        table.row(cells);
+    }
+    let mut row = |name: &str, of: &dyn Fn(&Measured) -> Option<String>| {
+        if runs.iter().any(|run| of(run).is_some()) {
+            let cells = runs.iter().map(|run| Cell::plain(of(run).unwrap_or_else(|| "n/a".into())));
+            table.row([Cell::plain(name)].into_iter().chain(cells).collect());
+        }
+    };
+    row("bytes/s", &|run| run.byte_rate().map(|rate| format!("{}/s", format_bytes(rate))));
+    row("broker CPU s", &|run| run.run.as_ref()?.broker.cpu_seconds().map(|s| format!("{s:.2}")));
+    row("broker", &|run| Some(run.run.as_ref()?.broker.fingerprint.clone()));
+    row("acks", &|run| run.run.as_ref()?.load.get("acks").cloned());
+    row("records", &|run| Some(format_count(run.curve.count as f64)));
+    row("verdict", &|run| {
+        Some(match run.run.as_ref()?.verdict {
+            Verdict::Valid => "valid".into(),
+            Verdict::Saturated(_) => "SATURATED".into(),
+            Verdict::Invalid(_) => "INVALID(generator)".into(),
+        })
+    });
+    table
+}
+
+fn notes(runs: &[Measured]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if runs.len() > 1 && runs.iter().any(|run| run.rate_spread().is_none()) {
+        notes.push(
+            "A run without repeats has no spread: its differences may be chance, and none is coloured (--repeat 3)."
+                .to_owned(),
+        );
+    }
+    for run in runs {
+        if let Some(Verdict::Invalid(why)) = run.run.as_ref().map(|run| &run.verdict) {
+            notes.push(format!("{} is INVALID(generator): {why}", run.name));
+        }
+    }
+    notes
+}
+
+fn json(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> String {
+    let baseline = runs.first();
+    let columns: Vec<serde_json::Value> = runs
+        .iter()
+        .map(|run| {
+            let entry = |subject: Subject| {
+                let here = value(run, subject);
+                let base = baseline.and_then(|base| value(base, subject)).filter(|base| *base > 0.0);
+                let change = here.zip(base).map(|(here, base)| (here - base) / base * 100.0);
+                serde_json::json!({ "value": here, "change_percent": change, "spread": spread(run, subject) })
+            };
+            let percentiles: serde_json::Map<String, serde_json::Value> =
+                quantiles.iter().map(|q| (q.to_string(), entry(Subject::Latency(*q)))).collect();
+            serde_json::json!({
+                "name": run.name,
+                "records": run.curve.count,
+                "nanoseconds": percentiles,
+                "mean": entry(Subject::Mean),
+                "rate": entry(Subject::Rate),
+                "bytes_rate": run.byte_rate(),
+                "verdict": run.run.as_ref().map(|run| run.verdict.to_string()),
+            })
+        })
+        .collect();
+    let value = serde_json::json!({ "metric": metric.name(), "runs": columns });
+    format!("{value:#}\n")
+}
+
+fn assert_none(runs: &[Measured], conditions: &[Assertion]) -> Result<(), Failure> {
+    let mut failed = Vec::new();
+    let Some((baseline, others)) = runs.split_first() else { return Ok(()) };
+    // A single run can only be held against absolute bounds.
+    let judged = if others.is_empty() { runs } else { others };
+    for condition in conditions {
+        for run in judged {
+            let base = value(baseline, condition.subject).filter(|_| !others.is_empty());
+            let here = value(run, condition.subject);
+            match here.and_then(|here| condition.holds(here, base)) {
+                Some(true) => failed.push(format!("{}: {condition}", run.name)),
+                Some(false) => {}
+                None => failed.push(format!(
+                    "{}: {condition} cannot be told (too few records, or no baseline)",
+                    run.name
+                )),
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }
+}

@@ -1,0 +1,132 @@
+//! `.hgrm`: the text form of a cumulative distribution that the HdrHistogram plotters read.
+//!
+//! Four columns: value (milliseconds), percentile as a fraction, how many records lie at or below, and `1/(1-percentile)`, the
+//! axis of the plots. Five points for each halving of the distance to 1. Footer lines begin with `#`.
+
+use std::io::{self, Write};
+
+use crate::latency::Latency;
+
+/// Nanoseconds in the unit of the file.
+const NANOS_PER_UNIT: f64 = 1e6;
+
+/// Points for each halving of the distance to 100 %.
+const TICKS: u32 = 5;
+
+/// Writes the distribution.
+///
+/// # Errors
+/// What the writer answers.
+pub fn write(latency: &Latency, out: &mut impl Write) -> io::Result<()> {
+    let histogram = latency.histogram();
+    writeln!(
+        out,
+        "{:>12} {:>14} {:>10} {:>14}\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    )?;
+    let mut below = 0;
+    for step in histogram.iter_quantiles(TICKS) {
+        below += step.count_since_last_iteration();
+        let value = step.value_iterated_to().min(histogram.max()) as f64 / NANOS_PER_UNIT;
+        let quantile = step.quantile_iterated_to();
+        write!(out, "{value:>12.6} {quantile:>14.12} {below:>10}")?;
+        if quantile < 1.0 {
+            writeln!(out, " {:>14.2}", 1.0 / (1.0 - quantile))?;
+        } else {
+            writeln!(out, " {:>14}", "inf")?;
+        }
+    }
+    writeln!(
+        out,
+        "#[Mean    = {:>12.6}, StdDeviation   = {:>12.6}]",
+        histogram.mean() / NANOS_PER_UNIT,
+        histogram.stdev() / NANOS_PER_UNIT
+    )?;
+    writeln!(
+        out,
+        "#[Max     = {:>12.6}, Total count    = {:>12}]",
+        histogram.max() as f64 / NANOS_PER_UNIT,
+        histogram.len()
+    )?;
+    writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", histogram.buckets(), 2048)
+}
+
+/// A distribution as points: what a `.hgrm` of anyone's making holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curve {
+    /// (quantile, value in nanoseconds), rising.
+    pub points: Vec<(f64, f64)>,
+    /// How many records are in the distribution.
+    pub count: u64,
+}
+
+impl Curve {
+    /// The points of a distribution of our own.
+    #[must_use]
+    pub fn of(latency: &Latency) -> Self {
+        let histogram = latency.histogram();
+        let points = histogram
+            .iter_quantiles(TICKS * 4)
+            .map(|s| (s.quantile_iterated_to(), s.value_iterated_to().min(histogram.max()) as f64))
+            .collect();
+        Self { points, count: latency.count() }
+    }
+
+    /// The value at this quantile: that of the first point at or above it.
+    #[must_use]
+    pub fn at(&self, quantile: f64) -> Option<f64> {
+        self.points.iter().find(|(q, _)| *q >= quantile - 1e-12).map(|(_, value)| *value)
+    }
+}
+
+/// Reads a `.hgrm`, its values taken as milliseconds.
+///
+/// # Errors
+/// A sentence: nothing in the text looks like a distribution.
+pub fn parse(text: &str) -> Result<Curve, String> {
+    let mut curve = Curve::default();
+    for line in text.lines() {
+        let mut columns = line.split_ascii_whitespace().map(str::parse::<f64>);
+        let (Some(Ok(value)), Some(Ok(quantile)), Some(Ok(count))) =
+            (columns.next(), columns.next(), columns.next())
+        else {
+            continue;
+        };
+        curve.points.push((quantile, value * NANOS_PER_UNIT));
+        curve.count = curve.count.max(count as u64);
+    }
+    if curve.points.is_empty() {
+        return Err("no line with a value, a percentile and a count".into());
+    }
+    Ok(curve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut latency = Latency::new();
+        for i in 1..=20_000_u64 {
+            latency.record(i * 1_000);
+        }
+        let mut text = Vec::new();
+        write(&latency, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("1/(1-Percentile)"));
+        let curve = parse(&text).unwrap();
+        assert_eq!(curve.count, 20_000);
+        for (quantile, expected) in [(0.5, 10e6), (0.75, 15e6), (1.0, 20e6)] {
+            let value = curve.at(quantile).unwrap();
+            assert!((value / expected - 1.0).abs() < 0.002, "{quantile}: {value}");
+        }
+    }
+
+    #[test]
+    fn an_empty_distribution_has_no_points() {
+        let mut text = Vec::new();
+        write(&Latency::new(), &mut text).unwrap();
+        assert!(parse(&String::from_utf8(text).unwrap()).is_err());
+    }
+}

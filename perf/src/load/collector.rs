@@ -1,0 +1,137 @@
+//! Adds up what the workers report, second by second.
+
+use std::{collections::BTreeMap, sync::mpsc::Receiver, time::Duration};
+
+use super::meter::{Counters, Report, Share};
+use crate::{
+    hlog::Interval,
+    latency::{Kind, Latencies},
+    spec::{Quantile, format_bytes, format_count, format_nanos},
+};
+
+/// One second of a trial, all workers together.
+#[derive(Clone, Debug, Default)]
+struct Second {
+    latencies: Latencies,
+    counters: Counters,
+    reports: usize,
+    in_flight: usize,
+    behind: u64,
+}
+
+/// A trial as it adds up.
+#[derive(Debug)]
+pub(super) struct Collector {
+    workers: usize,
+    seconds: BTreeMap<u64, Second>,
+    stages: BTreeMap<usize, Share>,
+    shown: Option<u64>,
+    /// Offered records a second, by second.
+    target: Option<f64>,
+}
+
+/// The columns of `timeline.csv`.
+pub(crate) const TIMELINE: &str = "second,acknowledged_per_s,mib_per_s,received_per_s,p50_ms,p99_ms,p999_ms,max_ms,e2e_p99_ms,failed,in_flight,behind_ms,generator_lag_p99_ms";
+
+impl Collector {
+    pub(super) fn new(workers: usize, target: Option<f64>) -> Self {
+        Self { workers, seconds: BTreeMap::new(), stages: BTreeMap::new(), shown: None, target }
+    }
+
+    /// Takes what has come within `patience`. `false`: every worker has ended.
+    pub(super) fn collect(&mut self, reports: &Receiver<Report>, patience: Duration) -> bool {
+        match reports.recv_timeout(patience) {
+            Ok(report) => self.add(report),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return false,
+        }
+        while let Ok(report) = reports.try_recv() {
+            self.add(report);
+        }
+        true
+    }
+
+    fn add(&mut self, report: Report) {
+        debug_assert!(report.worker < self.workers);
+        let second = self.seconds.entry(report.second).or_default();
+        second.reports += 1;
+        second.in_flight += report.in_flight;
+        second.behind = second.behind.max(report.behind);
+        for (stage, share) in report.shares {
+            second.latencies.add(&share.latencies);
+            second.counters.add(&share.counters);
+            let whole = self.stages.entry(stage).or_default();
+            whole.latencies.add(&share.latencies);
+            whole.counters.add(&share.counters);
+        }
+    }
+
+    /// The line about the newest second of which every worker has reported, once.
+    pub(super) fn live_line(&mut self) -> Option<String> {
+        let (number, second) =
+            self.seconds.iter().rev().find(|(_, second)| second.reports >= self.workers)?;
+        if self.shown >= Some(*number) {
+            return None;
+        }
+        self.shown = Some(*number);
+        let response = second.latencies.of(Kind::Response);
+        let at = |percent: f64| {
+            let value = Quantile::percent(percent).ok().and_then(|q| response.at(q));
+            value.map_or_else(|| "n/a".into(), format_nanos)
+        };
+        let target = self.target.map_or_else(|| "max".into(), format_count);
+        let lag = second.latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0);
+        Some(format!(
+            "{:>4} s  {}/s of {target}  {}/s  p50 {}  p99 {}  p99.9 {}  max {}  behind {}  in flight {}  generator lag {}",
+            number + 1,
+            format_count(second.counters.acknowledged as f64),
+            format_bytes(second.counters.bytes as f64),
+            at(50.0),
+            at(99.0),
+            at(99.9),
+            at(100.0),
+            format_nanos(second.behind),
+            second.in_flight,
+            format_nanos(lag),
+        ))
+    }
+
+    /// What each stage came to.
+    pub(super) fn stage(&mut self, stage: usize) -> Share {
+        self.stages.remove(&stage).unwrap_or_default()
+    }
+
+    /// The seconds as intervals of a log that began `offset` before the window, and as lines of the timeline.
+    pub(super) fn intervals(&self, offset: Duration) -> (Vec<Interval>, Vec<String>) {
+        let mut intervals = Vec::new();
+        let mut lines = Vec::new();
+        for (number, second) in &self.seconds {
+            let start = offset + Duration::from_secs(*number);
+            let length = Duration::from_secs(1);
+            let ms = |kind: Kind, percent: f64| {
+                let quantile = Quantile::percent(percent).ok();
+                let value = quantile.and_then(|q| second.latencies.of(kind).at(q));
+                value.map_or_else(String::new, |nanos| format!("{:.3}", nanos as f64 / 1e6))
+            };
+            let counters = &second.counters;
+            lines.push(format!(
+                "{:.0},{},{:.2},{},{},{},{},{},{},{},{},{:.3},{}",
+                start.as_secs_f64(),
+                counters.acknowledged,
+                counters.bytes as f64 / f64::from(1 << 20),
+                counters.received,
+                ms(Kind::Response, 50.0),
+                ms(Kind::Response, 99.0),
+                ms(Kind::Response, 99.9),
+                ms(Kind::Response, 100.0),
+                ms(Kind::EndToEnd, 99.0),
+                counters.failed,
+                second.in_flight,
+                second.behind as f64 / 1e6,
+                ms(Kind::Lag, 99.0),
+            ));
+            intervals.push(Interval { start, length, latencies: second.latencies.clone() });
+        }
+        (intervals, lines)
+    }
+}

@@ -1,0 +1,365 @@
+//! Consumers: each reads its share of the partitions, by plain fetches, one in flight to each broker.
+//!
+//! The next fetch leaves before the records of the last one are looked at. Every record's stamp is read: its latency from end to
+//! end is counted, and with `--verify` its place in the order is checked.
+
+use std::sync::{Arc, OnceLock};
+
+use record::{Codec, Decompressor};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{
+    clock::Clock,
+    effort::{self, Effort},
+    links::{Links, Repair},
+    meter::Meter,
+    plan::Plan,
+    socket::Socket,
+    target::Target,
+};
+use crate::{
+    protocol::{Reader, batch, error_name, fetch},
+    stamp::{self, Read},
+    verify::Checker,
+};
+
+/// How far consumers are to read before they end, known once the producers have ended.
+#[derive(Debug)]
+pub(super) struct Goal {
+    /// The offset after the last record of each partition.
+    pub(super) ends: Vec<i64>,
+    /// When they end anyway.
+    pub(super) deadline: u64,
+}
+
+/// One partition as one consumer reads it.
+#[derive(Debug)]
+struct Position {
+    partition: u32,
+    offset: i64,
+    checker: Checker,
+}
+
+#[derive(Debug)]
+struct Link {
+    socket: Socket,
+    correlation: i32,
+    /// Since when a fetch is in flight.
+    flying: Option<u64>,
+    /// No fetch before this: the last one met an error.
+    not_before: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    positions: Vec<Position>,
+    links: Vec<Link>,
+    of_partition: Vec<usize>,
+    repair: Option<Repair>,
+    /// Where the next fetch of this consumer begins among its partitions, so that none starves.
+    turn: usize,
+}
+
+/// What a consumer worker hands back.
+#[derive(Debug, Default)]
+pub(super) struct Consumed {
+    pub(super) checkers: Vec<Checker>,
+    pub(super) effort: Effort,
+    /// When every backlog of the worker's consumers had been read.
+    pub(super) caught_up_at: Option<u64>,
+}
+
+/// What every consumer of a worker shares.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) plan: Arc<Plan>,
+    pub(super) target: Arc<Target>,
+    pub(super) clock: Clock,
+    pub(super) meter: Meter,
+    pub(super) goal: Arc<OnceLock<Goal>>,
+    pub(super) run: u32,
+    /// Where the backlog ends in each partition; nothing where there is none.
+    pub(super) backlog: Vec<i64>,
+    pub(super) decompressor: Decompressor,
+}
+
+/// A batch does not decompress to more than this.
+const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+
+/// After an error a consumer waits this long.
+const PAUSE: u64 = 100_000_000;
+
+impl Consumer {
+    /// Reads these (partition, first offset).
+    pub(super) fn new(partitions: impl Iterator<Item = (u32, i64)>, links: Links) -> Self {
+        let positions = partitions
+            .map(|(partition, offset)| Position {
+                partition,
+                offset,
+                checker: Checker::new(partition),
+            })
+            .collect();
+        let mut consumer =
+            Self { positions, links: Vec::new(), of_partition: Vec::new(), repair: None, turn: 0 };
+        consumer.adopt(links);
+        consumer
+    }
+
+    fn adopt(&mut self, links: Links) {
+        self.of_partition = links.of_partition;
+        let link = |socket| Link { socket, correlation: 0, flying: None, not_before: 0 };
+        self.links = links.sockets.into_iter().map(link).collect();
+    }
+
+    fn reached(&self, ends: &[i64]) -> bool {
+        self.positions
+            .iter()
+            .all(|p| p.offset >= ends.get(p.partition as usize).copied().unwrap_or(0))
+    }
+
+    fn turn(&mut self, now: u64, desk: &mut Desk) {
+        if let Some(links) = self.repair.as_ref().and_then(Repair::finished) {
+            self.repair = None;
+            self.adopt(links);
+        }
+        for link in 0..self.links.len() {
+            self.fetch(link, now, desk);
+        }
+        let timeout = desk.plan.timeout.as_nanos() as u64;
+        let late = |link: &Link| link.flying.is_some_and(|at| at + timeout <= now);
+        if self.links.iter().any(late) {
+            self.break_off("fetch timed out", now, desk);
+        }
+        let flushed: Vec<_> = self.links.iter_mut().map(|link| link.socket.flush(drop)).collect();
+        if let Some(e) = flushed.into_iter().find_map(Result::err) {
+            self.break_off(&format!("consumer connection lost: {}", e.kind()), now, desk);
+        }
+    }
+
+    /// Asks for more, unless an answer is still to come.
+    fn fetch(&mut self, link: usize, now: u64, desk: &Desk) {
+        let Some(place) = self.links.get_mut(link) else { return };
+        if place.flying.is_some() || now < place.not_before || self.positions.is_empty() {
+            return;
+        }
+        self.turn = (self.turn + 1) % self.positions.len();
+        let (first, last) = self.positions.split_at(self.turn);
+        let mut wanted: Vec<(u32, i64)> = last
+            .iter()
+            .chain(first)
+            .filter(|p| self.of_partition.get(p.partition as usize) == Some(&link))
+            .map(|p| (p.partition, p.offset))
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        // Grouped by topic; within it the order of turns stays.
+        wanted.sort_by_key(|(partition, _)| partition / desk.plan.partitions.max(1));
+        let topics: Vec<(&str, Vec<fetch::Wanted>)> = wanted
+            .chunk_by(|a, b| desk.target.place(a.0).0 == desk.target.place(b.0).0)
+            .map(|group| {
+                let topic = desk.target.place(group[0].0).0;
+                (topic, group.iter().map(|(p, o)| (desk.target.place(*p).1, *o)).collect())
+            })
+            .collect();
+        place.correlation = place.correlation.wrapping_add(1);
+        let limits = fetch::Limits {
+            max_wait_ms: 100,
+            min_bytes: desk.plan.fetch_min_bytes,
+            max_bytes: desk.plan.fetch_bytes,
+            partition_max_bytes: desk.plan.fetch_bytes,
+        };
+        place.socket.send(fetch::request(place.correlation, limits, &topics));
+        place.flying = Some(now);
+    }
+
+    fn break_off(&mut self, why: &str, now: u64, desk: &mut Desk) {
+        desk.meter.on_error(now, why);
+        self.links.clear();
+        if self.repair.is_none() {
+            self.repair = Some(Repair::begin(&desk.target, false));
+        }
+    }
+
+    /// Reads the answer of one connection.
+    fn answer(&mut self, link: usize, desk: &mut Desk) {
+        let Some(place) = self.links.get_mut(link) else { return };
+        let alive = match place.socket.receive() {
+            Ok(alive) => alive,
+            Err(e) => {
+                let now = desk.clock.now();
+                return self.break_off(
+                    &format!("consumer connection lost: {}", e.kind()),
+                    now,
+                    desk,
+                );
+            }
+        };
+        let now = desk.clock.now();
+        // The frame is taken out of the connection's buffer so that the next fetch can leave before it is read.
+        let frame = match place.socket.frame() {
+            Ok(Some(frame)) => frame.to_vec(),
+            Ok(None) if alive => return,
+            Ok(None) => {
+                return self.break_off("consumer connection closed by the broker", now, desk);
+            }
+            Err(e) => return self.break_off(&e.to_string(), now, desk),
+        };
+        let mut body = Reader::new(&frame);
+        if body.i32() != Ok(place.correlation) {
+            return self.break_off("an answer to another fetch", now, desk);
+        }
+        place.flying = None;
+        let parts = match fetch::read(body) {
+            Ok((0, parts)) => parts,
+            Ok((code, _)) => {
+                place.not_before = now + PAUSE;
+                return desk.meter.on_error(now, &format!("fetch: {}", error_name(code)));
+            }
+            Err(e) => return self.break_off(&e.to_string(), now, desk),
+        };
+        let starts: Vec<i64> = self.positions.iter().map(|p| p.offset).collect();
+        let mut moved = None;
+        for part in &parts {
+            let partition = desk.target.partition(part.topic, part.partition);
+            let Some(position) = self.positions.iter_mut().find(|p| Some(p.partition) == partition)
+            else {
+                continue;
+            };
+            match part.error {
+                0 => advance(position, part.records),
+                // 1: the records were deleted before they were read. The checker will name them.
+                1 => position.offset = position.offset.max(part.log_start),
+                code => {
+                    desk.meter.on_error(now, &format!("fetch: {}", error_name(code)));
+                    place.not_before = now + PAUSE;
+                    if matches!(code, 3 | 5 | 6 | 74 | 75) {
+                        moved = Some(code);
+                    }
+                }
+            }
+        }
+        if let Some(code) = moved {
+            self.break_off(&format!("fetch: {}", error_name(code)), now, desk);
+        } else {
+            self.fetch(link, now, desk);
+            if let Some(place) = self.links.get_mut(link)
+                && let Err(e) = place.socket.flush(drop)
+            {
+                self.break_off(&format!("consumer connection lost: {}", e.kind()), now, desk);
+            }
+        }
+        for part in parts.iter().filter(|part| part.error == 0) {
+            let partition = desk.target.partition(part.topic, part.partition);
+            let place = self.positions.iter().position(|p| Some(p.partition) == partition);
+            if let Some(place) = place {
+                read(&mut self.positions[place].checker, starts[place], part.records, now, desk);
+            }
+        }
+    }
+}
+
+/// Moves the position behind the last whole batch.
+fn advance(position: &mut Position, mut records: &[u8]) {
+    while let Ok(Some(batch)) = batch::next(&mut records) {
+        position.offset = position.offset.max(batch.last_offset.saturating_add(1));
+    }
+}
+
+/// Reads the records from `start` on. A batch may begin before it: those records were read already.
+fn read(checker: &mut Checker, start: i64, mut records: &[u8], now: u64, desk: &mut Desk) {
+    let Desk { plan, meter, run, decompressor, .. } = desk;
+    let mut count = 0;
+    while let Ok(Some(batch)) = batch::next(&mut records) {
+        if batch.is_control() {
+            continue;
+        }
+        let mut corrupt = plan.verify && !batch.is_intact();
+        let codec = u8::try_from(batch.codec()).ok().and_then(|n| Codec::try_from(n).ok());
+        let body = match codec {
+            Some(Codec::None) => Ok(batch.records),
+            Some(codec) => decompressor
+                .decompress(codec, batch.records, DECOMPRESSED_BYTES_MAX)
+                .map_err(|_| ()),
+            None => Err(()),
+        };
+        let walked = body.and_then(|body| {
+            batch::walk(body, |delta, value| {
+                let offset = batch.base_offset.saturating_add(delta);
+                if offset < start {
+                    return;
+                }
+                count += 1;
+                let read = stamp::read(value, *run);
+                if let Read::Timed { intended } | Read::Verified { intended, .. } = read {
+                    meter.on_received(intended, now);
+                }
+                if plan.verify {
+                    checker.on_record(offset, read);
+                }
+            })
+            .map_err(|_| ())
+        });
+        corrupt |= walked.is_err();
+        if corrupt && plan.verify {
+            checker.on_record(batch.base_offset, Read::Corrupt);
+        } else if corrupt {
+            meter.on_error(now, "a batch that cannot be read");
+        }
+    }
+    meter.on_received_count(count, now);
+}
+
+/// Drives these consumers until they have reached the goal, or until its deadline.
+pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
+    effort::wake_on_time();
+    let clock = desk.clock;
+    let mut caught_up_at = None;
+    loop {
+        let now = clock.now();
+        for consumer in &mut consumers {
+            consumer.turn(now, &mut desk);
+        }
+        desk.meter.tick(now, 0, 0);
+        if caught_up_at.is_none()
+            && !desk.backlog.is_empty()
+            && consumers.iter().all(|consumer| consumer.reached(&desk.backlog))
+        {
+            caught_up_at = Some(now);
+        }
+        if let Some(goal) = desk.goal.get() {
+            let reached = consumers.iter().all(|consumer| consumer.reached(&goal.ends));
+            if reached || now >= goal.deadline {
+                break;
+            }
+        }
+        // 20 ms: how late the goal may be noticed.
+        for (consumer, link) in wait(&consumers, 20_000_000) {
+            consumers[consumer].answer(link, &mut desk);
+        }
+    }
+    let effort = desk.meter.finish(clock.now());
+    let positions = consumers.into_iter().flat_map(|consumer| consumer.positions);
+    let checkers = positions.map(|position| position.checker).collect();
+    Consumed { checkers, effort, caught_up_at }
+}
+
+fn wait(consumers: &[Consumer], nanos: i64) -> Vec<(usize, usize)> {
+    let mut places = Vec::new();
+    let mut fds: Vec<PollFd<'_>> = Vec::new();
+    for (number, consumer) in consumers.iter().enumerate() {
+        for (link, place) in consumer.links.iter().enumerate() {
+            let mut flags = PollFlags::IN;
+            if place.socket.is_pending() {
+                flags |= PollFlags::OUT;
+            }
+            fds.push(PollFd::from_borrowed_fd(place.socket.fd(), flags));
+            places.push((number, link));
+        }
+    }
+    // An interrupted sleep is a short one: the loop looks at the clock again.
+    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: nanos as _ }));
+    let answered = PollFlags::IN | PollFlags::ERR | PollFlags::HUP;
+    let is_answered = |fd: &PollFd<'_>| fd.revents().intersects(answered);
+    fds.iter().zip(places).filter(|(fd, _)| is_answered(fd)).map(|(_, place)| place).collect()
+}

@@ -1,0 +1,231 @@
+//! What a worker measured, handed to the collector once a second.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc::Sender},
+};
+
+use super::{
+    dues::Dues,
+    effort::{Effort, EffortMeter},
+    window::Window,
+};
+use crate::latency::{Kind, Latencies};
+
+/// Counts of one stage.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters {
+    /// Records sent whose intended time lies in the stage.
+    pub(super) sent: u64,
+    /// Records acknowledged during the stage, whenever they were due: throughput.
+    pub(super) acknowledged: u64,
+    /// Bytes of their batches.
+    pub(super) bytes: u64,
+    /// Records due in the stage that failed, timed out or were never sent.
+    pub(super) failed: u64,
+    /// Records received during the stage, whenever they were due.
+    pub(super) received: u64,
+    /// Nanoseconds in which the bound held ready work back, summed over connections.
+    pub(super) held: u64,
+    /// Records by kind of error.
+    pub(super) errors: BTreeMap<String, u64>,
+}
+
+impl Counters {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.acknowledged += other.acknowledged;
+        self.bytes += other.bytes;
+        self.failed += other.failed;
+        self.received += other.received;
+        self.held += other.held;
+        for (error, count) in &other.errors {
+            *self.errors.entry(error.clone()).or_default() += count;
+        }
+    }
+}
+
+/// One stage's share of an interval.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Share {
+    pub(super) latencies: Latencies,
+    pub(super) counters: Counters,
+}
+
+/// What a worker sends once a second.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Which worker.
+    pub(super) worker: usize,
+    /// Seconds since the window began; 0 also for what came before.
+    pub(super) second: u64,
+    /// By stage.
+    pub(super) shares: BTreeMap<usize, Share>,
+    /// Requests in flight now.
+    pub(super) in_flight: usize,
+    /// How far the schedule is ahead of what has been sent, nanoseconds.
+    pub(super) behind: u64,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+pub(super) struct Meter {
+    worker: usize,
+    window: Arc<Window>,
+    sender: Sender<Report>,
+    shares: BTreeMap<usize, Share>,
+    second: u64,
+    effort: EffortMeter,
+    timeout: u64,
+}
+
+impl Meter {
+    pub(super) fn new(
+        worker: usize,
+        window: Arc<Window>,
+        sender: Sender<Report>,
+        timeout: u64,
+    ) -> Self {
+        Self {
+            worker,
+            window,
+            sender,
+            shares: BTreeMap::new(),
+            second: 0,
+            effort: EffortMeter::default(),
+            timeout,
+        }
+    }
+
+    pub(super) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    fn share(&mut self, at: u64) -> Option<&mut Share> {
+        let stage = self.window.stage_of(at)?;
+        Some(self.shares.entry(stage).or_default())
+    }
+
+    /// Records are on their way.
+    pub(super) fn on_sent(&mut self, dues: &Dues) {
+        for segment in dues.segments() {
+            if let Some(share) = self.share(segment.first) {
+                share.counters.sent += segment.count;
+            }
+        }
+    }
+
+    /// A batch was closed; it should have been at `planned`.
+    pub(super) fn on_closed(&mut self, planned: u64, now: u64, count: u64) {
+        if let Some(share) = self.share(planned) {
+            share.latencies.of_mut(Kind::Lag).record_n(now.saturating_sub(planned), count);
+        }
+    }
+
+    /// A batch that was sent at `sent` is acknowledged now.
+    pub(super) fn on_acknowledged(&mut self, dues: &Dues, sent: u64, now: u64, bytes: u64) {
+        for segment in dues.segments() {
+            let Some(share) = self.share(segment.first) else { continue };
+            let since = |then: u64, due: u64| then.saturating_sub(due);
+            let latencies = &mut share.latencies;
+            latencies.of_mut(Kind::Response).record_line(
+                since(now, segment.first),
+                since(now, segment.last),
+                segment.count,
+            );
+            latencies.of_mut(Kind::Delay).record_line(
+                since(sent, segment.first),
+                since(sent, segment.last),
+                segment.count,
+            );
+            latencies.of_mut(Kind::Service).record_n(since(now, sent), segment.count);
+        }
+        let count: u64 = dues.segments().iter().map(|segment| segment.count).sum();
+        if let Some(share) = self.share(now) {
+            share.counters.acknowledged += count;
+            share.counters.bytes += bytes;
+        }
+    }
+
+    /// Records failed: their latency is at least the time-out, and at least what has passed.
+    pub(super) fn on_failed(&mut self, dues: &Dues, now: u64, error: &str) {
+        for segment in dues.segments() {
+            self.on_failed_at(segment.first, segment.count, now, error);
+        }
+    }
+
+    /// The same for records that were due at one time.
+    pub(super) fn on_failed_at(&mut self, due: u64, count: u64, now: u64, error: &str) {
+        let at_least = self.timeout.max(now.saturating_sub(due));
+        if let Some(share) = self.share(due) {
+            share.latencies.of_mut(Kind::Response).censor(at_least, count);
+            share.counters.failed += count;
+            match share.counters.errors.get_mut(error) {
+                Some(known) => *known += count,
+                None => {
+                    share.counters.errors.insert(error.to_owned(), count);
+                }
+            }
+        }
+    }
+
+    /// A consumer has records, due at these times, since now.
+    pub(super) fn on_received(&mut self, intended: u64, now: u64) {
+        if let Some(share) = self.share(intended) {
+            share.latencies.of_mut(Kind::EndToEnd).record(now.saturating_sub(intended));
+        }
+    }
+
+    /// So many records were received now, timed or not.
+    pub(super) fn on_received_count(&mut self, count: u64, now: u64) {
+        if let Some(share) = self.share(now) {
+            share.counters.received += count;
+        }
+    }
+
+    /// An error that met no record: it is named, no more.
+    pub(super) fn on_error(&mut self, now: u64, error: &str) {
+        if let Some(share) = self.share(now) {
+            *share.counters.errors.entry(error.to_owned()).or_default() += 0;
+        }
+    }
+
+    /// The bound held work back from `from` until `to`.
+    pub(super) fn on_held(&mut self, from: u64, to: u64) {
+        let held = self.window.overlap(from, to);
+        if let Some(share) = self.share(from.max(self.window.begin()))
+            && held > 0
+        {
+            share.counters.held += held;
+        }
+    }
+
+    /// When the next report is due.
+    pub(super) fn next_report(&self) -> u64 {
+        self.window.begin().saturating_add((self.second + 1) * SECOND)
+    }
+
+    /// To be called often: reports when a second has ended.
+    pub(super) fn tick(&mut self, now: u64, in_flight: usize, behind: u64) {
+        self.effort.tick(now, &self.window);
+        if now >= self.next_report() {
+            self.report(in_flight, behind);
+            self.second = (now - self.window.begin()) / SECOND;
+        }
+    }
+
+    fn report(&mut self, in_flight: usize, behind: u64) {
+        let shares = std::mem::take(&mut self.shares);
+        let report = Report { worker: self.worker, second: self.second, shares, in_flight, behind };
+        // The collector outlives the workers unless it failed, and then nobody asks.
+        let _ = self.sender.send(report);
+    }
+
+    /// The worker is done: sends what is left.
+    pub(super) fn finish(mut self, now: u64) -> Effort {
+        self.effort.tick(now, &self.window);
+        self.report(0, 0);
+        self.effort.effort()
+    }
+}

@@ -1,0 +1,352 @@
+//! One repeat: connect, warm up, measure, drain, add up.
+
+use std::{
+    sync::{Arc, OnceLock, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use record::{Compressor, Decompressor};
+
+use super::{
+    batches::Batches,
+    clock::Clock,
+    collector::Collector,
+    consumer::{self, Consumed, Consumer, Desk, Goal},
+    effort::Effort,
+    links::Links,
+    meter::{Meter, Report},
+    plan::{Acks, Plan},
+    producer::{self, Produced, Producer, Shop, Source},
+    target::{Leaders, Target},
+    window::Window,
+};
+use crate::{
+    failure::Failure,
+    hlog::Interval,
+    latency::{Kind, Latencies},
+    random::Random,
+    run,
+    schedule::{Arrival, Schedule, Stage},
+    spec::{Quantile, RateSpec},
+    verify::{Ledger, Verdict},
+};
+
+/// What a trial came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its numbers.
+    pub repeat: run::Repeat,
+    /// Its seconds, counted from the run's start.
+    pub intervals: Vec<Interval>,
+    /// The same as lines of the timeline, without the header.
+    pub timeline: Vec<String>,
+    /// Latencies of all stages.
+    pub total: Latencies,
+    /// Share of the time in which the in-flight bound held ready work back.
+    pub saturated: f64,
+}
+
+/// Between the last preparation and the first due record: every thread is up by then.
+const LEAD: u64 = 50_000_000;
+
+/// Runs one repeat of the plan. `number` counts the repeats; `started` is the run's start on `clock`; `live` is called with a line
+/// about each second.
+///
+/// # Errors
+/// The brokers cannot be reached, or the plan asks for what cannot be.
+pub fn trial(
+    plan: &Arc<Plan>,
+    target: &Arc<Target>,
+    clock: Clock,
+    started: u64,
+    number: u64,
+    live: &mut dyn FnMut(&str),
+) -> Result<Outcome, Failure> {
+    // Random choices repeat with the seed; the run's number does not, so that old records are not taken for new ones.
+    let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
+    let leaders = target.leaders()?;
+    let positions = if plan.consumers > 0 { target.offsets(-1)? } else { Vec::new() };
+    let backlog = if plan.backlog_bytes > 0 {
+        fill(plan, target, &leaders, clock, run ^ 0x5555_5555)?;
+        target.offsets(-1)?
+    } else {
+        Vec::new()
+    };
+    let links = |idempotent| Links::connect(target, &leaders, idempotent);
+    let producer_links: Vec<Links> =
+        (0..plan.producers).map(|_| links(plan.idempotent)).collect::<Result<_, _>>()?;
+    let consumer_links: Vec<Links> =
+        (0..plan.consumers * plan.groups).map(|_| links(false)).collect::<Result<_, _>>()?;
+
+    // Values, templates and buffers are made before the clock of the run starts.
+    let even = matches!(plan.arrival, Arrival::Constant) || plan.rate == RateSpec::Max;
+    let mut batches = Vec::new();
+    for producer in 0..plan.producers {
+        let stream = Random::stream(plan.seed, number << 32 | u64::from(producer));
+        batches.push(Batches::new(plan, producer, run, even, stream)?);
+    }
+    let t0 = clock.now() + LEAD;
+    let (all, window) = stages(plan, t0);
+    let window = Arc::new(Window::new(window));
+    let (sender, reports) = mpsc::channel();
+    let timeout = plan.timeout.as_nanos() as u64;
+    let deadline = window.end() + plan.drain.as_nanos() as u64;
+    let meter = |worker: usize| Meter::new(worker, Arc::clone(&window), sender.clone(), timeout);
+
+    let mut hands: Vec<Vec<Producer>> = Vec::new();
+    hands.resize_with(plan.threads.clamp(1, plan.producers.max(1) as usize), Vec::new);
+    let workers = hands.len();
+    for (at, (batches, links)) in batches.into_iter().zip(producer_links).enumerate() {
+        let source = match plan.rate {
+            RateSpec::Max => Source::Max { until: window.end(), bytes_left: u64::MAX },
+            RateSpec::Stages(_) => {
+                let random = Random::stream(plan.seed, number << 32 | 1 << 31 | at as u64);
+                let of = u64::from(plan.producers);
+                Source::Schedule(Schedule::new(all.clone(), plan.arrival, at as u64, of, random))
+            }
+        };
+        hands[at % workers].push(Producer::new(at as u32, source, batches, links));
+    }
+    let goal = Arc::new(OnceLock::new());
+    let mut seats: Vec<Vec<Consumer>> = Vec::new();
+    if !consumer_links.is_empty() {
+        seats.resize_with(plan.threads.clamp(1, consumer_links.len()), Vec::new);
+    }
+    let seat_count = seats.len();
+    for (at, links) in consumer_links.into_iter().enumerate() {
+        let member = at as u32 % plan.consumers;
+        let mine = (0..target.partitions())
+            .filter(|partition| partition % plan.consumers == member)
+            .map(|partition| (partition, positions[partition as usize]));
+        seats[at % seat_count].push(Consumer::new(mine, links));
+    }
+    let mut collector = Collector::new(workers + seat_count, target_rate(plan));
+    let mut consuming: Vec<JoinHandle<Consumed>> = Vec::new();
+    for (at, consumers) in seats.into_iter().enumerate() {
+        let desk = Desk {
+            plan: Arc::clone(plan),
+            target: Arc::clone(target),
+            clock,
+            meter: meter(workers + at),
+            goal: Arc::clone(&goal),
+            run,
+            backlog: backlog.clone(),
+            decompressor: Decompressor::new(),
+        };
+        consuming.push(spawn("consumer", at, move || consumer::work(consumers, desk))?);
+    }
+    let mut producing: Vec<JoinHandle<Produced>> = Vec::new();
+    for (at, producers) in hands.into_iter().enumerate() {
+        let shop = shop(plan, target, clock, meter(at), deadline);
+        producing.push(spawn("producer", at, move || producer::work(producers, shop))?);
+    }
+    drop(sender);
+
+    let mut finished: Option<Finished> = None;
+    while collector.collect(&reports, Duration::from_millis(100)) {
+        if let Some(line) = collector.live_line() {
+            live(&line);
+        }
+        if finished.is_none() && producing.iter().all(JoinHandle::is_finished) {
+            finished = Some(finish(std::mem::take(&mut producing), plan, target, &goal, clock)?);
+        }
+    }
+    let finished = match finished {
+        Some(finished) => finished,
+        None => finish(producing, plan, target, &goal, clock)?,
+    };
+    let mut efforts = finished.efforts;
+    let mut verdict = Verdict::default();
+    let mut caught_up = Vec::new();
+    for handle in consuming {
+        let consumed =
+            handle.join().map_err(|_| Failure::Local("a consumer thread died".into()))?;
+        efforts.push(consumed.effort);
+        caught_up.push(consumed.caught_up_at);
+        for checker in consumed.checkers {
+            verdict.add(checker.finish(&finished.ledger));
+        }
+    }
+    let caught_up: Option<Vec<u64>> = caught_up.into_iter().collect();
+    let backlog_seconds = caught_up
+        .filter(|_| !backlog.is_empty())
+        .and_then(|times| times.into_iter().max())
+        .map(|at| at.saturating_sub(t0) as f64 / 1e9);
+    let connections = f64::from(plan.producers) * leaders.addresses.len() as f64;
+    let offset = window.begin().saturating_sub(started);
+    let mut outcome =
+        add_up(plan, &window, &mut collector, connections, Duration::from_nanos(offset));
+    outcome.repeat.generator = generator(&efforts, &outcome.total);
+    outcome.repeat.backlog_seconds = backlog_seconds;
+    outcome.repeat.verify = plan.verify.then_some(verdict);
+    Ok(outcome)
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    number: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
+    let builder = thread::Builder::new().name(format!("{name}-{number}"));
+    builder.spawn(work).map_err(|e| Failure::Local(format!("no thread for a {name}: {e}")))
+}
+
+fn shop(plan: &Arc<Plan>, target: &Arc<Target>, clock: Clock, meter: Meter, deadline: u64) -> Shop {
+    let ends = vec![0; target.partitions() as usize];
+    Shop {
+        plan: Arc::clone(plan),
+        target: Arc::clone(target),
+        clock,
+        meter,
+        deadline,
+        produced: Produced { ends, ..Produced::default() },
+        compressor: Compressor::new(),
+    }
+}
+
+/// The stages of the schedule (warm-up first), and those of them that are measured.
+fn stages(plan: &Plan, t0: u64) -> (Vec<Stage>, Vec<Stage>) {
+    let begin = t0 + plan.warmup.as_nanos() as u64;
+    let rates = match &plan.rate {
+        RateSpec::Max => vec![1],
+        RateSpec::Stages(rates) => rates.clone(),
+    };
+    let length = plan.duration.as_nanos() as u64;
+    let edge = |number: usize| begin + length * number as u64 / rates.len() as u64;
+    let measured: Vec<Stage> = rates
+        .iter()
+        .enumerate()
+        .map(|(number, rate)| Stage { start: edge(number), end: edge(number + 1), rate: *rate })
+        .collect();
+    let warmup = Stage { start: t0, end: begin, rate: rates.first().copied().unwrap_or(1) };
+    let all = [warmup].into_iter().chain(measured.iter().copied()).collect();
+    (all, measured)
+}
+
+fn target_rate(plan: &Plan) -> Option<f64> {
+    match &plan.rate {
+        RateSpec::Max => None,
+        RateSpec::Stages(rates) => rates.iter().max().map(|rate| *rate as f64),
+    }
+}
+
+/// What the producers came to.
+struct Finished {
+    ledger: Ledger,
+    efforts: Vec<Effort>,
+}
+
+/// The producers are done: adds up what they know and tells the consumers how far to read.
+fn finish(
+    producing: Vec<JoinHandle<Produced>>,
+    plan: &Plan,
+    target: &Target,
+    goal: &OnceLock<Goal>,
+    clock: Clock,
+) -> Result<Finished, Failure> {
+    let mut finished = Finished { ledger: Ledger::default(), efforts: Vec::new() };
+    let mut ends = vec![0; target.partitions() as usize];
+    for handle in producing {
+        let Ok(produced) = handle.join() else {
+            // Consumers wait for a goal: an empty one ends them.
+            let _ = goal.set(Goal { ends: Vec::new(), deadline: 0 });
+            return Err(Failure::Local("a producer thread died".into()));
+        };
+        finished.ledger.add(produced.ledger);
+        finished.efforts.push(produced.effort);
+        for (end, of_worker) in ends.iter_mut().zip(produced.ends) {
+            *end = of_worker.max(*end);
+        }
+    }
+    if plan.acks == Acks::None && plan.consumers > 0 {
+        // Nothing was acknowledged: what the broker has by now is what there is to read.
+        ends = target.offsets(-1).unwrap_or(ends);
+    }
+    let deadline = clock.now() + plan.drain.as_nanos() as u64;
+    let _ = goal.set(Goal { ends, deadline });
+    Ok(finished)
+}
+
+/// Writes the backlog, as fast as the broker takes it.
+fn fill(
+    plan: &Arc<Plan>,
+    target: &Arc<Target>,
+    leaders: &Leaders,
+    clock: Clock,
+    run: u32,
+) -> Result<(), Failure> {
+    let mut producers = Vec::new();
+    // An hour is more than any backlog takes; the byte count ends it.
+    let until = clock.now() + 3_600_000_000_000;
+    let bytes_left = plan.backlog_bytes / u64::from(plan.producers.max(1));
+    for producer in 0..plan.producers {
+        let batches = Batches::new(
+            plan,
+            producer,
+            run,
+            true,
+            Random::stream(plan.seed, u64::from(producer)),
+        )?;
+        let links = Links::connect(target, leaders, plan.idempotent)?;
+        producers.push(Producer::new(producer, Source::Max { until, bytes_left }, batches, links));
+    }
+    let (sender, _reports) = mpsc::channel::<Report>();
+    let timeout = plan.timeout.as_nanos() as u64;
+    let meter = Meter::new(0, Arc::new(Window::default()), sender, timeout);
+    let shop = shop(plan, target, clock, meter, until);
+    producer::work(producers, shop);
+    Ok(())
+}
+
+/// Folds the collector's stages into the repeat's.
+fn add_up(
+    plan: &Plan,
+    window: &Window,
+    collector: &mut Collector,
+    connections: f64,
+    offset: Duration,
+) -> Outcome {
+    let (intervals, timeline) = collector.intervals(offset);
+    let mut total = Latencies::default();
+    let mut stages = Vec::new();
+    let mut held = 0.0;
+    for (number, stage) in window.stages().iter().enumerate() {
+        let share = collector.stage(number);
+        let seconds = (stage.end - stage.start) as f64 / 1e9;
+        held += share.counters.held as f64 / 1e9;
+        total.add(&share.latencies);
+        let counters = share.counters;
+        let saturated = counters.held as f64 / 1e9 / (seconds * connections.max(1.0));
+        stages.push(run::Stage {
+            target: (plan.rate != RateSpec::Max).then_some(stage.rate as f64),
+            seconds,
+            sent: counters.sent,
+            acknowledged: counters.acknowledged,
+            failed: counters.failed,
+            bytes: counters.bytes,
+            received: counters.received,
+            saturated: saturated.min(1.0),
+            errors: counters.errors,
+            latency: run::Summary::all(&share.latencies),
+        });
+    }
+    let seconds = plan.duration.as_secs_f64() * connections.max(1.0);
+    let last = intervals.last().map_or(offset, |interval| interval.start + interval.length);
+    let repeat = run::Repeat {
+        from_seconds: offset.as_secs_f64(),
+        to_seconds: last.as_secs_f64(),
+        stages,
+        ..run::Repeat::default()
+    };
+    Outcome { repeat, intervals, timeline, total, saturated: (held / seconds).min(1.0) }
+}
+
+fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {
+    run::Generator {
+        busiest: efforts.iter().map(Effort::busy).fold(0.0, f64::max),
+        cpu_seconds: efforts.iter().map(|effort| effort.cpu).sum(),
+        waited: efforts.iter().map(Effort::starved).fold(0.0, f64::max),
+        lag_p999: Quantile::percent(99.9).ok().and_then(|q| total.of(Kind::Lag).at(q)),
+    }
+}

@@ -1,0 +1,417 @@
+//! `perf run`: repeats of one load, judged, shown and kept.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use record::Codec;
+
+use crate::{
+    failure::Failure,
+    latency::{Kind, Latencies},
+    load::{Acks, Clock, Outcome, Plan, TIMELINE, Target, trial},
+    machine::{self, Machine},
+    run::{Directory, Recording, Run, Verdict, judge},
+    schedule::Arrival,
+    show,
+    spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject, format_count},
+    terminal::{self, LiveLine},
+};
+
+/// Options of `perf run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// Brokers to begin with, host:port, separated by commas
+    #[arg(short, long, default_value = "127.0.0.1:9092", value_delimiter = ',')]
+    pub(crate) bootstrap: Vec<String>,
+    /// Records a second: 200k/s, a ramp 100k..1M:6 (six stages share the duration), or max
+    #[arg(long, default_value = "100k/s", conflicts_with = "find_max")]
+    rate: RateSpec,
+    /// Search for the highest rate at which this holds: 'p99.9<10ms'
+    #[arg(long, value_name = "CONDITION")]
+    find_max: Option<Assertion>,
+    /// Bytes of a value: 1KiB, 100..2000 (uniform), file:PATH (its lines)
+    #[arg(long, default_value = "1KiB")]
+    size: SizeSpec,
+    /// none, random:N, seq, or zipf:S:N
+    #[arg(long, default_value = "none")]
+    key: KeySpec,
+    /// none, lz4, zstd, snappy or gzip
+    #[arg(long, default_value = "none")]
+    compress: Codec,
+    /// How many topics
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    topics: u32,
+    /// Partitions of each topic
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    partitions: u32,
+    /// Use this topic (with several topics: this prefix) instead of fresh ones, and keep it
+    #[arg(long)]
+    topic: Option<String>,
+    /// Keep the topics that were created
+    #[arg(long)]
+    keep_topics: bool,
+    /// Replicas of each partition; -1 is the broker's default
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    replication: i16,
+    /// A topic setting, name=value; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    topic_config: Vec<String>,
+    /// Which acknowledgement producers wait for
+    #[arg(long, value_enum, default_value_t = Acks::All)]
+    acks: Acks,
+    /// Producer identity and sequence numbers
+    #[arg(long)]
+    idempotent: bool,
+    /// How many producers, each with connections of its own
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    producers: u32,
+    /// How many consumers in each group
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    consumers: u32,
+    /// How many groups, each of which reads everything
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    groups: u32,
+    /// How long a batch may wait to fill
+    #[arg(long, default_value = "1ms", value_parser = spec::duration)]
+    linger: Duration,
+    /// Bytes of a batch, at most
+    #[arg(long, default_value = "128KiB", value_parser = spec::bytes)]
+    batch: u64,
+    /// Produce requests in flight on each connection, at most
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_inflight: u32,
+    /// Load before the measurement
+    #[arg(long, default_value = "10s", value_parser = spec::duration)]
+    warmup: Duration,
+    /// The measurement
+    #[arg(long, default_value = "60s", value_parser = spec::duration)]
+    duration: Duration,
+    /// How long acknowledgements and receipts are waited for after the end
+    #[arg(long, default_value = "10s", value_parser = spec::duration)]
+    drain: Duration,
+    /// After this a request is given up
+    #[arg(long, default_value = "30s", value_parser = spec::duration)]
+    timeout: Duration,
+    /// Do it so many times: the spread is the measure of chance
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    repeat: u32,
+    /// Write so much first, then let the consumers catch up under load
+    #[arg(long, default_value = "0", value_parser = spec::bytes)]
+    backlog: u64,
+    /// constant or poisson
+    #[arg(long, value_enum, default_value_t = Arrival::Constant)]
+    arrival: Arrival,
+    /// Names every random choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stamp every record and check that each acknowledged one comes back, once, in order, unchanged; needs --consumers
+    #[arg(long)]
+    verify: bool,
+    /// Threads for the producers, and as many for the consumers; 0 is half of the cores
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Keep the run in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+    /// The broker's data directory, where it is on this machine: its file system and device are put with the facts
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+    /// Write run.json here as well; `-` is stdout, instead of the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<String>,
+}
+
+/// Where and how often, beside the plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    pub(crate) name: String,
+    pub(crate) bootstrap: Vec<String>,
+    pub(crate) arguments: Vec<String>,
+    /// Topics that exist or are to be kept; otherwise fresh ones come and go.
+    pub(crate) topic: Option<String>,
+    pub(crate) keep_topics: bool,
+    pub(crate) replication: i16,
+    pub(crate) topic_config: Vec<(String, String)>,
+    pub(crate) repeat: u32,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) quiet: bool,
+}
+
+impl RunArgs {
+    fn plan(&self) -> Result<Plan, Failure> {
+        if self.verify && self.consumers == 0 {
+            return Err(Failure::Usage(
+                "--verify needs --consumers to read what was written".into(),
+            ));
+        }
+        if self.backlog > 0 && self.consumers == 0 {
+            return Err(Failure::Usage("--backlog needs --consumers to read it".into()));
+        }
+        if self.verify && self.backlog > 0 {
+            return Err(Failure::Usage(
+                "--verify takes the backlog's records for foreign ones: use one or the other"
+                    .into(),
+            ));
+        }
+        if self.duration.is_zero() {
+            return Err(Failure::Usage("--duration 0 measures nothing".into()));
+        }
+        let batch_bytes = usize::try_from(self.batch)
+            .ok()
+            .filter(|bytes| (100..=64 << 20).contains(bytes))
+            .ok_or_else(|| Failure::Usage("--batch is between 100 bytes and 64 MiB".into()))?;
+        Ok(Plan {
+            rate: self.rate.clone(),
+            size: self.size.clone(),
+            keys: self.key,
+            codec: self.compress,
+            topics: self.topics,
+            partitions: self.partitions,
+            acks: self.acks,
+            idempotent: self.idempotent,
+            producers: self.producers,
+            consumers: self.consumers,
+            groups: self.groups,
+            linger: self.linger,
+            batch_bytes,
+            inflight_max: self.max_inflight as usize,
+            warmup: self.warmup,
+            duration: self.duration,
+            drain: self.drain,
+            timeout: self.timeout,
+            arrival: self.arrival,
+            seed: self.seed,
+            verify: self.verify,
+            threads: if self.threads == 0 { half_of_the_cores() } else { self.threads },
+            backlog_bytes: self.backlog,
+            ..Plan::default()
+        })
+    }
+
+    fn scene(&self) -> Result<Scene, Failure> {
+        let topic_config = self
+            .topic_config
+            .iter()
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    Failure::Usage(format!("--topic-config {pair}: write name=value"))
+                })?;
+                Ok((name.to_owned(), value.to_owned()))
+            })
+            .collect::<Result<_, Failure>>()?;
+        let name = self.out.as_ref().and_then(|path| path.file_name());
+        Ok(Scene {
+            name: name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            bootstrap: self.bootstrap.clone(),
+            arguments: std::env::args().collect(),
+            topic: self.topic.clone(),
+            keep_topics: self.keep_topics,
+            replication: self.replication,
+            topic_config,
+            repeat: self.repeat,
+            data_dir: self.data_dir.clone().or_else(|| self.out.clone()),
+            quiet: false,
+        })
+    }
+}
+
+/// Threads where nobody says how many: the broker may be on the same machine.
+pub(crate) fn half_of_the_cores() -> usize {
+    (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No broker, a plan that cannot be, an invalid run, or one that `--verify` finds at fault.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let (mut plan, scene) = (args.plan()?, args.scene()?);
+    if let Some(condition) = args.find_max {
+        plan.rate = RateSpec::constant(find_max(&plan, &scene, condition)?);
+    }
+    let (run, recording) = measure(&plan, &scene)?;
+    if let Some(path) = &args.out {
+        Directory::at(path).save(&run, &recording)?;
+    }
+    match args.json.as_deref() {
+        Some(file) => {
+            let text = serde_json::to_string_pretty(&run)
+                .map_err(|e| Failure::Local(format!("run.json: {e}")))?;
+            if file == "-" {
+                terminal::print(&format!("{text}\n"));
+            } else {
+                let path = PathBuf::from(file);
+                std::fs::write(&path, text).map_err(|e| Failure::file("write", &path, &e))?;
+                terminal::print(&show::render(&run));
+            }
+        }
+        None => terminal::print(&show::render(&run)),
+    }
+    conclude(&run)
+}
+
+/// What a finished run says to the shell.
+pub(crate) fn conclude(run: &Run) -> Result<(), Failure> {
+    let dirty = run.repeats.iter().filter_map(|r| r.verify.as_ref()).find(|v| !v.is_clean());
+    if let Some(verdict) = dirty {
+        return Err(Failure::Assertion(format!("--verify: {verdict}")));
+    }
+    let acknowledged: u64 =
+        run.repeats.iter().flat_map(|r| &r.stages).map(|s| s.acknowledged).sum();
+    if acknowledged == 0 {
+        return Err(Failure::Invalid("nothing was acknowledged".into()));
+    }
+    if let Verdict::Invalid(why) = &run.verdict {
+        return Err(Failure::Invalid(format!("INVALID(generator): {why}")));
+    }
+    Ok(())
+}
+
+/// Finds the brokers and makes the topics.
+fn prepare(plan: &Plan, scene: &Scene) -> Result<Target, Failure> {
+    let mut target = Target::discover(&scene.bootstrap)?;
+    let prefix = scene.topic.clone().unwrap_or_else(|| {
+        let number = Clock::start().now() / 1_000 % 1_000_000_000_000;
+        format!("ringwood-perf-{number:012}")
+    });
+    let topics = if plan.topics == 1 {
+        vec![prefix]
+    } else {
+        (0..plan.topics).map(|number| format!("{prefix}-{number}")).collect()
+    };
+    let replication = if scene.replication == 0 { 1 } else { scene.replication };
+    target.use_topics(topics, plan.partitions, replication, &scene.topic_config)?;
+    Ok(target)
+}
+
+/// Runs every repeat of the plan.
+pub(crate) fn measure(plan: &Plan, scene: &Scene) -> Result<(Run, Recording), Failure> {
+    let target = Arc::new(prepare(plan, scene)?);
+    let result = repeats(plan, scene, &target);
+    if scene.topic.is_none() && !scene.keep_topics {
+        // What cannot be deleted stays: the run's result does not hang on it.
+        if let Err(failure) = target.drop_topics() {
+            terminal::note(&format!("the run's topics stay: {failure}"));
+        }
+    }
+    result
+}
+
+fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Recording), Failure> {
+    let clock = Clock::start();
+    let started = clock.now();
+    let mut run = Run {
+        format: 1,
+        name: scene.name.clone(),
+        started: machine::utc(Clock::wall(started)),
+        tool: format!("ringwood perf {}", env!("CARGO_PKG_VERSION")),
+        revision: option_env!("RINGWOOD_REVISION").unwrap_or_default().to_owned(),
+        arguments: scene.arguments.clone(),
+        load: plan.facts(),
+        machine: Machine::look(scene.data_dir.as_deref()),
+        broker: target.facts().clone(),
+        ..Run::default()
+    };
+    for (name, value) in &scene.topic_config {
+        run.load.insert(format!("topic {name}"), value.clone());
+    }
+    run.broker.before = target.usage();
+    let mut recording = Recording {
+        started: Clock::wall(started),
+        intervals: Vec::new(),
+        timeline: vec![TIMELINE.to_owned()],
+    };
+    let plan = Arc::new(plan.clone());
+    let mut line = LiveLine::new();
+    if !scene.quiet {
+        terminal::note(&format!("{} at {}", run.broker.fingerprint, scene.bootstrap.join(",")));
+    }
+    let mut verdicts = Vec::new();
+    for number in 0..u64::from(scene.repeat.max(1)) {
+        let mut live = |text: &str| {
+            if !scene.quiet {
+                line.show(text);
+            }
+        };
+        let Outcome { repeat, intervals, timeline, total, saturated } =
+            trial(&plan, target, clock, started, number, &mut live)?;
+        verdicts.push(judge(&total, &repeat.generator, saturated, plan.rate != RateSpec::Max));
+        run.repeats.push(repeat);
+        recording.intervals.extend(intervals);
+        recording.timeline.extend(timeline);
+    }
+    line.finish();
+    run.broker.after = target.usage();
+    run.verdict = worst(verdicts);
+    Ok((run, recording))
+}
+
+fn worst(verdicts: Vec<Verdict>) -> Verdict {
+    let badness = |verdict: &Verdict| match verdict {
+        Verdict::Valid => 0,
+        Verdict::Saturated(_) => 1,
+        Verdict::Invalid(_) => 2,
+    };
+    verdicts.into_iter().max_by_key(badness).unwrap_or_default()
+}
+
+/// How many rates are tried below the highest.
+const PROBES: u32 = 7;
+
+/// A probe must be acknowledged at this share of its rate at least.
+const KEPT_UP: f64 = 0.98;
+
+/// Searches for the highest rate at which the condition holds: first how much goes at all, then by halves.
+fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Failure> {
+    if matches!(condition.bound, Bound::Percent(_)) || condition.subject == Subject::Rate {
+        return Err(Failure::Usage("--find-max takes a latency and a time: 'p99.9<10ms'".into()));
+    }
+    let quiet = Scene { repeat: 1, quiet: true, ..scene.clone() };
+    let rate_of =
+        |run: &Run| run.repeats.iter().flat_map(|r| &r.stages).map(|s| s.rate()).sum::<f64>();
+    let (all, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet)?;
+    let mut high = rate_of(&all);
+    terminal::note(&format!("without a bound on latency: {}/s", format_count(high)));
+    let mut low = 0.0;
+    // The first probe is near the top, so that a loose condition ends soon.
+    let mut rate = high * 0.9;
+    for _ in 0..PROBES {
+        let probe = Plan { rate: RateSpec::constant((rate as u64).max(1)), ..plan.clone() };
+        let (run, recording) = measure(&probe, &quiet)?;
+        let holds = holds(&recording.total(), condition)
+            && rate_of(&run) >= rate * KEPT_UP
+            && !matches!(run.verdict, Verdict::Invalid(_));
+        terminal::note(&format!(
+            "{}/s: {condition} {}{}",
+            format_count(rate),
+            if holds { "holds" } else { "does not hold" },
+            if run.verdict == Verdict::Valid {
+                String::new()
+            } else {
+                format!(" ({})", run.verdict)
+            }
+        ));
+        if holds {
+            low = rate;
+        } else {
+            high = rate;
+        }
+        if high - low < high * 0.02 {
+            break;
+        }
+        rate = f64::midpoint(low, high);
+    }
+    if low == 0.0 {
+        return Err(Failure::Assertion(format!("{condition} holds at no rate that was tried")));
+    }
+    Ok(low as u64)
+}
+
+fn holds(total: &Latencies, condition: Assertion) -> bool {
+    let response = total.of(Kind::Response);
+    let value = match condition.subject {
+        Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
+        Subject::Mean => response.mean(),
+        Subject::Rate => None,
+    };
+    value.and_then(|value| condition.holds(value, None)) == Some(true)
+}

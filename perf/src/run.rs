@@ -1,0 +1,306 @@
+//! What a run came to: the facts beside the histograms, as `run.json` holds them.
+
+mod directory;
+
+use std::collections::BTreeMap;
+
+pub(crate) use directory::Measured;
+pub use directory::{Directory, Recording};
+
+use crate::{
+    latency::{Kind, Latencies, Latency},
+    machine::{Machine, Usage},
+    spec::Quantile,
+    verify,
+};
+
+/// The percentiles of every summary.
+pub(crate) const PERCENTS: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
+
+/// A run: one command, one or more repeats of the same work.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// Version of this file's form.
+    pub format: u32,
+    /// The run's name: that of its directory.
+    pub name: String,
+    /// When it began, in UTC.
+    pub started: String,
+    /// Name and version of the harness.
+    pub tool: String,
+    /// Revision of the harness's source, where the build knew it.
+    pub revision: String,
+    /// The command line as typed.
+    pub arguments: Vec<String>,
+    /// The load in words: rate, size, keys, partitions, acks and so on.
+    pub load: BTreeMap<String, String>,
+    /// The generator's machine.
+    pub machine: Machine,
+    /// Who answered, and under which settings.
+    pub broker: Broker,
+    /// Each repeat on its own: their spread is the measure of chance.
+    pub repeats: Vec<Repeat>,
+    /// What the run is worth.
+    pub verdict: Verdict,
+}
+
+/// The broker that was met.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Broker {
+    /// The addresses that were connected to.
+    pub addresses: Vec<String>,
+    /// Which software it is, told from its ApiVersions answer.
+    pub fingerprint: String,
+    /// The cluster's name for itself.
+    pub cluster_id: String,
+    /// Flush and durability settings that it tells about, and whatever marks it (a portable backend).
+    pub settings: BTreeMap<String, String>,
+    /// Local broker processes before the run.
+    pub before: Vec<Usage>,
+    /// The same processes after the run.
+    pub after: Vec<Usage>,
+}
+
+impl Broker {
+    /// CPU seconds that local brokers spent during the run; `None` where no process could be read twice.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        self.difference(Usage::cpu_seconds)
+    }
+
+    /// Bytes that local brokers made the device write during the run.
+    #[must_use]
+    pub fn written_bytes(&self) -> Option<f64> {
+        self.difference(|usage| usage.written_bytes as f64)
+    }
+
+    fn difference(&self, of: impl Fn(&Usage) -> f64) -> Option<f64> {
+        let pairs: Vec<f64> = self
+            .before
+            .iter()
+            .filter_map(|before| {
+                let after = self.after.iter().find(|after| after.pid == before.pid)?;
+                Some(of(after) - of(before))
+            })
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.iter().sum())
+    }
+}
+
+/// One repeat.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Repeat {
+    /// Seconds from the log's start to the repeat's first measured moment.
+    pub from_seconds: f64,
+    /// Seconds from the log's start to the end of its last interval.
+    pub to_seconds: f64,
+    /// One entry for a constant rate, several for a ramp.
+    pub stages: Vec<Stage>,
+    /// The generator's own state.
+    pub generator: Generator,
+    /// What `--verify` found.
+    pub verify: Option<verify::Verdict>,
+    /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
+    pub backlog_seconds: Option<f64>,
+}
+
+/// One stretch of constant offered rate: only records whose intended time lies in it are counted.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Stage {
+    /// Records a second that were due; `None` for `max`.
+    pub target: Option<f64>,
+    /// How long it lasted.
+    pub seconds: f64,
+    /// Records that were due and sent.
+    pub sent: u64,
+    /// Records acknowledged without an error.
+    pub acknowledged: u64,
+    /// Records that failed, timed out or could not be sent before the end.
+    pub failed: u64,
+    /// Bytes of the acknowledged batches as sent.
+    pub bytes: u64,
+    /// Records received by consumers, each group counted.
+    pub received: u64,
+    /// Share of the time in which the in-flight bound held ready work back, between 0 and 1, mean of the producers.
+    pub saturated: f64,
+    /// The first kinds of errors and how many records met them.
+    pub errors: BTreeMap<String, u64>,
+    /// The latencies by kind.
+    pub latency: BTreeMap<String, Summary>,
+}
+
+impl Stage {
+    /// Acknowledged records a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.acknowledged as f64 / self.seconds } else { 0.0 }
+    }
+
+    /// Acknowledged bytes a second.
+    #[must_use]
+    pub fn bytes_rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.bytes as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+/// How the generator did.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Generator {
+    /// CPU share of its busiest thread, between 0 and 1.
+    pub busiest: f64,
+    /// CPU seconds of all of its threads.
+    pub cpu_seconds: f64,
+    /// Share of the time that its busiest thread stood ready without a core, between 0 and 1.
+    pub waited: f64,
+    /// How late it acted, 99.9th percentile, nanoseconds.
+    pub lag_p999: Option<u64>,
+}
+
+/// A distribution in a few numbers; nanoseconds.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Records in it.
+    pub count: u64,
+    /// Records in it whose true value is higher.
+    pub censored: u64,
+    /// The mean.
+    pub mean: Option<f64>,
+    /// By percentile (`p99.9`, `max`); null where the sample cannot carry it.
+    pub percentiles: BTreeMap<String, Option<u64>>,
+}
+
+impl Summary {
+    /// The numbers of this distribution.
+    #[must_use]
+    pub fn of(latency: &Latency) -> Self {
+        let percentiles = PERCENTS
+            .iter()
+            .filter_map(|percent| Quantile::percent(*percent).ok())
+            .map(|quantile| (quantile.to_string(), latency.at(quantile)))
+            .collect();
+        Self {
+            count: latency.count(),
+            censored: latency.censored(),
+            mean: latency.mean(),
+            percentiles,
+        }
+    }
+
+    /// The summaries of the kinds that have records.
+    #[must_use]
+    pub fn all(latencies: &Latencies) -> BTreeMap<String, Self> {
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| latencies.of(*kind).count() > 0)
+            .map(|kind| (kind.name().to_owned(), Self::of(latencies.of(kind))))
+            .collect()
+    }
+}
+
+/// What a run is worth.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase", tag = "is", content = "because")]
+pub enum Verdict {
+    /// The numbers are the broker's.
+    #[default]
+    Valid,
+    /// The in-flight bound was hit: the broker did not keep up with the offered rate all the time. The numbers stand.
+    Saturated(String),
+    /// The numbers are the generator's own, not the broker's.
+    Invalid(String),
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Valid => f.write_str("valid"),
+            Self::Saturated(why) => write!(f, "SATURATED: {why}"),
+            Self::Invalid(why) => write!(f, "INVALID(generator): {why}"),
+        }
+    }
+}
+
+/// Above this share of a core, a generator thread measures itself.
+const BUSY_MAX: f64 = 0.9;
+
+/// Below this lag no latency is blamed on the generator, whatever the reported percentile.
+const LAG_FLOOR_NANOS: u64 = 1_000_000;
+
+/// Judges a run: is its generator to be believed, and did the broker keep up?
+///
+/// `open_loop`: the rate was not `max`, so lateness means something.
+#[must_use]
+pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop: bool) -> Verdict {
+    if generator.busiest > BUSY_MAX {
+        return Verdict::Invalid(format!(
+            "its busiest thread used {:.0} % of a core; give it more threads or cores, or lower the rate",
+            generator.busiest * 100.0
+        ));
+    }
+    if open_loop {
+        let lag = total.of(Kind::Lag);
+        let quantile = |percent: f64, of: &Latency| {
+            Quantile::percent(percent).ok().and_then(|quantile| of.at(quantile))
+        };
+        let reported = quantile(99.0, total.of(Kind::Response)).unwrap_or(0);
+        let allowed = LAG_FLOOR_NANOS.max(reported / 10);
+        // A short run may not carry p99.9; its maximum is at least as strict.
+        let late = quantile(99.9, lag).or_else(|| lag.at(Quantile::MAX)).unwrap_or(0);
+        if late > allowed {
+            return Verdict::Invalid(format!(
+                "it acted late (p99.9 {}, allowed {})",
+                crate::spec::format_nanos(late),
+                crate::spec::format_nanos(allowed)
+            ));
+        }
+        if saturated > 0.0 {
+            return Verdict::Saturated(format!(
+                "the in-flight bound held ready records back {:.1} % of the time",
+                saturated * 100.0
+            ));
+        }
+    }
+    Verdict::Valid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(p99: u64, lag: u64) -> Latencies {
+        let mut total = Latencies::default();
+        total.of_mut(Kind::Response).record_n(p99, 100_000);
+        total.of_mut(Kind::Lag).record_n(lag, 100_000);
+        total
+    }
+
+    #[test]
+    fn a_late_generator_is_not_believed() {
+        let idle = Generator { busiest: 0.3, ..Generator::default() };
+        assert_eq!(judge(&measured(5_000_000, 900_000), &idle, 0.0, true), Verdict::Valid);
+        let late = judge(&measured(5_000_000, 1_200_000), &idle, 0.0, true);
+        assert!(matches!(late, Verdict::Invalid(_)), "{late}");
+        // A tenth of a p99 of 20 ms is 2 ms: then 1.2 ms is little.
+        assert_eq!(judge(&measured(20_000_000, 1_200_000), &idle, 0.0, true), Verdict::Valid);
+        // A closed loop has no lateness.
+        assert_eq!(judge(&measured(5_000_000, 1_200_000), &idle, 0.0, false), Verdict::Valid);
+    }
+
+    #[test]
+    fn a_busy_generator_is_not_believed() {
+        let busy = Generator { busiest: 0.95, ..Generator::default() };
+        assert!(matches!(judge(&measured(5, 5), &busy, 0.0, false), Verdict::Invalid(_)));
+    }
+
+    #[test]
+    fn a_held_back_run_is_marked() {
+        let verdict = judge(&measured(5, 5), &Generator::default(), 0.25, true);
+        assert!(verdict.to_string().contains("25.0 %"), "{verdict}");
+    }
+}

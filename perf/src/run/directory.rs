@@ -1,0 +1,270 @@
+//! A run on disk: `run.json`, `response.hgrm`, `service.hgrm`, `e2e.hgrm`, `intervals.hlog`, `timeline.csv`, `broker.json`,
+//! `report.html`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::BufWriter,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::{Broker, Run};
+use crate::{
+    failure::Failure,
+    hgrm,
+    hlog::{self, Interval},
+    latency::{Kind, Latencies, Latency},
+    spec::Quantile,
+};
+
+/// What was measured second by second, beside the run's facts.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The log's start; the intervals count from it.
+    pub started: SystemTime,
+    /// Latencies second by second, of all repeats.
+    pub intervals: Vec<Interval>,
+    /// One line a second, header first.
+    pub timeline: Vec<String>,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { started: SystemTime::UNIX_EPOCH, intervals: Vec::new(), timeline: Vec::new() }
+    }
+}
+
+impl Recording {
+    /// Everything added up.
+    #[must_use]
+    pub fn total(&self) -> Latencies {
+        let mut total = Latencies::default();
+        for interval in &self.intervals {
+            total.add(&interval.latencies);
+        }
+        total
+    }
+}
+
+/// The directory of one run.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Names it; nothing is touched yet.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes every file; those of an earlier run under the same name are replaced.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save(&self, run: &Run, recording: &Recording) -> Result<(), Failure> {
+        fs::create_dir_all(&self.path).map_err(|e| Failure::file("create", &self.path, &e))?;
+        self.json("run.json", run)?;
+        self.json("broker.json", &run.broker)?;
+        let total = recording.total();
+        for kind in [Kind::Response, Kind::Service, Kind::EndToEnd] {
+            let mut text = Vec::new();
+            if total.of(kind).count() > 0 {
+                hgrm::write(total.of(kind), &mut text)
+                    .map_err(|e| Failure::Local(format!("{}: {e}", kind.name())))?;
+            }
+            self.file(&format!("{}.hgrm", kind.name()), &text)?;
+        }
+        let mut log = Vec::new();
+        let comments = [format!("{} {}", run.tool, run.name), run.arguments.join(" ")];
+        let intervals = recording.intervals.iter().cloned();
+        hlog::write(&mut BufWriter::new(&mut log), recording.started, &comments, intervals)
+            .map_err(Failure::Local)?;
+        self.file("intervals.hlog", &log)?;
+        self.file("timeline.csv", (recording.timeline.join("\n") + "\n").as_bytes())?;
+        let page = crate::view::run_page(run, recording);
+        self.file("report.html", page.as_bytes())
+    }
+
+    /// The run's facts.
+    ///
+    /// # Errors
+    /// The file is missing or is none of ours.
+    pub fn run(&self) -> Result<Run, Failure> {
+        let text = self.read("run.json")?;
+        serde_json::from_slice(&text)
+            .map_err(|e| Failure::Local(format!("{}/run.json: {e}", self.path.display())))
+    }
+
+    /// The interval log.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn log(&self) -> Result<hlog::Log, Failure> {
+        hlog::parse(&self.read("intervals.hlog")?)
+            .map_err(|e| Failure::Local(format!("{}/intervals.hlog: {e}", self.path.display())))
+    }
+
+    /// The broker's facts.
+    ///
+    /// # Errors
+    /// The file is missing or is none of ours.
+    pub fn broker(&self) -> Result<Broker, Failure> {
+        serde_json::from_slice(&self.read("broker.json")?)
+            .map_err(|e| Failure::Local(format!("{}/broker.json: {e}", self.path.display())))
+    }
+
+    /// The lines of the timeline, header first.
+    ///
+    /// # Errors
+    /// The file is missing.
+    pub fn timeline(&self) -> Result<Vec<String>, Failure> {
+        let text = String::from_utf8_lossy(&self.read("timeline.csv")?).into_owned();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    fn json(&self, name: &str, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let text =
+            serde_json::to_vec_pretty(value).map_err(|e| Failure::Local(format!("{name}: {e}")))?;
+        self.file(name, &text)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        fs::write(&path, bytes).map_err(|e| Failure::file("write", &path, &e))
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.path.join(name);
+        fs::read(&path).map_err(|e| Failure::file("read", &path, &e))
+    }
+}
+
+/// A distribution to compare, from wherever it comes: a run directory, an interval log, or a percentile text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    /// The metric's distribution as points.
+    pub(crate) curve: hgrm::Curve,
+    /// The metric's distribution in full, where the source has it.
+    latency: Option<Latency>,
+    /// The same for each repeat.
+    repeats: Vec<Latency>,
+    /// Acknowledged records a second of each repeat, and bytes.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) byte_rates: Vec<f64>,
+    pub(crate) run: Option<Run>,
+}
+
+impl Measured {
+    /// Reads a run directory, a `.hlog` or a `.hgrm`.
+    pub(crate) fn load(path: &Path, kind: Kind) -> Result<Self, Failure> {
+        let name = path
+            .file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let extension = path.extension().and_then(|e| e.to_str());
+        if path.is_dir() {
+            return Self::of_directory(name, &Directory::at(path), kind);
+        }
+        let bytes = fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+        let wrong = |e| Failure::Local(format!("{}: {e}", path.display()));
+        if extension == Some("hlog") {
+            let log = hlog::parse(&bytes).map_err(wrong)?;
+            return Ok(Self::of_latency(name, log.total().remove(&kind).unwrap_or_default()));
+        }
+        let curve = hgrm::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
+        Ok(Self { name, curve, ..Self::default() })
+    }
+
+    fn of_latency(name: String, latency: Latency) -> Self {
+        let curve = hgrm::Curve::of(&latency);
+        Self { name, curve, latency: Some(latency), ..Self::default() }
+    }
+
+    fn of_directory(name: String, directory: &Directory, kind: Kind) -> Result<Self, Failure> {
+        let run = directory.run()?;
+        let log = directory.log()?;
+        let mut repeats: Vec<Latency> = vec![Latency::new(); run.repeats.len()];
+        let mut total: BTreeMap<Kind, Latency> = log.total();
+        for (of, start, _, latency) in log.lines.iter().filter(|line| line.0 == kind) {
+            debug_assert!(*of == kind);
+            // A millisecond of slack: the log keeps three digits of a second.
+            let home = run
+                .repeats
+                .iter()
+                .position(|r| *start >= r.from_seconds - 0.001 && *start <= r.to_seconds + 0.001);
+            if let Some(latencies) = home.and_then(|home| repeats.get_mut(home)) {
+                latencies.add(latency);
+            }
+        }
+        let of_stages = |of: fn(&super::Stage) -> f64| -> Vec<f64> {
+            run.repeats
+                .iter()
+                .map(|repeat| {
+                    let seconds: f64 = repeat.stages.iter().map(|s| s.seconds).sum();
+                    let amount: f64 = repeat.stages.iter().map(|s| of(s) * s.seconds).sum();
+                    if seconds > 0.0 { amount / seconds } else { 0.0 }
+                })
+                .collect()
+        };
+        let (rates, byte_rates) =
+            (of_stages(super::Stage::rate), of_stages(super::Stage::bytes_rate));
+        let latency = total.remove(&kind).unwrap_or_default();
+        Ok(Self { repeats, rates, byte_rates, run: Some(run), ..Self::of_latency(name, latency) })
+    }
+
+    /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it.
+    pub(crate) fn at(&self, quantile: Quantile) -> Option<f64> {
+        match &self.latency {
+            Some(latency) => latency.at(quantile).map(|nanos| nanos as f64),
+            None if self.curve.count < quantile.samples_needed() => None,
+            None => self.curve.at(quantile.fraction()),
+        }
+    }
+
+    pub(crate) fn mean(&self) -> Option<f64> {
+        self.latency.as_ref().and_then(Latency::mean)
+    }
+
+    /// Acknowledged records a second, mean of the repeats.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        mean(&self.rates)
+    }
+
+    /// Acknowledged bytes a second, mean of the repeats.
+    pub(crate) fn byte_rate(&self) -> Option<f64> {
+        mean(&self.byte_rates)
+    }
+
+    /// Smallest and largest value at this quantile over the repeats; `None` where there are fewer than two.
+    pub(crate) fn spread(&self, quantile: Quantile) -> Option<(f64, f64)> {
+        let values: Vec<f64> =
+            self.repeats.iter().filter_map(|l| l.at(quantile)).map(|nanos| nanos as f64).collect();
+        spread(&values)
+    }
+
+    /// Smallest and largest rate over the repeats; `None` where there are fewer than two.
+    pub(crate) fn rate_spread(&self) -> Option<(f64, f64)> {
+        spread(&self.rates)
+    }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn spread(values: &[f64]) -> Option<(f64, f64)> {
+    (values.len() >= 2).then(|| {
+        values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)))
+    })
+}

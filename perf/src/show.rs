@@ -1,0 +1,226 @@
+//! `perf show`: one run again, without running it.
+
+use std::path::PathBuf;
+
+use crate::{
+    failure::Failure,
+    hgrm,
+    latency::{Kind, Latency},
+    run::{Directory, PERCENTS, Run},
+    spec::{Quantile, format_bytes, format_count, format_nanos},
+    terminal,
+    view::{self, Align, Cell, Line, Table},
+};
+
+/// Options of `perf show`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShowArgs {
+    /// The run's directory
+    run: PathBuf,
+    /// The percentile distribution and its plot
+    #[arg(long)]
+    hist: bool,
+    /// What happened second by second
+    #[arg(long)]
+    timeline: bool,
+    /// Seconds across, latency up, darkness for how many
+    #[arg(long)]
+    heatmap: bool,
+    /// Which latency, for the pictures
+    #[arg(long, value_enum, default_value_t = Kind::Response)]
+    metric: Kind,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file of the run that cannot be read.
+pub fn run(args: &ShowArgs) -> Result<(), Failure> {
+    let directory = Directory::at(&args.run);
+    let run = directory.run()?;
+    let mut text = render(&run);
+    if args.hist {
+        let total = directory.log()?.total();
+        let lines: Vec<Line> = [Kind::Response, Kind::Service, Kind::EndToEnd]
+            .into_iter()
+            .filter_map(|kind| {
+                let points = hgrm::Curve::of(total.get(&kind)?).points;
+                Some(Line { name: kind.name().into(), points })
+            })
+            .collect();
+        text.push_str(&format!("\n{}", view::percentile_plot(&lines, 76, 20)));
+        if let Some(latency) = total.get(&args.metric) {
+            let mut distribution = Vec::new();
+            hgrm::write(latency, &mut distribution).map_err(|e| Failure::Local(e.to_string()))?;
+            text.push_str(&format!("\n{} in ms\n", args.metric.name()));
+            text.push_str(&String::from_utf8_lossy(&distribution));
+        }
+    }
+    if args.timeline {
+        text.push('\n');
+        let mut lines = directory.timeline()?.into_iter();
+        let header: Vec<String> =
+            lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
+        let mut table = Table::new(header, Align::Right);
+        for line in lines {
+            table.row(line.split(',').map(Cell::plain).collect());
+        }
+        text.push_str(&table.render(false));
+    }
+    if args.heatmap {
+        text.push_str(&format!("\n{} over time\n", args.metric.name()));
+        text.push_str(&heatmap(&directory, args.metric)?);
+    }
+    terminal::print(&text);
+    Ok(())
+}
+
+/// The run in words and one table.
+pub(crate) fn render(run: &Run) -> String {
+    let mut text = format!(
+        "{}  {}  {}\n",
+        if run.name.is_empty() { "run" } else { &run.name },
+        run.started,
+        run.broker.fingerprint
+    );
+    let load: Vec<String> =
+        run.load.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    text.push_str(&format!("{}\n", load.join(", ")));
+    for (name, value) in &run.broker.settings {
+        text.push_str(&format!("{name} {value}\n"));
+    }
+    text.push('\n');
+    text.push_str(&summary_table(run).render(terminal::colour()));
+    let groups: u64 = run.load.get("groups").and_then(|g| g.parse().ok()).unwrap_or(1);
+    let total = |of: fn(&crate::run::Stage) -> u64| -> u64 {
+        run.repeats.iter().flat_map(|r| &r.stages).map(of).sum()
+    };
+    if total(|s| s.received) > 0 {
+        text.push_str(&format!(
+            "received {} records in {groups} group(s)\n",
+            format_count(total(|s| s.received) as f64)
+        ));
+    }
+    for (error, count) in run.repeats.iter().flat_map(|r| &r.stages).flat_map(|s| &s.errors) {
+        text.push_str(&format!("error: {error}: {count} records\n"));
+    }
+    if let Some(seconds) = run.broker.cpu_seconds() {
+        let bytes = total(|s| s.bytes) as f64;
+        text.push_str(&format!("broker CPU {seconds:.2} s"));
+        if bytes > 0.0 {
+            // Warm-up and drain are in the CPU seconds and not in the bytes: an upper bound.
+            text.push_str(&format!(
+                " (at most {:.2} s per GB acknowledged)",
+                seconds / bytes * 1e9
+            ));
+        }
+        if let Some(written) = run.broker.written_bytes() {
+            text.push_str(&format!(", wrote {}", format_bytes(written)));
+        }
+        text.push('\n');
+    }
+    for (number, repeat) in run.repeats.iter().enumerate() {
+        let generator = &repeat.generator;
+        text.push_str(&format!(
+            "generator {}: busiest thread {:.0} % of a core, waited for one {:.0} %, lag p99.9 {}\n",
+            number + 1,
+            generator.busiest * 100.0,
+            generator.waited * 100.0,
+            generator.lag_p999.map_or_else(|| "n/a".into(), format_nanos)
+        ));
+        if let Some(seconds) = repeat.backlog_seconds {
+            text.push_str(&format!("backlog drained after {seconds:.1} s\n"));
+        }
+        if let Some(verify) = &repeat.verify {
+            text.push_str(&format!("verify: {verify}\n"));
+            for finding in verify.findings.iter().take(10) {
+                text.push_str(&format!("  {finding}\n"));
+            }
+        }
+    }
+    text.push_str(&format!("verdict: {}\n", run.verdict));
+    text
+}
+
+/// One row a repeat, stage and kind.
+pub(crate) fn summary_table(run: &Run) -> Table {
+    let mut header =
+        vec!["latency".to_owned(), "target/s".into(), "acked/s".into(), "bytes/s".into()];
+    let quantiles: Vec<Quantile> =
+        PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok()).collect();
+    header.extend(quantiles.iter().map(ToString::to_string));
+    header.push("failed".into());
+    let mut table = Table::new(header, Align::Right);
+    for (number, repeat) in run.repeats.iter().enumerate() {
+        for stage in &repeat.stages {
+            for kind in [Kind::Response, Kind::Service, Kind::Delay, Kind::EndToEnd] {
+                let Some(summary) = stage.latency.get(kind.name()) else { continue };
+                let name = if run.repeats.len() > 1 {
+                    format!("{} #{}", kind.name(), number + 1)
+                } else {
+                    kind.name().to_owned()
+                };
+                let first = kind == Kind::Response || !stage.latency.contains_key("response");
+                let once = |text: String| Cell::plain(if first { text } else { String::new() });
+                let mut cells = vec![
+                    Cell::plain(name),
+                    once(stage.target.map_or_else(|| "max".into(), format_count)),
+                    once(format_count(stage.rate())),
+                    once(format!("{}/s", format_bytes(stage.bytes_rate()))),
+                ];
+                cells.extend(quantiles.iter().map(|quantile| {
+                    let value = summary.percentiles.get(&quantile.to_string()).copied().flatten();
+                    Cell::plain(value.map_or_else(|| "n/a".into(), format_nanos))
+                }));
+                cells.push(once(stage.failed.to_string()));
+                table.row(cells);
+            }
+        }
+    }
+    table
+}
+
+const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+
+/// Seconds across, half decades of latency up, shade for the share of the second's records.
+fn heatmap(directory: &Directory, kind: Kind) -> Result<String, Failure> {
+    let log = directory.log()?;
+    let mut columns: Vec<(u64, Latency)> = Vec::new();
+    for (_, start, _, latency) in log.lines.iter().filter(|line| line.0 == kind) {
+        let second = start.round() as u64;
+        match columns.last_mut() {
+            Some((last, held)) if *last == second => held.add(latency),
+            Some(_) | None => columns.push((second, latency.clone())),
+        }
+    }
+    // Rows are quarter decades from 1 us to 100 s.
+    const ROWS: usize = 32;
+    let row_of = |nanos: u64| {
+        (((nanos.max(1) as f64).log10() - 3.0) * 4.0).clamp(0.0, ROWS as f64 - 1.0) as usize
+    };
+    let mut grid = vec![vec![' '; columns.len()]; ROWS];
+    for (x, (_, latency)) in columns.iter().enumerate() {
+        let mut counts = [0_u64; ROWS];
+        for step in latency.histogram().iter_recorded() {
+            counts[row_of(step.value_iterated_to())] += step.count_since_last_iteration();
+        }
+        for (y, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let share = *count as f64 / latency.count().max(1) as f64;
+            // Rare is what a heat map is for: 0.01 % already shows.
+            let shade = 1 + ((share.log10() + 4.0).clamp(0.0, 3.9)) as usize;
+            grid[y][x] = SHADES[shade.min(4)];
+        }
+    }
+    let used: Vec<usize> = (0..ROWS).filter(|y| grid[*y].iter().any(|c| *c != ' ')).collect();
+    let (Some(low), Some(high)) = (used.first(), used.last()) else {
+        return Ok(format!("no {} in this run\n", kind.name()));
+    };
+    let mut text = String::new();
+    for y in (*low..=*high).rev() {
+        let floor = 10_f64.powf(3.0 + y as f64 / 4.0) as u64;
+        let cells: String = grid[y].iter().collect();
+        text.push_str(&format!("{:>10} |{}\n", format_nanos(floor), cells.trim_end()));
+    }
+    text.push_str(&format!("{:>10} +{}\n", "", "-".repeat(columns.len())));
+    Ok(text)
+}

@@ -1,0 +1,19 @@
+//! Numbers as pictures: tables and plots for the terminal, SVG, and pages that need nothing beside themselves.
+
+mod axis;
+mod html;
+mod plot;
+mod svg;
+mod table;
+
+pub(crate) use html::{comparison_page, run_page};
+pub(crate) use plot::{percentile_plot, sparkline};
+pub(crate) use svg::percentile_svg;
+pub(crate) use table::{Align, Cell, Table};
+
+/// A named line of (quantile, nanoseconds).
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}

@@ -1,0 +1,98 @@
+//! A table in plain text.
+
+use crate::terminal::{Tone, tint};
+
+/// Which side the text leans to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+/// Text and its colour.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
+}
+
+impl Cell {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+}
+
+/// Rows of cells under a header; the first column leans left, the others as said.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+    align: Align,
+}
+
+impl Table {
+    pub(crate) fn new(header: impl IntoIterator<Item = impl Into<String>>, align: Align) -> Self {
+        Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new(), align }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    pub(crate) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    pub(crate) fn rows(&self) -> &[Vec<Cell>] {
+        &self.rows
+    }
+
+    /// The table as lines, each ending in a newline.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            let header = self.header.get(column).map_or(0, |text| text.chars().count());
+            cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0).max(header)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let pad = |text: &str, column: usize, tone: Tone| {
+            let space = " ".repeat(widths[column] - text.chars().count());
+            let text = tint(text, tone, colour);
+            if column == 0 || self.align == Align::Left {
+                format!("{text}{space}")
+            } else {
+                format!("{space}{text}")
+            }
+        };
+        let mut lines = String::new();
+        let mut line = |cells: Vec<String>| {
+            lines.push_str(cells.join("  ").trim_end());
+            lines.push('\n');
+        };
+        if !self.header.is_empty() {
+            line(self.header.iter().enumerate().map(|(c, t)| pad(t, c, Tone::Plain)).collect());
+            line(widths.iter().map(|w| "-".repeat(*w)).collect());
+        }
+        for row in &self.rows {
+            line(row.iter().enumerate().map(|(c, cell)| pad(&cell.text, c, cell.tone)).collect());
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(["what", "a"], Align::Right);
+        table.row(vec![Cell::plain("p50"), Cell::plain("1.00 ms")]);
+        table.row(vec![Cell::plain("p99.9"), Cell::plain("12 ms")]);
+        assert_eq!(
+            table.render(false),
+            "what         a\n-----  -------\np50    1.00 ms\np99.9    12 ms\n"
+        );
+    }
+}

@@ -1,0 +1,404 @@
+//! A broker that keeps to a script: it answers after a known time, stalls, hangs up, and loses, doubles, swaps or alters batches.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use ringwood_perf::protocol::{
+    Api, Reader, Writer,
+    batch::{self, HEADER_BYTES},
+};
+
+/// What the broker does wrong, or slowly.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script {
+    /// Every produce is answered so long after it came.
+    pub(crate) delay: Duration,
+    /// No produce is answered from this long after the first until that long later.
+    pub(crate) stall: Option<(Duration, Duration)>,
+    /// Acknowledged, not stored: the batch of this number, counted over all partitions.
+    pub(crate) lose: Option<u64>,
+    /// Stored twice.
+    pub(crate) double: Option<u64>,
+    /// Stored after the next batch of its partition.
+    pub(crate) swap: Option<u64>,
+    /// Stored with another byte in a value, and a right batch CRC.
+    pub(crate) alter: Option<u64>,
+    /// Refused with this error code.
+    pub(crate) refuse: Option<(u64, i16)>,
+    /// The connection that brings the batch of this number is closed without an answer.
+    pub(crate) hang_up: Option<u64>,
+    /// Nothing is stored.
+    pub(crate) discard: bool,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    batches: Vec<Vec<u8>>,
+    end: i64,
+    swapped: Option<Vec<u8>>,
+    /// Next sequence of each producer id.
+    sequences: BTreeMap<i64, i32>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    script: Script,
+    address: SocketAddr,
+    topics: Mutex<BTreeMap<String, Vec<Partition>>>,
+    batches: AtomicU64,
+    producer_ids: AtomicU64,
+    first_produce: Mutex<Option<Instant>>,
+    codecs: AtomicU64,
+}
+
+/// A running fake broker. Its threads end with the process or with their connections.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeBroker {
+    shared: Arc<Shared>,
+}
+
+impl FakeBroker {
+    pub(crate) fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let shared = Arc::new(Shared {
+            script,
+            address: listener.local_addr().unwrap(),
+            topics: Mutex::default(),
+            batches: AtomicU64::new(0),
+            producer_ids: AtomicU64::new(1000),
+            first_produce: Mutex::default(),
+            codecs: AtomicU64::new(0),
+        });
+        let broker = Self { shared };
+        let accepting = broker.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let broker = accepting.clone();
+                thread::spawn(move || broker.serve(stream.unwrap()));
+            }
+        });
+        broker
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.shared.address.to_string()
+    }
+
+    /// Which codecs were seen, as bits by number.
+    pub(crate) fn codecs(&self) -> u64 {
+        self.shared.codecs.load(Ordering::Relaxed)
+    }
+
+    fn serve(&self, mut stream: TcpStream) {
+        stream.set_nodelay(true).unwrap();
+        let mut out = stream.try_clone().unwrap();
+        let (sender, answers) = mpsc::channel::<(Instant, Vec<u8>)>();
+        // Answers leave in order, each not before its time: requests behind one are read meanwhile.
+        thread::spawn(move || {
+            for (at, answer) in answers {
+                thread::sleep(at.saturating_duration_since(Instant::now()));
+                if out.write_all(&answer).is_err() {
+                    return;
+                }
+            }
+            let _ = out.shutdown(std::net::Shutdown::Both);
+        });
+        loop {
+            let mut size = [0; 4];
+            if stream.read_exact(&mut size).is_err() {
+                return;
+            }
+            let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+            if stream.read_exact(&mut frame).is_err() {
+                return;
+            }
+            let came = Instant::now();
+            let mut request = Reader::new(&frame);
+            let (key, version) = (request.i16().unwrap(), request.i16().unwrap());
+            let correlation = request.i32().unwrap();
+            request.nullable_string().unwrap();
+            let Some(api) =
+                Api::ALL.into_iter().find(|api| api.key_and_version() == (key, version))
+            else {
+                return;
+            };
+            let mut answer = Writer::new();
+            answer.i32(0).i32(correlation);
+            let at = match api {
+                Api::Produce => match self.produce(request, &mut answer, came) {
+                    Produced::Answer(at) => at,
+                    Produced::Silence => continue,
+                    Produced::HangUp => return,
+                },
+                Api::Fetch => {
+                    self.fetch(request, &mut answer);
+                    came
+                }
+                Api::ApiVersions
+                | Api::Metadata
+                | Api::CreateTopics
+                | Api::DeleteTopics
+                | Api::ListOffsets
+                | Api::InitProducerId
+                | Api::DescribeConfigs => {
+                    self.calm(api, request, &mut answer);
+                    came
+                }
+            };
+            if sender.send((at, answer.finish(0))).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn calm(&self, api: Api, mut request: Reader<'_>, answer: &mut Writer) {
+        let mut topics = self.shared.topics.lock().unwrap();
+        match api {
+            Api::ApiVersions => {
+                answer.i16(0).count(Api::ALL.len());
+                for api in Api::ALL {
+                    let (key, version) = api.key_and_version();
+                    answer.i16(key).i16(0).i16(version);
+                }
+            }
+            Api::Metadata => {
+                answer.i32(0).count(1).i32(1).string("127.0.0.1");
+                answer.i32(i32::from(self.shared.address.port())).null_string();
+                answer.string("fake").i32(1);
+                let count = request.count().unwrap();
+                answer.count(count);
+                for _ in 0..count {
+                    let name = request.string().unwrap();
+                    let partitions = topics.get(name).map_or(0, Vec::len);
+                    answer.i16(if partitions == 0 { 3 } else { 0 }).string(name).i8(0);
+                    answer.count(partitions);
+                    for partition in 0..partitions {
+                        answer.i16(0).i32(partition as i32).i32(1);
+                        answer.count(1).i32(1).count(1).i32(1);
+                    }
+                }
+            }
+            Api::CreateTopics => {
+                let count = request.count().unwrap();
+                answer.i32(0).count(count);
+                for _ in 0..count {
+                    let name = request.string().unwrap();
+                    let partitions = request.i32().unwrap() as usize;
+                    request.i16().unwrap();
+                    assert_eq!(request.count(), Ok(0), "assignments");
+                    for _ in 0..request.count().unwrap() {
+                        request.string().unwrap();
+                        request.string().unwrap();
+                    }
+                    let made: Vec<Partition> =
+                        std::iter::repeat_with(Partition::default).take(partitions).collect();
+                    topics.insert(name.to_owned(), made);
+                    answer.string(name).i16(0).null_string();
+                }
+            }
+            Api::DeleteTopics => {
+                let count = request.count().unwrap();
+                answer.i32(0).count(count);
+                for _ in 0..count {
+                    let name = request.string().unwrap();
+                    topics.remove(name);
+                    answer.string(name).i16(0);
+                }
+            }
+            Api::ListOffsets => {
+                request.i32().unwrap();
+                let count = request.count().unwrap();
+                answer.count(count);
+                for _ in 0..count {
+                    let name = request.string().unwrap();
+                    let partitions = request.count().unwrap();
+                    answer.string(name).count(partitions);
+                    for _ in 0..partitions {
+                        let partition = request.i32().unwrap();
+                        let which = request.i64().unwrap();
+                        let end = topics[name][partition as usize].end;
+                        answer.i32(partition).i16(0).i64(-1).i64(if which == -1 { end } else { 0 });
+                    }
+                }
+            }
+            Api::InitProducerId => {
+                let id = self.shared.producer_ids.fetch_add(1, Ordering::Relaxed);
+                answer.i32(0).i16(0).i64(id as i64).i16(0);
+            }
+            Api::DescribeConfigs => {
+                answer.i32(0).count(1).i16(0).null_string().i8(4).string("1").count(1);
+                answer.string("ringwood.version").string("0.0-fake").i8(1).i8(4).i8(0).count(0);
+            }
+            Api::Produce | Api::Fetch => unreachable!("answered elsewhere"),
+        }
+    }
+
+    fn produce(&self, mut request: Reader<'_>, answer: &mut Writer, came: Instant) -> Produced {
+        let script = &self.shared.script;
+        let first = *self.shared.first_produce.lock().unwrap().get_or_insert(came);
+        assert_eq!(request.nullable_string(), Ok(None), "transactional id");
+        let acks = request.i16().unwrap();
+        request.i32().unwrap();
+        let count = request.count().unwrap();
+        answer.count(count);
+        for _ in 0..count {
+            let topic = request.string().unwrap();
+            let partitions = request.count().unwrap();
+            answer.string(topic).count(partitions);
+            for _ in 0..partitions {
+                let partition = request.i32().unwrap();
+                let bytes = request.bytes().unwrap();
+                let number = self.shared.batches.fetch_add(1, Ordering::Relaxed);
+                if script.hang_up == Some(number) {
+                    return Produced::HangUp;
+                }
+                let (error, base) = self.append(topic, partition, bytes.to_vec(), number);
+                answer.i32(partition).i16(error).i64(base).i64(-1).i64(0);
+            }
+        }
+        answer.i32(0);
+        if acks == 0 {
+            return Produced::Silence;
+        }
+        let at = came + script.delay;
+        Produced::Answer(match script.stall {
+            Some((after, length)) if at >= first + after => at.max(first + after + length),
+            Some(_) | None => at,
+        })
+    }
+
+    fn append(&self, topic: &str, partition: i32, mut bytes: Vec<u8>, number: u64) -> (i16, i64) {
+        let script = &self.shared.script;
+        if let Some((_, code)) = script.refuse.filter(|(refused, _)| *refused == number) {
+            return (code, -1);
+        }
+        if script.discard {
+            return (0, 0);
+        }
+        let seen = batch::next(&mut bytes.as_slice()).unwrap().expect("a whole batch");
+        assert!(seen.is_intact(), "batch {number} has a wrong CRC");
+        assert_eq!(seen.base_offset, 0);
+        assert!(seen.count > 0 && seen.last_offset == i64::from(seen.count) - 1);
+        self.shared.codecs.fetch_or(1 << seen.codec(), Ordering::Relaxed);
+        let count = seen.count;
+        let mut topics = self.shared.topics.lock().unwrap();
+        let Some(place) = topics.get_mut(topic).and_then(|t| t.get_mut(partition as usize)) else {
+            return (3, -1);
+        };
+        let id = i64::from_be_bytes(bytes[43..51].try_into().unwrap());
+        if id >= 0 {
+            let sequence = i32::from_be_bytes(bytes[53..57].try_into().unwrap());
+            let next = place.sequences.entry(id).or_insert(0);
+            if sequence != *next {
+                return (45, -1);
+            }
+            *next += count;
+        }
+        let base = place.end;
+        if script.lose == Some(number) {
+            return (0, base);
+        }
+        if script.swap == Some(number) {
+            place.swapped = Some(bytes);
+            // It will stand after the next one; the offset told is where it would have been.
+            return (0, base);
+        }
+        if script.alter == Some(number) {
+            let at = HEADER_BYTES + 60;
+            bytes[at] ^= 0xff;
+            let crc = crc32c::crc32c(&bytes[21..]);
+            bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        }
+        if script.double == Some(number) {
+            place.store(bytes.clone(), count);
+        }
+        place.store(bytes, count);
+        if let Some(late) = place.swapped.take() {
+            let count = i32::from_be_bytes(late[57..61].try_into().unwrap());
+            place.store(late, count);
+        }
+        (0, base)
+    }
+
+    fn fetch(&self, mut request: Reader<'_>, answer: &mut Writer) {
+        request.i32().unwrap();
+        let wait = Duration::from_millis(request.i32().unwrap() as u64);
+        request.i32().unwrap();
+        let max = request.i32().unwrap() as usize;
+        request.i8().unwrap();
+        request.i32().unwrap();
+        request.i32().unwrap();
+        let mut wanted = Vec::new();
+        for _ in 0..request.count().unwrap() {
+            let topic = request.string().unwrap();
+            for _ in 0..request.count().unwrap() {
+                let partition = request.i32().unwrap();
+                request.i32().unwrap();
+                let offset = request.i64().unwrap();
+                request.i64().unwrap();
+                request.i32().unwrap();
+                wanted.push((topic, partition, offset));
+            }
+        }
+        let deadline = Instant::now() + wait;
+        loop {
+            let (found, bytes) = self.read(&wanted, max);
+            if bytes == 0 && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            answer.i32(0).i16(0).i32(0).count(found.len());
+            for ((topic, partition, _), (error, end, records)) in wanted.iter().zip(found) {
+                answer.string(topic).count(1).i32(*partition).i16(error);
+                answer.i64(end).i64(end).i64(0).i32(-1).bytes(&records);
+            }
+            return;
+        }
+    }
+
+    fn read(&self, wanted: &[(&str, i32, i64)], max: usize) -> (Vec<(i16, i64, Vec<u8>)>, usize) {
+        let topics = self.shared.topics.lock().unwrap();
+        let mut total = 0;
+        let mut found = Vec::new();
+        for (topic, partition, offset) in wanted {
+            let Some(place) = topics.get(*topic).and_then(|t| t.get(*partition as usize)) else {
+                found.push((3, -1, Vec::new()));
+                continue;
+            };
+            let mut records = Vec::new();
+            for bytes in &place.batches {
+                let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
+                if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
+                    total += bytes.len();
+                    records.extend_from_slice(bytes);
+                }
+            }
+            found.push((0, place.end, records));
+        }
+        (found, total)
+    }
+}
+
+enum Produced {
+    Answer(Instant),
+    Silence,
+    HangUp,
+}
+
+impl Partition {
+    fn store(&mut self, mut bytes: Vec<u8>, count: i32) {
+        bytes[0..8].copy_from_slice(&self.end.to_be_bytes());
+        self.end += i64::from(count);
+        self.batches.push(bytes);
+    }
+}

@@ -1,0 +1,266 @@
+//! The load against a broker whose every fault is known.
+//!
+//! What is asserted are bounds that hold however slow the machine is: a latency is at least what the script makes it, a fault is
+//! named, a sound run is clean.
+
+mod fake_broker;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fake_broker::{FakeBroker, Script};
+use record::Codec;
+use ringwood_perf::{
+    latency::Kind,
+    load::{Acks, Clock, Outcome, Plan, Target, trial},
+    run::{Verdict, judge},
+    schedule::Arrival,
+    spec::{KeySpec, Quantile, RateSpec, SizeSpec},
+    verify,
+};
+
+/// A second of load, small enough for any machine.
+fn plan() -> Plan {
+    Plan {
+        rate: RateSpec::constant(4_000),
+        size: SizeSpec::Fixed(120),
+        partitions: 3,
+        producers: 2,
+        linger: Duration::from_millis(5),
+        batch_bytes: 4 << 10,
+        warmup: Duration::from_millis(200),
+        duration: Duration::from_millis(1_000),
+        drain: Duration::from_secs(20),
+        ..Plan::default()
+    }
+}
+
+fn verified() -> Plan {
+    Plan { verify: true, consumers: 2, drain: Duration::from_secs(3), ..plan() }
+}
+
+fn run_on(broker: &FakeBroker, plan: &Plan) -> Outcome {
+    static TOPICS: AtomicU64 = AtomicU64::new(0);
+    let mut target = Target::discover(&[broker.address()]).unwrap();
+    let number = TOPICS.fetch_add(1, Ordering::Relaxed);
+    let topics = (0..plan.topics).map(|topic| format!("test-{number}-{topic}")).collect();
+    target.use_topics(topics, plan.partitions, 1, &[]).unwrap();
+    let clock = Clock::start();
+    let started = clock.now();
+    trial(&Arc::new(plan.clone()), &Arc::new(target), clock, started, 0, &mut |_| ()).unwrap()
+}
+
+fn run(script: Script, plan: &Plan) -> Outcome {
+    run_on(&FakeBroker::start(script), plan)
+}
+
+fn at(outcome: &Outcome, kind: Kind, percentile: &str) -> Duration {
+    let quantile: Quantile = percentile.parse().unwrap();
+    Duration::from_nanos(outcome.total.of(kind).at(quantile).expect("the sample carries it"))
+}
+
+fn verdict(script: Script) -> verify::Verdict {
+    run(script, &verified()).repeat.verify.expect("asked for")
+}
+
+#[test]
+fn every_record_of_the_schedule_is_sent_and_acknowledged() {
+    let outcome = run(Script { delay: Duration::from_millis(20), ..Script::default() }, &plan());
+    let stage = &outcome.repeat.stages[0];
+    assert_eq!((stage.sent, stage.failed), (4_000, 0));
+    assert_eq!(outcome.total.of(Kind::Response).count(), 4_000);
+    // The answer takes 20 ms; three digits are kept.
+    let least = Duration::from_micros(19_980);
+    assert!(at(&outcome, Kind::Service, "p50") >= least);
+    assert!(at(&outcome, Kind::Response, "p50") >= least);
+}
+
+#[test]
+fn a_stall_of_a_second_is_in_the_percentiles() {
+    // The schedule goes on through the stall: its records wait for up to a second, and every one of them is counted. A load that
+    // waits for its answers would have sent ten requests meanwhile and counted ten.
+    let stall = Some((Duration::from_millis(700), Duration::from_secs(1)));
+    let longer = Plan { duration: Duration::from_secs(2), ..plan() };
+    let outcome = run(Script { stall, ..Script::default() }, &longer);
+    assert_eq!(outcome.total.of(Kind::Response).count(), 8_000);
+    assert!(at(&outcome, Kind::Response, "p99") >= Duration::from_millis(900));
+    assert!(at(&outcome, Kind::Response, "p75") >= Duration::from_millis(300));
+    assert!(outcome.saturated > 0.1, "{}", outcome.saturated);
+    let verdict = judge(&outcome.total, &Default::default(), outcome.saturated, true);
+    assert!(!matches!(verdict, Verdict::Valid), "{verdict}");
+}
+
+#[test]
+fn a_sound_broker_passes() {
+    for keys in [KeySpec::None, KeySpec::Random(100), KeySpec::Sequential] {
+        let outcome = run(Script::default(), &Plan { keys, ..verified() });
+        let verdict = outcome.repeat.verify.unwrap();
+        assert!(verdict.is_clean(), "{keys}: {verdict} {:?}", verdict.findings);
+        // Warm-up and measurement: 1.2 s at 4,000 a second.
+        assert_eq!(verdict.received, 4_800, "{keys}");
+        assert_eq!(outcome.total.of(Kind::EndToEnd).count(), 4_000, "{keys}");
+    }
+}
+
+#[test]
+fn every_group_reads_everything() {
+    let outcome = run(Script::default(), &Plan { groups: 3, topics: 2, ..verified() });
+    let verdict = outcome.repeat.verify.unwrap();
+    assert!(verdict.is_clean(), "{verdict} {:?}", verdict.findings);
+    assert_eq!(verdict.received, 3 * 4_800);
+}
+
+#[test]
+fn a_lost_batch_is_named() {
+    let verdict = verdict(Script { lose: Some(40), ..Script::default() });
+    assert!(verdict.lost > 0 && verdict.duplicates == 0, "{verdict}");
+    assert!(verdict.findings[0].starts_with("lost: producer"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn a_doubled_batch_is_named() {
+    let verdict = verdict(Script { double: Some(40), ..Script::default() });
+    assert!(verdict.duplicates > 0 && verdict.lost == 0, "{verdict}");
+    assert!(verdict.findings[0].starts_with("duplicate: producer"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn a_swapped_batch_is_named() {
+    // Keys fill every partition's batch at once, so that the two batches are of one producer often enough to be told apart from
+    // two producers' batches, whose order means nothing; a single producer makes it certain.
+    let plan = Plan { producers: 1, ..verified() };
+    let verdict = run(Script { swap: Some(40), ..Script::default() }, &plan).repeat.verify.unwrap();
+    assert!(verdict.reordered > 0 && verdict.lost == 0, "{verdict}");
+    assert!(verdict.findings[0].starts_with("out of order: producer 0"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn an_altered_record_is_named() {
+    let verdict = verdict(Script { alter: Some(40), ..Script::default() });
+    assert_eq!(verdict.corrupt, 1, "{verdict}");
+    assert!(
+        verdict.findings.iter().any(|f| f.starts_with("corrupt: partition")),
+        "{:?}",
+        verdict.findings
+    );
+}
+
+#[test]
+fn a_refused_batch_is_counted_at_the_time_out() {
+    let refused = Script { refuse: Some((60, 19)), ..Script::default() };
+    let outcome = run(refused, &Plan { warmup: Duration::ZERO, ..verified() });
+    let stage = &outcome.repeat.stages[0];
+    assert!(stage.failed > 0);
+    assert_eq!(stage.errors.get("NOT_ENOUGH_REPLICAS"), Some(&stage.failed));
+    let response = outcome.total.of(Kind::Response);
+    assert_eq!((response.count(), response.censored()), (4_000, stage.failed));
+    assert!(at(&outcome, Kind::Response, "max") >= Duration::from_secs(29));
+    let verdict = outcome.repeat.verify.unwrap();
+    assert!(verdict.is_clean() && verdict.unknown >= stage.failed, "{verdict}");
+}
+
+#[test]
+fn a_broken_connection_is_made_anew() {
+    for idempotent in [false, true] {
+        let script = Script { hang_up: Some(60), ..Script::default() };
+        let outcome = run(script, &Plan { idempotent, warmup: Duration::ZERO, ..verified() });
+        let stage = &outcome.repeat.stages[0];
+        assert!(stage.failed > 0 && stage.acknowledged > 0, "{stage:?}");
+        let verdict = outcome.repeat.verify.unwrap();
+        assert!(verdict.is_clean() && verdict.unknown > 0, "{verdict} {:?}", verdict.findings);
+        assert_eq!(outcome.total.of(Kind::Response).count(), 4_000);
+    }
+}
+
+#[test]
+fn sequences_of_idempotent_producers_have_no_gaps() {
+    // The fake broker refuses any other sequence with OUT_OF_ORDER_SEQUENCE_NUMBER.
+    let plan = Plan { idempotent: true, keys: KeySpec::Zipf(1.0, 50), ..verified() };
+    let outcome = run(Script { delay: Duration::from_millis(3), ..Script::default() }, &plan);
+    assert_eq!(outcome.repeat.stages[0].failed, 0, "{:?}", outcome.repeat.stages[0].errors);
+    assert!(outcome.repeat.verify.unwrap().is_clean());
+}
+
+#[test]
+fn every_codec_comes_back_as_it_went() {
+    for codec in Codec::ALL {
+        let broker = FakeBroker::start(Script::default());
+        let outcome = run_on(&broker, &Plan { codec, ..verified() });
+        let verdict = outcome.repeat.verify.unwrap();
+        assert!(verdict.is_clean(), "{codec}: {verdict} {:?}", verdict.findings);
+        assert_eq!(verdict.received, 4_800, "{codec}");
+        assert_eq!(broker.codecs(), 1 << codec.number(), "{codec}");
+    }
+}
+
+#[test]
+fn without_acknowledgements_the_consumers_tell() {
+    let outcome = run(Script::default(), &Plan { acks: Acks::None, ..verified() });
+    assert_eq!(outcome.total.of(Kind::EndToEnd).count(), 4_000);
+    assert!(outcome.repeat.verify.unwrap().is_clean());
+}
+
+#[test]
+fn poisson_arrivals_and_ramps_are_counted_by_stage() {
+    let rate = RateSpec::Stages(vec![1_000, 4_000]);
+    let plan = Plan { rate, arrival: Arrival::Poisson, ..plan() };
+    let outcome = run(Script::default(), &plan);
+    let sent: Vec<u64> = outcome.repeat.stages.iter().map(|stage| stage.sent).collect();
+    // Half a second each; five standard deviations.
+    assert!((388..=612).contains(&sent[0]) && (1_776..=2_224).contains(&sent[1]), "{sent:?}");
+    assert!(outcome.repeat.stages.iter().all(|stage| stage.failed == 0));
+}
+
+#[test]
+fn as_fast_as_it_goes_stays_within_the_bound() {
+    let delay = Duration::from_millis(50);
+    let plan = Plan { rate: RateSpec::Max, inflight_max: 2, ..verified() };
+    let outcome = run(Script { delay, ..Script::default() }, &plan);
+    let stage = &outcome.repeat.stages[0];
+    // Two producers with two requests in flight, each answered after 50 ms and holding one batch of at most 4 KiB: 31 records.
+    let most = 2 * 2 * 31 * (1_000 / 50 + 1);
+    assert!(stage.acknowledged > 0 && stage.acknowledged <= most, "{}", stage.acknowledged);
+    assert!(outcome.repeat.verify.unwrap().is_clean());
+}
+
+#[test]
+fn a_backlog_is_caught_up() {
+    let plan = Plan { backlog_bytes: 2 << 20, consumers: 2, ..plan() };
+    let outcome = run(Script::default(), &plan);
+    assert!(outcome.repeat.backlog_seconds.is_some());
+    // Only what was due in the window is timed.
+    assert_eq!(outcome.total.of(Kind::EndToEnd).count(), 4_000);
+}
+
+#[test]
+fn a_generator_that_cannot_keep_up_says_so() {
+    // No machine makes 300 million records a second on one thread, and neither bound is in the way.
+    let plan = Plan {
+        rate: RateSpec::constant(300_000_000),
+        size: SizeSpec::Fixed(16),
+        producers: 1,
+        inflight_max: 10_000,
+        buffer_bytes: 1 << 40,
+        batch_bytes: 64 << 10,
+        warmup: Duration::ZERO,
+        duration: Duration::from_millis(300),
+        drain: Duration::from_millis(300),
+        ..plan()
+    };
+    let outcome = run(Script { discard: true, ..Script::default() }, &plan);
+    let generator = &outcome.repeat.generator;
+    let verdict = judge(&outcome.total, generator, outcome.saturated, true);
+    assert!(matches!(verdict, Verdict::Invalid(_)), "{verdict} {generator:?}");
+    assert!(verdict.to_string().starts_with("INVALID(generator)"));
+}
+
+#[test]
+fn nobody_there_is_said() {
+    let failure = Target::discover(&["127.0.0.1:1".to_owned()]).unwrap_err();
+    assert_eq!(failure.code(), 4, "{failure}");
+}
