@@ -3,6 +3,7 @@
 //! A [`Buffer`] is the one writer of its block. What it has published as a [`Slice`] never changes; the writer goes on behind
 //! it. The block's memory lives until the last of them is gone, and operations in flight hold one of them.
 
+use crate::sync::Notify;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -28,12 +29,49 @@ impl fmt::Display for OverBudget {
 
 impl std::error::Error for OverBudget {}
 
-#[derive(Debug)]
+/// Makes blocks known to the kernel, which pins and maps them once.
+pub(crate) trait Registrar {
+    /// The number under which operations name the block; none if it stays an ordinary one. The block stays allocated until
+    /// it is unregistered.
+    fn register(&self, at: *mut u8, len: usize) -> Option<u16>;
+    /// Forgets the block. No operation uses it any more.
+    fn unregister(&self, slot: u16, len: usize);
+}
+
+/// Blocks from this size on are registered, if they are of a class: only those come back.
+const REGISTERED_MIN: usize = 64 << 10;
+
 struct Budget {
     limit: usize,
     used: Cell<usize>,
     pooled: Cell<usize>,
     pools: RefCell<[Vec<Raw>; CLASSES.len()]>,
+    registrar: RefCell<Option<Box<dyn Registrar>>>,
+    freed: Notify,
+}
+
+impl Budget {
+    fn free(&self, raw: Raw) {
+        if let (Some(slot), Some(registrar)) = (raw.fixed, self.registrar.borrow().as_ref()) {
+            registrar.unregister(slot, raw.capacity);
+        }
+        drop(raw);
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        let pools = std::mem::take(self.pools.get_mut());
+        for raw in pools.into_iter().flatten() {
+            self.free(raw);
+        }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.used.get(), self.limit)
+    }
 }
 
 /// One core's memory for buffers: a budget, and the blocks that wait for their next use.
@@ -45,6 +83,8 @@ pub struct Memory(Rc<Budget>);
 struct Raw {
     at: NonNull<u8>,
     capacity: usize,
+    /// Registered under this number.
+    fixed: Option<u16>,
 }
 
 impl Raw {
@@ -53,7 +93,7 @@ impl Raw {
         // SAFETY: the layout's size is not zero, see `Memory::take`.
         let at = unsafe { alloc_zeroed(layout) };
         let Some(at) = NonNull::new(at) else { handle_alloc_error(layout) };
-        Self { at, capacity }
+        Self { at, capacity, fixed: None }
     }
 
     fn layout(capacity: usize) -> Layout {
@@ -79,6 +119,16 @@ struct Block {
     memory: Memory,
 }
 
+/// Only for its alignment.
+#[repr(align(4096))]
+struct Page;
+
+impl Block {
+    fn fixed(&self) -> Option<u16> {
+        self.raw.as_ref().and_then(|raw| raw.fixed)
+    }
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
@@ -96,7 +146,22 @@ impl Memory {
             used: Cell::new(0),
             pooled: Cell::new(0),
             pools: RefCell::default(),
+            registrar: RefCell::new(None),
+            freed: Notify::new(),
         }))
+    }
+
+    /// From now on, large blocks are made known to the kernel.
+    pub(crate) fn set_registrar(&self, registrar: Box<dyn Registrar>) {
+        *self.0.registrar.borrow_mut() = Some(registrar);
+    }
+
+    /// Waits until a buffer of `bytes` fits the budget, which by then another may have taken.
+    pub async fn wait_for(&self, bytes: usize) {
+        let rounded = bytes.max(1).next_multiple_of(ALIGN);
+        while self.0.used.get() > 0 && self.0.used.get().saturating_add(rounded) > self.0.limit {
+            self.0.freed.notified().await;
+        }
     }
 
     /// A buffer of at least `capacity` bytes.
@@ -126,7 +191,15 @@ impl Memory {
                 self.0.pooled.set(self.0.pooled.get() - capacity);
                 raw
             }
-            None => Raw::new(capacity),
+            None => {
+                let mut raw = Raw::new(capacity);
+                if class.is_some() && capacity >= REGISTERED_MIN {
+                    let registrar = self.0.registrar.borrow();
+                    raw.fixed =
+                        registrar.as_ref().and_then(|r| r.register(raw.at.as_ptr(), capacity));
+                }
+                raw
+            }
         };
         self.0.used.set(self.0.used.get() + capacity);
         let at = raw.at;
@@ -142,7 +215,10 @@ impl Memory {
         if let (Some(class), true) = (class, room) {
             self.0.pooled.set(self.0.pooled.get() + raw.capacity);
             self.0.pools.borrow_mut()[class].push(raw);
+        } else {
+            self.0.free(raw);
         }
+        self.0.freed.notify_all();
     }
 
     /// Bytes in use.
@@ -168,6 +244,18 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// No memory at all: stands in while the real buffer is with the kernel.
+    pub(crate) fn empty() -> Self {
+        let (at, memory) = (NonNull::<Page>::dangling().cast(), Memory::new(0));
+        let block = Rc::new(Block { raw: None, at, capacity: 0, memory });
+        Self { block, len: 0, published: Cell::new(0) }
+    }
+
+    /// The number under which the kernel knows the block.
+    pub(crate) fn fixed(&self) -> Option<u16> {
+        self.block.fixed()
+    }
+
     /// Bytes written so far.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -251,10 +339,10 @@ impl Buffer {
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Slice {
         let (from, to) = bounds(range, self.len);
         self.published.set(self.published.get().max(to));
-        let memory = Held::Block(Rc::clone(&self.block));
+        let held = Held::Block(Rc::clone(&self.block));
         // SAFETY: in bounds of the block.
         let at = unsafe { self.block.at.as_ptr().add(from) };
-        Slice { _memory: memory, at, len: to - from }
+        Slice { memory: held, at, len: to - from }
     }
 
     /// Publishes everything and gives the writer up.
@@ -285,7 +373,7 @@ fn bounds(range: impl RangeBounds<usize>, len: usize) -> (usize, usize) {
 
 #[derive(Clone)]
 enum Held {
-    Block(#[expect(dead_code, reason = "keeps the memory")] Rc<Block>),
+    Block(Rc<Block>),
     Bytes(#[expect(dead_code, reason = "keeps the memory")] Rc<Vec<u8>>),
     Nothing,
 }
@@ -293,7 +381,7 @@ enum Held {
 /// Bytes that never change, and the memory that holds them. Cheap to clone, within its core.
 #[derive(Clone)]
 pub struct Slice {
-    _memory: Held,
+    memory: Held,
     at: *const u8,
     len: usize,
 }
@@ -302,7 +390,7 @@ impl Slice {
     /// Bytes that live for ever.
     #[must_use]
     pub fn from_static(bytes: &'static [u8]) -> Self {
-        Self { _memory: Held::Nothing, at: bytes.as_ptr(), len: bytes.len() }
+        Self { memory: Held::Nothing, at: bytes.as_ptr(), len: bytes.len() }
     }
 
     /// A part of it.
@@ -311,7 +399,15 @@ impl Slice {
         let (from, to) = bounds(range, self.len);
         // SAFETY: in bounds.
         let at = unsafe { self.at.add(from) };
-        Self { _memory: self._memory.clone(), at, len: to - from }
+        Self { memory: self.memory.clone(), at, len: to - from }
+    }
+
+    /// The number under which the kernel knows the block that it lies in.
+    pub(crate) fn fixed(&self) -> Option<u16> {
+        match &self.memory {
+            Held::Block(block) => block.fixed(),
+            Held::Bytes(_) | Held::Nothing => None,
+        }
     }
 
     /// Whether address and length suit direct I/O.
@@ -325,14 +421,14 @@ impl From<Vec<u8>> for Slice {
     fn from(bytes: Vec<u8>) -> Self {
         let bytes = Rc::new(bytes);
         let (at, len) = (bytes.as_ptr(), bytes.len());
-        Self { _memory: Held::Bytes(bytes), at, len }
+        Self { memory: Held::Bytes(bytes), at, len }
     }
 }
 
 impl Deref for Slice {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        // SAFETY: published bytes never change, and `_memory` keeps them.
+        // SAFETY: published bytes never change, and `memory` keeps them.
         unsafe { std::slice::from_raw_parts(self.at, self.len) }
     }
 }

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How to open a file.
 #[expect(clippy::struct_excessive_bools, reason = "they are independent")]
@@ -72,6 +73,20 @@ enum Kind {
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "File({})", if self.is_direct() { "direct" } else { "buffered" })
+    }
+}
+
+/// A lock that other cores of the process can hold on to, with [`Runtime::hold_lock`](crate::Runtime::hold_lock): their writes
+/// too must have ended before another process gets it. Dropping the locked [`File`] unlocks for all of them, so that comes last.
+#[derive(Clone, Debug)]
+pub struct HeldLock(Option<Arc<OwnedFd>>);
+
+impl HeldLock {
+    pub(crate) fn fd(&self) -> io::Result<OwnedFd> {
+        match &self.0 {
+            Some(fd) => fd.try_clone(),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 
@@ -346,7 +361,19 @@ impl File {
         }
     }
 
-    /// Takes the lock of flock(2) if nobody has it; whether it is ours now.
+    /// A share in this file's lock, for the other cores.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn share_lock(&self) -> io::Result<HeldLock> {
+        match &self.kind {
+            Kind::Ring(file) => file.share().map(|fd| HeldLock(Some(Arc::new(fd)))),
+            Kind::Sim(_) => Ok(HeldLock(None)),
+        }
+    }
+
+    /// Takes the lock of flock(2) if nobody has it; whether it is ours now. The kernel keeps it until the last request of
+    /// this core has ended, even if the process is dead by then; dropping the file unlocks it.
     ///
     /// # Errors
     /// As flock(2).

@@ -6,14 +6,22 @@
 mod buffer;
 mod disk;
 mod executor;
+pub mod mailbox;
 mod net;
+mod probe;
 mod runtime;
 pub mod sim;
 mod socket;
+mod start;
 pub mod sync;
 mod uring;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
-pub use crate::disk::{DirEntry, Disk, File, Open, Space};
+pub use crate::disk::{DirEntry, Disk, File, HeldLock, Open, Space};
+pub use crate::mailbox::{Capacity, Class, Mailbox, Mailboxes, Seat};
 pub use crate::net::{Listen, Listener, Net, Received, Stream};
-pub use crate::runtime::{Runtime, RuntimeConfig, Sleep, Yield, run};
+pub use crate::probe::{Features, WhyNot, probe};
+pub use crate::runtime::{
+    Io, Runtime, RuntimeConfig, Sleep, Tuning, Yield, ZeroCopy, run, run_with,
+};
+pub use crate::start::{Cores, Pin, StartConfig, start};

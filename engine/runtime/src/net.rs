@@ -111,7 +111,8 @@ pub struct Received {
 
 enum Bytes {
     Ring(RecvBuffer),
-    Heap(Vec<u8>),
+    /// Bytes of our own, of which the first are consumed.
+    Heap(Vec<u8>, usize),
 }
 
 impl Received {
@@ -119,8 +120,19 @@ impl Received {
         Self { bytes: Bytes::Ring(buffer) }
     }
 
-    pub(crate) fn heap(bytes: Vec<u8>) -> Self {
-        Self { bytes: Bytes::Heap(bytes) }
+    pub(crate) fn heap(bytes: Vec<u8>, from: usize) -> Self {
+        Self { bytes: Bytes::Heap(bytes, from) }
+    }
+
+    /// What is left behind the first `n` bytes, in the form it has.
+    pub(crate) fn into_rest(self, n: usize) -> Result<RecvBuffer, (Vec<u8>, usize)> {
+        match self.bytes {
+            Bytes::Ring(mut buffer) => {
+                buffer.skip(n);
+                Ok(buffer)
+            }
+            Bytes::Heap(bytes, from) => Err((bytes, from + n)),
+        }
     }
 }
 
@@ -129,7 +141,7 @@ impl Deref for Received {
     fn deref(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Ring(buffer) => buffer.bytes(),
-            Bytes::Heap(bytes) => bytes,
+            Bytes::Heap(bytes, from) => &bytes[*from..],
         }
     }
 }
@@ -148,7 +160,7 @@ impl Stream {
     pub async fn recv(&self) -> io::Result<Option<Received>> {
         match &self.kind {
             Talking::Ring(stream) => stream.recv().await,
-            Talking::Sim(stream) => Ok(stream.recv().await?.map(Received::heap)),
+            Talking::Sim(stream) => Ok(stream.recv().await?.map(|bytes| Received::heap(bytes, 0))),
         }
     }
 

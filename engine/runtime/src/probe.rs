@@ -29,7 +29,9 @@ impl fmt::Display for Features {
         }
         if self.backend == "uring" {
             match self.fixed_bytes {
-                Some(0) => f.write_str(", no registered buffers: too little memory may be locked")?,
+                Some(0) => {
+                    f.write_str(", no registered buffers: too little memory may be locked")?
+                }
                 Some(bytes) => write!(f, ", {} KiB of registered buffers", bytes / 1024)?,
                 None => f.write_str(", registered buffers")?,
             }
@@ -130,16 +132,12 @@ fn may_lock_everything() -> bool {
 pub(crate) fn explain(e: &io::Error) -> WhyNot {
     match e.raw_os_error() {
         Some(libc::ENOSYS) => WhyNot::Absent,
-        Some(libc::EPERM | libc::EACCES) => {
-            match setting("/proc/sys/kernel/io_uring_disabled") {
-                Some(n) if n > 0 => WhyNot::SwitchedOff(n),
-                Some(_) | None => WhyNot::Forbidden,
-            }
-        }
+        Some(libc::EPERM | libc::EACCES) => match setting("/proc/sys/kernel/io_uring_disabled") {
+            Some(n) if n > 0 => WhyNot::SwitchedOff(n),
+            Some(_) | None => WhyNot::Forbidden,
+        },
         Some(libc::ENOMEM) => WhyNot::LockedMemory,
-        Some(libc::EINVAL) => {
-            WhyNot::TooOld { missing: "deferred task work", kernel: kernel() }
-        }
+        Some(libc::EINVAL) => WhyNot::TooOld { missing: "deferred task work", kernel: kernel() },
         Some(_) | None => WhyNot::Other(e.to_string()),
     }
 }

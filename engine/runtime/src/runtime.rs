@@ -1,17 +1,21 @@
 //! The handle that tasks hold, and the loop of a core.
 
 use crate::buffer::Memory;
-use crate::disk::Disk;
+use crate::disk::{Disk, HeldLock};
 use crate::executor::Executor;
+use crate::mailbox::bell::Bell;
+use crate::mailbox::{Inbox, Mailboxes};
 use crate::net::Net;
+use crate::probe::{Features, WhyNot};
 use crate::sim::SimCore;
 use crate::uring::{Uring, Wait};
 use ids::{CoreId, Instant, Timestamp};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,6 +46,9 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     now: Cell<Instant>,
     random: Cell<u64>,
+    inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
+    /// The bells of this node, and which of them is this core's.
+    bells: RefCell<Option<(Arc<Vec<Bell>>, usize)>>,
 }
 
 impl Inner {
@@ -52,12 +59,76 @@ impl Inner {
         now: Instant,
         seed: u64,
     ) -> Rc<Self> {
-        let (now, random) = (Cell::new(now), Cell::new(seed));
-        Rc::new(Self { core, executor: Executor::new(), backend, memory, now, random })
+        Rc::new(Self {
+            core,
+            executor: Executor::new(),
+            backend,
+            memory,
+            now: Cell::new(now),
+            random: Cell::new(seed),
+            inboxes: RefCell::default(),
+            bells: RefCell::default(),
+        })
     }
 
     pub(crate) fn set_now(&self, now: Instant) {
         self.now.set(now);
+    }
+
+    /// Lets those go on for whom mail has come, or room for mail; whether there are any.
+    pub(crate) fn check_mail(&self) -> bool {
+        let mut any = false;
+        for inbox in self.inboxes.borrow().iter().filter_map(Weak::upgrade) {
+            any |= inbox.check();
+        }
+        any
+    }
+
+    /// A mailbox of this core.
+    pub(crate) fn add_inbox(&self, inbox: Weak<dyn Inbox>) {
+        let simulated = matches!(self.backend, Backend::Sim(_));
+        assert!(simulated || self.bells.borrow().is_some(), "a core without `Tuning::mailboxes`");
+        let mut inboxes = self.inboxes.borrow_mut();
+        inboxes.retain(|i| i.strong_count() > 0);
+        inboxes.push(inbox);
+    }
+
+    /// Wakes the owner of bell `to`, if it sleeps and needs it.
+    pub(crate) fn ring(&self, bells: &[Bell], to: usize) {
+        if !bells[to].must_wake() {
+            return;
+        }
+        match &self.backend {
+            Backend::Uring(uring) => uring.nudge(to),
+            Backend::Sim(_) => bells[to].strike(),
+        }
+    }
+
+    /// Lets the backend work, and sleep until something happens if nothing can go on.
+    fn wait(&self, idle: bool) {
+        let bell = self.bells.borrow().clone();
+        let mut wait = Wait::Not;
+        if idle {
+            if let Some((bells, me)) = &bell {
+                bells[*me].fall_asleep();
+            }
+            if !self.check_mail() {
+                wait = match self.executor.next_deadline() {
+                    None => Wait::Forever,
+                    Some(at) => match at.since(self.clock()) {
+                        Duration::ZERO => Wait::Not,
+                        d => Wait::For(d),
+                    },
+                };
+            }
+        }
+        match &self.backend {
+            Backend::Uring(uring) => uring.turn(wait),
+            Backend::Sim(_) => {}
+        }
+        if idle && let Some((bells, me)) = &bell {
+            bells[*me].wake_up();
+        }
     }
 
     /// Whether a task can go on.
@@ -94,11 +165,87 @@ fn seed() -> u64 {
     u64::from_le_bytes(bytes) ^ clock(libc::CLOCK_REALTIME)
 }
 
+/// Which backend carries out the work of a core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring where the kernel allows it, otherwise portable; [`Runtime::features`] tells.
+    #[default]
+    Auto,
+    /// io_uring, or an error.
+    Uring,
+    /// Readiness and a few file threads.
+    Portable,
+}
+
+/// When sends leave the copy out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// From 16 KiB on, to other machines.
+    #[default]
+    Auto,
+    /// From 16 KiB on, to everyone: for tests.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What a core is made of, beyond what every core must say.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// Which backend.
+    pub io: Io,
+    /// Receive buffers that all connections of the core share: so many (a power of two) ...
+    pub receive_buffers: u16,
+    /// ... of so many bytes.
+    pub receive_bytes: usize,
+    /// When sends leave the copy out.
+    pub zero_copy: ZeroCopy,
+    /// Register large blocks with the kernel, as far as memory may be locked.
+    pub fixed_buffers: bool,
+    /// Entries of the submission queue; the completion queue has eight times as many.
+    pub entries: u32,
+    /// The post between the cores of this node.
+    pub mailboxes: Option<Mailboxes>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            io: Io::Auto,
+            receive_buffers: 64,
+            receive_bytes: 64 << 10,
+            zero_copy: ZeroCopy::Auto,
+            fixed_buffers: true,
+            entries: 512,
+            mailboxes: None,
+        }
+    }
+}
+
+/// How long the end of a core waits for the kernel to let go of everything.
+const DRAIN: Duration = Duration::from_secs(30);
+
 /// Runs a core on this thread until `main`'s future has resolved, then until the kernel has let go of every operation.
 ///
 /// # Errors
-/// The kernel refuses io_uring, or too little locked memory is allowed.
+/// No backend can be made; with [`Io::Uring`] the error says why the kernel refuses.
 pub fn run<T, F>(config: &RuntimeConfig, main: impl FnOnce(Runtime) -> F) -> io::Result<T>
+where
+    T: 'static,
+    F: Future<Output = T> + 'static,
+{
+    run_with(config, &Tuning::default(), main)
+}
+
+/// As [`run`], with everything that can be chosen.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<T, F>(
+    config: &RuntimeConfig,
+    tuning: &Tuning,
+    main: impl FnOnce(Runtime) -> F,
+) -> io::Result<T>
 where
     T: 'static,
     F: Future<Output = T> + 'static,
@@ -106,47 +253,32 @@ where
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
-    let uring = Uring::new()?;
-    let inner = Inner::new(
-        config.core,
-        Backend::Uring(Rc::clone(&uring)),
-        Memory::new(config.memory_limit),
-        Instant(clock(libc::CLOCK_MONOTONIC)),
-        seed(),
-    );
+    let bells = tuning.mailboxes.as_ref().map(|m| (m.bells(), config.core.index()));
+    let memory = Memory::new(config.memory_limit);
+    let uring = Uring::new(tuning, bells.clone()).map_err(io::Error::other)?;
+    memory.set_registrar(Box::new(uring.registrar()));
+    let now = Instant(clock(libc::CLOCK_MONOTONIC));
+    let inner = Inner::new(config.core, Backend::Uring(uring), memory, now, seed());
+    *inner.bells.borrow_mut() = bells;
     let rt = Runtime { inner };
     let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
     let out = Rc::clone(&result);
     let main = main(rt.clone());
     rt.spawn(async move { out.set(Some(main.await)) });
     let value = loop {
+        rt.inner.check_mail();
         let more = rt.inner.executor.run(BATCH);
         if let Some(value) = result.take() {
             break value;
         }
-        let wait = if more {
-            Wait::Not
-        } else {
-            match rt.inner.executor.next_deadline() {
-                None => Wait::Forever,
-                Some(at) => {
-                    rt.tick();
-                    match at.since(rt.now()) {
-                        Duration::ZERO => Wait::Not,
-                        d => Wait::For(d),
-                    }
-                }
-            }
-        };
-        uring.turn(wait);
+        rt.inner.wait(!more);
         rt.tick();
         rt.inner.executor.fire(rt.now());
     };
     rt.inner.executor.close();
-    // Orphans own memory that the kernel may still write: it is kept until they are done.
-    let deadline = Instant(clock(libc::CLOCK_MONOTONIC)) + Duration::from_secs(5);
-    while uring.in_flight() > 0 && Instant(clock(libc::CLOCK_MONOTONIC)) < deadline {
-        uring.turn(Wait::For(Duration::from_millis(10)));
+    match &rt.inner.backend {
+        Backend::Uring(uring) => uring.drain(DRAIN),
+        Backend::Sim(_) => {}
     }
     Ok(value)
 }
@@ -237,6 +369,46 @@ impl Runtime {
         }
         eprintln!("fault on core {}: {what}; the process stops", self.inner.core.0);
         std::process::abort();
+    }
+
+    /// Holds on to a lock that another core of this process has taken: the kernel keeps it until the last write of this core,
+    /// too, has ended. Whether it does.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn hold_lock(&self, lock: &HeldLock) -> io::Result<bool> {
+        match &self.inner.backend {
+            Backend::Uring(uring) => {
+                let fd = Rc::new(lock.fd()?);
+                Ok(uring.hold_file(&fd).is_some())
+            }
+            Backend::Sim(_) => Ok(true),
+        }
+    }
+
+    /// What this core runs on, for the operator.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        match &self.inner.backend {
+            Backend::Uring(uring) => uring.features(),
+            Backend::Sim(_) => Features {
+                backend: "sim",
+                why_not_uring: Some(WhyNot::NotAsked),
+                kernel: "simulated".to_owned(),
+                zero_copy_send: false,
+                fixed_bytes: Some(0),
+                lock_outlives_writes: true,
+            },
+        }
+    }
+
+    /// Bytes of buffers that are registered with the kernel now.
+    #[must_use]
+    pub fn fixed_bytes(&self) -> usize {
+        match &self.inner.backend {
+            Backend::Uring(uring) => uring.fixed_bytes(),
+            Backend::Sim(_) => 0,
+        }
     }
 
     /// How often this core has entered the kernel for its ring.

@@ -17,4 +17,4 @@ pub use world::{Injection, NodeId, Outcome, World};
 
 pub(crate) use files::SimFile;
 pub(crate) use net::{SimListener, SimStream};
-pub(crate) use world::{NodeFault, SimCore};
+pub(crate) use world::SimCore;

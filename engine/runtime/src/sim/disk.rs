@@ -306,11 +306,8 @@ impl SimDisk {
 
     /// Completes a sync of the directory `dir` that was submitted when [`SimDisk::names_so_far`] was `before`.
     pub(crate) fn sync_dir(&mut self, dir: Ino, before: u64) {
-        let covered: Vec<bool> = self
-            .unsynced_names
-            .iter()
-            .map(|c| c.number < before && c.touches(dir))
-            .collect();
+        let covered: Vec<bool> =
+            self.unsynced_names.iter().map(|c| c.number < before && c.touches(dir)).collect();
         self.settle_names(covered);
     }
 
@@ -536,13 +533,7 @@ impl SimDisk {
         files
     }
 
-    fn collect(
-        &self,
-        ino: Ino,
-        at: &Path,
-        stable: bool,
-        files: &mut BTreeMap<PathBuf, Vec<u8>>,
-    ) {
+    fn collect(&self, ino: Ino, at: &Path, stable: bool, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         match self.nodes.get(&ino) {
             Some(Node::Dir(d)) => {
                 for (name, child) in if stable { &d.stable } else { &d.now } {
@@ -591,12 +582,7 @@ impl FileNode {
 }
 
 /// What a power cut leaves of one write.
-fn survivors(
-    pos: u64,
-    data: Vec<u8>,
-    random: &mut Random,
-    sector: usize,
-) -> Vec<(u64, Vec<u8>)> {
+fn survivors(pos: u64, data: Vec<u8>, random: &mut Random, sector: usize) -> Vec<(u64, Vec<u8>)> {
     match random.below(8) {
         0..3 => Vec::new(),
         3..6 => vec![(pos, data)],

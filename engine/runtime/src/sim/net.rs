@@ -342,12 +342,17 @@ pub(crate) struct SimStream {
 }
 
 impl SimCore {
-    pub(crate) fn listen(self: &Rc<Self>, addr: SocketAddr, how: Listen) -> io::Result<SimListener> {
+    pub(crate) fn listen(
+        self: &Rc<Self>,
+        addr: SocketAddr,
+        how: Listen,
+    ) -> io::Result<SimListener> {
         let mut shared = self.shared.borrow_mut();
         let port = if addr.port() == 0 { shared.free_port() } else { addr.port() };
-        let taken = shared.net.doors.values().any(|d| {
-            d.node == self.node && d.port == port && !(d.shared_port && how.reuse_port)
-        });
+        let taken =
+            shared.net.doors.values().any(|d| {
+                d.node == self.node && d.port == port && !(d.shared_port && how.reuse_port)
+            });
         if taken {
             return Err(error(libc::EADDRINUSE));
         }
@@ -393,13 +398,7 @@ impl SimCore {
             }
         })
         .await?;
-        Ok(SimStream {
-            core: Rc::clone(self),
-            conn,
-            side: 0,
-            local: attempt.local,
-            peer: addr,
-        })
+        Ok(SimStream { core: Rc::clone(self), conn, side: 0, local: attempt.local, peer: addr })
     }
 }
 

@@ -480,6 +480,9 @@ impl World {
         self.reap();
         let cores: Vec<Rc<Inner>> =
             self.shared.borrow().nodes.iter().flat_map(|n| n.cores.iter().cloned()).collect();
+        for core in &cores {
+            core.check_mail();
+        }
         let ready: Vec<&Rc<Inner>> = cores.iter().filter(|c| c.is_ready()).collect();
         if !ready.is_empty() {
             let pick = match ready.len() {

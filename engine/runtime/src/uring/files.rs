@@ -3,6 +3,7 @@
 use super::{Keep, Uring};
 use crate::buffer::{ALIGN, Memory, Slice};
 use io_uring::{opcode, types};
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -12,6 +13,13 @@ pub(crate) struct RingFile {
     uring: Rc<Uring>,
     fd: Rc<OwnedFd>,
     direct: bool,
+    /// Where the ring holds on to the file, once it is locked.
+    lock: Cell<Option<Lock>>,
+}
+
+#[derive(Clone, Copy)]
+struct Lock {
+    held: Option<u32>,
 }
 
 /// Slices of one vectored write.
@@ -23,7 +31,7 @@ fn check(result: i32) -> io::Result<usize> {
 
 impl RingFile {
     pub(crate) fn new(uring: Rc<Uring>, fd: OwnedFd, direct: bool) -> Self {
-        Self { uring, fd: Rc::new(fd), direct }
+        Self { uring, fd: Rc::new(fd), direct, lock: Cell::new(None) }
     }
 
     fn raw(&self) -> RawFd {
@@ -39,12 +47,15 @@ impl RingFile {
         while buffer.len() < len {
             let wanted = u32::try_from(len - buffer.len()).unwrap_or(1 << 30);
             let at = pos + buffer.len() as u64;
-            let entry = opcode::Read::new(types::Fd(self.raw()), buffer.spare_ptr(), wanted)
-                .offset(at)
-                .build();
+            let to = buffer.spare_ptr();
+            let fd = types::Fd(self.raw());
+            let entry = match buffer.fixed() {
+                Some(slot) => opcode::ReadFixed::new(fd, to, wanted, slot).offset(at).build(),
+                None => opcode::Read::new(fd, to, wanted).offset(at).build(),
+            };
             let keep = Keep::Read(Rc::clone(&self.fd), buffer);
             let (result, _, keep) = self.uring.start(entry, keep).await;
-            let Keep::Read(_, back) = keep else { return Err(io::ErrorKind::Other.into()) };
+            let Some(Keep::Read(_, back)) = keep else { return Err(io::ErrorKind::Other.into()) };
             buffer = back;
             match check(result) {
                 Ok(n) => {
@@ -65,9 +76,13 @@ impl RingFile {
         for _ in 0..2 {
             let part = data.slice(done..);
             let len = u32::try_from(part.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let entry = opcode::Write::new(types::Fd(self.raw()), part.as_ptr(), len)
-                .offset(pos + done as u64)
-                .build();
+            let (fd, at) = (types::Fd(self.raw()), pos + done as u64);
+            let entry = match part.fixed() {
+                Some(slot) => {
+                    opcode::WriteFixed::new(fd, part.as_ptr(), len, slot).offset(at).build()
+                }
+                None => opcode::Write::new(fd, part.as_ptr(), len).offset(at).build(),
+            };
             let (result, ..) =
                 self.uring.start(entry, Keep::Write(Rc::clone(&self.fd), part)).await;
             done += check(result)?;
@@ -156,14 +171,36 @@ impl RingFile {
         Ok(u64::try_from(s.st_size).unwrap_or(0))
     }
 
+    /// The descriptor, for others to hold on to the lock.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
     pub(crate) fn try_lock_exclusive(&self) -> io::Result<bool> {
         // SAFETY: an open descriptor.
         if unsafe { libc::flock(self.raw(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            if self.lock.get().is_none() {
+                // In the ring's table the kernel keeps the file, and with it the lock, until the last request of a dead
+                // process has ended.
+                self.lock.set(Some(Lock { held: self.uring.hold_file(&self.fd) }));
+            }
             return Ok(true);
         }
         match io::Error::last_os_error() {
             e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
             e => Err(e),
+        }
+    }
+}
+
+impl Drop for RingFile {
+    fn drop(&mut self) {
+        let Some(lock) = self.lock.take() else { return };
+        // At once, not when the ring's table or another core's lets go of the file.
+        // SAFETY: an open descriptor. Unlocking does not fail.
+        unsafe { libc::flock(self.raw(), libc::LOCK_UN) };
+        if let Some(slot) = lock.held {
+            self.uring.release_file(slot);
         }
     }
 }

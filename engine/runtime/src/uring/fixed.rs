@@ -61,9 +61,8 @@ impl Registrar for RingRegistrar {
         let vector = libc::iovec { iov_base: at.cast(), iov_len: len };
         let ring = uring.ring.borrow();
         // SAFETY: the block stays allocated until `unregister` was called for it (see `Budget`), or the ring is gone.
-        let result = unsafe {
-            ring.submitter().register_buffers_update(u32::from(slot), &[vector], None)
-        };
+        let result =
+            unsafe { ring.submitter().register_buffers_update(u32::from(slot), &[vector], None) };
         match result {
             Ok(()) => {
                 fixed.bytes.set(fixed.bytes.get() + len);

@@ -31,6 +31,8 @@ pub(crate) struct RecvRing {
     next_waiter: Cell<u64>,
     /// How often a receive found none.
     pub(crate) dry: Cell<u64>,
+    /// The kernel may still write to the buffers: they are never freed.
+    leaked: Cell<bool>,
 }
 
 impl RecvRing {
@@ -53,6 +55,7 @@ impl RecvRing {
             starved: RefCell::default(),
             next_waiter: Cell::new(0),
             dry: Cell::new(0),
+            leaked: Cell::new(false),
         }
     }
 
@@ -70,6 +73,11 @@ impl RecvRing {
         }
     }
 
+    /// Gives the memory up for good.
+    pub(crate) fn leak(&self) {
+        self.leaked.set(true);
+    }
+
     /// Where the kernel finds the entries.
     pub(crate) fn address(&self) -> u64 {
         self.entries.as_ptr() as u64
@@ -77,11 +85,6 @@ impl RecvRing {
 
     pub(crate) fn count(&self) -> u16 {
         self.count
-    }
-
-    /// Buffers that the kernel can still pick.
-    pub(crate) fn free(&self) -> u16 {
-        self.free.get()
     }
 
     /// Fewer than a quarter are left: nobody should sit on one.
@@ -171,6 +174,9 @@ impl Drop for Place<'_> {
 
 impl Drop for RecvRing {
     fn drop(&mut self) {
+        if self.leaked.get() {
+            return;
+        }
         // SAFETY: allocated in `new` with these layouts; the io_uring is gone before (field order in `Uring`).
         unsafe {
             dealloc(self.entries.as_ptr(), Self::ring_layout(self.count));

@@ -1,20 +1,34 @@
-//! Sockets through the ring.
+//! Sockets through the ring: multishot accept and receive, vectored sends, without a copy where it pays.
 
-use super::{Keep, Message, RecvBuffer, Uring, raw};
+use super::receive::{GROUP, RecvBuffer};
+use super::sink::{Got, Sink, SinkKind};
+use super::{Keep, Message, Uring, raw};
 use crate::buffer::{Buffer, Slice};
 use crate::net::{Listen, Received};
-use io_uring::{opcode, types};
+use crate::runtime::ZeroCopy;
+use io_uring::{cqueue, opcode, types};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+
+/// Vectors of one sendmsg(2).
+const VECTORS_MAX: usize = 1024;
+/// From here on, pinning pages and a second completion cost less than the copy.
+const ZERO_COPY_MIN: usize = 16 << 10;
+
+fn error(result: i32) -> io::Error {
+    io::Error::from_raw_os_error(-result)
+}
 
 /// A listening socket of a core with a ring.
 pub(crate) struct RingListener {
     uring: Rc<Uring>,
     fd: Rc<OwnedFd>,
+    sink: Rc<Sink>,
     local: SocketAddr,
 }
 
@@ -22,30 +36,37 @@ impl RingListener {
     pub(crate) fn new(uring: &Rc<Uring>, addr: SocketAddr, how: Listen) -> io::Result<Self> {
         let listener = crate::socket::listen(addr, how)?;
         let local = listener.local_addr()?;
-        Ok(Self { uring: Rc::clone(uring), fd: Rc::new(OwnedFd::from(listener)), local })
+        let fd = Rc::new(OwnedFd::from(listener));
+        Ok(Self { uring: Rc::clone(uring), fd, sink: Rc::new(Sink::new(SinkKind::Accept)), local })
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        loop {
+            match self.sink.pop() {
+                Some(Got::Raw { result, .. }) if result >= 0 => {
+                    // SAFETY: a new descriptor that nobody else has.
+                    return Poll::Ready(Ok(unsafe { OwnedFd::from_raw_fd(result) }));
+                }
+                // Stopped by ourselves, or the peer was gone before it was accepted: on with the next.
+                Some(Got::Raw { result, .. })
+                    if matches!(-result, libc::ECANCELED | libc::ECONNABORTED | libc::EINTR) => {}
+                Some(Got::Raw { result, .. }) => return Poll::Ready(Err(error(result))),
+                Some(Got::Bytes(..)) => {}
+                None => break,
+            }
+        }
+        if self.sink.armed.get().is_none() {
+            let entry =
+                opcode::AcceptMulti::new(types::Fd(raw(&self.fd))).flags(libc::SOCK_CLOEXEC);
+            self.uring.start_many(entry.build(), &self.fd, &self.sink);
+        }
+        *self.sink.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     pub(crate) async fn accept(&mut self) -> io::Result<RingStream> {
-        // SAFETY: zeros are a valid address.
-        let storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-        let len = size_of::<libc::sockaddr_storage>();
-        let mut address = Box::new((storage, libc::socklen_t::try_from(len).unwrap_or(128)));
-        let at = (&raw mut address.0).cast::<libc::sockaddr>();
-        let entry = opcode::Accept::new(types::Fd(raw(&self.fd)), at, &raw mut address.1)
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        let keep = Keep::Accept(Rc::clone(&self.fd), address);
-        let (result, _, keep) = self.uring.start(entry, keep).await;
-        if result < 0 {
-            return Err(io::Error::from_raw_os_error(-result));
-        }
-        // SAFETY: a new descriptor that nobody else has.
-        let fd = Rc::new(unsafe { OwnedFd::from_raw_fd(result) });
-        let peer = match &keep {
-            Keep::Accept(_, address) => crate::socket::from_raw(&address.0),
-            _ => None,
-        };
-        RingStream::new(Rc::clone(&self.uring), fd, peer)
+        let fd = poll_fn(|cx| self.poll(cx)).await?;
+        RingStream::new(Rc::clone(&self.uring), Rc::new(fd), None)
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -53,16 +74,35 @@ impl RingListener {
     }
 }
 
+impl Drop for RingListener {
+    fn drop(&mut self) {
+        self.sink.abandon(&self.uring);
+    }
+}
+
 /// A connection of a core with a ring.
 pub(crate) struct RingStream {
     uring: Rc<Uring>,
     fd: Rc<OwnedFd>,
+    sink: Rc<Sink>,
+    /// The peer has closed, and all before that was taken.
+    ended: Cell<bool>,
+    /// A buffer of which a part was taken.
+    rest: RefCell<Option<RecvBuffer>>,
     peer: Option<SocketAddr>,
     local: SocketAddr,
+    zero_copy: bool,
 }
 
-/// Vectors of one sendmsg(2).
-const VECTORS_MAX: usize = 1024;
+/// What the sink had.
+enum Next {
+    Piece(Received),
+    End,
+    Failed(io::Error),
+    /// No buffer was free.
+    Dry,
+    Nothing,
+}
 
 impl RingStream {
     pub(crate) async fn connect(uring: &Rc<Uring>, addr: SocketAddr) -> io::Result<Self> {
@@ -74,7 +114,7 @@ impl RingStream {
         let keep = Keep::Connect(Rc::clone(&fd), storage);
         let (result, ..) = uring.start(entry, keep).await;
         if result < 0 {
-            return Err(io::Error::from_raw_os_error(-result));
+            return Err(error(result));
         }
         Self::new(Rc::clone(uring), fd, Some(addr))
     }
@@ -83,84 +123,181 @@ impl RingStream {
         let std = TcpStream::from(fd.try_clone()?);
         std.set_nodelay(true)?;
         let local = std.local_addr()?;
-        Ok(Self { uring, fd, peer, local })
+        // A peer that is gone already has no address; its end is seen when receiving.
+        let peer = peer.or_else(|| std.peer_addr().ok());
+        let near = peer.is_none_or(|p| p.ip().is_loopback() || p.ip() == local.ip());
+        // Over loopback the bytes are copied in any case, and pinning comes on top.
+        let zero_copy = match uring.zero_copy {
+            ZeroCopy::Auto => !near,
+            ZeroCopy::Always => true,
+            ZeroCopy::Never => false,
+        };
+        Ok(Self {
+            uring,
+            fd,
+            sink: Rc::new(Sink::new(SinkKind::Receive)),
+            ended: Cell::new(false),
+            rest: RefCell::default(),
+            peer,
+            local,
+            zero_copy,
+        })
+    }
+
+    fn next(&self) -> Next {
+        if let Some(rest) = self.rest.borrow_mut().take() {
+            return Next::Piece(Received::ring(rest));
+        }
+        if self.ended.get() {
+            return Next::End;
+        }
+        loop {
+            let (result, flags) = match self.sink.pop() {
+                None => return Next::Nothing,
+                Some(Got::Bytes(bytes, from)) => return Next::Piece(Received::heap(bytes, from)),
+                Some(Got::Raw { result, flags }) => (result, flags),
+            };
+            let buffer = cqueue::buffer_select(flags).map(|id| {
+                let len = usize::try_from(result).unwrap_or(0);
+                RecvBuffer::new(Rc::clone(&self.uring), id, len)
+            });
+            match (result, buffer) {
+                (1.., Some(buffer)) => return Next::Piece(Received::ring(buffer)),
+                (0, _) => {
+                    self.ended.set(true);
+                    return Next::End;
+                }
+                (result, _) => match -result {
+                    // Stopped by ourselves, or for a reason that has passed: it is armed again.
+                    libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                    libc::ENOBUFS => return Next::Dry,
+                    _ => return Next::Failed(error(result)),
+                },
+            }
+        }
+    }
+
+    fn arm(&self) {
+        let entry = opcode::RecvMulti::new(types::Fd(raw(&self.fd)), GROUP).build();
+        self.uring.start_many(entry, &self.fd, &self.sink);
+    }
+
+    /// Resolves when the sink has something or nothing is armed.
+    async fn news(&self) {
+        poll_fn(|cx| {
+            if !self.sink.is_empty() || self.sink.armed.get().is_none() {
+                return Poll::Ready(());
+            }
+            *self.sink.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     pub(crate) async fn recv(&self) -> io::Result<Option<Received>> {
         loop {
-            let entry = Uring::recv_entry(raw(&self.fd));
-            let op = self.uring.start(entry, Keep::Fd(Rc::clone(&self.fd)));
-            let (result, flags, _) = op.await;
-            if result == -libc::ENOBUFS {
-                // All receive buffers are in use: wait until one comes back.
-                let mut waited = false;
-                poll_fn(|cx| {
-                    if std::mem::replace(&mut waited, true) {
-                        return Poll::Ready(());
-                    }
-                    self.uring.wait_for_buffer(cx.waker());
-                    Poll::Pending
-                })
-                .await;
-                continue;
+            match self.next() {
+                Next::Piece(piece) => return Ok(Some(piece)),
+                Next::End => return Ok(None),
+                Next::Failed(e) => return Err(e),
+                Next::Dry => continue,
+                Next::Nothing => {}
             }
-            if result < 0 {
-                return Err(io::Error::from_raw_os_error(-result));
+            if self.sink.armed.get().is_none() {
+                // Without a buffer it would only come back empty-handed.
+                self.uring.recv.available().await;
+                if self.sink.armed.get().is_none() {
+                    self.arm();
+                }
             }
-            let len = usize::try_from(result).unwrap_or(0);
-            let buffer = self.uring.recv_buffer(flags, len);
-            return Ok(buffer.filter(|_| len > 0).map(Received::ring));
+            self.news().await;
         }
     }
 
     pub(crate) async fn recv_exact_into(&self, buffer: &mut Buffer, n: usize) -> io::Result<bool> {
-        assert!(n <= buffer.remaining(), "the buffer has no room for {n} bytes");
         let mut left = n;
+        // What the multishot has received, or receives until it has stopped, comes first.
         while left > 0 {
-            let wanted = u32::try_from(left).unwrap_or(u32::MAX);
+            match self.next() {
+                Next::Piece(piece) => {
+                    let take = left.min(piece.len());
+                    buffer.append(&piece[..take]);
+                    left -= take;
+                    if take < piece.len() {
+                        self.keep_rest(piece, take);
+                    }
+                }
+                Next::End => return Ok(false),
+                Next::Failed(e) => return Err(e),
+                Next::Dry => {}
+                Next::Nothing if self.sink.armed.get().is_none() => break,
+                Next::Nothing => {
+                    self.sink.stop(&self.uring);
+                    self.news().await;
+                }
+            }
+        }
+        while left > 0 {
+            let wanted = u32::try_from(left).unwrap_or(1 << 30);
             let entry = opcode::Recv::new(types::Fd(raw(&self.fd)), buffer.spare_ptr(), wanted)
                 .flags(libc::MSG_WAITALL)
                 .build();
-            let lent = std::mem::replace(buffer, crate::buffer::Memory::new(0).alloc_beyond(1));
-            let keep = Keep::Read(Rc::clone(&self.fd), lent);
+            let keep = Keep::Read(Rc::clone(&self.fd), std::mem::replace(buffer, Buffer::empty()));
             let (result, _, keep) = self.uring.start(entry, keep).await;
-            if let Keep::Read(_, back) = keep {
+            if let Some(Keep::Read(_, back)) = keep {
                 *buffer = back;
             }
             match usize::try_from(result) {
-                Ok(0) => return Ok(false),
+                Ok(0) => {
+                    self.ended.set(true);
+                    return Ok(false);
+                }
                 Ok(got) => {
                     buffer.advance(got);
                     left -= got;
                 }
-                Err(_) => return Err(io::Error::from_raw_os_error(-result)),
+                Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) => {}
+                Err(_) => return Err(error(result)),
             }
         }
         Ok(true)
     }
 
+    /// A piece of which only the beginning was wanted.
+    fn keep_rest(&self, piece: Received, taken: usize) {
+        match piece.into_rest(taken) {
+            Ok(buffer) => *self.rest.borrow_mut() = Some(buffer),
+            Err((bytes, from)) => self.sink.put_back(Got::Bytes(bytes, from)),
+        }
+    }
+
     pub(crate) async fn send(&self, mut parts: Vec<Slice>) -> io::Result<()> {
         parts.retain(|p| !p.is_empty());
         let mut first = 0;
+        let mut copy = false;
         while first < parts.len() {
             let last = parts.len().min(first + VECTORS_MAX);
             let slices: Vec<Slice> = parts[first..last].to_vec();
-            let vectors: Vec<libc::iovec> = slices
-                .iter()
-                .map(|s| libc::iovec { iov_base: s.as_ptr().cast_mut().cast(), iov_len: s.len() })
-                .collect();
-            // SAFETY: zeros are a valid message header.
-            let header: libc::msghdr = unsafe { std::mem::zeroed() };
-            let mut message = Box::new(Message { slices, vectors, header });
-            message.header.msg_iov = message.vectors.as_mut_ptr();
-            message.header.msg_iovlen = message.vectors.len();
-            let entry = opcode::SendMsg::new(types::Fd(raw(&self.fd)), &raw const message.header)
-                .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL).cast_unsigned())
-                .build();
-            let keep = Keep::Send(Rc::clone(&self.fd), message);
-            let (result, ..) = self.uring.start(entry, keep).await;
-            let Ok(mut sent) = usize::try_from(result) else {
-                return Err(io::Error::from_raw_os_error(-result));
+            let bytes: usize = slices.iter().map(|s| s.len()).sum();
+            let zero_copy = self.zero_copy
+                && !copy
+                && bytes >= ZERO_COPY_MIN
+                && self.uring.known_zero_copy.get();
+            let result = self.send_once(slices, zero_copy).await;
+            let mut sent = match usize::try_from(result) {
+                Ok(sent) => sent,
+                Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) => continue,
+                Err(_)
+                    if zero_copy
+                        && matches!(-result, libc::ENOMEM | libc::ENOBUFS | libc::EOPNOTSUPP) =>
+                {
+                    // Too little memory may be locked, or this socket cannot: this message is copied.
+                    let refused = &self.uring.zero_copy_refused;
+                    refused.set(refused.get() + 1);
+                    copy = true;
+                    continue;
+                }
+                Err(_) => return Err(error(result)),
             };
             while first < parts.len() && sent >= parts[first].len() {
                 sent -= parts[first].len();
@@ -171,6 +308,29 @@ impl RingStream {
             }
         }
         Ok(())
+    }
+
+    async fn send_once(&self, slices: Vec<Slice>, zero_copy: bool) -> i32 {
+        let vectors: Vec<libc::iovec> = slices
+            .iter()
+            .map(|s| libc::iovec { iov_base: s.as_ptr().cast_mut().cast(), iov_len: s.len() })
+            .collect();
+        // SAFETY: zeros are a valid message header.
+        let header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let mut message = Box::new(Message { slices, vectors, header });
+        message.header.msg_iov = message.vectors.as_mut_ptr();
+        message.header.msg_iovlen = message.vectors.len();
+        let at = &raw const message.header;
+        let flags = (libc::MSG_NOSIGNAL | libc::MSG_WAITALL).cast_unsigned();
+        let fd = types::Fd(raw(&self.fd));
+        let entry = if zero_copy {
+            opcode::SendMsgZc::new(fd, at).flags(flags).build()
+        } else {
+            opcode::SendMsg::new(fd, at).flags(flags).build()
+        };
+        let keep = Keep::Send(Rc::clone(&self.fd), message);
+        let (result, ..) = self.uring.start(entry, keep).await;
+        result
     }
 
     pub(crate) fn shutdown(&self) {
@@ -189,8 +349,8 @@ impl RingStream {
 
 impl Drop for RingStream {
     fn drop(&mut self) {
+        self.sink.abandon(&self.uring);
         // Operations in flight keep the descriptor; this ends them.
         self.shutdown();
     }
 }
-

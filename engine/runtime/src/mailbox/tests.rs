@@ -1,0 +1,163 @@
+//! Order, back-pressure, classes, and that no wake-up is ever lost.
+
+use super::*;
+use crate::runtime::{RuntimeConfig, Tuning, run_with};
+use crate::sim::{SimConfig, World};
+use std::time::Duration;
+
+fn run_on<T: Send + 'static, F: Future<Output = T> + 'static>(
+    boxes: &Mailboxes,
+    core: u16,
+    main: impl FnOnce(Runtime) -> F + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    let tuning = Tuning { mailboxes: Some(boxes.clone()), ..Tuning::default() };
+    let config = RuntimeConfig { core: CoreId(core), memory_limit: 1 << 20, pin: None };
+    std::thread::spawn(move || run_with(&config, &tuning, main).unwrap())
+}
+
+#[test]
+fn control_comes_first_and_senders_take_turns() {
+    let world = World::new(1, SimConfig::default());
+    let node = world.add_node();
+    let boxes = Mailboxes::new(3, 0).unwrap();
+    let mut seats = boxes.open::<u32>(Capacity::default()).into_iter();
+    let cores: Vec<Runtime> = (0..3).map(|i| world.core(node, CoreId(i))).collect();
+    let mail: Vec<Mailbox<u32>> =
+        cores.iter().map(|rt| rt.mailbox(seats.next().unwrap())).collect();
+    mail[1].try_send(0, Class::Background, 9).unwrap();
+    mail[1].try_send(0, Class::Data, 1).unwrap();
+    mail[1].try_send(0, Class::Data, 2).unwrap();
+    mail[2].try_send(0, Class::Data, 3).unwrap();
+    mail[0].try_send(0, Class::Control, 7).unwrap();
+    let got: Vec<u32> = std::iter::from_fn(|| mail[0].try_recv()).map(|(_, m)| m).collect();
+    assert_eq!(got, [7, 1, 3, 2, 9]);
+}
+
+#[test]
+fn a_full_ring_parks_the_sender_until_there_is_room() {
+    let world = World::new(1, SimConfig::default());
+    let node = world.add_node();
+    let boxes = Mailboxes::new(2, 0).unwrap();
+    let small = Capacity { control: 1, data: 2, background: 1 };
+    let mut seats = boxes.open::<u32>(small).into_iter();
+    let (a, b) = (world.core(node, CoreId(0)), world.core(node, CoreId(1)));
+    let (post, mail) = (a.mailbox(seats.next().unwrap()), b.mailbox(seats.next().unwrap()));
+    let sent = Rc::new(Cell::new(0));
+    a.spawn({
+        let (sent, post) = (Rc::clone(&sent), post.clone());
+        async move {
+            for i in 0..100 {
+                post.send(CoreId(1), Class::Data, i).await;
+                sent.set(i + 1);
+            }
+        }
+    });
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(sent.get(), 2, "nobody reads");
+    let got = world
+        .run(&b, async move {
+            let mut got = Vec::new();
+            while got.len() < 100 {
+                let (from, m) = mail.recv().await;
+                assert_eq!(from, CoreId(0));
+                got.push(m);
+            }
+            got
+        })
+        .expect_done();
+    assert_eq!(got, (0..100).collect::<Vec<u32>>());
+}
+
+/// Two cores play ping-pong through rings of one place while both sleep between every two messages, and flood each other, so
+/// that both the sleeper's and the parked sender's flags are used hundreds of thousands of times.
+#[test]
+fn no_wake_up_is_lost_between_threads() {
+    let boxes = Mailboxes::new(2, 0).unwrap();
+    let small = Capacity { control: 1, data: 3, background: 1 };
+    let mut seats = boxes.open::<u64>(small).into_iter();
+    let threads: Vec<_> = (0..2u16)
+        .map(|me| {
+            let seat = seats.next().unwrap();
+            run_on(&boxes, me, move |rt| async move {
+                let mail = rt.mailbox(seat);
+                let other = CoreId(1 - me);
+                const FLOOD: u64 = 50_000;
+                const ROUNDS: u64 = 5_000;
+                let flood = mail.clone();
+                rt.spawn(async move {
+                    for i in 0..FLOOD {
+                        flood.send(other, Class::Data, i).await;
+                    }
+                });
+                for expected in 0..FLOOD {
+                    assert_eq!(mail.recv().await, (other, expected));
+                }
+                // Ping-pong: now nobody has anything else to do.
+                if me == 0 {
+                    mail.send(other, Class::Control, 0).await;
+                }
+                let mut last = 0;
+                while last < ROUNDS {
+                    last = mail.recv().await.1 + 1;
+                    mail.send(other, Class::Control, last).await;
+                }
+                last
+            })
+        })
+        .collect();
+    for t in threads {
+        assert!(t.join().unwrap() >= 5_000);
+    }
+}
+
+#[test]
+fn a_thread_outside_talks_to_a_core_both_ways() {
+    let boxes = Mailboxes::new(1, 1).unwrap();
+    let small = Capacity { control: 1, data: 2, background: 1 };
+    let mut seats = boxes.open::<u64>(small).into_iter();
+    let seat = seats.next().unwrap();
+    let (mut tx, mut rx) = outside(seats.next().unwrap());
+    const N: u64 = 20_000;
+    let core = run_on(&boxes, 0, move |rt| async move {
+        let mail = rt.mailbox(seat);
+        for expected in 0..N {
+            let (from, m) = mail.recv().await;
+            assert_eq!((from.0, m), (1, expected));
+            mail.send_to(1, Class::Data, m * 2).await;
+        }
+    });
+    let sender = std::thread::spawn(move || {
+        block_on(async {
+            for i in 0..N {
+                tx.send(0, Class::Data, i).await;
+            }
+        });
+    });
+    block_on(async {
+        for i in 0..N {
+            assert_eq!(rx.recv().await, (0, i * 2));
+        }
+    });
+    sender.join().unwrap();
+    core.join().unwrap();
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(f: F) -> F::Output {
+    let mut f = Box::pin(f);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = std::task::Context::from_waker(&waker);
+    loop {
+        match f.as_mut().poll(&mut cx) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The reactor over the real kernel: files, sockets, and what happens to operations that nobody waits for.
+
+use ids::CoreId;
+use ringwood_runtime::{
+    ALIGN, Io, Listen, Memory, Open, Runtime, RuntimeConfig, Slice, Stream, Tuning, ZeroCopy,
+    probe, run_with,
+};
+use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const ALL: Open = Open {
+    read: true,
+    write: true,
+    create: true,
+    create_new: false,
+    truncate: false,
+    direct: true,
+};
+
+fn tuning() -> Tuning {
+    Tuning { io: Io::Uring, ..Tuning::default() }
+}
+
+fn on<T: 'static, F: Future<Output = T> + 'static>(
+    tuning: &Tuning,
+    main: impl FnOnce(Runtime) -> F,
+) -> T {
+    let config = RuntimeConfig { core: CoreId(0), memory_limit: 256 << 20, pin: None };
+    run_with(&config, tuning, main).unwrap()
+}
+
+fn filled(memory: &Memory, byte: u8, len: usize) -> Slice {
+    let mut b = memory.alloc(len).unwrap();
+    b.spare_mut()[..len].fill(byte);
+    b.advance(len);
+    b.freeze()
+}
+
+fn poll_once<F: Future>(f: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    match f.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(v) => Some(v),
+        Poll::Pending => None,
+    }
+}
+
+fn any() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A deterministic stream of bytes.
+fn pattern(seed: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|i| ((i * 31 + seed * 7 + i / 251) % 256) as u8).collect()
+}
+
+#[test]
+fn the_kernel_is_asked_what_it_can_do() {
+    let features = probe().expect("these tests need io_uring");
+    assert_eq!(features.backend, "uring");
+    assert!(features.lock_outlives_writes);
+    assert!(features.to_string().starts_with("uring on Linux "));
+}
+
+#[test]
+fn direct_writes_read_back_and_are_whole() {
+    let dir = Scratch::new("direct");
+    let path = dir.0.join("f");
+    on(&tuning(), move |rt| async move {
+        let disk = rt.disk();
+        let f = disk.open(&path, ALL).await.unwrap();
+        f.allocate(0, 4 << 20).await.unwrap();
+        assert_eq!(f.len().unwrap(), 4 << 20);
+        // Registered (1 MiB), ordinary (4 KiB), vectored.
+        f.write_at(0, filled(rt.memory(), 1, 1 << 20)).await.unwrap();
+        f.write_at(1 << 20, filled(rt.memory(), 2, ALIGN)).await.unwrap();
+        let parts = (0..1500).map(|i| filled(rt.memory(), (i % 200) as u8, ALIGN / 8 * 8));
+        let parts: Vec<Slice> = parts.take(300).collect();
+        f.write_all_at(2 << 20, parts).await.unwrap();
+        f.sync_data().await.unwrap();
+        disk.sync_dir(path.parent().unwrap()).await.unwrap();
+        assert!(rt.fixed_bytes() >= 1 << 20, "{}", rt.fixed_bytes());
+        let back = f.read_at(0, (1 << 20) + ALIGN).await.unwrap();
+        assert!(back[..1 << 20].iter().all(|b| *b == 1));
+        assert!(back[1 << 20..].iter().all(|b| *b == 2));
+        let back = f.read_at(2 << 20, 300 * ALIGN).await.unwrap();
+        assert!((0..300).all(|i| back[i * ALIGN..(i + 1) * ALIGN].iter().all(|b| *b == i as u8)));
+        // Short only at the end.
+        assert_eq!(f.read_at((4 << 20) - 4096, 8192).await.unwrap().len(), 4096);
+        assert_eq!(f.read_at(8 << 20, 4096).await.unwrap().len(), 0);
+        f.set_len(100).await.unwrap();
+        assert_eq!(disk.len_of(&path).await.unwrap(), 100);
+        let new = Open { create_new: true, ..ALL };
+        let twice = disk.open(&path, new).await.unwrap_err();
+        assert_eq!(twice.kind(), std::io::ErrorKind::AlreadyExists);
+        disk.rename(&path, &path.with_extension("x")).await.unwrap();
+        assert!(!disk.exists(&path).await.unwrap());
+        let names = disk.read_dir(path.parent().unwrap()).await.unwrap();
+        assert_eq!(names.len(), 1);
+        assert_eq!((names[0].name.as_str(), names[0].is_dir), ("f.x", false));
+        disk.remove_file(&path.with_extension("x")).await.unwrap();
+        assert!(disk.space(path.parent().unwrap()).unwrap().free > 0);
+    });
+}
+
+#[test]
+fn many_writes_at_once_overflow_neither_queue() {
+    let dir = Scratch::new("overflow");
+    let path = dir.0.join("f");
+    // 8 entries to submit, 64 to complete, 2,000 operations.
+    let small = Tuning { entries: 8, ..tuning() };
+    on(&small, move |rt| async move {
+        let f = rt.disk().open(&path, Open { direct: false, ..ALL }).await.unwrap();
+        let left = Rc::new(Cell::new(2000u32));
+        for i in 0..2000u32 {
+            let (f, left) = (f.clone(), Rc::clone(&left));
+            rt.spawn(async move {
+                let data = Slice::from(i.to_le_bytes().to_vec());
+                f.write_at(u64::from(i) * 4, data).await.unwrap();
+                left.set(left.get() - 1);
+            });
+        }
+        while left.get() > 0 {
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+        let back = f.read_at(0, 8000).await.unwrap();
+        let numbers = back.chunks(4).map(|c| u32::from_le_bytes(c.try_into().unwrap()));
+        assert!(numbers.eq(0..2000));
+    });
+}
+
+#[test]
+fn an_operation_keeps_its_memory_when_its_future_is_dropped() {
+    let dir = Scratch::new("dropped");
+    let path = dir.0.join("f");
+    on(&tuning(), move |rt| async move {
+        let f = rt.disk().open(&path, ALL).await.unwrap();
+        let before = rt.memory().used();
+        for i in 0..200u64 {
+            let data = filled(rt.memory(), i as u8, 4096);
+            let mut write = pin!(f.write_at(i * 4096, data));
+            assert!(poll_once(write.as_mut()).is_none());
+            let mut read = pin!(f.read_at(0, 4096));
+            assert!(poll_once(read.as_mut()).is_none());
+        }
+        assert!(rt.memory().used() > before, "the kernel has them");
+        while rt.memory().used() > before {
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+        f.sync_data().await.unwrap();
+        let back = f.read_at(0, 200 * 4096).await.unwrap();
+        assert!((0..200).all(|i| back[i * 4096..(i + 1) * 4096].iter().all(|b| *b == i as u8)));
+    });
+}
+
+#[test]
+fn the_end_of_a_core_waits_for_its_operations() {
+    let dir = Scratch::new("end");
+    let path = dir.0.join("f");
+    let path2 = path.clone();
+    on(&tuning(), move |rt| async move {
+        let f = rt.disk().open(&path2, ALL).await.unwrap();
+        let data = filled(rt.memory(), 5, 1 << 20);
+        rt.spawn(async move {
+            f.write_at(0, data).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = rt.net().connect(door.local_addr()).await.unwrap();
+        let server = door.accept().await.unwrap();
+        rt.spawn(async move {
+            let _ = (server.recv().await, client);
+        });
+        rt.yield_now().await;
+        rt.yield_now().await;
+    });
+    assert_eq!(std::fs::read(path).unwrap(), vec![5; 1 << 20]);
+}
+
+#[test]
+fn timers_fire_in_order() {
+    on(&tuning(), |rt| async move {
+        let order: Rc<RefCell<Vec<u64>>> = Rc::default();
+        for ms in [30u64, 10, 20, 10, 0] {
+            let (rt2, order) = (rt.clone(), Rc::clone(&order));
+            rt.spawn(async move {
+                rt2.sleep(Duration::from_millis(ms)).await;
+                order.borrow_mut().push(ms);
+            });
+        }
+        drop(rt.sleep(Duration::from_secs(100)));
+        rt.sleep(Duration::from_millis(60)).await;
+        assert_eq!(*order.borrow(), [0, 10, 10, 20, 30]);
+    });
+}
+
+#[test]
+fn an_idle_core_does_not_enter_the_kernel_again() {
+    on(&tuning(), |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let here = rt.clone();
+        rt.spawn(async move {
+            let _ = door.accept().await;
+            drop(here);
+        });
+        rt.sleep(Duration::from_millis(1)).await;
+        let before = rt.enters();
+        rt.sleep(Duration::from_millis(300)).await;
+        assert!(rt.enters() - before <= 2, "{}", rt.enters() - before);
+    });
+}
+
+async fn echo(rt: Runtime, stream: Stream) {
+    let copy = |bytes: &[u8]| {
+        let mut b = rt.memory().alloc_beyond(bytes.len());
+        b.append(bytes);
+        b.freeze()
+    };
+    while let Ok(Some(bytes)) = stream.recv().await {
+        let back = copy(&bytes);
+        drop(bytes);
+        if stream.send(vec![back]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// 100 connections send pieces of random sizes and read everything back; the clients are ordinary threads.
+fn echo_with(tuning: &Tuning, connections: usize, per_connection: usize) {
+    on(tuning, move |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let addr = door.local_addr();
+        let clients: Vec<_> = (0..4)
+            .map(|t| {
+                std::thread::spawn(move || {
+                    for c in (t..connections).step_by(4) {
+                        let mut s = std::net::TcpStream::connect(addr).unwrap();
+                        s.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                        let data = pattern(c, per_connection);
+                        let mut reader = s.try_clone().unwrap();
+                        let expected = data.clone();
+                        let reading = std::thread::spawn(move || {
+                            let mut back = vec![0; expected.len()];
+                            reader.read_exact(&mut back).unwrap();
+                            assert!(back == expected, "connection {c}");
+                        });
+                        let mut at = 0;
+                        while at < data.len() {
+                            let n = (1 + (at * 7919 + c * 104_729) % 200_000).min(data.len() - at);
+                            s.write_all(&data[at..at + n]).unwrap();
+                            at += n;
+                        }
+                        reading.join().unwrap();
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..connections {
+            let stream = door.accept().await.unwrap();
+            assert!(stream.peer_addr().is_some());
+            rt.spawn(echo(rt.clone(), stream));
+        }
+        while !clients.iter().all(std::thread::JoinHandle::is_finished) {
+            rt.sleep(Duration::from_millis(2)).await;
+        }
+        for c in clients {
+            c.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_hundred_connections_get_their_bytes_back() {
+    echo_with(&tuning(), 100, 300_000);
+}
+
+#[test]
+fn few_and_small_receive_buffers_lose_nothing() {
+    let scarce = Tuning { receive_buffers: 4, receive_bytes: 4096, ..tuning() };
+    echo_with(&scarce, 20, 400_000);
+}
+
+#[test]
+fn zero_copy_sends_arrive_whole() {
+    let zero = Tuning { zero_copy: ZeroCopy::Always, ..tuning() };
+    echo_with(&zero, 20, 1_000_000);
+}
+
+#[test]
+fn a_zero_copy_send_keeps_its_memory_until_the_notification() {
+    let zero = Tuning { zero_copy: ZeroCopy::Always, ..tuning() };
+    on(&zero, |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = rt.net().connect(door.local_addr()).await.unwrap();
+        let server = door.accept().await.unwrap();
+        let before = rt.memory().used();
+        client.send(vec![filled(rt.memory(), 3, 256 << 10)]).await.unwrap();
+        let mut got = 0;
+        while got < 256 << 10 {
+            let bytes = server.recv().await.unwrap().unwrap();
+            assert!(bytes.iter().all(|b| *b == 3));
+            got += bytes.len();
+        }
+        while rt.memory().used() > before {
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
+fn connections_that_are_not_read_do_not_starve_the_others() {
+    let scarce = Tuning { receive_buffers: 8, receive_bytes: 4096, ..tuning() };
+    on(&scarce, |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let addr = door.local_addr();
+        // Ten peers send, and are read once and then never again.
+        let mut unread = Vec::new();
+        let mut writers = Vec::new();
+        for _ in 0..10 {
+            writers.push(std::thread::spawn(move || {
+                let mut s = std::net::TcpStream::connect(addr).unwrap();
+                s.write_all(&[1; 60_000]).unwrap();
+                s
+            }));
+            let stream = door.accept().await.unwrap();
+            let mut recv = Box::pin(async move {
+                let _ = stream.recv().await;
+                stream
+            });
+            // Armed, but nobody comes for the bytes.
+            assert!(poll_once(recv.as_mut()).is_none());
+            unread.push(recv);
+        }
+        rt.sleep(Duration::from_millis(50)).await;
+        let client = rt.net().connect(addr).await.unwrap();
+        let server = door.accept().await.unwrap();
+        for i in 0..200u8 {
+            client.send(vec![Slice::from(vec![i; 1000])]).await.unwrap();
+            let mut got = 0;
+            while got < 1000 {
+                let bytes = server.recv().await.unwrap().unwrap();
+                assert!(bytes.iter().all(|b| *b == i));
+                got += bytes.len();
+            }
+        }
+        // And what they sent is all there.
+        for recv in unread {
+            let stream = recv.await;
+            let mut got = 0;
+            while got < 30_000 {
+                got += stream.recv().await.unwrap().unwrap().len();
+            }
+        }
+        for w in writers {
+            drop(w.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_frame_is_received_straight_into_a_buffer_between_others() {
+    on(&tuning(), |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = Rc::new(rt.net().connect(door.local_addr()).await.unwrap());
+        let server = door.accept().await.unwrap();
+        let data = pattern(1, 3_000_000);
+        rt.spawn({
+            let (client, data) = (Rc::clone(&client), data.clone());
+            async move { client.send(vec![Slice::from(data)]).await.unwrap() }
+        });
+        let mut at = 0;
+        let mut frame = 0;
+        while at < data.len() {
+            // A little by ordinary receives, then a frame of some size straight into a buffer.
+            let bytes = server.recv().await.unwrap().unwrap();
+            assert_eq!(*bytes, data[at..at + bytes.len()]);
+            at += bytes.len();
+            frame += 77_777;
+            let n = frame.min(data.len() - at);
+            if n > 0 {
+                let mut buffer = rt.memory().alloc(n).unwrap();
+                assert!(server.recv_exact_into(&mut buffer, n).await.unwrap());
+                assert!(buffer.filled() == &data[at..at + n]);
+                at += n;
+            }
+        }
+        client.shutdown();
+        let mut buffer = rt.memory().alloc(10).unwrap();
+        assert!(!server.recv_exact_into(&mut buffer, 10).await.unwrap());
+        assert!(server.recv().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_dropped_receive_loses_no_bytes_and_a_dropped_stream_ends_the_connection() {
+    on(&tuning(), |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = rt.net().connect(door.local_addr()).await.unwrap();
+        let server = door.accept().await.unwrap();
+        for _ in 0..10 {
+            let mut recv = pin!(server.recv());
+            assert!(poll_once(recv.as_mut()).is_none());
+        }
+        client
+            .send(vec![Slice::from_static(b"hello"), Slice::from_static(b" world")])
+            .await
+            .unwrap();
+        let mut got = Vec::new();
+        while got.len() < 11 {
+            got.extend_from_slice(&server.recv().await.unwrap().unwrap()[..]);
+        }
+        assert_eq!(got, b"hello world");
+        drop(server);
+        assert!(client.recv().await.unwrap().is_none());
+        // A connection that was waiting when its listener went is closed too.
+        let waiting = rt.net().connect(door.local_addr()).await.unwrap();
+        rt.sleep(Duration::from_millis(5)).await;
+        drop(door);
+        let end = waiting.recv().await;
+        assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    });
+}
+
+#[test]
+fn a_lock_is_held_by_the_ring_and_released_by_the_file() {
+    let dir = Scratch::new("lock");
+    let path = dir.0.join("lock");
+    on(&tuning(), move |rt| async move {
+        let how = Open { direct: false, ..ALL };
+        let disk = rt.disk();
+        let lock = disk.open(&path, how).await.unwrap();
+        let other = disk.open(&path, how).await.unwrap();
+        assert!(lock.try_lock_exclusive().unwrap());
+        assert!(lock.try_lock_exclusive().unwrap(), "ours already");
+        assert!(!other.try_lock_exclusive().unwrap());
+        // Another core's ring holds on to it as well; the file still unlocks at once for all.
+        let share = lock.share_lock().unwrap();
+        let config = RuntimeConfig { core: CoreId(1), memory_limit: 1 << 20, pin: None };
+        let second = std::thread::spawn(move || {
+            run_with(&config, &tuning(), |rt| async move { rt.hold_lock(&share).unwrap() }).unwrap()
+        });
+        assert!(second.join().unwrap());
+        assert!(!other.try_lock_exclusive().unwrap());
+        drop(lock);
+        assert!(other.try_lock_exclusive().unwrap());
+    });
+}
