@@ -49,13 +49,14 @@ impl Client {
         self.retrying(deadline, |client| {
             // Only what was sent may have worked: a connection that breaks now says nothing about it.
             client.connection(To::Controller)?;
-            let reply = client.call(To::Controller, cap, request).map_err(|e| match e {
-                ClientError::Socket { address, .. } => ClientError::TimedOut {
-                    address,
-                    what: "the connection broke before the answer; the change may have been made",
-                },
-                other => other,
-            })?;
+            let reply = match client.call(To::Controller, cap, request) {
+                Err(ClientError::Socket { address, .. } | ClientError::Closed { address }) => {
+                    let what =
+                        "the connection broke before the answer; the change may have been made";
+                    return Err(ClientError::TimedOut { address, what });
+                }
+                reply => reply?,
+            };
             let outcomes = read(client, &reply)?;
             let elsewhere = outcomes.iter().find_map(|o| match &o.result {
                 Err(r) if r.code == ErrorCode::NOT_CONTROLLER => Some(r.clone()),

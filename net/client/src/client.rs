@@ -157,8 +157,11 @@ impl Client {
                 break;
             }
             self.refresh(&[name], create)?;
-            let error =
-                self.metadata.topics.get(name).map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |t| t.error);
+            let error = self
+                .metadata
+                .topics
+                .get(name)
+                .map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |t| t.error);
             if error == ErrorCode::NONE {
                 break;
             }
@@ -214,9 +217,13 @@ impl Client {
         loop {
             match attempt(self) {
                 // A timeout has used up its patience already.
-                Err(e) if e.is_retriable() && Instant::now() + self.config.retry_backoff < deadline => {
+                Err(e)
+                    if e.is_retriable()
+                        && Instant::now() + self.config.retry_backoff < deadline =>
+                {
                     // A cluster that was never reached is answered at once: the address is likelier wrong than early.
-                    if matches!(e, ClientError::Connect { .. }) && self.metadata.brokers.is_empty() {
+                    if matches!(e, ClientError::Connect { .. }) && self.metadata.brokers.is_empty()
+                    {
                         return Err(e);
                     }
                     sleep(self.config.retry_backoff);

@@ -126,8 +126,7 @@ pub struct MetadataView {
 impl MetadataView {
     /// Takes in an answer: brokers are replaced, topics are added or replaced.
     pub(crate) fn update(&mut self, response: &MetadataResponse<'_>) {
-        self.cluster_id =
-            response.cluster_id.map(str::to_owned).or_else(|| self.cluster_id.take());
+        self.cluster_id = response.cluster_id.map(str::to_owned).or_else(|| self.cluster_id.take());
         self.controller = Some(response.controller_id).filter(|id| *id != BrokerId::NONE);
         self.brokers = response
             .brokers

@@ -63,6 +63,16 @@ pub trait Nullable<'a>: Field<'a> {
     /// See [`Unencodable`].
     fn write_nullable(value: Option<&Self>, w: &mut Writer, form: Form) -> Result<(), EncodeError>;
 
+    /// Says "nothing" in a version that has no null. Text says it with no characters, as Kafka's own broker does for the
+    /// protocol name of JoinGroup before version 7; for anything else an empty value would mean something different.
+    ///
+    /// # Errors
+    /// [`Unencodable::NullNotAllowed`].
+    fn write_nothing(w: &mut Writer, form: Form) -> Result<(), EncodeError> {
+        let _ = (w, form);
+        Err(EncodeError::new(Unencodable::NullNotAllowed))
+    }
+
     /// The fewest bytes that a value or null takes in this form.
     fn min_len_nullable(form: Form) -> usize;
 }
@@ -84,7 +94,7 @@ impl<'a, T: Nullable<'a>> Field<'a> for Option<T> {
         match self {
             _ if form.nullable => T::write_nullable(self.as_ref(), w, form),
             Some(value) => value.write(w, form),
-            None => Err(EncodeError::new(Unencodable::NullNotAllowed)),
+            None => T::write_nothing(w, form),
         }
     }
 
@@ -237,6 +247,10 @@ impl<'a> Nullable<'a> for &'a str {
 
     fn write_nullable(value: Option<&Self>, w: &mut Writer, form: Form) -> Result<(), EncodeError> {
         w.nullable_str(value.copied(), form.flexible)
+    }
+
+    fn write_nothing(w: &mut Writer, form: Form) -> Result<(), EncodeError> {
+        w.nullable_str(Some(""), form.flexible)
     }
 
     fn min_len_nullable(form: Form) -> usize {

@@ -12,6 +12,8 @@ pub const BUDGET_BASE: usize = 64 * 1024;
 pub const BUDGET_PER_BYTE: usize = 32;
 /// The arrays of one message never take more than this, however long the frame.
 pub const BUDGET_MAX: usize = 256 * 1024 * 1024;
+/// Kafka's longest string, in bytes.
+pub const STRING_LEN_MAX: usize = 32_767;
 
 /// What is wrong with the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +30,8 @@ pub enum Malformed {
     Varint,
     /// A string that is not UTF-8.
     NotUtf8,
+    /// A string of more than 32767 bytes. Kafka keeps strings to that even where the length has room for more.
+    StringTooLong,
     /// The arrays would take more memory than the frame's size justifies.
     OverBudget,
     /// Bytes are left after the message, or inside a tagged field.
@@ -66,6 +70,7 @@ impl fmt::Display for DecodeError {
             Malformed::NullMarker => "has an unknown null marker",
             Malformed::Varint => "has a variable-length integer of more than 32 bits",
             Malformed::NotUtf8 => "is not UTF-8",
+            Malformed::StringTooLong => "is a string of more than 32767 bytes",
             Malformed::OverBudget => "has more elements than a frame of this size may have",
             Malformed::TrailingBytes => "is followed by bytes that belong to nothing",
             Malformed::UnsupportedVersion => "has a version that is not implemented",
@@ -227,9 +232,12 @@ impl<'a> Reader<'a> {
     /// A string, or null.
     ///
     /// # Errors
-    /// [`Malformed::NotUtf8`], [`Malformed::Truncated`], and those of [`Reader::string_len`].
+    /// [`Malformed::NotUtf8`], [`Malformed::StringTooLong`], [`Malformed::Truncated`], and those of [`Reader::string_len`].
     pub fn nullable_str(&mut self, flexible: bool) -> Result<Option<&'a str>, DecodeError> {
         let Some(len) = self.string_len(flexible)? else { return Ok(None) };
+        if len > STRING_LEN_MAX {
+            return Err(self.error(Malformed::StringTooLong));
+        }
         let bytes = self.take(len)?;
         std::str::from_utf8(bytes).map(Some).map_err(|_| self.error(Malformed::NotUtf8))
     }
@@ -318,6 +326,17 @@ mod tests {
         assert_eq!(long.reason, Malformed::Varint);
         let cut = Reader::new(&[0xff, 0xff]).unsigned_varint().unwrap_err();
         assert_eq!(cut.reason, Malformed::Truncated);
+    }
+
+    #[test]
+    fn a_compact_string_is_no_longer_than_a_plain_one() {
+        let mut frame = vec![0x81, 0x80, 0x02];
+        frame.extend([b'x'; 32_768]);
+        let long = Reader::new(&frame).nullable_str(true).unwrap_err();
+        assert_eq!(long.reason, Malformed::StringTooLong);
+        frame[0] = 0x80;
+        let fits = Reader::new(&frame).nullable_str(true).unwrap();
+        assert_eq!(fits.map(str::len), Some(STRING_LEN_MAX));
     }
 
     #[test]

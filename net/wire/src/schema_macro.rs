@@ -14,7 +14,8 @@
 //!
 //! `versions` is `3..` or `3..=7`. Default, `nullable` and `tag` may be left out: the default is then zero, empty or
 //! `None`, an `Option` may be null in every version that has the field, and the field is not tagged. A field that its
-//! version does not have keeps its default when read and is left out when written. The versions of a request or response
+//! version does not have keeps its default when read and is left out when written. `None` in a version without null is
+//! written as empty text, and is an error for anything but text. The versions of a request or response
 //! and where the flexible ones start stand in the table in `api.rs`; a `message` that is no API names them itself.
 
 macro_rules! schema {

@@ -312,7 +312,14 @@ impl Encoder {
         &self.w.bytes
     }
 
-    /// The buffer itself, for a sender that keeps it until the bytes are gone. Take [`Encoder::pieces`] first.
+    /// The buffer itself and what to send in which order, for a sender that keeps both until the bytes are gone.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Vec<Piece>) {
+        let pieces = self.pieces().collect();
+        (self.w.bytes, pieces)
+    }
+
+    /// The buffer itself, where no records live elsewhere.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.w.bytes

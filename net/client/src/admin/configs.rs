@@ -5,6 +5,7 @@ use crate::client::{Client, To};
 use crate::error::ClientError;
 use ids::BrokerId;
 use std::fmt;
+use wire::ErrorCode;
 use wire::api::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse,
 };
@@ -12,7 +13,6 @@ use wire::api::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 };
-use wire::ErrorCode;
 
 /// What has a configuration.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -258,10 +258,9 @@ impl Client {
             }],
             validate_only,
         };
-        let reply = match resource.whom() {
-            To::Any => self.call(To::Controller, i16::MAX, &request)?,
-            broker => self.call(broker, i16::MAX, &request)?,
-        };
+        let whom = resource.whom();
+        let whom = if whom == To::Any { To::Controller } else { whom };
+        let reply = self.call(whom, i16::MAX, &request)?;
         let response: IncrementalAlterConfigsResponse<'_> = self.decode(&reply)?;
         for r in &response.responses {
             let name = resource.to_string();

@@ -118,6 +118,8 @@ impl Handler for Echo {
             let reply = match kind {
                 Kind::Now => Reply::Send(response(&frame)),
                 Kind::After(us) => {
+                    // Wakes itself before there is a task to be woken.
+                    rt.yield_now().await;
                     rt.sleep(Duration::from_micros(us.into())).await;
                     Reply::Send(response(&frame))
                 }

@@ -35,8 +35,8 @@ schema! {
         client_id: &'a str, 0..;
         /// The member's address.
         client_host: &'a str, 0..;
-        /// How long the member may take to join again, in milliseconds.
-        rebalance_timeout: i32, 1..;
+        /// How long the member may take to join again, in milliseconds; -1: as long as the session timeout.
+        rebalance_timeout: i32 = -1, 1..;
         /// How long the coordinator waits for a heartbeat, in milliseconds.
         session_timeout: i32, 0..;
         /// What the member said about itself, in the protocol's own bytes.
