@@ -35,6 +35,8 @@ fn stopped(what: impl Into<String>, cause: impl ToString, remedy: impl Into<Stri
 
 /// How often the stop flag is looked at.
 const WATCH: Duration = Duration::from_millis(100);
+/// How long an address in use is tried again.
+const LISTEN_RETRY: Duration = Duration::from_secs(3);
 /// How long connections may finish what is in progress.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -233,11 +235,21 @@ async fn listen(
     let address = config.listen.resolve().ok_or_else(|| {
         stopped(format!("cannot resolve {}", config.listen), "unknown host", "check --listen")
     })?;
-    server.listen(address, Listen::default()).await.map_err(|e| {
-        let what = format!("cannot listen on {}", config.listen);
-        stopped(what, e, "choose another with --listen, or stop what listens there")
-    })?;
-    Ok(server)
+    // The kernel may hold the socket of a process that was killed a little longer: until its last request has ended.
+    let deadline = rt.now() + LISTEN_RETRY;
+    loop {
+        match server.listen(address, Listen::default()).await {
+            Ok(_) => return Ok(server),
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && rt.now() < deadline => {
+                rt.sleep(Duration::from_millis(20)).await;
+            }
+            Err(e) => {
+                let what = format!("cannot listen on {}", config.listen);
+                let remedy = "choose another with --listen, or stop what listens there";
+                return Err(stopped(what, e, remedy));
+            }
+        }
+    }
 }
 
 fn banner(rt: &Runtime, config: &NodeConfig, broker: &Broker, records: u64, directory: &[u8; 16]) {

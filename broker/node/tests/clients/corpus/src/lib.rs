@@ -208,10 +208,8 @@ pub fn expected(writer: &str, stream: &str, i: u32, base: i64) -> Record {
 /// The look-ups by time that a reader makes on a partition of the stream `none`: (timestamp, offset or -1).
 #[must_use]
 pub fn times(partition: u32, base: i64) -> Vec<(i64, i64)> {
-    let of: Vec<i64> = (partition..records("none"))
-        .step_by(3)
-        .map(|i| base + timestamp_delta(i))
-        .collect();
+    let of: Vec<i64> =
+        (partition..records("none")).step_by(3).map(|i| base + timestamp_delta(i)).collect();
     let third = of.len() / 3;
     let first_at = |t: i64| of.iter().position(|at| *at >= t).map_or(-1, |at| at as i64);
     [base, of[third] + 1, of[2 * third] + 1, base + 10_000_000]
@@ -277,7 +275,8 @@ mod tests {
     #[test]
     fn every_edge_case_occurs() {
         let all: Vec<Record> = (0..240).map(|i| record(7, i, 0, Profile::Full)).collect();
-        let lengths: Vec<usize> = all.iter().filter_map(|r| r.value.as_ref().map(Vec::len)).collect();
+        let lengths: Vec<usize> =
+            all.iter().filter_map(|r| r.value.as_ref().map(Vec::len)).collect();
         assert!(all.iter().any(|r| r.key.is_none()));
         assert!(all.iter().any(|r| r.key.as_ref().is_some_and(Vec::is_empty)));
         assert!(all.iter().any(|r| r.value.is_none()));

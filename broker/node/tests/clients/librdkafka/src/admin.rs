@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -37,7 +39,12 @@ impl Admin {
     }
 
     /// Creates a topic with one replica.
-    pub(crate) fn create(&self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<(), Fault> {
+    pub(crate) fn create(
+        &self,
+        topic: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<(), Fault> {
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         for (key, value) in configs {
             new = new.set(key, value);
@@ -123,17 +130,24 @@ pub(crate) fn all(bootstrap: &str, run: &str, base: i64, report: &mut Report) ->
         Ok(())
     })?;
     report.attempt("delete records", || {
-        let records: Vec<_> = (0..10).map(|i| corpus::record(9, i, base, corpus::Profile::Filled)).collect();
+        let records: Vec<_> =
+            (0..10).map(|i| corpus::record(9, i, base, corpus::Profile::Filled)).collect();
         write::send(bootstrap, &topic, "none", -1, 1, &records)?;
         admin.trim(&topic, 4)?;
         let reader = Reader::open(bootstrap)?;
         eventually(&(4, 10), || reader.ends(&topic, 0))?;
         let offsets: Vec<i64> = reader.take(&topic, 0, 4, 6)?;
-        if offsets == [4, 5, 6, 7, 8, 9] { Ok(()) } else { Err(format!("want 4 to 9, got {offsets:?}").into()) }
+        if offsets == [4, 5, 6, 7, 8, 9] {
+            Ok(())
+        } else {
+            Err(format!("want 4 to 9, got {offsets:?}").into())
+        }
     })?;
     report.attempt("delete topic", || {
         admin.delete(&topic)?;
         eventually(&None, || admin.partitions(&topic))
     })?;
-    report.attempt("delete it again", || refused(RDKafkaErrorCode::UnknownTopicOrPartition, admin.delete(&topic)))
+    report.attempt("delete it again", || {
+        refused(RDKafkaErrorCode::UnknownTopicOrPartition, admin.delete(&topic))
+    })
 }

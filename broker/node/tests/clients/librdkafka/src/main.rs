@@ -27,13 +27,18 @@ fn main() -> Result<(), Fault> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["write", bootstrap, run, base] => checked(|report| write::all(bootstrap, run, base.parse()?, report)),
-        ["admin", bootstrap, run, base] => checked(|report| admin::all(bootstrap, run, base.parse()?, report)),
+        ["write", bootstrap, run, base] => {
+            checked(|report| write::all(bootstrap, run, base.parse()?, report))
+        }
+        ["admin", bootstrap, run, base] => {
+            checked(|report| admin::all(bootstrap, run, base.parse()?, report))
+        }
         ["read", bootstrap, run, base, writers @ ..] => {
             checked(|report| read::all(bootstrap, run, base.parse()?, writers, report))
         }
         ["create", bootstrap, topic, partitions, configs @ ..] => {
-            let configs: Vec<(&str, &str)> = configs.iter().filter_map(|pair| pair.split_once('=')).collect();
+            let configs: Vec<(&str, &str)> =
+                configs.iter().filter_map(|pair| pair.split_once('=')).collect();
             admin::Admin::open(bootstrap)?.create(topic, partitions.parse()?, &configs)
         }
         ["load", bootstrap, topic, partitions, producers, rate] => {

@@ -40,7 +40,8 @@ impl Reader {
         let mut asked = TopicPartitionList::new();
         asked.add_partition_offset(topic, partition, Offset::Offset(timestamp))?;
         let found = self.0.offsets_for_times(asked, WAIT)?;
-        let element = found.find_partition(topic, partition).ok_or("the partition is not in the answer")?;
+        let element =
+            found.find_partition(topic, partition).ok_or("the partition is not in the answer")?;
         element.error()?;
         match element.offset() {
             Offset::Offset(offset) => Ok(offset),
@@ -65,7 +66,9 @@ impl Reader {
                     each(&message?)?;
                     left -= 1;
                 }
-                None if Instant::now() > deadline => return Err(format!("{left} records did not come").into()),
+                None if Instant::now() > deadline => {
+                    return Err(format!("{left} records did not come").into());
+                }
                 None => {}
             }
         }
@@ -73,7 +76,13 @@ impl Reader {
     }
 
     /// The offsets of `count` records of one partition.
-    pub(crate) fn take(&self, topic: &str, partition: i32, from: i64, count: usize) -> Result<Vec<i64>, Fault> {
+    pub(crate) fn take(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        count: usize,
+    ) -> Result<Vec<i64>, Fault> {
         let mut assigned = TopicPartitionList::new();
         assigned.add_partition_offset(topic, partition, Offset::Offset(from))?;
         let mut offsets = Vec::new();
@@ -97,7 +106,11 @@ impl Reader {
             let partition = i32::try_from(partition)?;
             let ends = self.ends(topic, partition)?;
             if ends != (0, i64::from(records / parts)) {
-                return Err(format!("partition {partition}: want ends (0, {}), got {ends:?}", records / parts).into());
+                return Err(format!(
+                    "partition {partition}: want ends (0, {}), got {ends:?}",
+                    records / parts
+                )
+                .into());
             }
             assigned.add_partition_offset(topic, partition, Offset::Offset(0))?;
         }
@@ -106,12 +119,18 @@ impl Reader {
             let partition = u32::try_from(message.partition())?;
             let at = next.get_mut(partition as usize).ok_or("a partition that was not assigned")?;
             if message.offset() != i64::from(*at) {
-                return Err(format!("partition {partition}: want offset {at}, got {}", message.offset()).into());
+                return Err(format!(
+                    "partition {partition}: want offset {at}, got {}",
+                    message.offset()
+                )
+                .into());
             }
             let i = *at * parts + partition;
             let wanted = want(i).ok_or("more records than were written")?;
             if let Some(complaint) = corpus::difference(&wanted, &as_record(message)) {
-                return Err(format!("partition {partition} offset {at} (record {i}): {complaint}").into());
+                return Err(
+                    format!("partition {partition} offset {at} (record {i}): {complaint}").into()
+                );
             }
             *at += 1;
             Ok(())
@@ -121,7 +140,10 @@ impl Reader {
 
 fn as_record(message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
     });
     Record {
         key: message.key().map(<[u8]>::to_vec),
@@ -150,7 +172,9 @@ pub(crate) fn all(
                 })
             })?;
             if stream == "none" {
-                report.attempt(&format!("offsets by time {writer}"), || by_time(&reader, writer, &topic, base))?;
+                report.attempt(&format!("offsets by time {writer}"), || {
+                    by_time(&reader, writer, &topic, base)
+                })?;
             }
         }
     }
@@ -165,7 +189,10 @@ fn by_time(reader: &Reader, writer: &str, topic: &str, base: i64) -> Result<(), 
             let got = reader.at(topic, i32::try_from(partition)?, timestamp)?;
             if got != want {
                 let at = timestamp - base;
-                return Err(format!("partition {partition} at BASE + {at}: want {want}, got {got}").into());
+                return Err(format!(
+                    "partition {partition} at BASE + {at}: want {want}, got {got}"
+                )
+                .into());
             }
         }
     }

@@ -17,7 +17,11 @@ pub(crate) struct Report {
 
 impl Report {
     /// Runs one check. Its error is its failure; an error of this function is standard output failing.
-    pub(crate) fn attempt(&mut self, check: &str, action: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(crate) fn attempt(
+        &mut self,
+        check: &str,
+        action: impl FnOnce() -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         self.checks += 1;
         match action() {
             Ok(()) => print(&json!({"check": check, "ok": true})),
@@ -44,7 +48,13 @@ pub(crate) fn print(line: &Value) -> Result<(), Fault> {
 /// Good only if the broker refused with this code.
 pub(crate) fn refused(want: RDKafkaErrorCode, outcome: Result<(), Fault>) -> Result<(), Fault> {
     let Err(fault) = outcome else { return Err(format!("want {want:?}, was accepted").into()) };
-    match fault.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code) {
+    let got = match fault.downcast_ref::<KafkaError>() {
+        // The binding's own accessor leaves this one out.
+        Some(KafkaError::AdminOp(code)) => Some(*code),
+        Some(error) => error.rdkafka_error_code(),
+        None => None,
+    };
+    match got {
         Some(got) if got == want => Ok(()),
         _ => Err(format!("want {want:?}, got {fault}").into()),
     }

@@ -91,7 +91,8 @@ fn dense(offsets: &[i64], parts: u32) -> Result<(), Fault> {
 fn five_in_flight(bootstrap: &str, run: &str, base: i64) -> Result<(), Fault> {
     let topic = format!("{run}-{NAME}-inflight");
     Admin::open(bootstrap)?.create(&topic, 1, &[("retention.ms", "-1")])?;
-    let records: Vec<Record> = (0..1000).map(|i| corpus::record(3, i % 20, base, corpus::Profile::Full)).collect();
+    let records: Vec<Record> =
+        (0..1000).map(|i| corpus::record(3, i % 20, base, corpus::Profile::Full)).collect();
     let mut config = producer(bootstrap, "none", -1);
     config.set("batch.num.messages", "1").set("linger.ms", "0");
     dense(&send_with(&config, &topic, 1, &records)?, 1)?;
@@ -125,7 +126,12 @@ pub(crate) fn send(
     send_with(&producer(bootstrap, codec, acks), topic, parts, records)
 }
 
-fn send_with(config: &ClientConfig, topic: &str, parts: u32, records: &[Record]) -> Result<Vec<i64>, Fault> {
+fn send_with(
+    config: &ClientConfig,
+    topic: &str,
+    parts: u32,
+    records: &[Record],
+) -> Result<Vec<i64>, Fault> {
     let (sender, answers): (_, Receiver<(usize, Result<i64, KafkaError>)>) = channel();
     let producer = ThreadedProducer::from_config_and_context(config, Answers(sender))?;
     for (slot, one) in records.iter().enumerate() {
