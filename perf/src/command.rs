@@ -1,16 +1,22 @@
 //! The subcommands of `ringwood perf`.
 
-use crate::{ceiling, compare, failure::Failure, measure, show, terminal};
+use crate::{ceiling, compare, failure::Failure, gauntlet, measure, peers, quick, show, terminal};
 
 /// `ringwood perf ...`
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Load a broker and measure: open loop, latency from the intended time
     Run(Box<measure::RunArgs>),
+    /// A quarter of a minute: one table
+    Quick(quick::QuickArgs),
+    /// Eight situations that hurt brokers, against a quiet baseline
+    Gauntlet(gauntlet::GauntletArgs),
     /// Hold runs against each other
     Compare(compare::CompareArgs),
     /// Show one run again
     Show(show::ShowArgs),
+    /// Apache Kafka and this broker on the same machine, in turns
+    Peers(peers::PeersArgs),
     /// The speed of light: device, loopback, CRC, copying
     Ceiling(ceiling::CeilingArgs),
 }
@@ -31,8 +37,11 @@ pub fn run(command: Command) -> u8 {
 fn attempt(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => measure::run(&args),
+        Command::Quick(args) => quick::run(&args),
+        Command::Gauntlet(args) => gauntlet::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Ceiling(args) => ceiling::run(&args),
     }
 }

@@ -28,14 +28,24 @@ pub(super) struct Collector {
     shown: Option<u64>,
     /// Offered records a second, by second.
     target: Option<f64>,
+    /// Seconds of the window: what comes after is the drain.
+    length: u64,
 }
 
 /// The columns of `timeline.csv`.
 pub(crate) const TIMELINE: &str = "second,acknowledged_per_s,mib_per_s,received_per_s,p50_ms,p99_ms,p999_ms,max_ms,e2e_p99_ms,failed,in_flight,behind_ms,generator_lag_p99_ms";
 
 impl Collector {
-    pub(super) fn new(workers: usize, target: Option<f64>) -> Self {
-        Self { workers, seconds: BTreeMap::new(), stages: BTreeMap::new(), shown: None, target }
+    pub(super) fn new(workers: usize, target: Option<f64>, length: Duration) -> Self {
+        let length = length.as_secs_f64().ceil() as u64;
+        Self {
+            workers,
+            seconds: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            shown: None,
+            target,
+            length,
+        }
     }
 
     /// Takes what has come within `patience`. `false`: every worker has ended.
@@ -70,7 +80,7 @@ impl Collector {
     pub(super) fn live_line(&mut self) -> Option<String> {
         let (number, second) =
             self.seconds.iter().rev().find(|(_, second)| second.reports >= self.workers)?;
-        if self.shown >= Some(*number) {
+        if self.shown >= Some(*number) || *number >= self.length {
             return None;
         }
         self.shown = Some(*number);

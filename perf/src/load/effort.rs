@@ -76,6 +76,7 @@ fn read(at: u64) -> Reading {
 pub(super) fn wake_on_time() {
     #[cfg(target_os = "linux")]
     {
+        // Refused, the thread wakes as late as any other; the self-check tells whether that was too late.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }

@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -71,6 +72,19 @@ pub(super) fn connect(address: &str) -> Result<TcpStream, Failure> {
         }
     }
     Err(unreachable(why))
+}
+
+/// Tries until it works, for as long as a cluster may need to find itself. What the command line asks wrongly is not tried again.
+fn patiently<T>(attempt: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match attempt() {
+            Err(Failure::Unreachable(_)) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn malformed(_: Malformed) -> Failure {
@@ -182,15 +196,7 @@ impl Target {
             }
         }
         (self.topics, self.partitions) = (topics, partitions);
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            match self.leaders() {
-                Ok(_) => return Ok(()),
-                Err(Failure::Usage(why)) => return Err(Failure::Usage(why)),
-                Err(failure) if std::time::Instant::now() > deadline => return Err(failure),
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
+        patiently(|| self.leaders()).map(|_| ())
     }
 
     /// Deletes the topics of the run.
@@ -259,6 +265,11 @@ impl Target {
 
     /// The end offset (or with `which` -2 the first) of every partition.
     pub(super) fn offsets(&self, which: i64) -> Result<Vec<i64>, Failure> {
+        // A topic that has just been made may have leaders that do not know it yet.
+        patiently(|| self.offsets_once(which))
+    }
+
+    fn offsets_once(&self, which: i64) -> Result<Vec<i64>, Failure> {
         let leaders = self.leaders()?;
         let mut offsets = vec![-1; self.partitions() as usize];
         for (place, address) in leaders.addresses.iter().enumerate() {
@@ -294,6 +305,11 @@ impl Target {
 
     /// A new identity for an idempotent producer.
     pub(super) fn producer_id(&self) -> Result<(i64, i16), Failure> {
+        // The first identity of a fresh cluster is answered with COORDINATOR_LOAD_IN_PROGRESS for a while.
+        patiently(|| self.producer_id_once())
+    }
+
+    fn producer_id_once(&self) -> Result<(i64, i16), Failure> {
         let answer = self.dialogue()?.ask(admin::init_producer_id)?;
         match admin::read_init_producer_id(Reader::new(&answer)).map_err(malformed)? {
             (0, id, epoch) => Ok((id, epoch)),

@@ -121,7 +121,7 @@ pub fn trial(
             .map(|partition| (partition, positions[partition as usize]));
         seats[at % seat_count].push(Consumer::new(mine, links));
     }
-    let mut collector = Collector::new(workers + seat_count, target_rate(plan));
+    let mut collector = Collector::new(workers + seat_count, target_rate(plan), plan.duration);
     let mut consuming: Vec<JoinHandle<Consumed>> = Vec::new();
     for (at, consumers) in seats.into_iter().enumerate() {
         let desk = Desk {

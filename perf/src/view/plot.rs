@@ -17,10 +17,10 @@ pub(crate) fn percentile_plot(lines: &[Line], width: usize, height: usize) -> St
         for pair in line.points.windows(2) {
             let ((x0, y0), (x1, y1)) = (axes.place(pair[0]), axes.place(pair[1]));
             let (first, last) = (cell(x0, width), cell(x1, width));
-            for x in first..=last {
-                let along =
-                    if last > first { (x - first) as f64 / (last - first) as f64 } else { 1.0 };
-                grid[height - 1 - cell(y0 + (y1 - y0) * along, height)][x] = *mark;
+            for step in 0..=last - first {
+                let along = if last > first { step as f64 / (last - first) as f64 } else { 1.0 };
+                let row = height - 1 - cell(y0 + (y1 - y0) * along, height);
+                grid[row][first + step] = *mark;
             }
         }
     }

@@ -3,6 +3,8 @@
 //! What is asserted are bounds that hold however slow the machine is: a latency is at least what the script makes it, a fault is
 //! named, a sound run is clean.
 
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set up is a failed test")]
+
 mod fake_broker;
 
 use std::{

@@ -1,0 +1,142 @@
+//! A broker of our own for a measurement: started with fresh data on free ports, stopped and removed afterwards.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{failure::Failure, load::Target};
+
+/// How long a broker may take to answer.
+const START: Duration = Duration::from_secs(60);
+
+/// How long it may take to end after it was asked to.
+const STOP: Duration = Duration::from_secs(20);
+
+/// A process that is stopped, and whose directory is removed, when this goes.
+#[derive(Debug)]
+pub(crate) struct OwnBroker {
+    child: Child,
+    address: String,
+    directory: PathBuf,
+}
+
+impl OwnBroker {
+    /// Starts Ringwood (`binary`, or this very program) with its data in a fresh folder of `parent`.
+    pub(crate) fn ringwood(
+        binary: Option<&Path>,
+        parent: &Path,
+        arguments: &[String],
+        cores: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let binary = match binary {
+            Some(path) => path.to_path_buf(),
+            None => std::env::current_exe()
+                .map_err(|e| Failure::Local(format!("cannot find this program: {e}")))?,
+        };
+        let directory = fresh(parent)?;
+        let (listen, admin) = (free_address()?, free_address()?);
+        let mut command = pinned(binary.as_os_str(), cores);
+        command.arg("start").arg("--data").arg(directory.join("data"));
+        command.arg("--listen").arg(&listen).arg("--admin").arg(&admin).args(arguments);
+        Self::spawn(command, listen, directory)
+    }
+
+    /// Starts what the command says; it is to answer on `address` and leave its files in `directory`.
+    pub(crate) fn spawn(
+        mut command: Command,
+        address: String,
+        directory: PathBuf,
+    ) -> Result<Self, Failure> {
+        let log = directory.join("broker.log");
+        let out = fs::File::create(&log).map_err(|e| Failure::file("create", &log, &e))?;
+        let err = out.try_clone().map_err(|e| Failure::file("open", &log, &e))?;
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child =
+            command.spawn().map_err(|e| Failure::Local(format!("cannot start {program}: {e}")))?;
+        let mut broker = Self { child, address, directory };
+        broker.wait_until_it_answers(&log)?;
+        Ok(broker)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn wait_until_it_answers(&mut self, log: &Path) -> Result<(), Failure> {
+        let deadline = Instant::now() + START;
+        loop {
+            let discovered = Target::discover(std::slice::from_ref(&self.address));
+            let Err(failure) = discovered else { return Ok(()) };
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                let last: Vec<&str> = said.lines().rev().take(8).collect();
+                let last: Vec<&str> = last.into_iter().rev().collect();
+                let state = ended.map_or_else(|| failure.to_string(), |status| status.to_string());
+                return Err(Failure::Unreachable(format!(
+                    "the broker did not start ({state})\n{}",
+                    last.join("\n")
+                )));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        // SIGTERM lets it end cleanly; it is killed only if it does not.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let deadline = Instant::now() + STOP;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The program, on these cores (as `taskset -c` takes them) where they are named.
+pub(crate) fn pinned(program: &OsStr, cores: Option<&str>) -> Command {
+    match cores {
+        Some(cores) => {
+            let mut command = Command::new("taskset");
+            command.arg("-c").arg(cores).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
+/// A new folder in `parent`.
+pub(crate) fn fresh(parent: &Path) -> Result<PathBuf, Failure> {
+    let number = crate::load::Clock::start().now() % 1_000_000_000_000;
+    let directory = parent.join(format!("ringwood-perf-{}-{number}", std::process::id()));
+    fs::create_dir_all(&directory).map_err(|e| Failure::file("create", &directory, &e))?;
+    Ok(directory)
+}
+
+/// An address on the loopback where nobody listens now.
+pub(crate) fn free_address() -> Result<String, Failure> {
+    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    bound.map(|a| a.to_string()).map_err(|e| Failure::Local(format!("no free port: {e}")))
+}

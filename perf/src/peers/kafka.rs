@@ -1,0 +1,183 @@
+//! Apache Kafka from its published jars: found, formatted, started.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    failure::Failure,
+    own::{OwnBroker, free_address, fresh, pinned},
+};
+
+/// The JVM flags of Kafka's own start scripts; the heap comes before them.
+const JVM_FLAGS: [&str; 7] = [
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+    "-Djava.awt.headless=true",
+];
+
+/// A logger that says only what is wrong.
+const LOGGING: &str = "<Configuration status=\"WARN\"><Appenders><Console name=\"console\" target=\"SYSTEM_OUT\">\
+    <PatternLayout pattern=\"%d %p %m%n\"/></Console></Appenders><Loggers><Root level=\"WARN\">\
+    <AppenderRef ref=\"console\"/></Root></Loggers></Configuration>\n";
+
+/// The names by which Kafka's properties are asked for: nothing but the coordinates of its published artifacts.
+const POM: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+    <groupId>peer</groupId><artifactId>peer</artifactId><version>1</version><dependencies>\
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>\
+    </dependencies></project>\n";
+
+/// An Apache Kafka that can be started.
+#[derive(Debug)]
+pub(super) struct Kafka {
+    java: PathBuf,
+    jars: PathBuf,
+    heap: String,
+}
+
+impl Kafka {
+    /// Finds Java and the jars; asks `mvn` for them where no home is named and none are there from last time.
+    pub(super) fn find(
+        home: Option<&Path>,
+        directory: &Path,
+        version: &str,
+        heap: &str,
+    ) -> Result<Self, Failure> {
+        let java = match std::env::var_os("JAVA_HOME") {
+            Some(home) => Path::new(&home).join("bin/java"),
+            None => PathBuf::from("java"),
+        };
+        let jars = match home {
+            Some(home) => home.join("libs"),
+            None => download(directory, version)?,
+        };
+        let absolute = fs::canonicalize(&jars).map_err(|e| Failure::file("find", &jars, &e))?;
+        Ok(Self { java, jars: absolute, heap: heap.to_owned() })
+    }
+
+    /// Program and JVM flags, without the class to run.
+    pub(super) fn command_line(&self) -> Vec<String> {
+        let mut line = vec![
+            self.java.display().to_string(),
+            format!("-Xmx{}", self.heap),
+            format!("-Xms{}", self.heap),
+        ];
+        line.extend(JVM_FLAGS.map(str::to_owned));
+        line.extend(["-cp".to_owned(), format!("{}/*", self.jars.display())]);
+        line
+    }
+
+    /// The whole configuration: a single node that is broker and controller.
+    #[expect(clippy::unused_self, reason = "it is this Kafka's configuration")]
+    pub(super) fn properties(
+        &self,
+        directory: &str,
+        listen: &str,
+        controller: &str,
+        flush: bool,
+    ) -> String {
+        let flush = if flush { "log.flush.interval.messages=1\n" } else { "" };
+        format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+             listeners=PLAINTEXT://{listen},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{listen}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={directory}\n\
+             offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\n{flush}"
+        )
+    }
+
+    /// Starts it with fresh data in `parent`.
+    pub(super) fn start(
+        &self,
+        parent: &Path,
+        flush: bool,
+        cores: Option<&str>,
+    ) -> Result<OwnBroker, Failure> {
+        let directory = fresh(parent)?;
+        let directory =
+            fs::canonicalize(&directory).map_err(|e| Failure::file("find", &directory, &e))?;
+        let (listen, controller) = (free_address()?, free_address()?);
+        let write = |name: &str, text: &str| {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(|e| Failure::file("write", &path, &e)).map(|()| path)
+        };
+        let data = directory.join("data").display().to_string();
+        let properties =
+            write("server.properties", &self.properties(&data, &listen, &controller, flush))?;
+        let logging = write("log4j2.xml", LOGGING)?;
+        let mut format = self.java(None, &logging);
+        // The cluster's id: 16 zero bytes and a bit in base64 without padding.
+        format.arg("kafka.tools.StorageTool").args([
+            "format",
+            "-t",
+            "AAAAAAAAAAAAAAAAAAAAAQ",
+            "-c",
+        ]);
+        let formatted = format.arg(&properties).stdin(Stdio::null()).output();
+        match formatted {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                return Err(Failure::Local(format!(
+                    "Kafka's storage cannot be formatted: {}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                )));
+            }
+            Err(e) => {
+                return Err(Failure::Local(format!("cannot run {}: {e}", self.java.display())));
+            }
+        }
+        let mut start = self.java(cores, &logging);
+        start.arg("kafka.Kafka").arg(&properties);
+        OwnBroker::spawn(start, listen, directory)
+    }
+
+    fn java(&self, cores: Option<&str>, logging: &Path) -> Command {
+        let line = self.command_line();
+        let mut command = pinned(OsStr::new(&line[0]), cores);
+        command.args(&line[1..]);
+        // Before the class, after the flags.
+        command.arg(format!("-Dlog4j2.configurationFile=file:{}", logging.display()));
+        command
+    }
+}
+
+/// Has `mvn` bring the jars, once.
+fn download(directory: &Path, version: &str) -> Result<PathBuf, Failure> {
+    if !version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')) {
+        return Err(Failure::Usage(format!("`{version}` is no version")));
+    }
+    let home = directory.join(format!("kafka-{version}"));
+    let jars = home.join("libs");
+    if jars.join(format!("kafka_2.13-{version}.jar")).exists() {
+        return Ok(jars);
+    }
+    fs::create_dir_all(&home).map_err(|e| Failure::file("create", &home, &e))?;
+    let pom = home.join("pom.xml");
+    fs::write(&pom, POM.replace("VERSION", version))
+        .map_err(|e| Failure::file("write", &pom, &e))?;
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
+        .args(["-DincludeScope=runtime"])
+        .current_dir(&home)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| {
+            Failure::Local(format!("cannot run mvn ({e}); name a --kafka-home instead"))
+        })?;
+    if output.status.success() {
+        return Ok(jars);
+    }
+    Err(Failure::Local(format!(
+        "mvn brought no Kafka {version}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    )))
+}
