@@ -1,2 +1,58 @@
 //! The task runner for what people do every day: check, test, prove.
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod broker;
+mod check;
+mod clients;
+mod install;
+mod program;
+mod prove;
+mod runtimes;
+mod tally;
+mod test;
+mod tree;
+
+use std::process::ExitCode;
+
+/// Why a task could not go on, in words.
+type Fault = Box<dyn std::error::Error>;
+
+const USAGE: &str = "\
+usage: cargo xtask check
+       cargo xtask test [--install] [--require all|SUITE,...] [--only SUITE,...]
+       cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
+
+check   formatting and lints
+test    check, every test of the workspace, and the client suites:
+        librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH)
+          --install  install what is missing first (Debian family, as root)
+          --require  a skipped suite is a failure
+          --only     these suites only; `workspace` and `check` are suites here
+        RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
+prove   kill: kill -9 under load, again and again, and count what must never happen";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["check"] => check::run(),
+        ["test", options @ ..] => test::run(options),
+        ["prove", "kill", options @ ..] => prove::kill(options),
+        [] | ["help" | "--help" | "-h"] => {
+            eprintln!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("xtask: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A broker process for tests: on free ports, in a fresh data directory, killed and started again at will.
+
+use std::fs::{File, create_dir_all, read_to_string, remove_dir_all};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::{Fault, tree};
+
+/// One broker. Dropping it kills the process; the data directory stays until the next one of the same name.
+pub(crate) struct Broker {
+    address: SocketAddr,
+    admin: SocketAddr,
+    cores: u32,
+    folder: PathBuf,
+    process: Option<Child>,
+}
+
+fn free_port() -> Result<SocketAddr, Fault> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Broker {
+    /// A broker that is not started yet, with an empty data directory under `target/clients`.
+    pub(crate) fn fresh(name: &str, cores: u32) -> Result<Broker, Fault> {
+        let folder = tree::work().join(name);
+        if folder.exists() {
+            remove_dir_all(&folder)?;
+        }
+        create_dir_all(&folder)?;
+        Ok(Broker { address: free_port()?, admin: free_port()?, cores, folder, process: None })
+    }
+
+    /// Where clients find it.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Starts the process and does not wait.
+    pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
+        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let child = Command::new(tree::binary("ringwood"))
+            .arg("start")
+            .arg("--data")
+            .arg(self.folder.join("data"))
+            .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
+            .args(["--cores", &self.cores.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| {
+                format!("cannot start {}: {error}", tree::binary("ringwood").display())
+            })?;
+        self.process = Some(child);
+        Ok(())
+    }
+
+    /// Whether it takes connections now.
+    pub(crate) fn is_ready(&self) -> bool {
+        TcpStream::connect_timeout(&self.address, Duration::from_millis(500)).is_ok()
+    }
+
+    /// An error if the process has ended by itself.
+    pub(crate) fn must_live(&mut self) -> Result<(), Fault> {
+        let Some(process) = self.process.as_mut() else {
+            return Err("the broker was not started".into());
+        };
+        match process.try_wait()? {
+            None => Ok(()),
+            Some(status) => {
+                Err(format!("the broker ended by itself ({status})\n    {}", self.last_words())
+                    .into())
+            }
+        }
+    }
+
+    /// Starts the process and waits until it takes connections.
+    pub(crate) fn start(&mut self) -> Result<(), Fault> {
+        self.spawn()?;
+        self.wait_until_ready(Duration::from_secs(60))
+    }
+
+    pub(crate) fn wait_until_ready(&mut self, limit: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + limit;
+        loop {
+            self.must_live()?;
+            if self.is_ready() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(
+                    format!("the broker takes no connection\n    {}", self.last_words()).into()
+                );
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL, as a power cut for the process: nothing in it runs any more.
+    pub(crate) fn kill(&mut self) -> Result<(), Fault> {
+        if let Some(mut process) = self.process.take() {
+            process.kill()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n    ")
+    }
+
+    /// Removes the data directory; for runs that start over many times.
+    pub(crate) fn discard(mut self) -> Result<(), Fault> {
+        self.kill()?;
+        Ok(remove_dir_all(&self.folder)?)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Err(fault) = self.kill() {
+            eprintln!("xtask: cannot kill the broker: {fault}");
+        }
+    }
+}

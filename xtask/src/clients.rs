@@ -1,0 +1,76 @@
+//! The client suites: foreign clients write the corpus, read each other's records, administer topics, and do it again after kill -9.
+
+mod examples;
+mod kcat;
+mod roster;
+mod scenes;
+mod setup;
+
+use std::fs::create_dir_all;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::broker::Broker;
+use crate::runtimes::RUNTIMES;
+use crate::tally::{Tally, say};
+use crate::{Fault, tree};
+use roster::{Member, ROSTER};
+pub(crate) use setup::prepare;
+
+/// How many client programs there are.
+pub(crate) const CLIENTS: usize = ROSTER.len();
+
+/// The broker under test: one of ours, or one that runs already.
+pub(crate) enum Under {
+    Ours(Broker),
+    Running(String),
+}
+
+impl Under {
+    pub(crate) fn bootstrap(&self) -> String {
+        match self {
+            Under::Ours(broker) => broker.bootstrap(),
+            Under::Running(address) => address.clone(),
+        }
+    }
+}
+
+/// Sets up every suite whose runtime is here and runs all of them against one broker.
+pub(crate) fn run(tally: &mut Tally, wants: impl Fn(&str) -> bool) -> Result<(), Fault> {
+    if RUNTIMES.iter().all(|runtime| !wants(runtime.suite)) && !wants("librdkafka") {
+        return Ok(());
+    }
+    create_dir_all(tree::work())?;
+    // librdkafka comes along whatever was asked: it creates kcat's topics and is everybody's partner.
+    let mut suites = vec!["librdkafka"];
+    for runtime in RUNTIMES.iter().filter(|runtime| wants(runtime.suite)) {
+        if !runtime.is_here() {
+            tally.skip(runtime.suite, &runtime.absence())?;
+            continue;
+        }
+        let complaint = prepare(runtime.suite).err();
+        tally.check(&format!("clients/{} set-up", runtime.suite), complaint.as_deref())?;
+        if complaint.is_none() {
+            suites.push(runtime.suite);
+        }
+    }
+    let members: Vec<&'static Member> =
+        ROSTER.iter().filter(|member| suites.contains(&member.suite)).collect();
+    tally.clients = members.len();
+    let under = match std::env::var("RINGWOOD_TEST_BOOTSTRAP") {
+        Ok(address) => Under::Running(address),
+        Err(_) => {
+            let mut broker = Broker::fresh("broker", 1)?;
+            if let Err(fault) = broker.start() {
+                return tally.check("clients: the broker starts", Some(&fault.to_string()));
+            }
+            Under::Ours(broker)
+        }
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    // Half an hour ago: old enough to lie before every record that a clock dates, and far from any retention.
+    let base = i64::try_from(now)? - 1_800_000;
+    let run = format!("t{}", now % 1_000_000_000);
+    let names: Vec<&str> = members.iter().map(|member| member.name).collect();
+    say(&format!("clients: {} against {}", names.join(", "), under.bootstrap()))?;
+    scenes::play(tally, under, &members, &run, base)
+}

@@ -1,0 +1,142 @@
+//! `cargo xtask test`: everything that protects a release, in one command.
+//!
+//! The workspace's own tests and librdkafka must run. Every other client suite runs where its runtime is on PATH, and from there on everything
+//! that goes wrong is a failure, its set-up included. What is not here is named once, with the packages that would bring it.
+
+use std::process::Command;
+
+use crate::tally::{Tally, say};
+use crate::{Fault, check, clients, install, program, tree};
+
+/// What was asked on the command line.
+#[derive(Default)]
+struct Options {
+    install: bool,
+    require: Vec<String>,
+    only: Vec<String>,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Options, Fault> {
+        let known = ["check", "workspace", "librdkafka", "python", "node", "java", "go", "kcat"];
+        let list = |text: &str| -> Result<Vec<String>, Fault> {
+            let suites: Vec<String> = text.split(',').map(str::to_owned).collect();
+            match suites.iter().find(|suite| *suite != "all" && !known.contains(&suite.as_str())) {
+                Some(unknown) => {
+                    Err(format!("no suite is called {unknown}; there are {}", known.join(", "))
+                        .into())
+                }
+                None => Ok(suites),
+            }
+        };
+        let mut options = Options::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match (*word, words.as_slice().first()) {
+                ("--install", _) => options.install = true,
+                ("--require", Some(value)) => {
+                    options.require = list(value)?;
+                    words.next();
+                }
+                ("--only", Some(value)) => {
+                    options.only = list(value)?;
+                    words.next();
+                }
+                _ => return Err(format!("no such option: {word}").into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, suite: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|one| one == suite || one == "all")
+    }
+}
+
+/// Runs what was asked; true if nothing failed.
+pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
+    let options = Options::parse(words)?;
+    let mut tally = Tally::default();
+    if options.install {
+        install::run()?;
+    }
+    if options.wants("check") {
+        check::count(&mut tally)?;
+    }
+    if options.wants("workspace") {
+        workspace(&mut tally)?;
+    } else {
+        build()?;
+    }
+    clients::run(&mut tally, |suite| options.wants(suite))?;
+    tally.close(clients::CLIENTS, |suite| {
+        options.require.iter().any(|one| one == suite || one == "all")
+    })
+}
+
+fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).current_dir(tree::root());
+    command
+}
+
+/// Builds the broker and the librdkafka client without running tests.
+fn build() -> Result<(), Fault> {
+    let words = ["build", "--package", "ringwood", "--package", "ringwood-clients-rdkafka"];
+    if program::follow(&mut cargo(&words), |_| {})? {
+        Ok(())
+    } else {
+        Err("the build failed".into())
+    }
+}
+
+/// Every test of the workspace. It builds the binaries that the client suites need too.
+fn workspace(tally: &mut Tally) -> Result<(), Fault> {
+    let (mut passed, mut failed, mut named) = (0, 0, 0);
+    let good = program::follow(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), |line| {
+        if let Some((ok, bad)) = counts(line) {
+            passed += ok;
+            failed += bad;
+        }
+        named += u64::from(line.starts_with("test ") && line.ends_with("... FAILED"));
+    })?;
+    tally.passed += passed;
+    for _ in 0..failed {
+        tally.check("workspace", Some("a test failed, see above"))?;
+    }
+    if !good && failed == 0 {
+        tally.check("workspace", Some("cargo test failed without a failed test, see above"))?;
+    }
+    if passed == 0 {
+        tally.check("workspace", Some("no test ran"))?;
+    }
+    say(&format!("workspace: {passed} passed, {failed} failed ({named} named above)"))
+}
+
+/// Passed and failed, from the closing line of one test binary.
+fn counts(line: &str) -> Option<(u64, u64)> {
+    let rest = line.strip_prefix("test result: ")?;
+    let number = |word: &str| rest.split(word).next()?.split_whitespace().last()?.parse().ok();
+    Some((number(" passed")?, number(" failed")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_of_a_test_binary_is_understood() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.09s";
+        assert_eq!(counts(line), Some((12, 3)));
+        assert_eq!(counts("test tests::one ... ok"), None);
+    }
+
+    #[test]
+    fn options_name_what_is_unknown() {
+        let options =
+            Options::parse(&["--require", "java,go", "--only", "java"]).expect("known suites");
+        assert!(options.wants("java") && !options.wants("go"));
+        assert!(Options::parse(&["--only", "ruby"]).is_err());
+        assert!(Options::parse(&["--require"]).is_err());
+    }
+}
