@@ -71,6 +71,29 @@ impl PartitionId {
         index.copy_from_slice(&bytes[16..]);
         Self { topic: TopicId(topic), index: PartitionIndex(i32::from_be_bytes(index)) }
     }
+
+    /// The core of a node with `cores` cores that owns this partition; the metadata log is on core 0.
+    ///
+    /// Partitions of one topic are dealt out in turn, from a core that the topic's id chooses: no core has more than one
+    /// partition of a topic more than any other. Nodes with equally many cores agree, so replication never crosses cores.
+    #[must_use]
+    pub fn owner(self, cores: u16) -> CoreId {
+        if self.topic == TopicId::METADATA || cores <= 1 {
+            return CoreId(0);
+        }
+        let mut half = [0; 8];
+        half.copy_from_slice(&self.topic.0[8..]);
+        let first = mix(u64::from_le_bytes(half)) % u64::from(cores);
+        let index = u64::try_from(self.index.0).unwrap_or(0);
+        CoreId(u16::try_from((first + index) % u64::from(cores)).unwrap_or(0))
+    }
+}
+
+/// Spreads the bits of an id that a person may have chosen (the finalizer of splitmix64; Steele, Lea, Flood 2014).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }
 
 impl fmt::Display for PartitionId {
@@ -88,5 +111,23 @@ mod tests {
         let id = PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(258) };
         assert_eq!(PartitionId::from_bytes(&id.to_bytes()), id);
         assert_eq!(id.to_bytes()[18..], [1, 2]);
+    }
+
+    #[test]
+    fn a_topic_is_dealt_out_evenly_and_topics_begin_anywhere() {
+        let mut first = [0; 4];
+        for t in 0..64u8 {
+            let topic = TopicId([t.wrapping_mul(37) | 1; 16]);
+            let mut cores = [0; 4];
+            for n in 0..10 {
+                let id = PartitionId { topic, index: PartitionIndex(n) };
+                cores[id.owner(4).index()] += 1;
+                first[id.owner(4).index()] += u32::from(n == 0);
+            }
+            assert!(cores.iter().all(|n| (2..=3).contains(n)), "{cores:?}");
+        }
+        assert!(first.iter().all(|n| *n >= 6), "{first:?}");
+        let metadata = PartitionId { topic: TopicId::METADATA, index: PartitionIndex(0) };
+        assert_eq!(metadata.owner(7), CoreId(0));
     }
 }

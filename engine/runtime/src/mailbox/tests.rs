@@ -75,11 +75,13 @@ fn no_wake_up_is_lost_between_threads() {
     let boxes = Mailboxes::new(2, 0).unwrap();
     let small = Capacity { control: 1, data: 3, background: 1 };
     let mut seats = boxes.open::<u64>(small).into_iter();
+    // A second set: a control message would overtake the flood of a core that is not through with it yet.
+    let mut tables = boxes.open::<u64>(small).into_iter();
     let threads: Vec<_> = (0..2u16)
         .map(|me| {
-            let seat = seats.next().unwrap();
+            let (seat, table) = (seats.next().unwrap(), tables.next().unwrap());
             run_on(&boxes, me, move |rt| async move {
-                let mail = rt.mailbox(seat);
+                let (mail, ball) = (rt.mailbox(seat), rt.mailbox(table));
                 let other = CoreId(1 - me);
                 const FLOOD: u64 = 50_000;
                 const ROUNDS: u64 = 5_000;
@@ -92,14 +94,14 @@ fn no_wake_up_is_lost_between_threads() {
                 for expected in 0..FLOOD {
                     assert_eq!(mail.recv().await, (other, expected));
                 }
-                // Ping-pong: now nobody has anything else to do.
+                // Ping-pong: soon nobody has anything else to do.
                 if me == 0 {
-                    mail.send(other, Class::Control, 0).await;
+                    ball.send(other, Class::Control, 0).await;
                 }
                 let mut last = 0;
                 while last < ROUNDS {
-                    last = mail.recv().await.1 + 1;
-                    mail.send(other, Class::Control, last).await;
+                    last = ball.recv().await.1 + 1;
+                    ball.send(other, Class::Control, last).await;
                 }
                 last
             })
