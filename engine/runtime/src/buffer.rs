@@ -3,6 +3,7 @@
 //! A [`Buffer`] is the one writer of its block. What it has published as a [`Slice`] never changes; the writer goes on behind
 //! it. The block's memory lives until the last of them is gone, and operations in flight hold one of them.
 
+use crate::loan::Loan;
 use crate::sync::Notify;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
@@ -375,6 +376,7 @@ fn bounds(range: impl RangeBounds<usize>, len: usize) -> (usize, usize) {
 enum Held {
     Block(Rc<Block>),
     Bytes(#[expect(dead_code, reason = "keeps the memory")] Rc<Vec<u8>>),
+    Loan(#[expect(dead_code, reason = "keeps the memory")] Rc<Loan>),
     Nothing,
 }
 
@@ -406,7 +408,7 @@ impl Slice {
     pub(crate) fn fixed(&self) -> Option<u16> {
         match &self.memory {
             Held::Block(block) => block.fixed(),
-            Held::Bytes(_) | Held::Nothing => None,
+            Held::Bytes(_) | Held::Loan(_) | Held::Nothing => None,
         }
     }
 
@@ -422,6 +424,14 @@ impl From<Vec<u8>> for Slice {
         let bytes = Rc::new(bytes);
         let (at, len) = (bytes.as_ptr(), bytes.len());
         Self { memory: Held::Bytes(bytes), at, len }
+    }
+}
+
+impl From<Loan> for Slice {
+    fn from(loan: Loan) -> Self {
+        let loan = Rc::new(loan);
+        let (at, len) = (loan.as_ptr(), loan.len());
+        Self { memory: Held::Loan(loan), at, len }
     }
 }
 

@@ -6,6 +6,7 @@
 mod buffer;
 mod disk;
 mod executor;
+mod loan;
 pub mod mailbox;
 mod net;
 mod probe;
@@ -18,6 +19,7 @@ mod uring;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
 pub use crate::disk::{DirEntry, Disk, File, HeldLock, Open, Space};
+pub use crate::loan::Loan;
 pub use crate::mailbox::{Capacity, Class, Mailbox, Mailboxes, Seat};
 pub use crate::net::{Listen, Listener, Net, Received, Stream};
 pub use crate::probe::{Features, WhyNot, probe};

@@ -3,6 +3,7 @@
 use crate::buffer::Memory;
 use crate::disk::{Disk, HeldLock};
 use crate::executor::Executor;
+use crate::loan::{Home, Loan};
 use crate::mailbox::bell::Bell;
 use crate::mailbox::{Inbox, Mailboxes};
 use crate::net::Net;
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) executor: Executor,
     pub(crate) backend: Backend,
     pub(crate) memory: Memory,
+    /// Where what this core has lent comes back to.
+    home: Arc<Home>,
     now: Cell<Instant>,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
@@ -64,6 +67,7 @@ impl Inner {
             executor: Executor::new(),
             backend,
             memory,
+            home: Home::new(),
             now: Cell::new(now),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
@@ -109,10 +113,11 @@ impl Inner {
         let bell = self.bells.borrow().clone();
         let mut wait = Wait::Not;
         if idle {
+            self.home.set_hungry(self.memory.used() > self.memory.limit() / 4 * 3);
             if let Some((bells, me)) = &bell {
                 bells[*me].fall_asleep();
             }
-            if !self.check_mail() {
+            if !self.check_mail() && !self.home.collect() {
                 wait = match self.executor.next_deadline() {
                     None => Wait::Forever,
                     Some(at) => match at.since(self.clock()) {
@@ -259,6 +264,9 @@ where
     memory.set_registrar(Box::new(uring.registrar()));
     let now = Instant(clock(libc::CLOCK_MONOTONIC));
     let inner = Inner::new(config.core, Backend::Uring(uring), memory, now, seed());
+    if let Some(bells) = &bells {
+        inner.home.set_bells(bells.clone());
+    }
     *inner.bells.borrow_mut() = bells;
     let rt = Runtime { inner };
     let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
@@ -267,6 +275,7 @@ where
     rt.spawn(async move { out.set(Some(main.await)) });
     let value = loop {
         rt.inner.check_mail();
+        rt.inner.home.collect();
         let more = rt.inner.executor.run(BATCH);
         if let Some(value) = result.take() {
             break value;
@@ -316,6 +325,12 @@ impl Runtime {
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.inner.memory
+    }
+
+    /// Lends bytes of this core to another one: to read them, to send them, and to drop the loan, wherever it is by then.
+    #[must_use]
+    pub fn lend<B: std::ops::Deref<Target = [u8]> + 'static>(&self, bytes: B) -> Loan {
+        Loan::new(&self.inner.home, bytes)
     }
 
     /// Sixty-four random bits, for identifiers; not for secrets.
