@@ -11,6 +11,7 @@
 //! | file | what |
 //! |---|---|
 //! | `store.rs` | what the shard asks: append, log start, delete, admission |
+//! | `data_dir.rs` | the lock and the layout, shared between the cores |
 //! | `journal.rs` | group commit |
 //! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
 //! | `tail.rs` | the end of a log in memory |
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod data_dir;
 pub mod format;
 mod journal;
 mod partition;
@@ -35,9 +37,10 @@ mod store;
 mod tail;
 mod writer;
 
+pub use crate::data_dir::{DataDir, OpenError, SharedDir};
 pub use crate::journal::JournalCounters;
 pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
 pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
-pub use crate::recovery::{DataDir, OpenError, Report, open};
+pub use crate::recovery::{Report, open};
 pub use crate::store::{Config, Counters, Progress, Refusal, Store};

@@ -1,15 +1,15 @@
-//! Opens a data directory: whatever a crash has left becomes the state that was acknowledged.
+//! Opens one core's store: whatever a crash has left becomes the state that was acknowledged.
 //!
-//! 1. Lock, so that no write of a dead process can land any more.
+//! 1. The lock is held and the layout is known: see `data_dir.rs`. No write of a dead process can land any more.
 //! 2. Sync everything that recovery will rely on, before it is read: what is shown to a reader must not vanish later.
-//! 3. Layout, manifest, ring: the manifest's entries are the state after commit N, the ring's chain continues from there.
+//! 3. Manifest and ring: the manifest's entries are the state after commit N, the ring's chain continues from there.
 //! 4. The final state is formed in memory. Only then is anything written: a differing copy of the manifest, the Start commit.
 //!
 //! Nothing is scanned per partition: the cost is that of ring, rest log and manifest.
 
 use crate::checkpoint::{Manifest, RestLog};
-use crate::format::layout::{Core, Layout};
-use crate::format::manifest::{self, BatchBuilder, Entry, Footer, State};
+use crate::data_dir::{DataDir, OpenError, fail, read_whole, write_at};
+use crate::format::manifest::{self, Entry, Footer, State};
 use crate::format::record::{self, Type};
 use crate::format::{BLOCK, blocks, commit};
 use crate::journal::{self, Journal, NO_PARTITION, Resume};
@@ -20,54 +20,9 @@ use crate::ring::Ring;
 use crate::scan::{self, Link};
 use crate::store::{Config, Parts, Store};
 use ids::{CoreId, PartitionId};
-use runtime::{Disk, File, Open, Runtime};
+use runtime::{File, Open, Runtime};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
-use std::{fmt, io};
-
-/// A ring consists of this many files.
-const RING_FILES: u32 = 4;
-/// How long start waits for the lock of a process that is dying.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
-
-/// Why a data directory cannot be opened. Nothing has been dropped.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process uses it.
-    Locked,
-    /// The device says no.
-    Io {
-        /// What was tried.
-        what: String,
-        /// What it said.
-        error: io::Error,
-    },
-    /// What is there cannot be read as what it should be.
-    Damaged(String),
-    /// The directory was made for another number of cores.
-    Cores {
-        /// That number.
-        found: usize,
-        /// The number asked for.
-        wanted: usize,
-    },
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked => f.write_str("another process uses the data directory"),
-            Self::Io { what, error } => write!(f, "{what}: {error}"),
-            Self::Damaged(what) => write!(f, "the data directory is damaged: {what}"),
-            Self::Cores { found, wanted } => {
-                write!(f, "the data directory was made for {found} cores, not {wanted}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
+use std::io;
 
 /// What recovery did, for the log and for tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,200 +45,6 @@ pub struct Report {
     pub manifest_mended: bool,
     /// How often this ring has been started.
     pub start_sequence: u64,
-}
-
-fn fail(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenError {
-    let what = what.into();
-    move |error| OpenError::Io { what, error }
-}
-
-/// A data directory whose lock is held and whose layout is known.
-#[derive(Clone, Debug)]
-pub struct DataDir {
-    paths: Paths,
-    layout: Layout,
-    _lock: File,
-}
-
-impl DataDir {
-    /// Takes the lock and reads the layout; makes both for a directory that is new.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open(
-        rt: &Runtime,
-        root: &Path,
-        cores: u16,
-        ring_bytes: u64,
-    ) -> Result<Self, OpenError> {
-        let disk = rt.disk();
-        disk.create_dir_all(root).await.map_err(fail("cannot make the data directory"))?;
-        let paths = Paths::new(root);
-        let lock = Open { read: true, write: true, create: true, ..Open::default() };
-        let lock = disk.open(&paths.lock(), lock).await.map_err(fail("cannot open the lock"))?;
-        let deadline = rt.now() + LOCK_WAIT;
-        while !lock.try_lock_exclusive().map_err(fail("cannot lock the data directory"))? {
-            if rt.now() >= deadline {
-                return Err(OpenError::Locked);
-            }
-            rt.sleep(Duration::from_millis(5)).await;
-        }
-        let mut layouts = Vec::new();
-        let mut existing = 0;
-        for path in paths.layouts() {
-            let open = Open { read: true, write: true, ..Open::default() };
-            match disk.open(&path, open).await {
-                Ok(file) => {
-                    existing += 1;
-                    file.sync_data().await.map_err(fail("cannot sync the layout"))?;
-                    let bytes = read_whole(&file).await.map_err(fail("cannot read the layout"))?;
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    layouts.extend(Layout::parse(&text));
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(fail("cannot open the layout")(e)),
-            }
-        }
-        disk.sync_dir(root).await.map_err(fail("cannot sync the data directory"))?;
-        layouts.sort_by_key(|l| l.generation);
-        let layout = match layouts.pop() {
-            Some(layout) => layout,
-            None if existing > 0 => {
-                return Err(OpenError::Damaged("neither copy of the layout can be read".into()));
-            }
-            None => make(rt, &paths, cores, ring_bytes).await?,
-        };
-        if layout.cores.len() != usize::from(cores) {
-            return Err(OpenError::Cores { found: layout.cores.len(), wanted: usize::from(cores) });
-        }
-        write_layout(&disk, &paths, &layout).await?;
-        Ok(Self { paths, layout, _lock: lock })
-    }
-
-    /// The directory's own uuid.
-    #[must_use]
-    pub fn uuid(&self) -> [u8; 16] {
-        self.layout.directory
-    }
-
-    /// The names below it.
-    #[must_use]
-    pub fn paths(&self) -> &Paths {
-        &self.paths
-    }
-}
-
-fn fresh_uuid(rt: &Runtime) -> [u8; 16] {
-    let mut uuid = [0; 16];
-    uuid[..8].copy_from_slice(&rt.random().to_le_bytes());
-    uuid[8..].copy_from_slice(&rt.random().to_le_bytes());
-    uuid
-}
-
-/// Makes rings and manifests of a new directory; the layout, which makes them count, is written by the caller.
-async fn make(
-    rt: &Runtime,
-    paths: &Paths,
-    cores: u16,
-    ring_bytes: u64,
-) -> Result<Layout, OpenError> {
-    let disk = rt.disk();
-    let file_bytes = (ring_bytes / u64::from(RING_FILES)).next_multiple_of(BLOCK as u64);
-    let part = || Core { ring: fresh_uuid(rt), files: RING_FILES, file_bytes };
-    let layout = Layout {
-        generation: 1,
-        directory: fresh_uuid(rt),
-        cores: (0..cores).map(|_| part()).collect(),
-    };
-    disk.create_dir_all(&paths.topics()).await.map_err(fail("cannot make a directory"))?;
-    for (i, core) in layout.cores.iter().enumerate() {
-        let id = CoreId(u16::try_from(i).unwrap_or(u16::MAX));
-        make_core(rt, paths, layout.generation, id, core).await?;
-    }
-    for dir in [paths.cores(layout.generation), paths.topics(), paths.root().to_owned()] {
-        disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))?;
-    }
-    Ok(layout)
-}
-
-async fn make_core(
-    rt: &Runtime,
-    paths: &Paths,
-    generation: u64,
-    id: CoreId,
-    core: &Core,
-) -> Result<(), OpenError> {
-    let disk = rt.disk();
-    let dir = paths.core(generation, id);
-    disk.create_dir_all(&dir).await.map_err(fail("cannot make a directory"))?;
-    // Zeros are written, not only allocated: a flush of an overwritten block waits for no file-system metadata.
-    let zeros = zeros(rt, 1 << 20);
-    for n in 0..core.files {
-        let path = paths.ring(generation, id, n);
-        let open = Open { read: true, write: true, create: true, direct: true, ..Open::default() };
-        let file = disk.open(&path, open).await.map_err(fail("cannot make a ring file"))?;
-        file.allocate(0, core.file_bytes).await.map_err(fail("cannot allocate the ring"))?;
-        let mut at = 0;
-        while at < core.file_bytes {
-            let n = (core.file_bytes - at).min(zeros.len() as u64);
-            let part = zeros.slice(0..usize::try_from(n).unwrap_or(BLOCK));
-            file.write_at(at, part).await.map_err(fail("cannot write the ring"))?;
-            at += n;
-        }
-        file.sync_data().await.map_err(fail("cannot sync the ring"))?;
-    }
-    let (bytes, _) = BatchBuilder::default().seal(true, core.ring, 1, 0, Footer::default());
-    for path in paths.manifests(generation, id) {
-        let open = Open { read: true, write: true, create: true, direct: true, ..Open::default() };
-        let file = disk.open(&path, open).await.map_err(fail("cannot make a manifest"))?;
-        write_at(rt, &file, 0, &bytes).await.map_err(fail("cannot write a manifest"))?;
-        file.sync_data().await.map_err(fail("cannot sync a manifest"))?;
-    }
-    disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))
-}
-
-fn zeros(rt: &Runtime, n: usize) -> runtime::Slice {
-    let mut buffer = rt.memory().alloc_beyond(n);
-    buffer.append(&[0]);
-    buffer.pad_to(n);
-    buffer.slice(0..n)
-}
-
-async fn write_at(rt: &Runtime, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    let mut buffer = rt.memory().alloc_beyond(blocks(bytes.len()));
-    buffer.append(bytes);
-    buffer.pad_to(BLOCK);
-    let n = buffer.len();
-    file.write_at(at, buffer.slice(0..n)).await
-}
-
-/// Writes both copies: temporary file, sync, rename, directory sync.
-async fn write_layout(disk: &Disk, paths: &Paths, layout: &Layout) -> Result<(), OpenError> {
-    for path in paths.layouts() {
-        let temporary = path.with_extension("new");
-        let open =
-            Open { read: true, write: true, create: true, truncate: true, ..Open::default() };
-        let file = disk.open(&temporary, open).await.map_err(fail("cannot write the layout"))?;
-        let text = runtime::Slice::from(layout.to_text().into_bytes());
-        file.write_at(0, text).await.map_err(fail("cannot write the layout"))?;
-        file.sync_data().await.map_err(fail("cannot sync the layout"))?;
-        disk.rename(&temporary, &path).await.map_err(fail("cannot rename the layout"))?;
-        disk.sync_dir(paths.root()).await.map_err(fail("cannot sync the data directory"))?;
-    }
-    Ok(())
-}
-
-async fn read_whole(file: &File) -> io::Result<Vec<u8>> {
-    let len = file.len()?;
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < len {
-        let part = file.read_at(bytes.len() as u64, 1 << 20).await?;
-        if part.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&part);
-    }
-    Ok(bytes)
 }
 
 /// The manifest as it was found.
@@ -349,9 +110,11 @@ pub async fn open(
 ) -> Result<(Store, Report), OpenError> {
     let mut report = Report::default();
     let disk = rt.disk();
-    let paths = data.paths.clone();
-    let generation = data.layout.generation;
-    let part = data.layout.cores[core.index()];
+    let paths = data.paths().clone();
+    let generation = data.generation();
+    let Some(part) = data.part(core) else {
+        return Err(OpenError::NoSuchCore { core, cores: data.cores() });
+    };
     let open = Open { read: true, write: true, direct: true, ..Open::default() };
 
     let mut ring_files = Vec::new();
