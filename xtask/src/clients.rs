@@ -59,7 +59,7 @@ pub(crate) fn run(tally: &mut Tally, wants: impl Fn(&str) -> bool) -> Result<(),
     let under = match std::env::var("RINGWOOD_TEST_BOOTSTRAP") {
         Ok(address) => Under::Running(address),
         Err(_) => {
-            let mut broker = Broker::fresh("broker", 1)?;
+            let mut broker = Broker::fresh("broker", 3)?;
             if let Err(fault) = broker.start() {
                 return tally.check("clients: the broker starts", Some(&fault.to_string()));
             }

@@ -21,12 +21,14 @@ mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod owners;
 mod produce;
 
 pub(crate) use fetch_sessions::FetchSessions;
 
-use crate::broker::{Broker, Session};
-use runtime::Slice;
+use crate::broker::{Broker, CONTROLLER};
+use ids::TopicId;
+use runtime::{Class, Slice};
 use server::{Frame, Reply};
 use std::rc::Rc;
 use wire::api::ApiKey;
@@ -68,9 +70,62 @@ pub(crate) struct Asked<'a> {
     pub(crate) client_id: Option<&'a str>,
 }
 
+/// Requests that the controller decides: they run on its core.
+fn is_for_the_controller(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::CreateTopics
+            | ApiKey::DeleteTopics
+            | ApiKey::CreatePartitions
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::InitProducerId
+    )
+}
+
 /// Answers one request.
-pub(crate) async fn answer(broker: Rc<Broker>, session: Rc<Session>, frame: Frame) -> Reply {
-    let bytes: &[u8] = &frame;
+pub(crate) async fn answer(broker: Rc<Broker>, frame: Frame) -> Reply {
+    let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
+    if let Some(key) = key {
+        broker.counters.count(key);
+        if is_for_the_controller(key) && !broker.is_here(CONTROLLER) {
+            return forward(&broker, frame).await;
+        }
+    }
+    answer_here(&broker, &frame, Some(&frame)).await
+}
+
+/// What another core answered.
+enum Answered {
+    Send(Vec<u8>),
+    Close(&'static str),
+    Nothing,
+}
+
+/// Lets the controller's core answer.
+async fn forward(broker: &Rc<Broker>, frame: Frame) -> Reply {
+    let frame = broker.rt.lend(frame);
+    let run = |b: Rc<Broker>| async move {
+        let answered = match answer_here(&b, &frame, None).await {
+            Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
+                Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
+            }
+            Reply::SendThenClose(_, why) | Reply::Close(why) => Answered::Close(why),
+            Reply::Nothing => Answered::Nothing,
+        };
+        // The frame goes home with the answer.
+        (answered, frame)
+    };
+    match broker.post.ask(CONTROLLER, Class::Control, false, run).await {
+        Some((Answered::Send(bytes), _)) => Reply::Send(vec![Slice::from(bytes)]),
+        Some((Answered::Close(why), _)) => Reply::Close(why),
+        Some((Answered::Nothing, _)) => Reply::Nothing,
+        None => Reply::Close("the broker stops"),
+    }
+}
+
+/// `frame` is what `bytes` lie in, if that is on this core.
+async fn answer_here(broker: &Rc<Broker>, bytes: &[u8], frame: Option<&Frame>) -> Reply {
     let mut reader = Reader::new(bytes);
     let header = match RequestHeader::decode(&mut reader) {
         Ok(header) => header,
@@ -92,36 +147,43 @@ pub(crate) async fn answer(broker: Rc<Broker>, session: Rc<Session>, frame: Fram
     if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
         return Reply::Close("a version that is not served");
     }
-    broker.counters.count(key);
     let result = match key {
-        ApiKey::Produce => produce::answer(&broker, &asked, &mut reader).await,
-        ApiKey::Fetch => fetch::answer(&broker, &session, &asked, &mut reader).await,
-        ApiKey::ListOffsets => list_offsets::answer(&broker, &asked, &mut reader).await,
-        ApiKey::Metadata => metadata::answer(&broker, &asked, &mut reader).await,
+        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame).await,
+        ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader).await,
+        ApiKey::ListOffsets => list_offsets::answer(broker, &asked, &mut reader).await,
+        ApiKey::Metadata => metadata::answer(broker, &asked, &mut reader).await,
         ApiKey::FindCoordinator => find_coordinator::answer(&asked, &mut reader),
-        ApiKey::ApiVersions => api_versions::answer(&broker, &asked, &mut reader),
-        ApiKey::CreateTopics => create_topics::answer(&broker, &asked, &mut reader).await,
-        ApiKey::DeleteTopics => delete_topics::answer(&broker, &asked, &mut reader).await,
-        ApiKey::DeleteRecords => delete_records::answer(&broker, &asked, &mut reader).await,
-        ApiKey::InitProducerId => init_producer_id::answer(&broker, &asked, &mut reader).await,
+        ApiKey::ApiVersions => api_versions::answer(broker, &asked, &mut reader),
+        ApiKey::CreateTopics => create_topics::answer(broker, &asked, &mut reader).await,
+        ApiKey::DeleteTopics => delete_topics::answer(broker, &asked, &mut reader).await,
+        ApiKey::DeleteRecords => delete_records::answer(broker, &asked, &mut reader).await,
+        ApiKey::InitProducerId => init_producer_id::answer(broker, &asked, &mut reader).await,
         ApiKey::OffsetForLeaderEpoch => {
-            offset_for_leader_epoch::answer(&broker, &asked, &mut reader)
+            offset_for_leader_epoch::answer(broker, &asked, &mut reader).await
         }
-        ApiKey::DescribeConfigs => admin_configs::describe(&broker, &asked, &mut reader),
-        ApiKey::AlterConfigs => admin_configs::alter(&broker, &asked, &mut reader).await,
+        ApiKey::DescribeConfigs => admin_configs::describe(broker, &asked, &mut reader),
+        ApiKey::AlterConfigs => admin_configs::alter(broker, &asked, &mut reader).await,
         ApiKey::IncrementalAlterConfigs => {
-            admin_configs::alter_incrementally(&broker, &asked, &mut reader).await
+            admin_configs::alter_incrementally(broker, &asked, &mut reader).await
         }
-        ApiKey::DescribeLogDirs => describe_log_dirs::answer(&broker, &asked, &mut reader),
-        ApiKey::CreatePartitions => create_partitions::answer(&broker, &asked, &mut reader).await,
-        ApiKey::DescribeCluster => cluster::describe(&broker, &asked, &mut reader),
-        ApiKey::DescribeProducers => describe_producers::answer(&broker, &asked, &mut reader),
+        ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, &asked, &mut reader).await,
+        ApiKey::CreatePartitions => create_partitions::answer(broker, &asked, &mut reader).await,
+        ApiKey::DescribeCluster => cluster::describe(broker, &asked, &mut reader),
+        ApiKey::DescribeProducers => describe_producers::answer(broker, &asked, &mut reader).await,
         ApiKey::DescribeTopicPartitions => {
-            describe_topic_partitions::answer(&broker, &asked, &mut reader)
+            describe_topic_partitions::answer(broker, &asked, &mut reader)
         }
         _ => return Reply::Close("an API that is not served"),
     };
     result.unwrap_or(Reply::Close("a request that cannot be read"))
+}
+
+/// An id that no topic had before.
+fn fresh_topic_id(broker: &Broker) -> TopicId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&broker.rt.random().to_be_bytes());
+    id[8..].copy_from_slice(&broker.rt.random().to_be_bytes());
+    TopicId(id)
 }
 
 /// Reads a request's body.

@@ -2,11 +2,16 @@
 
 use crate::api::FetchSessions;
 use crate::metadata::Metadata;
-use crate::shard::Shard;
+use crate::metadata_log::{MetadataLog, ProposeError};
+use crate::post::Post;
+use crate::shard::{PartitionError, Shard};
+use cluster::{Controller, Decision};
+use ids::{CoreId, PartitionId};
 use record::Decompressor;
 use runtime::Runtime;
-use server::{Frame, Handler, OnDisconnect, Reply};
-use std::cell::{Cell, RefCell};
+use runtime::sync::Notify;
+use server::{Frame, Handler, OnDisconnect, Reply, Server};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,15 +37,48 @@ impl Counters {
     }
 }
 
-/// One core's broker.
+/// The core of the controller and of the metadata log.
+pub(crate) const CONTROLLER: CoreId = CoreId(0);
+
+/// One core's broker. Lives on its core from the end of recovery to the end of the process.
 pub(crate) struct Broker {
     pub(crate) rt: Runtime,
     pub(crate) shard: Rc<Shard>,
     pub(crate) metadata: Rc<Metadata>,
+    /// On core 0.
+    pub(crate) controller: Option<Rc<MetadataLog>>,
+    pub(crate) post: Post,
     pub(crate) data_dir: String,
     pub(crate) counters: Counters,
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
+    /// Once it listens.
+    pub(crate) server: OnceCell<Server<Requests>>,
+    /// Rung when this core is to end.
+    pub(crate) ended: Notify,
+}
+
+impl Broker {
+    /// The core that owns a partition.
+    pub(crate) fn owner(&self, id: PartitionId) -> CoreId {
+        id.owner(self.metadata.cores)
+    }
+
+    /// Whether this is that core.
+    pub(crate) fn is_here(&self, core: CoreId) -> bool {
+        self.rt.core() == core
+    }
+
+    /// Decides with the controller; on its core only.
+    pub(crate) async fn propose<R>(
+        &self,
+        decide: impl FnOnce(&mut Controller) -> Decision<R>,
+    ) -> Result<R, ProposeError> {
+        match &self.controller {
+            Some(log) => log.propose(decide).await,
+            None => Err(ProposeError::Log(PartitionError::NotLeader)),
+        }
+    }
 }
 
 /// One connection's state.
@@ -61,8 +99,12 @@ impl Handler for Requests {
         Session { peer }
     }
 
-    fn handle(&self, session: &Rc<Session>, frame: Frame) -> impl Future<Output = Reply> + 'static {
-        crate::api::answer(Rc::clone(&self.0), Rc::clone(session), frame)
+    fn handle(
+        &self,
+        _session: &Rc<Session>,
+        frame: Frame,
+    ) -> impl Future<Output = Reply> + 'static {
+        crate::api::answer(Rc::clone(&self.0), frame)
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

@@ -44,19 +44,22 @@ struct Start {
     /// Address for metrics and health [default: 127.0.0.1:9644]
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// Data cores; this release runs one
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
-    cores: String,
+    /// Data cores [default: auto, the processors of this machine, one if there are at most two]
+    #[arg(long, value_name = "N|auto")]
+    cores: Option<String>,
+    /// Whether each core stays on its processor [default: auto, if there are more than two processors]
+    #[arg(long, value_name = "auto|always|never")]
+    pin: Option<String>,
     /// When a write is acknowledged: flushed to the disk, or handed to it
     #[arg(long, value_name = "fsync|written")]
     durability: Option<String>,
-    /// How the kernel is asked; this release has uring
-    #[arg(long, value_name = "auto|uring")]
+    /// How the kernel is asked [default: auto, io_uring where it is allowed]
+    #[arg(long, value_name = "auto|uring|portable")]
     io: Option<String>,
-    /// Memory for buffers, such as 1GiB [default: a quarter of the machine, at most 1GiB]
+    /// Memory for buffers of all cores, such as 1GiB [default: a quarter of the machine, at most 1GiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Size of the journal ring, such as 64MiB [default: a quarter of the memory, at least 64MiB]
+    /// Size of each core's journal ring, such as 64MiB [default: a quarter of the core's memory, at least 64MiB]
     #[arg(long, value_name = "SIZE")]
     ring: Option<String>,
     /// Free space below which writes are refused [default: 1GiB]
@@ -82,20 +85,6 @@ impl Start {
                 remedy: remedy.into(),
             })
         };
-        if !matches!(self.cores.as_str(), "auto" | "1") {
-            return refuse(
-                "--cores above 1 is not available",
-                "this release runs one data core",
-                "leave --cores out",
-            );
-        }
-        if !matches!(self.io.as_deref(), None | Some("auto" | "uring")) {
-            return refuse(
-                "this I/O backend is not available",
-                "this release has io_uring only",
-                "leave --io out",
-            );
-        }
         let mut kafka = std::collections::BTreeMap::new();
         for pair in &self.set {
             let Some((key, value)) = pair.split_once('=') else {
@@ -110,6 +99,8 @@ impl Start {
             admin: self.admin,
             durability: self.durability,
             io: self.io,
+            cores: self.cores,
+            pin: self.pin,
             memory: self.memory,
             ring: self.ring,
             reserve: self.reserve,

@@ -1,6 +1,7 @@
 //! How this node runs: built-in defaults, then the configuration file, then the environment, then flags.
 
 use cluster::config::{LoadError, StaticConfig, parse_properties};
+use runtime::{Io, Pin};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -25,11 +26,6 @@ impl Address {
     pub(crate) fn resolve(&self) -> Option<SocketAddr> {
         (self.host.as_str(), self.port).to_socket_addrs().ok()?.next()
     }
-
-    /// Nothing outside this machine can reach it.
-    pub(crate) fn is_local(&self) -> bool {
-        self.resolve().is_some_and(|a| a.ip().is_loopback())
-    }
 }
 
 impl fmt::Display for Address {
@@ -51,6 +47,8 @@ pub(crate) struct Said {
     pub(crate) admin: Option<String>,
     pub(crate) durability: Option<String>,
     pub(crate) io: Option<String>,
+    pub(crate) cores: Option<String>,
+    pub(crate) pin: Option<String>,
     pub(crate) memory: Option<String>,
     pub(crate) ring: Option<String>,
     pub(crate) reserve: Option<String>,
@@ -66,7 +64,13 @@ pub(crate) struct NodeConfig {
     pub(crate) listen: Address,
     pub(crate) advertise: Address,
     pub(crate) admin: Address,
+    /// Data cores.
+    pub(crate) cores: u16,
+    pub(crate) io: Io,
+    pub(crate) pin: Pin,
+    /// Buffers of all cores together, in bytes.
     pub(crate) memory: usize,
+    /// Of each core.
     pub(crate) ring_bytes: u64,
     pub(crate) reserve: u64,
     pub(crate) node_id: i32,
@@ -105,11 +109,13 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     n.checked_mul(unit)
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "node.id",
     "data.dir",
     "data.reserve",
     "engine.io",
+    "engine.cores",
+    "engine.pin",
     "engine.memory",
     "engine.ring",
     "engine.durability",
@@ -194,6 +200,8 @@ impl Said {
             "data.dir" => self.data = Some(PathBuf::from(value)),
             "data.reserve" => self.reserve = Some(value),
             "engine.io" => self.io = Some(value),
+            "engine.cores" => self.cores = Some(value),
+            "engine.pin" => self.pin = Some(value),
             "engine.memory" => self.memory = Some(value),
             "engine.ring" => self.ring = Some(value),
             "engine.durability" => self.durability = Some(value),
@@ -256,6 +264,8 @@ impl Said {
             admin: self.admin.or(below.admin),
             durability: self.durability.or(below.durability),
             io: self.io.or(below.io),
+            cores: self.cores.or(below.cores),
+            pin: self.pin.or(below.pin),
             memory: self.memory.or(below.memory),
             ring: self.ring.or(below.ring),
             reserve: self.reserve.or(below.reserve),
@@ -298,7 +308,39 @@ fn machine_memory() -> u64 {
     kib.unwrap_or(4 << 20) * 1024
 }
 
+/// Processors that this process may use: its affinity, and the quota of its control group.
+fn processors() -> u16 {
+    let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(allowed).unwrap_or(u16::MAX)
+}
+
+/// Most data cores that a node has.
+const CORES_MAX: u16 = 256;
+
+fn cores(said: Option<&str>) -> Result<u16, ConfigError> {
+    match said {
+        // On one or two processors the clients are most likely on the same machine: one is left to them.
+        None | Some("auto") => Ok(match processors() {
+            0..=2 => 1,
+            n => n.min(CORES_MAX),
+        }),
+        Some(text) => match text.parse() {
+            Ok(n @ 1..=CORES_MAX) => Ok(n),
+            _ => Err(error(
+                format!("cores is not a number of cores: {text}"),
+                format!("it is 1 to {CORES_MAX}, or auto"),
+                "for example --cores 4",
+            )),
+        },
+    }
+}
+
 impl NodeConfig {
+    /// The share of one core in the memory for buffers.
+    pub(crate) fn memory_per_core(&self) -> usize {
+        self.memory / usize::from(self.cores)
+    }
+
     /// Settles what was said.
     pub(crate) fn settle(
         said: Said,
@@ -335,11 +377,32 @@ impl NodeConfig {
                 error(format!("{what} is not a size: {text}"), "it is like 64MiB", "mend it")
             })
         };
+        let cores = cores(said.cores.as_deref())?;
+        let io = match said.io.as_deref() {
+            None | Some("auto") => Io::Auto,
+            Some("uring") => Io::Uring,
+            Some("portable") => Io::Portable,
+            Some(other) => {
+                let what = format!("io is not a backend: {other}");
+                return Err(error(what, "it is auto, uring or portable", "leave it out for auto"));
+            }
+        };
+        let pin = match said.pin.as_deref() {
+            None | Some("auto") => Pin::Auto,
+            Some("always") => Pin::Always,
+            Some("never") => Pin::Never,
+            Some(other) => {
+                let what = format!("pin is not a placement: {other}");
+                return Err(error(what, "it is auto, always or never", "leave it out for auto"));
+            }
+        };
+        // A core needs room for a few commits and the tails of its partitions.
+        let least = u64::from(cores) * (16 << 20);
         let memory = size(&said.memory, "memory")?
             .unwrap_or_else(|| (machine_memory() / 4).min(1 << 30))
-            .max(16 << 20);
+            .max(least);
         let ring_bytes = size(&said.ring, "ring")?
-            .unwrap_or_else(|| (memory / 4).clamp(64 << 20, 1 << 30))
+            .unwrap_or_else(|| (memory / u64::from(cores) / 4).clamp(64 << 20, 1 << 30))
             .clamp(1 << 20, 64 << 30);
         let reserve = size(&said.reserve, "reserve")?.unwrap_or(1 << 30);
         let mut kafka = said.kafka;
@@ -359,6 +422,9 @@ impl NodeConfig {
             listen,
             advertise,
             admin,
+            cores,
+            io,
+            pin,
             memory: usize::try_from(memory).unwrap_or(usize::MAX),
             ring_bytes,
             reserve,
@@ -386,7 +452,7 @@ mod tests {
         let c = NodeConfig::settle(with_data(), no_variables).unwrap();
         assert_eq!(c.listen.to_string(), "127.0.0.1:9092");
         assert_eq!(c.advertise, c.listen);
-        assert!(c.listen.is_local());
+        assert!(c.listen.resolve().unwrap().ip().is_loopback());
     }
 
     #[test]
@@ -404,6 +470,16 @@ mod tests {
         let flags = Said { node_id: Some(2), ..with_data() };
         let c = NodeConfig::settle(flags.over(file), no_variables).unwrap();
         assert_eq!((c.node_id, c.ring_bytes), (2, 8 << 20));
+    }
+
+    #[test]
+    fn cores_are_a_number_or_found() {
+        let with = |cores: &str| Said { cores: Some(cores.into()), ..with_data() };
+        assert_eq!(NodeConfig::settle(with("3"), no_variables).unwrap().cores, 3);
+        assert!(NodeConfig::settle(with("auto"), no_variables).unwrap().cores >= 1);
+        for wrong in ["0", "-1", "many", "257"] {
+            assert!(NodeConfig::settle(with(wrong), no_variables).is_err(), "{wrong}");
+        }
     }
 
     #[test]

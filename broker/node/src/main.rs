@@ -7,8 +7,10 @@ mod command;
 mod config;
 mod doctor;
 mod metadata;
+mod metadata_log;
 mod metrics;
 mod node;
+mod post;
 mod say;
 mod shard;
 

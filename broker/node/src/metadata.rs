@@ -1,26 +1,16 @@
-//! The metadata log: what the cluster agrees on, as records of the partition `__cluster_metadata`.
+//! What the cluster has agreed on, as one core sees it: the image, and the configuration that follows from it.
 //!
-//! A request is decided against the controller's image, which runs ahead of the disk. Its records are appended through the
-//! ordinary path, and only when they are committed do they reach the image that everyone reads, and the answer leaves. So
-//! nothing is shown to anyone before it is durable.
+//! Every core has its own, fed with the same committed records in the same order, so that a request reads it without asking
+//! anyone. Core 0 applies records when the metadata log has committed them, and passes them on to the others.
 
-use crate::shard::{Acks, PartitionError, Shard};
-use cluster::config::{BrokerSettings, StaticConfig, TopicConfig};
-use cluster::{
-    BrokerRegistered, Change, ClusterImage, Controller, Decision, DecodeError, Delta, Record,
-    Refusal, ResourceKind,
-};
-use ids::{BrokerId, Offset, PartitionId, PartitionIndex, ProducerId, TopicId};
-use log::BatchMeta;
-use record::{BatchBuilder, Batches};
+use crate::shard::Shard;
+use cluster::config::{BrokerSettings, Layers, StaticConfig, TopicConfig};
+use cluster::{Change, ClusterImage, Delta, Record, ResourceKind};
+use ids::{BrokerId, PartitionId, PartitionIndex, TopicId};
 use runtime::Runtime;
-use runtime::sync::Notify;
-use std::cell::{Cell, Ref, RefCell};
-use std::collections::VecDeque;
-use std::fmt;
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
-use store::Store;
 
 /// The metadata log's only partition.
 pub(crate) const METADATA: PartitionId =
@@ -29,88 +19,17 @@ pub(crate) const METADATA: PartitionId =
 /// Its topic's name.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
-/// Why a decision did not come true.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProposeError {
-    /// The controller refuses.
-    Refused(Refusal),
-    /// The metadata log cannot take it.
-    Log(PartitionError),
-}
-
-/// Why the metadata log cannot be read at start.
-#[derive(Debug)]
-pub(crate) enum ReplayError {
-    Read(store::ReadError),
-    Batch(String),
-    Record(DecodeError),
-    Apply(String),
-    Incomplete(String),
-}
-
-impl fmt::Display for ReplayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(e) => write!(f, "{e}"),
-            Self::Batch(e) | Self::Apply(e) => f.write_str(e),
-            Self::Record(e) => write!(f, "{e:?}"),
-            Self::Incomplete(e) => write!(f, "acknowledged metadata is missing: {e}"),
-        }
-    }
-}
-
-/// Records on their way: the offset after the batch, and what they say.
-struct Pending {
-    end: Offset,
-    records: Vec<Record>,
-}
-
-/// What the cluster agrees on, on core 0.
+/// One core's view.
 pub(crate) struct Metadata {
     rt: Runtime,
     shard: Rc<Shard>,
     pub(crate) me: BrokerId,
-    controller: RefCell<Controller>,
+    pub(crate) cores: u16,
     image: RefCell<ClusterImage>,
     fixed: StaticConfig,
-    pending: RefCell<VecDeque<Pending>>,
-    producer_ids: Cell<(i64, i64)>,
-    allocating: Cell<bool>,
-    allocated: Notify,
-}
-
-/// Reads the metadata log from its start.
-pub(crate) async fn replay(store: &Store, controller: &mut Controller) -> Result<u64, ReplayError> {
-    if let Some(why) = store.incomplete(METADATA) {
-        return Err(ReplayError::Incomplete(why));
-    }
-    let Ok((mut at, end)) = store.with_log(METADATA, |l| (l.start(), l.end())) else {
-        return Ok(0);
-    };
-    let mut count = 0;
-    while at < end {
-        let read = store.read(METADATA, at, end, 1 << 20, true).await.map_err(ReplayError::Read)?;
-        let mut bytes = Vec::with_capacity(read.bytes);
-        for s in &read.slices {
-            bytes.extend_from_slice(s);
-        }
-        let before = at;
-        for batch in Batches::new(&bytes) {
-            let batch = batch.map_err(|e| ReplayError::Batch(format!("{e:?}")))?;
-            at = batch.header().last_offset().next();
-            for r in batch.records().map_err(|e| ReplayError::Batch(format!("{e:?}")))? {
-                let r = r.map_err(|e| ReplayError::Batch(format!("{e:?}")))?;
-                let value = r.value.unwrap_or(&[]);
-                let record = Record::decode(value).map_err(ReplayError::Record)?;
-                controller.replay(&record).map_err(|e| ReplayError::Apply(format!("{e:?}")))?;
-                count += 1;
-            }
-        }
-        if at == before {
-            return Err(ReplayError::Batch(format!("no progress at {at}")));
-        }
-    }
-    Ok(count)
+    /// Effective configurations that were asked for since the last change.
+    topic_configs: RefCell<BTreeMap<TopicId, Rc<TopicConfig>>>,
+    settings: RefCell<Option<Rc<BrokerSettings>>>,
 }
 
 impl Metadata {
@@ -118,29 +37,20 @@ impl Metadata {
         rt: Runtime,
         shard: Rc<Shard>,
         me: BrokerId,
-        controller: Controller,
+        cores: u16,
+        image: ClusterImage,
         fixed: StaticConfig,
     ) -> Rc<Self> {
-        let image = controller.image().clone();
-        let metadata = Rc::new(Self {
+        Rc::new(Self {
             rt,
             shard,
             me,
-            controller: RefCell::new(controller),
+            cores,
             image: RefCell::new(image),
             fixed,
-            pending: RefCell::default(),
-            producer_ids: Cell::new((0, 0)),
-            allocating: Cell::new(false),
-            allocated: Notify::new(),
-        });
-        let weak = Rc::downgrade(&metadata);
-        metadata.shard.on_metadata_committed(move |high_watermark| {
-            if let Some(m) = weak.upgrade() {
-                m.on_committed(high_watermark);
-            }
-        });
-        metadata
+            topic_configs: RefCell::default(),
+            settings: RefCell::default(),
+        })
     }
 
     /// The state that everyone may see.
@@ -149,121 +59,51 @@ impl Metadata {
     }
 
     /// Which value counts for each configuration key.
-    pub(crate) fn layers<'a>(&'a self, image: &'a ClusterImage) -> cluster::config::Layers<'a> {
-        cluster::config::Layers { image, broker: self.me, fixed: &self.fixed }
+    pub(crate) fn layers<'a>(&'a self, image: &'a ClusterImage) -> Layers<'a> {
+        Layers { image, broker: self.me, fixed: &self.fixed }
     }
 
     /// The broker's settings as they are now.
-    pub(crate) fn settings(&self) -> BrokerSettings {
+    pub(crate) fn settings(&self) -> Rc<BrokerSettings> {
+        if let Some(known) = &*self.settings.borrow() {
+            return Rc::clone(known);
+        }
         let image = self.image();
-        BrokerSettings::read(&self.layers(&image))
+        let settings = Rc::new(BrokerSettings::read(&self.layers(&image)));
+        *self.settings.borrow_mut() = Some(Rc::clone(&settings));
+        settings
     }
 
     /// A topic's effective configuration.
-    pub(crate) fn topic_config(&self, topic: &str) -> TopicConfig {
+    pub(crate) fn topic_config(&self, id: TopicId, name: &str) -> Rc<TopicConfig> {
+        if let Some(known) = self.topic_configs.borrow().get(&id) {
+            return Rc::clone(known);
+        }
         let image = self.image();
-        self.layers(&image).topic(topic)
+        let config = Rc::new(self.layers(&image).topic(name));
+        self.topic_configs.borrow_mut().insert(id, Rc::clone(&config));
+        config
     }
 
-    /// Decides with the controller and resolves when what it decided is committed and visible.
-    pub(crate) async fn propose<R>(
-        &self,
-        decide: impl FnOnce(&mut Controller) -> Decision<R>,
-    ) -> Result<R, ProposeError> {
-        let decision = decide(&mut self.controller.borrow_mut());
-        self.commit(decision.records).await.map_err(ProposeError::Log)?;
-        Ok(decision.response)
-    }
-
-    /// As [`Metadata::propose`], for operations that may be refused as a whole.
-    pub(crate) async fn try_propose<R>(
-        &self,
-        decide: impl FnOnce(&mut Controller) -> Result<Decision<R>, Refusal>,
-    ) -> Result<R, ProposeError> {
-        let decision = decide(&mut self.controller.borrow_mut()).map_err(ProposeError::Refused)?;
-        self.commit(decision.records).await.map_err(ProposeError::Log)?;
-        Ok(decision.response)
-    }
-
-    async fn commit(&self, records: Vec<Record>) -> Result<(), PartitionError> {
-        if records.is_empty() {
-            // It may repeat what is decided but not committed yet: then it is answered when that is.
-            return self.settle().await;
-        }
-        let now = self.rt.wall();
-        let mut builder = BatchBuilder::new();
-        for r in &records {
-            let mut value = Vec::new();
-            r.encode(&mut value);
-            builder.push(now, None, Some(&value), &[]);
-        }
-        let bytes = builder.build().map_err(|_| PartitionError::NotLeader)?;
-        let meta = BatchMeta {
-            len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-            offsets: i32::try_from(records.len()).unwrap_or(i32::MAX),
-            max_timestamp: now,
-            producer_id: ProducerId::NONE,
-            producer_epoch: ids::ProducerEpoch::NONE,
-            base_sequence: -1,
-            transactional: false,
-            control: false,
-        };
-        let end = self.shard.store.with_log(METADATA, log::Log::end).unwrap_or(Offset::ZERO);
-        let end = end + i64::from(meta.offsets);
-        self.pending.borrow_mut().push_back(Pending { end, records });
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        let produced = self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever).await;
-        match produced {
-            Ok(_) => Ok(()),
-            Err(e) => {
-                // The controller's image already holds the decision and later ones build on it: only a restart, which
-                // replays the log, brings the two together again.
-                self.rt.fault(format!("the metadata log does not take a decision: {e:?}"));
-            }
-        }
-    }
-
-    async fn settle(&self) -> Result<(), PartitionError> {
-        let end = self.pending.borrow().back().map(|p| p.end);
-        let Some(end) = end else { return Ok(()) };
-        let Some(replica) = self.shard.replica(METADATA) else {
-            return Err(PartitionError::NotLeader);
-        };
-        let bell = Rc::new(Notify::new());
-        replica.watch(&bell);
-        while replica.high_watermark() < end {
-            bell.notified().await;
-        }
-        Ok(())
-    }
-
-    /// Takes what is committed into the image that everyone reads, and tells the shard.
-    fn on_committed(&self, high_watermark: Offset) {
-        loop {
-            let next = {
-                let mut pending = self.pending.borrow_mut();
-                match pending.front() {
-                    Some(p) if p.end <= high_watermark => pending.pop_front(),
-                    _ => None,
-                }
-            };
-            let Some(next) = next else { return };
-            let mut deltas = Vec::new();
-            {
-                let mut image = self.image.borrow_mut();
-                for r in &next.records {
-                    match image.apply(r) {
-                        Ok(delta) => deltas.push(delta),
-                        Err(e) => {
-                            self.rt.fault(format!("a committed record does not apply: {e:?}"))
-                        }
-                    }
+    /// Takes committed records into the image and does on this core what follows from them.
+    pub(crate) fn apply(&self, records: &[Record]) {
+        let mut deltas = Vec::with_capacity(records.len());
+        {
+            let mut image = self.image.borrow_mut();
+            for r in records {
+                match image.apply(r) {
+                    Ok(delta) => deltas.push(delta),
+                    Err(e) => self.rt.fault(format!("a committed record does not apply: {e:?}")),
                 }
             }
-            for delta in &deltas {
-                self.carry_out(delta);
-            }
         }
+        for delta in &deltas {
+            self.carry_out(delta);
+        }
+    }
+
+    fn is_mine(&self, id: PartitionId) -> bool {
+        id.owner(self.cores) == self.rt.core()
     }
 
     fn carry_out(&self, delta: &Delta) {
@@ -271,11 +111,16 @@ impl Metadata {
             match change {
                 Change::PartitionCreated(id) | Change::PartitionChanged(id) => self.lead(*id),
                 Change::TopicDeleted { id, partitions, .. } => {
-                    let shard = Rc::clone(&self.shard);
+                    self.topic_configs.borrow_mut().remove(id);
                     let (topic, count) = (*id, i32::try_from(*partitions).unwrap_or(0));
+                    let mine: Vec<PartitionId> = (0..count)
+                        .map(|i| PartitionId { topic, index: PartitionIndex(i) })
+                        .filter(|id| self.is_mine(*id))
+                        .collect();
+                    let shard = Rc::clone(&self.shard);
                     self.rt.spawn(async move {
-                        for i in 0..count {
-                            shard.delete(PartitionId { topic, index: PartitionIndex(i) }).await;
+                        for id in mine {
+                            shard.delete(id).await;
                         }
                     });
                 }
@@ -292,7 +137,7 @@ impl Metadata {
         }
     }
 
-    /// Opens everything that this broker leads.
+    /// Opens everything that this core leads.
     pub(crate) fn lead_all(&self) {
         let ids: Vec<PartitionId> =
             self.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
@@ -302,65 +147,36 @@ impl Metadata {
     }
 
     fn lead(&self, id: PartitionId) {
-        let image = self.image();
-        let Some(topic) = image.topic(id.topic) else { return };
-        let Some(state) = image.partition(id) else { return };
-        if state.leader == self.me {
-            let config = Rc::new(self.layers(&image).topic(&topic.name));
-            let factor = state.replication_factor();
-            self.shard.lead(id, &topic.name, state.leader_epoch, factor, config);
+        if !self.is_mine(id) {
+            return;
         }
+        let (name, epoch, factor) = {
+            let image = self.image();
+            let Some(topic) = image.topic(id.topic) else { return };
+            let Some(state) = image.partition(id) else { return };
+            if state.leader != self.me {
+                return;
+            }
+            (topic.name.clone(), state.leader_epoch, state.replication_factor())
+        };
+        let config = self.topic_config(id.topic, &name);
+        self.shard.lead(id, &name, epoch, factor, config);
     }
 
     fn reconfigure(&self, topic: Option<&str>) {
-        let image = self.image();
-        let layers = self.layers(&image);
-        for t in image.topics().filter(|t| topic.is_none_or(|name| *t.name == *name)) {
-            let config = Rc::new(layers.topic(&t.name));
-            for id in t.partition_ids() {
+        *self.settings.borrow_mut() = None;
+        let changed: Vec<(TopicId, Box<str>, Vec<PartitionId>)> = self
+            .image()
+            .topics()
+            .filter(|t| topic.is_none_or(|name| *t.name == *name))
+            .map(|t| (t.id, t.name.clone(), t.partition_ids().collect()))
+            .collect();
+        for (id, name, partitions) in changed {
+            self.topic_configs.borrow_mut().remove(&id);
+            let config = self.topic_config(id, &name);
+            for id in partitions {
                 self.shard.configure(id, &config);
             }
         }
-    }
-
-    /// An id that was never handed out before, nor will be again: its block is reserved durably first.
-    pub(crate) async fn producer_id(&self) -> Result<ProducerId, ProposeError> {
-        loop {
-            let (next, end) = self.producer_ids.get();
-            if next < end {
-                self.producer_ids.set((next + 1, end));
-                return Ok(ProducerId(next));
-            }
-            if self.allocating.replace(true) {
-                self.allocated.notified().await;
-                continue;
-            }
-            let me = self.me;
-            let block = self.try_propose(|c| c.allocate_producer_ids(me)).await;
-            self.allocating.set(false);
-            self.allocated.notify_all();
-            let block = block?;
-            self.producer_ids.set((block.first.0, block.first.0 + i64::from(block.count)));
-        }
-    }
-
-    /// Registers this broker's start: from here on its leaderships are those of a new epoch.
-    pub(crate) async fn register(
-        &self,
-        cluster_id: &str,
-        registration: BrokerRegistered,
-    ) -> Result<(), ProposeError> {
-        if self.controller.borrow().image().cluster_id().is_none() {
-            self.try_propose(|c| c.format(cluster_id)).await?;
-        }
-        self.try_propose(|c| c.start(registration)).await
-    }
-
-    /// A fresh topic id.
-    pub(crate) fn fresh_topic_id(&self) -> TopicId {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.rt.random().to_be_bytes());
-        id[8..].copy_from_slice(&self.rt.random().to_be_bytes());
-        TopicId(id)
     }
 }

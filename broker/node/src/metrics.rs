@@ -1,26 +1,53 @@
 //! The text of `/metrics`, in Prometheus' form, from plain counters.
 
 use crate::broker::Broker;
-use server::{Handler, Server};
 use std::fmt::Write as _;
 
-struct Text(String);
+/// One metric of one core.
+pub(crate) struct Sample {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    /// Labels and value; several where a label tells them apart.
+    values: Vec<(String, f64)>,
+}
 
-impl Text {
-    fn metric(&mut self, name: &str, kind: &str, help: &str, samples: &[(String, f64)]) {
+#[derive(Default)]
+struct Samples(Vec<Sample>);
+
+impl Samples {
+    fn metric(
+        &mut self,
+        name: &'static str,
+        kind: &'static str,
+        help: &'static str,
+        values: Vec<(String, f64)>,
+    ) {
+        self.0.push(Sample { name, kind, help, values });
+    }
+
+    fn counter(&mut self, name: &'static str, help: &'static str, core: u16, value: u64) {
+        self.metric(name, "counter", help, vec![(core_label(core), value as f64)]);
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str, core: u16, value: f64) {
+        self.metric(name, "gauge", help, vec![(core_label(core), value)]);
+    }
+}
+
+/// The text for all cores: every core has the same metrics in the same order.
+pub(crate) fn text(cores: Vec<Vec<Sample>>) -> String {
+    let mut text = String::new();
+    let mut cores: Vec<_> = cores.into_iter().map(Vec::into_iter).collect();
+    loop {
+        let row: Vec<Sample> = cores.iter_mut().filter_map(Iterator::next).collect();
+        let Some(first) = row.first() else { return text };
+        let Sample { name, kind, help, .. } = first;
         // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in samples {
-            let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in row.iter().flat_map(|s| &s.values) {
+            let _ = writeln!(text, "{name}{{{labels}}} {value}");
         }
-    }
-
-    fn counter(&mut self, name: &str, help: &str, core: u16, value: u64) {
-        self.metric(name, "counter", help, &[(core_label(core), value as f64)]);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, core: u16, value: f64) {
-        self.metric(name, "gauge", help, &[(core_label(core), value)]);
     }
 }
 
@@ -28,9 +55,9 @@ fn core_label(core: u16) -> String {
     format!("core=\"{core}\"")
 }
 
-/// One snapshot.
-pub(crate) fn text<H: Handler>(broker: &Broker, server: &Server<H>) -> String {
-    let mut t = Text(String::new());
+/// What this core counts.
+pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
+    let mut t = Samples::default();
     let core = broker.rt.core().0;
     let requests: Vec<(String, f64)> = broker
         .counters
@@ -38,7 +65,7 @@ pub(crate) fn text<H: Handler>(broker: &Broker, server: &Server<H>) -> String {
         .into_iter()
         .map(|(key, n)| (format!("core=\"{core}\",api=\"{}\"", key.name()), n as f64))
         .collect();
-    t.metric("ringwood_kafka_requests_total", "counter", "Requests by API.", &requests);
+    t.metric("ringwood_kafka_requests_total", "counter", "Requests by API.", requests);
     let c = &broker.counters;
     t.counter("ringwood_kafka_records_produced_total", "Records taken.", core, c.records_in.get());
     t.counter(
@@ -53,7 +80,7 @@ pub(crate) fn text<H: Handler>(broker: &Broker, server: &Server<H>) -> String {
         core,
         c.bytes_out.get(),
     );
-    let s = server.counters();
+    let s = broker.server.get().map(server::Server::counters).unwrap_or_default();
     t.gauge("ringwood_connections", "Open connections.", core, s.open as f64);
     t.counter("ringwood_connections_accepted_total", "Connections accepted.", core, s.accepted);
     t.counter(
@@ -71,7 +98,7 @@ pub(crate) fn text<H: Handler>(broker: &Broker, server: &Server<H>) -> String {
         "ringwood_connections_closed_total",
         "counter",
         "Connections closed, by reason.",
-        &closed,
+        closed,
     );
     t.gauge("ringwood_requests_in_flight", "Requests in progress.", core, s.in_flight as f64);
     t.counter("ringwood_network_receive_bytes_total", "Bytes received.", core, s.bytes_in);
@@ -137,6 +164,19 @@ pub(crate) fn text<H: Handler>(broker: &Broker, server: &Server<H>) -> String {
         "System calls of the reactor.",
         core,
         broker.rt.enters(),
+    );
+    let sent = broker.post.sent();
+    let by_class =
+        [("control", sent.control), ("data", sent.data), ("background", sent.background)];
+    let by_class = by_class
+        .iter()
+        .map(|(class, n)| (format!("core=\"{core}\",class=\"{class}\""), *n as f64))
+        .collect();
+    t.metric(
+        "ringwood_core_messages_total",
+        "counter",
+        "Messages to other cores, by class.",
+        by_class,
     );
     t.gauge("ringwood_partitions", "Partitions led.", core, broker.shard.replicas().len() as f64);
     let sessions = broker.fetch_sessions.borrow().len();

@@ -1,73 +1,134 @@
-//! From a configuration to a broker that serves, and to its end.
+//! From a configuration to a broker that serves on all its cores, and to its end.
+//!
+//! Core 0 opens the data directory, replays the metadata log, and hands the image to the other cores, which open their parts.
+//! When all are open they listen, all on the same address. At the end core 0 lets all of them finish, closes the others'
+//! stores, and its own last.
+
+mod banner;
+mod opening;
+mod serving;
 
 use crate::admin;
-use crate::api::FetchSessions;
-use crate::broker::{Broker, Counters, Requests};
+use crate::broker::Broker;
 use crate::config::NodeConfig;
-use crate::metadata::{self, METADATA, METADATA_TOPIC, Metadata};
 use crate::metrics;
+use crate::post::{CAPACITY, Letter};
 use crate::say::{self, exit};
-use crate::shard::{Shard, store_config};
-use cluster::config::{Durability, TopicConfig};
-use cluster::{BrokerRegistered, Controller, DirectoryId, Endpoint};
-use ids::{BrokerId, CoreId, LeaderEpoch, TopicId};
-use record::Decompressor;
-use runtime::{Listen, Runtime, RuntimeConfig};
-use server::{ConnectionLimits, Server};
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use opening::{Opened, Opening, open_another, open_first, others};
+use runtime::{Capacity, Class, Mailbox, Mailboxes, Runtime, Seat, StartConfig, Tuning};
+use serving::Listening;
+use std::future::Future;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::{DataDir, OpenError, Store};
 
 /// Why a node does not start.
-struct Stopped {
+pub(crate) struct Stopped {
     what: String,
     cause: String,
     remedy: String,
 }
 
-fn stopped(what: impl Into<String>, cause: impl ToString, remedy: impl Into<String>) -> Stopped {
+pub(crate) fn stopped(
+    what: impl Into<String>,
+    cause: impl ToString,
+    remedy: impl Into<String>,
+) -> Stopped {
     Stopped { what: what.into(), cause: cause.to_string(), remedy: remedy.into() }
 }
 
 /// How often the stop flag is looked at.
 const WATCH: Duration = Duration::from_millis(100);
-/// How long an address in use is tried again.
-const LISTEN_RETRY: Duration = Duration::from_secs(3);
-/// How long connections may finish what is in progress.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How many looks there are between two texts of metrics.
+const LOOKS: u32 = 10;
+
+/// What core 0 and another core say to each other before the other one has a broker.
+enum Setup {
+    Open(Box<Opening>),
+    Opened(Result<u64, Stopped>),
+    /// The node does not start.
+    Quit,
+}
+
+type Main = Box<dyn FnOnce(Runtime) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+struct Seats {
+    letters: Seat<Letter>,
+    setup: Seat<Setup>,
+}
 
 /// Runs a broker until it is told to stop.
 pub(crate) fn run(config: NodeConfig) -> ExitCode {
-    // Half a broker is the worst failure: whatever panics takes the process with it.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        report(info);
-        std::process::abort();
-    }));
-    let runtime = RuntimeConfig { core: CoreId(0), memory_limit: config.memory, pin: None };
-    let ran = runtime::run(&runtime, |rt| serve(rt, config));
-    match ran {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(e)) => {
+    let cannot = |e: std::io::Error| {
+        say::error(
+            "the reactor cannot start",
+            &e.to_string(),
+            "run `ringwood doctor`, which explains each prerequisite",
+        );
+        ExitCode::from(exit::FAILED)
+    };
+    let boxes = match Mailboxes::new(config.cores, 0) {
+        Ok(boxes) => boxes,
+        Err(e) => return cannot(e),
+    };
+    let setup = boxes.open(Capacity { control: 4, data: 1, background: 1 });
+    let letters = boxes.open(CAPACITY);
+    let seats = letters.into_iter().zip(setup).map(|(letters, setup)| Seats { letters, setup });
+    let start = StartConfig {
+        memory_limit: config.memory_per_core(),
+        pin: config.pin,
+        tuning: Tuning { io: config.io, mailboxes: Some(boxes.clone()), ..Tuning::default() },
+    };
+    let config = Arc::new(config);
+    let outcome: Arc<Mutex<Option<Result<(), Stopped>>>> = Arc::default();
+    let mut mains: Vec<Main> = Vec::new();
+    for (i, seats) in seats.enumerate() {
+        let (config, outcome) = (Arc::clone(&config), Arc::clone(&outcome));
+        mains.push(if i == 0 {
+            Box::new(move |rt| {
+                Box::pin(async move {
+                    let ended = first(rt, seats, &config).await;
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+                })
+            })
+        } else {
+            Box::new(move |rt| Box::pin(another(rt, seats, config)))
+        });
+    }
+    let ended = runtime::start(&start, mains).and_then(runtime::Cores::join);
+    if let Err(e) = ended {
+        return cannot(e);
+    }
+    match outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(Err(e)) => {
             say::error(&e.what, &e.cause, &e.remedy);
             ExitCode::from(exit::FAILED)
         }
-        Err(e) => {
-            say::error(
-                "the reactor cannot start",
-                &format!("io_uring is refused: {e}"),
-                "run `ringwood doctor`, which explains each prerequisite",
-            );
-            ExitCode::from(exit::FAILED)
-        }
+        Some(Ok(())) | None => ExitCode::SUCCESS,
     }
 }
 
-async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
+/// Core 0.
+async fn first(rt: Runtime, seats: Seats, config: &NodeConfig) -> Result<(), Stopped> {
+    let (setup, mail) = (rt.mailbox(seats.setup), rt.mailbox(seats.letters));
+    let result = serve(&rt, config, &setup, mail).await;
+    if result.is_err() {
+        // Those that have opened already end with the process; they have nothing that is not in their journals.
+        for core in others(config.cores) {
+            let _ = setup.try_send(core.index(), Class::Control, Setup::Quit);
+        }
+    }
+    result
+}
+
+async fn serve(
+    rt: &Runtime,
+    config: &NodeConfig,
+    setup: &Mailbox<Setup>,
+    mail: Mailbox<Letter>,
+) -> Result<(), Stopped> {
     let shared = Arc::new(admin::Shared::default());
     let admin_at = config.admin.resolve().ok_or_else(|| {
         stopped(format!("cannot resolve {}", config.admin), "unknown host", "check --admin")
@@ -76,219 +137,123 @@ async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
         let what = format!("cannot listen on {}", config.admin);
         stopped(what, e, "choose another with --admin, or stop what listens there")
     })?;
-    let (broker, directory, records) = recover(&rt, &config).await?;
-    let server = listen(&rt, &config, &broker).await?;
-    shared.set_ready();
-    banner(&rt, &config, &broker, records, &directory);
-    housekeeping(&broker);
-    let mut turns = 0u32;
-    while !shared.is_stopping() {
-        if turns.is_multiple_of(10) {
-            shared.set_metrics(metrics::text(&broker, &server));
+    let Opened { broker, mut records, dir } = open_first(rt, config, mail).await?;
+    for core in others(config.cores) {
+        let opening = Opening { dir: dir.share(), image: broker.metadata.image().clone() };
+        setup.send(core, Class::Control, Setup::Open(Box::new(opening))).await;
+    }
+    for _ in others(config.cores) {
+        match setup.recv().await.1 {
+            Setup::Opened(Ok(n)) => records += n,
+            Setup::Opened(Err(e)) => return Err(e),
+            Setup::Open(_) | Setup::Quit => {}
         }
-        turns = turns.wrapping_add(1);
+    }
+    if let Some(log) = &broker.controller {
+        log.join_all();
+    }
+    listen_everywhere(config, &broker).await?;
+    shared.set_ready();
+    banner::print(rt, config, &broker, records, &dir);
+    let mut looks = 0u32;
+    while !shared.is_stopping() {
+        if looks.is_multiple_of(LOOKS) {
+            shared.set_metrics(metrics::text(gather(&broker).await));
+        }
+        looks = looks.wrapping_add(1);
         rt.sleep(WATCH).await;
     }
-    eprintln!("stopping: connections finish, then everything is flushed");
-    let drained = server.drain(DRAIN).await;
-    if drained.cut_off > 0 {
-        eprintln!("{} connections were cut off", drained.cut_off);
-    }
-    broker.shard.store.close().await;
-    eprintln!("stopped");
+    stop(config, &broker).await;
+    drop(dir);
     Ok(())
 }
 
-async fn recover(
-    rt: &Runtime,
-    config: &NodeConfig,
-) -> Result<(Rc<Broker>, [u8; 16], u64), Stopped> {
-    let at = config.data.display().to_string();
-    let opening = |e: OpenError| match e {
-        OpenError::Locked => stopped(
-            format!("cannot open {at}"),
-            "another broker uses it",
-            "stop it, or choose another directory with --data",
-        ),
-        e => stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed"),
-    };
-    let data = DataDir::open(rt, &config.data, 1, config.ring_bytes).await.map_err(opening)?;
-    let store_settings = store::Config {
-        ring_bytes: config.ring_bytes,
-        flush_every: Duration::from_secs(1),
-        free_bytes_min: config.reserve,
-    };
-    let base = store_config(&TopicConfig::defaults());
-    let (store, report) =
-        store::open(rt, &data, CoreId(0), store_settings, |_| base).await.map_err(opening)?;
-    for (partition, why) in &report.incomplete {
-        eprintln!("partition {partition} is incomplete and takes no writes: {why}");
+async fn listen_everywhere(config: &NodeConfig, broker: &Rc<Broker>) -> Result<(), Stopped> {
+    let how = Listening::new(config, broker)?;
+    let asked: Vec<_> = others(config.cores)
+        .map(|core| {
+            let how = how.clone();
+            let run = |b: Rc<Broker>| async move { serving::listen(&b, how).await };
+            broker.post.ask(core, Class::Control, false, run)
+        })
+        .collect();
+    let mut results = vec![serving::listen(broker, how).await];
+    for answer in asked {
+        results.extend(answer.await);
     }
-    let me = BrokerId(config.node_id);
-    let mut controller = Controller::new(me, config.fixed.clone());
-    let records = metadata::replay(&store, &mut controller)
-        .await
-        .map_err(|e| stopped("the metadata log cannot be read", e, "restore the data directory"))?;
-    drop_strays(&store, &controller, report.incomplete.is_empty()).await;
-    let shard = Shard::new(rt.clone(), store, me);
-    let internal = Rc::new(internal_config());
-    shard.lead(METADATA, METADATA_TOPIC, next_epoch(&shard.store), 1, internal);
-    let metadata =
-        Metadata::new(rt.clone(), Rc::clone(&shard), me, controller, config.fixed.clone());
-    register(rt, config, &metadata, data.uuid()).await?;
-    metadata.lead_all();
-    let broker = Rc::new(Broker {
-        rt: rt.clone(),
-        shard,
-        metadata,
-        data_dir: at,
-        counters: Counters::default(),
-        decompressor: RefCell::new(Decompressor::new()),
-        fetch_sessions: RefCell::new(FetchSessions::default()),
-    });
-    Ok((broker, data.uuid(), report.records + records))
-}
-
-/// Always flushed before it is acknowledged, and never cleaned.
-fn internal_config() -> TopicConfig {
-    TopicConfig {
-        durability: Durability::Fsync,
-        max_message_bytes: u32::MAX,
-        ..TopicConfig::defaults()
+    for result in results {
+        result.map_err(|e| {
+            let what = format!("cannot listen on {}", config.listen);
+            stopped(what, e, "choose another with --listen, or stop what listens there")
+        })?;
     }
+    Ok(())
 }
 
-/// The metadata log's own epoch rises with every start.
-fn next_epoch(store: &Store) -> LeaderEpoch {
-    let latest = store.with_log(METADATA, |l| l.epochs().latest());
-    LeaderEpoch(latest.map_or(0, |e| e.0.saturating_add(1)))
-}
-
-async fn register(
-    rt: &Runtime,
-    config: &NodeConfig,
-    metadata: &Metadata,
-    directory: [u8; 16],
-) -> Result<(), Stopped> {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&rt.random().to_be_bytes());
-    id[8..].copy_from_slice(&rt.random().to_be_bytes());
-    let cluster_id = TopicId(id).to_string();
-    let known = metadata.image().broker(metadata.me).map_or(0, |b| b.incarnation);
-    let wall = u64::try_from(rt.wall().0).unwrap_or(0);
-    let registration = BrokerRegistered {
-        broker: metadata.me,
-        incarnation: wall.max(known + 1),
-        endpoints: vec![Endpoint {
-            listener: "PLAINTEXT".into(),
-            host: config.advertise.host.clone(),
-            port: config.advertise.port,
-        }],
-        rack: metadata.settings().rack,
-        cores: 1,
-        directory: DirectoryId(directory),
-    };
-    metadata.register(&cluster_id, registration).await.map_err(|e| {
-        stopped("the broker cannot register", format!("{e:?}"), "check node.id and --advertise")
-    })
-}
-
-/// Deletes what no topic owns: a crash came between a topic's deletion and that of its files. Only if everything was read
-/// whole.
-async fn drop_strays(store: &Store, controller: &Controller, whole: bool) {
-    if !whole {
-        return;
+/// What all cores count, in the order of the cores.
+async fn gather(broker: &Rc<Broker>) -> Vec<Vec<metrics::Sample>> {
+    let asked: Vec<_> = others(broker.metadata.cores)
+        .map(|core| {
+            let run = |b: Rc<Broker>| async move { metrics::samples(&b) };
+            broker.post.ask(core, Class::Background, false, run)
+        })
+        .collect();
+    let mut all = vec![metrics::samples(broker)];
+    for answer in asked {
+        all.extend(answer.await);
     }
-    let mut known: BTreeSet<_> =
-        controller.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
-    known.insert(METADATA);
-    for id in store.partitions() {
-        if !known.contains(&id)
-            && let Err(e) = store.delete(id).await
-        {
-            eprintln!("stray partition {id} is not deleted: {e}");
+    all
+}
+
+async fn stop(config: &NodeConfig, broker: &Rc<Broker>) {
+    eprintln!("stopping: connections finish, then everything is flushed");
+    // No core ends before all have finished: requests cross cores to their last moment.
+    let asked: Vec<_> = others(config.cores)
+        .map(|core| {
+            let run = |b: Rc<Broker>| async move { serving::drain(&b).await };
+            broker.post.ask(core, Class::Control, false, run)
+        })
+        .collect();
+    let mut cut_off = serving::drain(broker).await;
+    for answer in asked {
+        cut_off += answer.await.unwrap_or(0);
+    }
+    if cut_off > 0 {
+        eprintln!("{cut_off} connections were cut off");
+    }
+    let asked: Vec<_> = others(config.cores)
+        .map(|core| {
+            let run = |b: Rc<Broker>| async move { b.shard.store.close().await };
+            broker.post.ask(core, Class::Control, false, run)
+        })
+        .collect();
+    for answer in asked {
+        let _ = answer.await;
+    }
+    for core in others(config.cores) {
+        broker.post.tell(core, Class::Control, |b| b.ended.notify());
+    }
+    broker.shard.store.close().await;
+    eprintln!("stopped");
+}
+
+/// Every core but the first.
+async fn another(rt: Runtime, seats: Seats, config: Arc<NodeConfig>) {
+    let (setup, mail) = (rt.mailbox(seats.setup), rt.mailbox(seats.letters));
+    let zero = ids::CoreId(0);
+    let (_, Setup::Open(opening)) = setup.recv().await else { return };
+    match open_another(&rt, &config, mail, *opening).await {
+        Err(e) => setup.send(zero, Class::Control, Setup::Opened(Err(e))).await,
+        Ok(opened) => {
+            setup.send(zero, Class::Control, Setup::Opened(Ok(opened.records))).await;
+            let mut ended = std::pin::pin!(opened.broker.ended.notified());
+            let mut quit = std::pin::pin!(setup.recv());
+            std::future::poll_fn(|cx| match ended.as_mut().poll(cx) {
+                std::task::Poll::Ready(()) => std::task::Poll::Ready(()),
+                std::task::Poll::Pending => quit.as_mut().poll(cx).map(|_| ()),
+            })
+            .await;
+            drop(opened.dir);
         }
     }
-}
-
-async fn listen(
-    rt: &Runtime,
-    config: &NodeConfig,
-    broker: &Rc<Broker>,
-) -> Result<Server<Requests>, Stopped> {
-    let settings = broker.metadata.settings();
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let limits = ConnectionLimits::new(
-        size(settings.max_connections),
-        size(settings.max_connections_per_ip),
-    );
-    let idle = u64::try_from(settings.connections_max_idle_ms).ok().map(Duration::from_millis);
-    let request_bytes_max = size(settings.socket_request_max_bytes);
-    let server_config = server::Config {
-        request_bytes_max,
-        idle_max: idle,
-        frame_bytes_max: (config.memory / 2).max(request_bytes_max / 3 * 4 + (4 << 20)),
-        ..server::Config::default()
-    };
-    let handler = Rc::new(Requests(Rc::clone(broker)));
-    let server = Server::new(rt, handler, server_config, limits);
-    let address = config.listen.resolve().ok_or_else(|| {
-        stopped(format!("cannot resolve {}", config.listen), "unknown host", "check --listen")
-    })?;
-    // The kernel may hold the socket of a process that was killed a little longer: until its last request has ended.
-    let deadline = rt.now() + LISTEN_RETRY;
-    loop {
-        match server.listen(address, Listen::default()).await {
-            Ok(_) => return Ok(server),
-            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && rt.now() < deadline => {
-                rt.sleep(Duration::from_millis(20)).await;
-            }
-            Err(e) => {
-                let what = format!("cannot listen on {}", config.listen);
-                let remedy = "choose another with --listen, or stop what listens there";
-                return Err(stopped(what, e, remedy));
-            }
-        }
-    }
-}
-
-fn banner(rt: &Runtime, config: &NodeConfig, broker: &Broker, records: u64, directory: &[u8; 16]) {
-    let image = broker.metadata.image();
-    let durability = broker.metadata.layers(&image).topic("").durability;
-    let durability = match durability {
-        Durability::Fsync => "fsync: acknowledged means flushed to the disk",
-        Durability::Written => "written: acknowledged means handed to the disk, flushed within 1 s",
-    };
-    let mib = |n: usize| n >> 20;
-    eprintln!("ringwood {}  node {}", env!("CARGO_PKG_VERSION"), config.node_id);
-    eprintln!("cores       1, io_uring, {} MiB of buffers", mib(rt.memory().limit()));
-    eprintln!(
-        "data        {} ({} MiB ring, {} records replayed, directory {})",
-        config.data.display(),
-        config.ring_bytes >> 20,
-        records,
-        TopicId(*directory)
-    );
-    eprintln!("durability  {durability}");
-    eprintln!("kafka       {} (clients are told {})", config.listen, config.advertise);
-    eprintln!("admin       http://{}/metrics", config.admin);
-    for notice in &config.notices {
-        eprintln!("note        {notice}");
-    }
-    eprintln!("next        kcat -b {} -L", config.advertise);
-}
-
-/// Retention and the expiry of silent producers.
-fn housekeeping(broker: &Rc<Broker>) {
-    let me = Rc::clone(broker);
-    broker.rt.spawn(async move {
-        loop {
-            let settings = me.metadata.settings();
-            let every = u64::try_from(settings.retention_check_interval_ms).unwrap_or(300_000);
-            me.rt.sleep(Duration::from_millis(every.max(1))).await;
-            let now = me.rt.wall();
-            me.shard.retain(now).await;
-            me.shard.store.expire_producers(now, settings.producer_id_expiration_ms);
-        }
-    });
 }

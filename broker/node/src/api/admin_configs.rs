@@ -120,7 +120,7 @@ pub(super) async fn alter(
         })
         .collect();
     let wanted = AlterConfigs { resources, validate_only: request.validate_only };
-    let results = broker.metadata.propose(|c| c.alter_configs(&wanted)).await;
+    let results = broker.propose(|c| c.alter_configs(&wanted)).await;
     let results = results.map_err(|e| codes::of_proposal(&e));
     let responses = match &results {
         Ok(results) => results
@@ -173,7 +173,7 @@ pub(super) async fn alter_incrementally(
         })
         .collect();
     let wanted = IncrementalAlterConfigs { resources, validate_only: request.validate_only };
-    let results = broker.metadata.propose(|c| c.incremental_alter_configs(&wanted)).await;
+    let results = broker.propose(|c| c.incremental_alter_configs(&wanted)).await;
     let results = results.map_err(|e| codes::of_proposal(&e));
     let responses = match &results {
         Ok(results) => results

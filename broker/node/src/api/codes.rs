@@ -1,6 +1,6 @@
 //! Refusals become error codes here, and nowhere else.
 
-use crate::metadata::ProposeError;
+use crate::metadata_log::ProposeError;
 use crate::shard::PartitionError;
 use cluster::Refusal as Refused;
 use log::{AppendError, SequenceError};

@@ -29,7 +29,7 @@ pub(super) async fn answer(
         })
         .collect();
     let wanted = CreatePartitions { topics, validate_only: request.validate_only };
-    let results = broker.metadata.propose(|c| c.create_partitions(&wanted)).await;
+    let results = broker.propose(|c| c.create_partitions(&wanted)).await;
     let (results, failure) = match results {
         Ok(results) => (results, None),
         Err(e) => (Vec::new(), Some(codes::of_proposal(&e))),

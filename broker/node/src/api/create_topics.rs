@@ -39,8 +39,8 @@ pub(super) async fn answer(
         })
         .collect();
     let wanted = CreateTopics { topics, validate_only: request.validate_only };
-    let mut fresh = || broker.metadata.fresh_topic_id();
-    let results = broker.metadata.propose(|c| c.create_topics(&wanted, &mut fresh)).await;
+    let mut fresh = || super::fresh_topic_id(broker);
+    let results = broker.propose(|c| c.create_topics(&wanted, &mut fresh)).await;
     let (results, failure) = match results {
         Ok(results) => (results, None),
         Err(e) => (Vec::new(), Some(codes::of_proposal(&e))),

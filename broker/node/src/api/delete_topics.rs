@@ -23,7 +23,7 @@ pub(super) async fn answer(
         names.map(|n| TopicRef { name: Some((*n).to_owned()), id: TopicId::ZERO }).collect()
     };
     let wanted = DeleteTopics { topics, version: asked.version };
-    let results = broker.metadata.propose(|c| c.delete_topics(&wanted)).await;
+    let results = broker.propose(|c| c.delete_topics(&wanted)).await;
     let (results, failure) = match results {
         Ok(results) => (results, None),
         Err(e) => (Vec::new(), Some(codes::of_proposal(&e))),

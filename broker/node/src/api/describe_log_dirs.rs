@@ -1,37 +1,46 @@
 //! DescribeLogDirs: logical bytes of each partition, and the space of the file system.
 
+use super::owners::at_owners;
 use super::{Asked, read, reply};
 use crate::broker::Broker;
 use ids::PartitionId;
 use server::Reply;
+use std::rc::Rc;
 use wire::api::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
     DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use wire::{DecodeError, Reader};
 
-pub(super) fn answer(
-    broker: &Broker,
+pub(super) async fn answer(
+    broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: DescribeLogDirsRequest<'_> = read(reader, asked)?;
-    let image = broker.metadata.image();
     let wanted = |name: &str, index| match &request.topics {
         None => true,
         Some(topics) => topics
             .iter()
             .any(|t| t.topic == name && (t.partitions.is_empty() || t.partitions.contains(&index))),
     };
+    let listed: Vec<(Box<str>, Vec<PartitionId>)> = broker
+        .metadata
+        .image()
+        .topics()
+        .map(|t| {
+            let ids = t.partition_ids().filter(|id| wanted(&t.name, id.index)).collect();
+            (t.name.clone(), ids)
+        })
+        .collect();
+    let questions = listed.iter().flat_map(|(_, ids)| ids.iter().map(|id| (*id, ()))).collect();
+    let mut answers = at_owners(broker, questions, describe).await.into_iter();
     let mut topics = Vec::new();
-    for t in image.topics() {
-        let partitions: Vec<DescribeLogDirsPartition> = t
-            .partition_ids()
-            .filter(|id| wanted(&t.name, id.index))
-            .filter_map(|id| describe(broker, id))
-            .collect();
+    for (name, ids) in &listed {
+        let partitions: Vec<DescribeLogDirsPartition> =
+            ids.iter().zip(&mut answers).filter_map(|(_, a)| a.flatten()).collect();
         if !partitions.is_empty() {
-            topics.push(DescribeLogDirsTopic { name: &t.name, partitions });
+            topics.push(DescribeLogDirsTopic { name, partitions });
         }
     }
     let space = broker.rt.disk().space(std::path::Path::new(&broker.data_dir)).ok();
@@ -49,7 +58,7 @@ pub(super) fn answer(
     Ok(reply(asked, &body))
 }
 
-fn describe(broker: &Broker, id: PartitionId) -> Option<DescribeLogDirsPartition> {
+async fn describe(broker: Rc<Broker>, id: PartitionId, (): ()) -> Option<DescribeLogDirsPartition> {
     let size = broker.shard.store.with_log(id, log::Log::size).ok()?;
     Some(DescribeLogDirsPartition {
         partition_index: id.index,

@@ -1,43 +1,59 @@
 //! DescribeProducers (KIP-664): the idempotent producers that a partition knows.
 
+use super::owners::at_owners;
 use super::{Asked, read, reply};
 use crate::broker::Broker;
-use ids::{Offset, PartitionId, PartitionIndex};
+use ids::{Offset, PartitionId};
 use server::Reply;
+use std::rc::Rc;
 use wire::api::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
     TopicResponse,
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-pub(super) fn answer(
-    broker: &Broker,
+pub(super) async fn answer(
+    broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: DescribeProducersRequest<'_> = read(reader, asked)?;
-    let topics = request
-        .topics
-        .iter()
-        .map(|t| TopicResponse {
-            name: t.name,
-            partitions: t.partition_indexes.iter().map(|p| one(broker, t.name, *p)).collect(),
-        })
-        .collect();
+    let mut questions = Vec::new();
+    let mut known = Vec::new();
+    for t in &request.topics {
+        let topic = broker.metadata.image().topic_named(t.name).map(|t| t.id);
+        for index in &t.partition_indexes {
+            let id = topic.map(|topic| PartitionId { topic, index: *index });
+            let id = id.filter(|id| broker.metadata.image().partition(*id).is_some());
+            known.push(id.is_some());
+            questions.extend(id.map(|id| (id, ())));
+        }
+    }
+    let mut answers = at_owners(broker, questions, producers).await.into_iter();
+    let mut known = known.into_iter();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for t in &request.topics {
+        let mut partitions = Vec::with_capacity(t.partition_indexes.len());
+        for index in &t.partition_indexes {
+            let mut out =
+                PartitionResponse { partition_index: *index, ..PartitionResponse::default() };
+            if known.next() == Some(true) {
+                match answers.next().flatten().flatten() {
+                    Some(producers) => out.active_producers = producers,
+                    None => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                }
+            } else {
+                out.error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            }
+            partitions.push(out);
+        }
+        topics.push(TopicResponse { name: t.name, partitions });
+    }
     let body = DescribeProducersResponse { topics, ..DescribeProducersResponse::default() };
     Ok(reply(asked, &body))
 }
 
-fn one<'a>(broker: &Broker, topic: &str, index: PartitionIndex) -> PartitionResponse<'a> {
-    let topic = broker.metadata.image().topic_named(topic).map(|t| t.id);
-    let id = topic.map(|topic| PartitionId { topic, index });
-    let Some(id) = id.filter(|id| broker.shard.replica(*id).is_some()) else {
-        return PartitionResponse {
-            partition_index: index,
-            error_code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-            ..PartitionResponse::default()
-        };
-    };
+async fn producers(broker: Rc<Broker>, id: PartitionId, (): ()) -> Option<Vec<ProducerState>> {
     let producers = broker.shard.store.with_log(id, |l| {
         l.producers()
             .sorted()
@@ -52,9 +68,5 @@ fn one<'a>(broker: &Broker, topic: &str, index: PartitionIndex) -> PartitionResp
             })
             .collect()
     });
-    PartitionResponse {
-        partition_index: index,
-        active_producers: producers.unwrap_or_default(),
-        ..PartitionResponse::default()
-    }
+    producers.ok()
 }

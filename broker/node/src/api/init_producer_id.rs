@@ -2,6 +2,8 @@
 
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
+use crate::metadata_log::ProposeError;
+use crate::shard::PartitionError;
 use ids::ProducerEpoch;
 use server::Reply;
 use std::rc::Rc;
@@ -23,7 +25,11 @@ pub(super) async fn answer(
         };
         return Ok(reply(asked, &body));
     }
-    let body = match broker.metadata.producer_id().await {
+    let id = match &broker.controller {
+        Some(log) => log.producer_id().await,
+        None => Err(ProposeError::Log(PartitionError::NotLeader)),
+    };
+    let body = match id {
         Ok(producer_id) => InitProducerIdResponse {
             producer_id,
             producer_epoch: ProducerEpoch(0),

@@ -1,5 +1,6 @@
 //! ListOffsets: the first offset, the end, or the first record at or after a time, at the granularity of records.
 
+use super::owners::at_owners;
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
 use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp};
@@ -8,8 +9,7 @@ use server::Reply;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use wire::api::list_offsets::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-    ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
@@ -47,20 +47,67 @@ pub(super) async fn answer(
             }
         }
     }
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut places = Vec::new();
+    let mut questions = Vec::new();
+    let mut found: Vec<Result<Answer, ErrorCode>> = Vec::new();
     for t in &request.topics {
-        let mut partitions = Vec::with_capacity(t.partitions.len());
         for p in &t.partitions {
-            let found = if twice.contains(&(t.name, p.partition_index)) {
+            let id = if twice.contains(&(t.name, p.partition_index)) {
                 Err(ErrorCode::INVALID_REQUEST)
             } else {
-                look_up(broker, asked.version, t.name, p).await
+                resolve(broker, t.name, p.partition_index)
             };
-            partitions.push(phrase(p.partition_index, found));
+            match id {
+                Ok(id) => {
+                    places.push(found.len());
+                    questions.push((
+                        id,
+                        Question {
+                            version: asked.version,
+                            time: p.timestamp,
+                            epoch: p.current_leader_epoch,
+                        },
+                    ));
+                    found.push(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+                }
+                Err(code) => found.push(Err(code)),
+            }
         }
-        topics.push(ListOffsetsTopicResponse { name: t.name, partitions });
     }
+    for (place, answer) in places.into_iter().zip(at_owners(broker, questions, look_up).await) {
+        if let Some(answer) = answer {
+            found[place] = answer;
+        }
+    }
+    let mut found = found.into_iter();
+    let topics = request
+        .topics
+        .iter()
+        .map(|t| ListOffsetsTopicResponse {
+            name: t.name,
+            partitions: t
+                .partitions
+                .iter()
+                .zip(&mut found)
+                .map(|(p, f)| phrase(p.partition_index, f))
+                .collect(),
+        })
+        .collect();
     Ok(reply(asked, &ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }))
+}
+
+fn resolve(broker: &Broker, topic: &str, index: PartitionIndex) -> Result<PartitionId, ErrorCode> {
+    let image = broker.metadata.image();
+    let topic = image.topic_named(topic).filter(|t| t.partition(index).is_some());
+    let topic = topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    Ok(PartitionId { topic: topic.id, index })
+}
+
+/// What is asked of one partition.
+struct Question {
+    version: i16,
+    time: i64,
+    epoch: LeaderEpoch,
 }
 
 type Answer = (Offset, Timestamp, LeaderEpoch);
@@ -83,23 +130,10 @@ fn phrase(
     r
 }
 
-async fn look_up(
-    broker: &Rc<Broker>,
-    version: i16,
-    topic: &str,
-    p: &ListOffsetsPartition,
-) -> Result<Answer, ErrorCode> {
-    let id = {
-        let image = broker.metadata.image();
-        let topic = image.topic_named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        topic.partition(p.partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        PartitionId { topic: topic.id, index: p.partition_index }
-    };
-    let replica = broker
-        .shard
-        .check_epoch(id, p.current_leader_epoch)
-        .map_err(|e| codes::of_partition(&e, i16::MAX).0)?;
-    if version < known_from(p.timestamp) {
+async fn look_up(broker: Rc<Broker>, id: PartitionId, q: Question) -> Result<Answer, ErrorCode> {
+    let replica =
+        broker.shard.check_epoch(id, q.epoch).map_err(|e| codes::of_partition(&e, i16::MAX).0)?;
+    if q.version < known_from(q.time) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
     // Isolation level: without transactions the last stable offset is the high watermark.
@@ -111,7 +145,7 @@ async fn look_up(
             .unwrap_or(LeaderEpoch::UNKNOWN)
     };
     let start = store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
-    match p.timestamp {
+    match q.time {
         LATEST => Ok((bound, Timestamp::NONE, replica.epoch())),
         EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => {
             Ok((start, Timestamp::NONE, epoch_at(start)))
@@ -121,14 +155,14 @@ async fn look_up(
             let read =
                 store.batch_of_max_timestamp(id).await.map_err(|e| codes::of_read(&e, i16::MAX))?;
             let found =
-                search(broker, read, |view, d| of_max_timestamp(view, d, DECOMPRESSED_BYTES_MAX))?;
+                search(&broker, read, |view, d| of_max_timestamp(view, d, DECOMPRESSED_BYTES_MAX))?;
             Ok(visible(found, bound, epoch_at))
         }
         time => {
             let time = Timestamp(time);
             let read =
                 store.batch_at_time(id, time).await.map_err(|e| codes::of_read(&e, i16::MAX))?;
-            let found = search(broker, read, |view, d| {
+            let found = search(&broker, read, |view, d| {
                 first_at_or_after(view, time, start, d, DECOMPRESSED_BYTES_MAX)
             })?;
             Ok(visible(found, bound, epoch_at))

@@ -1,10 +1,11 @@
 //! Metadata: brokers, topics, leaders. Creates a topic on first mention where client and broker both agree.
 
 use super::{Asked, read, reply};
-use crate::broker::Broker;
+use crate::broker::{Broker, CONTROLLER};
 use cluster::controller::{CreateTopics, NewTopic};
 use cluster::{ClusterImage, Topic, name};
 use ids::TopicId;
+use runtime::Class;
 use server::Reply;
 use std::rc::Rc;
 use wire::api::metadata::{
@@ -97,7 +98,20 @@ async fn create_missing(broker: &Rc<Broker>, topics: &[(Option<&str>, TopicId)])
     if missing.is_empty() {
         return missing;
     }
-    let topics = missing
+    if broker.is_here(CONTROLLER) {
+        create(broker, &missing).await;
+    } else {
+        let names = missing.clone();
+        let run = |b: Rc<Broker>| async move { create(&b, &names).await };
+        // A controller that has ended creates nothing, and the client asks again elsewhere.
+        let _ = broker.post.ask(CONTROLLER, Class::Control, false, run).await;
+    }
+    missing
+}
+
+/// On the controller's core.
+async fn create(broker: &Rc<Broker>, names: &[String]) {
+    let topics = names
         .iter()
         .map(|name| NewTopic {
             name: name.clone(),
@@ -108,8 +122,8 @@ async fn create_missing(broker: &Rc<Broker>, topics: &[(Option<&str>, TopicId)])
         })
         .collect();
     let request = CreateTopics { topics, validate_only: false };
-    let mut fresh = || broker.metadata.fresh_topic_id();
-    match broker.metadata.propose(|c| c.create_topics(&request, &mut fresh)).await {
+    let mut fresh = || super::fresh_topic_id(broker);
+    match broker.propose(|c| c.create_topics(&request, &mut fresh)).await {
         Ok(results) => {
             for r in results {
                 if let Err(refused) = r.result {
@@ -119,7 +133,6 @@ async fn create_missing(broker: &Rc<Broker>, topics: &[(Option<&str>, TopicId)])
         }
         Err(e) => eprintln!("topics are not created: {e:?}"),
     }
-    missing
 }
 
 fn one<'a>(

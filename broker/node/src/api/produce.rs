@@ -5,16 +5,18 @@
 
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
-use crate::shard::{Acks, PartitionError, Produced, Replica};
+use crate::shard::{Acks, PartitionError, Produced};
 use cluster::config::{TimestampType, TopicConfig};
-use ids::{PartitionId, PartitionIndex};
+use ids::{CoreId, PartitionId, PartitionIndex};
 use log::BatchMeta;
 use record::{
     BatchHeader, Codec, Depth, Invalid, Limits, TimestampRange, rewrite_log_append_time,
     rewrite_max_timestamp, validate,
 };
-use server::Reply;
+use runtime::{Class, Loan};
+use server::{Frame, Reply};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -48,10 +50,32 @@ impl Outcome {
 
 type Append<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
+/// A batch that passed, on its way to its partition.
+struct Checked<'a> {
+    /// Its place in the request.
+    place: usize,
+    id: PartitionId,
+    batch: Cow<'a, [u8]>,
+    meta: BatchMeta,
+}
+
+/// What another core is asked to append: the bytes go home with the answer.
+type Sent = (PartitionId, Loan, BatchMeta);
+type Appended = (Vec<Result<Produced, PartitionError>>, Vec<Sent>);
+
+/// How the request wants to be acknowledged.
+#[derive(Clone, Copy)]
+struct How {
+    acks: Acks,
+    timeout: Duration,
+    version: i16,
+}
+
 pub(super) async fn answer(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
+    frame: Option<&Frame>,
 ) -> Result<Reply, DecodeError> {
     let request: ProduceRequest<'_> = read(reader, asked)?;
     let acks = match request.acks {
@@ -61,32 +85,67 @@ pub(super) async fn answer(
         _ => None,
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let mut appends: Vec<Append<'_>> = Vec::new();
+    let how = How { acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
+    let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+    let mut here: Vec<(usize, Append<'_>)> = Vec::new();
+    let mut elsewhere: BTreeMap<CoreId, Vec<Checked<'_>>> = BTreeMap::new();
     for topic in &request.topic_data {
         for partition in &topic.partition_data {
+            let place = outcomes.len();
+            outcomes.push(None);
             let bytes = partition.records.bytes().unwrap_or(&[]);
-            let name = topic.name;
-            appends.push(match acks {
-                None => ready(Outcome::error(ErrorCode::INVALID_REQUIRED_ACKS, None)),
-                Some(_) if request.transactional_id.is_some() => ready(Outcome::error(
+            let checked = match acks {
+                None => Err(Outcome::error(ErrorCode::INVALID_REQUIRED_ACKS, None)),
+                Some(_) if request.transactional_id.is_some() => Err(Outcome::error(
                     ErrorCode::INVALID_TXN_STATE,
                     "transactions are not served yet".to_owned(),
                 )),
-                Some(acks) => append(broker, asked, name, partition.index, bytes, acks, timeout),
-            });
+                Some(_) => look(broker, asked, topic.name, partition.index, bytes),
+            };
+            let (id, batch, meta) = match checked {
+                Ok(checked) => checked,
+                Err(refused) => {
+                    outcomes[place] = Some(refused);
+                    continue;
+                }
+            };
+            let c = &broker.counters;
+            c.records_in.set(c.records_in.get() + u64::try_from(meta.offsets).unwrap_or(0));
+            c.bytes_in.set(c.bytes_in.get() + u64::from(meta.len));
+            let owner = broker.owner(id);
+            let checked = Checked { place, id, batch, meta };
+            if broker.is_here(owner) {
+                here.push((place, append(broker, checked, how)));
+            } else {
+                elsewhere.entry(owner).or_default().push(checked);
+            }
         }
     }
-    let mut outcomes = all(appends).await.into_iter();
+    let asked_others: Vec<(Vec<usize>, Asked1)> = elsewhere
+        .into_iter()
+        .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
+        .collect();
+    all(here, &mut outcomes).await;
+    for (places, answer) in asked_others {
+        let mut results = answer.await.map(|(results, _)| results.into_iter());
+        for place in places {
+            let result = results.as_mut().and_then(Iterator::next);
+            let result = result.unwrap_or(Err(PartitionError::NotLeader));
+            outcomes[place] = Some(settle(broker, result, how).await);
+        }
+    }
+    let unanswered = || Outcome::error(ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
+    let outcomes: Vec<Outcome> =
+        outcomes.into_iter().map(|o| o.unwrap_or_else(unanswered)).collect();
     if acks == Some(Acks::None) {
         // Nobody reads an answer. An error is told in the one way that is left.
-        let failed = outcomes.any(|o| o.code != ErrorCode::NONE);
+        let failed = outcomes.iter().any(|o| o.code != ErrorCode::NONE);
         return Ok(if failed {
             Reply::Close("a produce with acks=0 failed")
         } else {
             Reply::Nothing
         });
     }
-    let outcomes: Vec<Outcome> = outcomes.collect();
     let mut next = outcomes.iter();
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
@@ -126,68 +185,107 @@ fn phrase(index: PartitionIndex, o: &Outcome) -> PartitionProduceResponse<'_> {
     response
 }
 
-fn ready<'a>(outcome: Outcome) -> Append<'a> {
-    Box::pin(std::future::ready(outcome))
-}
+type Asked1 = crate::post::Asked<Appended>;
 
-/// Checks one partition's batch now, and gives back what is left: append and wait.
-fn append<'a>(
-    broker: &'a Rc<Broker>,
+/// Finds the partition and checks its batch.
+fn look<'a>(
+    broker: &Broker,
     asked: &Asked<'_>,
     topic: &str,
     index: PartitionIndex,
     bytes: &'a [u8],
-    acks: Acks,
-    timeout: Duration,
-) -> Append<'a> {
-    let id = broker.metadata.image().topic_named(topic).map(|t| t.id);
-    let replica = id.and_then(|topic| broker.shard.replica(PartitionId { topic, index }));
-    let Some(replica) = replica else {
-        return ready(Outcome::error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
+) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Outcome> {
+    let id = {
+        let image = broker.metadata.image();
+        let topic = image.topic_named(topic).filter(|t| t.partition(index).is_some());
+        topic.map(|t| PartitionId { topic: t.id, index })
+    };
+    let Some(id) = id else {
+        return Err(Outcome::error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
     };
     if cluster::name::is_internal(topic) && asked.client_id != Some(ADMIN_CLIENT) {
         let why = format!("{topic} is written by the broker only");
-        return ready(Outcome::error(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
+        return Err(Outcome::error(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
     }
-    let (batch, meta) = match check(broker, &replica, asked.version, bytes) {
-        Ok(checked) => checked,
-        Err(refused) => return ready(refused),
-    };
-    broker.counters.records_in.set(broker.counters.records_in.get() + meta.offsets as u64);
-    broker.counters.bytes_in.set(broker.counters.bytes_in.get() + u64::from(meta.len));
-    let (id, version) = (replica.id, asked.version);
+    let config = broker.metadata.topic_config(id.topic, topic);
+    let (batch, meta) = check(broker, &config, asked.version, bytes)?;
+    Ok((id, batch, meta))
+}
+
+/// Appends on this core, and waits for the acknowledgement.
+fn append<'a>(broker: &'a Rc<Broker>, checked: Checked<'a>, how: How) -> Append<'a> {
     Box::pin(async move {
-        match broker.shard.produce(id, &batch, &meta, acks, timeout).await {
-            Ok(produced) => Outcome {
-                code: ErrorCode::NONE,
-                message: None,
-                record: None,
-                produced: Some(produced),
-            },
-            Err(e) => {
-                if matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. })) {
-                    // A full disk must not become a storm of retries: the answer takes a second.
-                    broker.rt.sleep(Duration::from_secs(1).min(timeout)).await;
-                }
-                let (code, message) = codes::of_partition(&e, version);
-                Outcome::error(code, message)
-            }
-        }
+        let Checked { id, batch, meta, .. } = checked;
+        let result = broker.shard.produce(id, &batch, &meta, how.acks, how.timeout).await;
+        settle(broker, result, how).await
     })
+}
+
+/// Lets another core append, all batches before any is waited for. The letter leaves now.
+fn hand_over(
+    broker: &Rc<Broker>,
+    core: CoreId,
+    checked: Vec<Checked<'_>>,
+    frame: Option<&Frame>,
+    how: How,
+) -> (Vec<usize>, Asked1) {
+    let places = checked.iter().map(|c| c.place).collect();
+    let sent: Vec<Sent> =
+        checked.into_iter().map(|c| (c.id, lend(broker, &c.batch, frame), c.meta)).collect();
+    let run = move |b: Rc<Broker>| async move {
+        let results = {
+            let mut results: Vec<Option<_>> = sent.iter().map(|_| None).collect();
+            let appends = sent.iter().enumerate().map(|(i, (id, bytes, meta))| {
+                let produce = b.shard.produce(*id, bytes, meta, how.acks, how.timeout);
+                let boxed: Pin<Box<dyn Future<Output = _>>> = Box::pin(produce);
+                (i, boxed)
+            });
+            all(appends.collect(), &mut results).await;
+            results.into_iter().map(|r| r.unwrap_or(Err(PartitionError::NotLeader))).collect()
+        };
+        (results, sent)
+    };
+    (places, broker.post.ask(core, Class::Data, false, run))
+}
+
+/// The batch where it lies in the request, if it was not changed.
+fn lend(broker: &Broker, batch: &Cow<'_, [u8]>, frame: Option<&Frame>) -> Loan {
+    if let (Cow::Borrowed(bytes), Some(frame)) = (batch, frame) {
+        let from = (bytes.as_ptr() as usize).checked_sub(frame.as_ptr() as usize);
+        if let Some(from) = from.filter(|from| from + bytes.len() <= frame.len()) {
+            return broker.rt.lend(frame.slice(from..from + bytes.len()));
+        }
+    }
+    broker.rt.lend(batch.to_vec())
+}
+
+async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: How) -> Outcome {
+    match result {
+        Ok(produced) => {
+            Outcome { code: ErrorCode::NONE, message: None, record: None, produced: Some(produced) }
+        }
+        Err(e) => {
+            if matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. })) {
+                // A full disk must not become a storm of retries: the answer takes a second.
+                broker.rt.sleep(Duration::from_secs(1).min(how.timeout)).await;
+            }
+            let (code, message) = codes::of_partition(&e, how.version);
+            Outcome::error(code, message)
+        }
+    }
 }
 
 /// The batch as it will be stored, and what the log must know of it.
 fn check<'a>(
     broker: &Broker,
-    replica: &Replica,
+    config: &TopicConfig,
     version: i16,
     bytes: &'a [u8],
 ) -> Result<(Cow<'a, [u8]>, BatchMeta), Outcome> {
-    let config = Rc::clone(&replica.config.borrow());
     let now = broker.rt.wall();
     let stamped = config.timestamp_type == TimestampType::LogAppendTime;
     let limits = limits(
-        &config,
+        config,
         (!stamped).then(|| {
             TimestampRange::around(
                 now,
@@ -272,23 +370,19 @@ fn meta(header: &BatchHeader, len: usize) -> BatchMeta {
     }
 }
 
-/// Polls each once, in order, before any is polled again; resolves when all have.
-async fn all(mut futures: Vec<Append<'_>>) -> Vec<Outcome> {
-    let mut done: Vec<Option<Outcome>> = futures.iter().map(|_| None).collect();
-    poll_fn(move |cx| {
-        let mut waiting = false;
-        for (future, out) in futures.iter_mut().zip(&mut done) {
-            if out.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(outcome) => *out = Some(outcome),
-                    Poll::Pending => waiting = true,
-                }
+type Step<'a, T> = (usize, Pin<Box<dyn Future<Output = T> + 'a>>);
+
+/// Polls each once, in order, before any is polled again; resolves when all have, with their results in their places.
+async fn all<T>(mut steps: Vec<Step<'_, T>>, results: &mut [Option<T>]) {
+    poll_fn(|cx| {
+        steps.retain_mut(|(place, step)| match step.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                results[*place] = Some(result);
+                false
             }
-        }
-        if waiting {
-            return Poll::Pending;
-        }
-        Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+            Poll::Pending => true,
+        });
+        if steps.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await
+    .await;
 }

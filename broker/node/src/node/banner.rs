@@ -1,0 +1,44 @@
+//! What `ringwood start` says when it serves.
+
+use crate::broker::Broker;
+use crate::config::NodeConfig;
+use cluster::config::Durability;
+use ids::TopicId;
+use runtime::Runtime;
+use store::DataDir;
+
+pub(crate) fn print(
+    rt: &Runtime,
+    config: &NodeConfig,
+    broker: &Broker,
+    records: u64,
+    dir: &DataDir,
+) {
+    let image = broker.metadata.image();
+    let durability = match broker.metadata.layers(&image).topic("").durability {
+        Durability::Fsync => "fsync: acknowledged means flushed to the disk",
+        Durability::Written => "written: acknowledged means handed to the disk, flushed within 1 s",
+    };
+    let features = rt.features();
+    let why = features.why_not_uring.map_or_else(String::new, |w| format!(" ({w})"));
+    eprintln!("ringwood {}  node {}", env!("CARGO_PKG_VERSION"), config.node_id);
+    eprintln!(
+        "cores       {}, {}{why}, {} MiB of buffers each",
+        config.cores,
+        features.backend,
+        rt.memory().limit() >> 20
+    );
+    eprintln!(
+        "data        {} ({} MiB ring a core, {records} records replayed, directory {})",
+        config.data.display(),
+        config.ring_bytes >> 20,
+        TopicId(dir.uuid())
+    );
+    eprintln!("durability  {durability}");
+    eprintln!("kafka       {} (clients are told {})", config.listen, config.advertise);
+    eprintln!("admin       http://{}/metrics", config.admin);
+    for notice in &config.notices {
+        eprintln!("note        {notice}");
+    }
+    eprintln!("next        kcat -b {} -L", config.advertise);
+}

@@ -1,0 +1,223 @@
+//! One core, from its part of the data directory to a broker that can answer.
+
+use crate::api::FetchSessions;
+use crate::broker::{Broker, Counters};
+use crate::config::NodeConfig;
+use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
+use crate::metadata_log::{self, MetadataLog};
+use crate::node::{Stopped, stopped};
+use crate::post::{Letter, Post};
+use crate::shard::{Shard, store_config};
+use cluster::config::{Durability, TopicConfig};
+use cluster::{BrokerRegistered, ClusterImage, Controller, DirectoryId, Endpoint};
+use ids::{BrokerId, CoreId, LeaderEpoch, TopicId};
+use record::Decompressor;
+use runtime::sync::Notify;
+use runtime::{Mailbox, Runtime};
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+use store::{DataDir, OpenError, Report, SharedDir, Store};
+
+/// What a core other than 0 opens with.
+pub(crate) struct Opening {
+    pub(crate) dir: SharedDir,
+    pub(crate) image: ClusterImage,
+}
+
+/// A core that is open, and what it found.
+pub(crate) struct Opened {
+    pub(crate) broker: Rc<Broker>,
+    pub(crate) records: u64,
+    /// Held until the core has ended: a lock that nobody holds is free for another process.
+    pub(crate) dir: DataDir,
+}
+
+fn refused(config: &NodeConfig) -> impl Fn(OpenError) -> Stopped {
+    let at = config.data.display().to_string();
+    move |e| match e {
+        OpenError::Locked => stopped(
+            format!("cannot open {at}"),
+            "another broker uses it",
+            "stop it, or choose another directory with --data",
+        ),
+        e => stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed"),
+    }
+}
+
+async fn open_store(
+    rt: &Runtime,
+    config: &NodeConfig,
+    dir: &DataDir,
+) -> Result<(Store, Report), Stopped> {
+    let settings = store::Config {
+        ring_bytes: config.ring_bytes,
+        flush_every: Duration::from_secs(1),
+        free_bytes_min: config.reserve,
+    };
+    let base = store_config(&TopicConfig::defaults());
+    let opened = store::open(rt, dir, rt.core(), settings, |_| base).await;
+    let (store, report) = opened.map_err(refused(config))?;
+    for (partition, why) in &report.incomplete {
+        eprintln!("partition {partition} is incomplete and takes no writes: {why}");
+    }
+    Ok((store, report))
+}
+
+/// Opens core 0: takes the lock, replays the metadata log, and registers this start.
+pub(crate) async fn open_first(
+    rt: &Runtime,
+    config: &NodeConfig,
+    mail: Mailbox<Letter>,
+) -> Result<Opened, Stopped> {
+    let dir = DataDir::open(rt, &config.data, config.cores, config.ring_bytes)
+        .await
+        .map_err(refused(config))?;
+    let (store, report) = open_store(rt, config, &dir).await?;
+    let me = BrokerId(config.node_id);
+    let mut controller = Controller::new(me, config.fixed.clone());
+    let records = metadata_log::replay(&store, &mut controller)
+        .await
+        .map_err(|e| stopped("the metadata log cannot be read", e, "restore the data directory"))?;
+    let image = controller.image().clone();
+    drop_strays(&store, &image, report.incomplete.is_empty()).await;
+    let shard = Shard::new(rt.clone(), store, me);
+    shard.lead(
+        METADATA,
+        METADATA_TOPIC,
+        next_epoch(&shard.store),
+        1,
+        Rc::new(config_of_the_metadata_log()),
+    );
+    let metadata = view(rt, config, &shard, image);
+    let post = Post::new(rt.clone(), mail);
+    let log = MetadataLog::new(
+        rt.clone(),
+        Rc::clone(&shard),
+        Rc::clone(&metadata),
+        post.clone(),
+        controller,
+    );
+    register(rt, config, &metadata, &log, dir.uuid()).await?;
+    metadata.lead_all();
+    let broker = assemble(rt, config, shard, metadata, Some(log), post);
+    Ok(Opened { broker, records: report.records + records, dir })
+}
+
+/// Opens another core.
+pub(crate) async fn open_another(
+    rt: &Runtime,
+    config: &NodeConfig,
+    mail: Mailbox<Letter>,
+    opening: Opening,
+) -> Result<Opened, Stopped> {
+    let dir = DataDir::join(rt, &opening.dir).map_err(refused(config))?;
+    let (store, report) = open_store(rt, config, &dir).await?;
+    drop_strays(&store, &opening.image, report.incomplete.is_empty()).await;
+    let shard = Shard::new(rt.clone(), store, BrokerId(config.node_id));
+    let metadata = view(rt, config, &shard, opening.image);
+    metadata.lead_all();
+    let post = Post::new(rt.clone(), mail);
+    let broker = assemble(rt, config, shard, metadata, None, post);
+    Ok(Opened { broker, records: report.records, dir })
+}
+
+fn view(rt: &Runtime, config: &NodeConfig, shard: &Rc<Shard>, image: ClusterImage) -> Rc<Metadata> {
+    let me = BrokerId(config.node_id);
+    let (shard, fixed) = (Rc::clone(shard), config.fixed.clone());
+    Metadata::new(rt.clone(), shard, me, config.cores, image, fixed)
+}
+
+fn assemble(
+    rt: &Runtime,
+    config: &NodeConfig,
+    shard: Rc<Shard>,
+    metadata: Rc<Metadata>,
+    controller: Option<Rc<MetadataLog>>,
+    post: Post,
+) -> Rc<Broker> {
+    let broker = Rc::new(Broker {
+        rt: rt.clone(),
+        shard,
+        metadata,
+        controller,
+        post,
+        data_dir: config.data.display().to_string(),
+        counters: Counters::default(),
+        decompressor: RefCell::new(Decompressor::new()),
+        fetch_sessions: RefCell::new(FetchSessions::default()),
+        server: OnceCell::new(),
+        ended: Notify::new(),
+    });
+    broker.post.serve(&broker);
+    broker
+}
+
+/// Always flushed before it is acknowledged, and never cleaned.
+fn config_of_the_metadata_log() -> TopicConfig {
+    TopicConfig {
+        durability: Durability::Fsync,
+        max_message_bytes: u32::MAX,
+        ..TopicConfig::defaults()
+    }
+}
+
+/// The metadata log's own epoch rises with every start.
+fn next_epoch(store: &Store) -> LeaderEpoch {
+    let latest = store.with_log(METADATA, |l| l.epochs().latest());
+    LeaderEpoch(latest.map_or(0, |e| e.0.saturating_add(1)))
+}
+
+async fn register(
+    rt: &Runtime,
+    config: &NodeConfig,
+    metadata: &Metadata,
+    log: &MetadataLog,
+    directory: [u8; 16],
+) -> Result<(), Stopped> {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&rt.random().to_be_bytes());
+    id[8..].copy_from_slice(&rt.random().to_be_bytes());
+    let cluster_id = TopicId(id).to_string();
+    let known = metadata.image().broker(metadata.me).map_or(0, |b| b.incarnation);
+    let wall = u64::try_from(rt.wall().0).unwrap_or(0);
+    let registration = BrokerRegistered {
+        broker: metadata.me,
+        incarnation: wall.max(known + 1),
+        endpoints: vec![Endpoint {
+            listener: "PLAINTEXT".into(),
+            host: config.advertise.host.clone(),
+            port: config.advertise.port,
+        }],
+        rack: metadata.settings().rack.clone(),
+        cores: config.cores,
+        directory: DirectoryId(directory),
+    };
+    log.register(&cluster_id, registration).await.map_err(|e| {
+        stopped("the broker cannot register", format!("{e:?}"), "check node.id and --advertise")
+    })
+}
+
+/// Deletes what no topic owns: a crash came between a topic's deletion and that of its files. Only if everything was read
+/// whole.
+async fn drop_strays(store: &Store, image: &ClusterImage, whole: bool) {
+    if !whole {
+        return;
+    }
+    let mut known: BTreeSet<_> =
+        image.topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
+    known.insert(METADATA);
+    for id in store.partitions() {
+        if !known.contains(&id)
+            && let Err(e) = store.delete(id).await
+        {
+            eprintln!("stray partition {id} is not deleted: {e}");
+        }
+    }
+}
+
+/// The numbers of all cores but the first.
+pub(crate) fn others(cores: u16) -> impl Iterator<Item = CoreId> {
+    (1..cores).map(CoreId)
+}

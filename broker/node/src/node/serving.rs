@@ -1,0 +1,97 @@
+//! A core that serves: its listener, its housekeeping, and its end.
+
+use crate::broker::{Broker, Requests};
+use crate::config::NodeConfig;
+use crate::node::{Stopped, stopped};
+use runtime::Listen;
+use server::{ConnectionLimits, Server};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long an address in use is tried again.
+const LISTEN_RETRY: Duration = Duration::from_secs(3);
+/// How long connections may finish what is in progress.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What a core needs to listen.
+#[derive(Clone)]
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) memory: usize,
+    pub(crate) cores: u16,
+}
+
+impl Listening {
+    pub(crate) fn new(config: &NodeConfig, broker: &Broker) -> Result<Self, Stopped> {
+        let settings = broker.metadata.settings();
+        let limits = ConnectionLimits::new(
+            size(settings.max_connections),
+            size(settings.max_connections_per_ip),
+        );
+        let address = config.listen.resolve().ok_or_else(|| {
+            stopped(format!("cannot resolve {}", config.listen), "unknown host", "check --listen")
+        })?;
+        Ok(Self { address, limits, memory: config.memory_per_core(), cores: config.cores })
+    }
+}
+
+fn size(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// Begins to serve connections on this core.
+pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Result<()> {
+    let settings = broker.metadata.settings();
+    let idle = u64::try_from(settings.connections_max_idle_ms).ok().map(Duration::from_millis);
+    let request_bytes_max = size(settings.socket_request_max_bytes);
+    let config = server::Config {
+        request_bytes_max,
+        idle_max: idle,
+        frame_bytes_max: (how.memory / 2).max(request_bytes_max / 3 * 4 + (4 << 20)),
+        ..server::Config::default()
+    };
+    let handler = Rc::new(Requests(Rc::clone(broker)));
+    let server = Server::new(&broker.rt, handler, config, how.limits);
+    let listen = Listen { reuse_port: how.cores > 1, ..Listen::default() };
+    // The kernel may hold the socket of a process that was killed a little longer: until its last request has ended.
+    let deadline = broker.rt.now() + LISTEN_RETRY;
+    loop {
+        match server.listen(how.address, listen).await {
+            Ok(_) => break,
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && broker.rt.now() < deadline => {
+                broker.rt.sleep(Duration::from_millis(20)).await;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    // Set once: a core listens once.
+    let _ = broker.server.set(server);
+    housekeeping(broker);
+    Ok(())
+}
+
+/// Takes no more connections, and lets those that are there finish; how many were cut off.
+pub(crate) async fn drain(broker: &Rc<Broker>) -> usize {
+    match broker.server.get() {
+        Some(server) => server.drain(DRAIN).await.cut_off,
+        None => 0,
+    }
+}
+
+/// Retention and the expiry of silent producers.
+fn housekeeping(broker: &Rc<Broker>) {
+    let me = Rc::clone(broker);
+    broker.rt.spawn(async move {
+        loop {
+            let every = me.metadata.settings().retention_check_interval_ms;
+            let every = u64::try_from(every).unwrap_or(300_000).max(1);
+            me.rt.sleep(Duration::from_millis(every)).await;
+            let now = me.rt.wall();
+            me.shard.retain(now).await;
+            let expiration_ms = me.metadata.settings().producer_id_expiration_ms;
+            me.shard.store.expire_producers(now, expiration_ms);
+        }
+    });
+}
