@@ -74,8 +74,18 @@ struct Plan {
     taken: Vec<Taken>,
 }
 
+/// Takes a checkpoint; manifest and rest log are written anew if that is due.
 pub(crate) async fn run(inner: &Rc<Inner>) -> io::Result<()> {
-    let (whole_manifest, new_rest) = rewrites_due(inner);
+    let due = rewrites_due(inner);
+    run_with(inner, due).await
+}
+
+/// Takes a checkpoint that adds to manifest and rest log, whatever they hold already.
+pub(crate) async fn append(inner: &Rc<Inner>) -> io::Result<()> {
+    run_with(inner, (false, false)).await
+}
+
+async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -> io::Result<()> {
     let number = inner.checkpoint.get() + 1;
     // From here to the collection of the dirty ones nothing awaits: this is the state after N.
     let n = inner.journal.seal();
@@ -269,6 +279,11 @@ fn gather_rest(
         let live = |r: &&RestPiece| r.segment == segment && r.position + r.length > from;
         pieces.extend(p.rest.iter().filter(live));
     }
+    if covered >= to {
+        return;
+    }
+    // Of an incomplete partition only a part may be here. Whatever is here stays here.
+    let to = if p.incomplete.is_some() { p.tail.run_end(segment, covered, to) } else { to };
     if covered >= to {
         return;
     }

@@ -7,6 +7,7 @@ use crate::format::layout::{Core, Layout};
 use crate::format::manifest::{BatchBuilder, Footer};
 use crate::format::{BLOCK, blocks};
 use crate::paths::Paths;
+use crate::relayout::{self, Relayout};
 use ids::CoreId;
 use runtime::{DirEntry, Disk, File, HeldLock, Open, Runtime};
 use std::path::Path;
@@ -15,6 +16,8 @@ use std::{fmt, io};
 
 /// A ring consists of this many files.
 const RING_FILES: u32 = 4;
+/// A ring file has room for a commit of some records and for its successor.
+const RING_FILE_MIN: u64 = 8 * BLOCK as u64;
 /// How long start waits for the lock of a process that is dying.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
@@ -32,13 +35,6 @@ pub enum OpenError {
     },
     /// What is there cannot be read as what it should be.
     Damaged(String),
-    /// The directory was made for another number of cores.
-    Cores {
-        /// That number.
-        found: usize,
-        /// The number asked for.
-        wanted: usize,
-    },
     /// The directory has no part for this core.
     NoSuchCore {
         /// Which core.
@@ -54,9 +50,6 @@ impl fmt::Display for OpenError {
             Self::Locked => f.write_str("another process uses the data directory"),
             Self::Io { what, error } => write!(f, "{what}: {error}"),
             Self::Damaged(what) => write!(f, "the data directory is damaged: {what}"),
-            Self::Cores { found, wanted } => {
-                write!(f, "the data directory was made for {found} cores, not {wanted}")
-            }
             Self::NoSuchCore { core, cores } => {
                 write!(
                     f,
@@ -81,6 +74,7 @@ pub(crate) fn fail(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenErr
 #[derive(Clone, Debug)]
 pub struct DataDir {
     shared: SharedDir,
+    relayout: Option<Relayout>,
     /// On core 0 only.
     _lock: Option<File>,
 }
@@ -93,8 +87,18 @@ pub struct SharedDir {
     lock: HeldLock,
 }
 
+/// One core's part of a data directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) paths: &'a Paths,
+    pub(crate) generation: u64,
+    pub(crate) core: CoreId,
+    pub(crate) ring: Core,
+}
+
 impl DataDir {
-    /// Takes the lock and reads the layout; makes both for a directory that is new. Called on core 0.
+    /// Takes the lock and reads the layout; makes both for a directory that is new. If the directory has another number of
+    /// cores or rings of another size, its partitions are handed over to a new layout first. Called on core 0.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -107,46 +111,27 @@ impl DataDir {
         let disk = rt.disk();
         disk.create_dir_all(root).await.map_err(fail("cannot make the data directory"))?;
         let paths = Paths::new(root);
-        let lock = Open { read: true, write: true, create: true, ..Open::default() };
-        let lock = disk.open(&paths.lock(), lock).await.map_err(fail("cannot open the lock"))?;
-        let deadline = rt.now() + LOCK_WAIT;
-        while !lock.try_lock_exclusive().map_err(fail("cannot lock the data directory"))? {
-            if rt.now() >= deadline {
-                return Err(OpenError::Locked);
-            }
-            rt.sleep(Duration::from_millis(5)).await;
-        }
-        let mut layouts = Vec::new();
-        let mut existing = 0;
-        for path in paths.layouts() {
-            let open = Open { read: true, write: true, ..Open::default() };
-            match disk.open(&path, open).await {
-                Ok(file) => {
-                    existing += 1;
-                    file.sync_data().await.map_err(fail("cannot sync the layout"))?;
-                    let bytes = read_whole(&file).await.map_err(fail("cannot read the layout"))?;
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    layouts.extend(Layout::parse(&text));
+        let lock = take_lock(rt, &paths, LOCK_WAIT).await?;
+        let found = find_layout(&disk, &paths).await?;
+        let mut relayout = None;
+        let layout = match found.layout {
+            Some(layout) if relayout::fits(&layout, cores, ring_bytes) => layout,
+            Some(old) => {
+                if !found.copies_agree {
+                    write_layout(&disk, &paths, &old).await?;
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(fail("cannot open the layout")(e)),
-            }
-        }
-        disk.sync_dir(root).await.map_err(fail("cannot sync the data directory"))?;
-        layouts.sort_by_key(|l| l.generation);
-        let layout = match layouts.pop() {
-            Some(layout) => layout,
-            None if existing > 0 => {
-                return Err(OpenError::Damaged("neither copy of the layout can be read".into()));
+                let (new, done) = relayout::change(rt, &paths, &old, cores, ring_bytes).await?;
+                relayout = Some(done);
+                new
             }
             None => make(rt, &paths, cores, ring_bytes).await?,
         };
-        if layout.cores.len() != usize::from(cores) {
-            return Err(OpenError::Cores { found: layout.cores.len(), wanted: usize::from(cores) });
+        if !found.copies_agree || relayout.is_some() {
+            write_layout(&disk, &paths, &layout).await?;
         }
-        write_layout(&disk, &paths, &layout).await?;
+        relayout::remove_others(&disk, &paths, &layout).await?;
         let held = lock.share_lock().map_err(fail("cannot share the lock between cores"))?;
-        Ok(Self { shared: SharedDir { paths, layout, lock: held }, _lock: Some(lock) })
+        Ok(Self { shared: SharedDir { paths, layout, lock: held }, relayout, _lock: Some(lock) })
     }
 
     /// What another core of this process needs to [`join`](DataDir::join).
@@ -162,7 +147,7 @@ impl DataDir {
     /// [`OpenError::Io`]: no descriptors are left.
     pub fn join(rt: &Runtime, shared: &SharedDir) -> Result<Self, OpenError> {
         rt.hold_lock(&shared.lock).map_err(fail("cannot hold the lock on another core"))?;
-        Ok(Self { shared: shared.clone(), _lock: None })
+        Ok(Self { shared: shared.clone(), relayout: None, _lock: None })
     }
 
     /// How many cores the directory is laid out for. Core `n` opens part `n`; a partition lies with
@@ -173,14 +158,19 @@ impl DataDir {
         u16::try_from(self.shared.layout.cores.len()).unwrap_or(u16::MAX)
     }
 
-    /// Rises with every change of the layout; names the directory of the cores' files.
-    pub(crate) fn generation(&self) -> u64 {
-        self.shared.layout.generation
+    /// One core's part.
+    pub(crate) fn part(&self, core: CoreId) -> Result<Part<'_>, OpenError> {
+        let SharedDir { paths, layout, .. } = &self.shared;
+        match layout.cores.get(core.index()) {
+            Some(ring) => Ok(Part { paths, generation: layout.generation, core, ring: *ring }),
+            None => Err(OpenError::NoSuchCore { core, cores: self.cores() }),
+        }
     }
 
-    /// One core's ring; `None` if there is no such core.
-    pub(crate) fn part(&self, core: CoreId) -> Option<Core> {
-        self.shared.layout.cores.get(core.index()).copied()
+    /// What opening it has changed of the layout, if it has: for the operator.
+    #[must_use]
+    pub fn relayout(&self) -> Option<Relayout> {
+        self.relayout
     }
 
     /// The directory's own uuid.
@@ -196,11 +186,73 @@ impl DataDir {
     }
 }
 
+/// Takes the lock. Waits for a process that is dying, or dead with writes that have not landed.
+pub(crate) async fn take_lock(
+    rt: &Runtime,
+    paths: &Paths,
+    wait: Duration,
+) -> Result<File, OpenError> {
+    let open = Open { read: true, write: true, create: true, ..Open::default() };
+    let lock = rt.disk().open(&paths.lock(), open).await.map_err(fail("cannot open the lock"))?;
+    let deadline = rt.now() + wait;
+    while !lock.try_lock_exclusive().map_err(fail("cannot lock the data directory"))? {
+        if rt.now() >= deadline {
+            return Err(OpenError::Locked);
+        }
+        rt.sleep(Duration::from_millis(5)).await;
+    }
+    Ok(lock)
+}
+
+/// The layout as it was found.
+pub(crate) struct FoundLayout {
+    /// The newer one that can be read; none in a new directory.
+    pub(crate) layout: Option<Layout>,
+    /// Both copies are there and say the same.
+    pub(crate) copies_agree: bool,
+}
+
+/// Reads both copies, and syncs them before they are believed.
+pub(crate) async fn find_layout(disk: &Disk, paths: &Paths) -> Result<FoundLayout, OpenError> {
+    let mut layouts = Vec::new();
+    let mut existing = 0;
+    for path in paths.layouts() {
+        match disk.open(&path, Open { read: true, ..Open::default() }).await {
+            Ok(file) => {
+                existing += 1;
+                file.sync_data().await.map_err(fail("cannot sync the layout"))?;
+                let bytes = read_whole(&file).await.map_err(fail("cannot read the layout"))?;
+                layouts.extend(Layout::parse(&String::from_utf8_lossy(&bytes)));
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(fail("cannot open the layout")(e)),
+        }
+    }
+    disk.sync_dir(paths.root()).await.map_err(fail("cannot sync the data directory"))?;
+    let copies_agree = layouts.len() == 2 && layouts[0] == layouts[1];
+    let layout = layouts.into_iter().max_by_key(|l| l.generation);
+    if layout.is_none() && existing > 0 {
+        return Err(OpenError::Damaged("neither copy of the layout can be read".into()));
+    }
+    Ok(FoundLayout { layout, copies_agree })
+}
+
 fn fresh_uuid(rt: &Runtime) -> [u8; 16] {
     let mut uuid = [0; 16];
     uuid[..8].copy_from_slice(&rt.random().to_le_bytes());
     uuid[8..].copy_from_slice(&rt.random().to_le_bytes());
     uuid
+}
+
+/// Bytes of each file of a ring of `ring_bytes`.
+pub(crate) fn ring_file_bytes(ring_bytes: u64) -> u64 {
+    (ring_bytes / u64::from(RING_FILES)).next_multiple_of(BLOCK as u64).max(RING_FILE_MIN)
+}
+
+/// New rings, as a layout names them.
+pub(crate) fn rings(rt: &Runtime, cores: u16, ring_bytes: u64) -> Vec<Core> {
+    let file_bytes = ring_file_bytes(ring_bytes);
+    (0..cores).map(|_| Core { ring: fresh_uuid(rt), files: RING_FILES, file_bytes }).collect()
 }
 
 /// Makes rings and manifests of a new directory; the layout, which makes them count, is written by the caller.
@@ -210,24 +262,46 @@ async fn make(
     cores: u16,
     ring_bytes: u64,
 ) -> Result<Layout, OpenError> {
-    let disk = rt.disk();
-    let file_bytes = (ring_bytes / u64::from(RING_FILES)).next_multiple_of(BLOCK as u64);
-    let part = || Core { ring: fresh_uuid(rt), files: RING_FILES, file_bytes };
-    let layout = Layout {
-        generation: 1,
-        directory: fresh_uuid(rt),
-        cores: (0..cores).map(|_| part()).collect(),
-    };
     refuse_if_used(rt, paths).await?;
+    let layout =
+        Layout { generation: 1, directory: fresh_uuid(rt), cores: rings(rt, cores, ring_bytes) };
+    make_rings(rt, paths, &layout).await?;
+    Ok(layout)
+}
+
+/// Makes rings and manifests of a layout and everything above them, durably. What an attempt that was cut short has left of
+/// the same generation goes first.
+pub(crate) async fn make_rings(
+    rt: &Runtime,
+    paths: &Paths,
+    layout: &Layout,
+) -> Result<(), OpenError> {
+    let disk = rt.disk();
+    relayout::remove_generation(&disk, paths, layout.generation)
+        .await
+        .map_err(fail("cannot remove what is left of an earlier attempt"))?;
     disk.create_dir_all(&paths.topics()).await.map_err(fail("cannot make a directory"))?;
-    for (i, core) in layout.cores.iter().enumerate() {
-        let id = CoreId(u16::try_from(i).unwrap_or(u16::MAX));
+    for (core, id) in layout.cores.iter().zip(relayout::core_ids(layout)) {
         make_core(rt, paths, layout.generation, id, core).await?;
     }
     for dir in [paths.cores(layout.generation), paths.topics(), paths.root().to_owned()] {
         disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))?;
     }
-    Ok(layout)
+    // The name of the data directory itself, and of what was made above it.
+    let mut above = paths.root().parent();
+    while let Some(dir) = above {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match disk.sync_dir(dir).await {
+            Ok(()) => {}
+            // Not made here: those can be read and synced.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => break,
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => break,
+            Err(e) => return Err(fail("cannot sync a directory above the data directory")(e)),
+        }
+        above = dir.parent().filter(|d| !d.as_os_str().is_empty());
+    }
+    Ok(())
 }
 
 /// A directory without a layout is new, or its making was cut short; then no ring has a commit. If one has, the layout was

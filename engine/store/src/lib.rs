@@ -19,6 +19,7 @@
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
 //! | `reads.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
+//! | `relayout.rs` | another number of cores, or rings of another size |
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod partition;
 mod paths;
 mod reads;
 mod recovery;
+mod relayout;
 mod replay;
 mod ring;
 mod scan;
@@ -43,4 +45,5 @@ pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
 pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
 pub use crate::recovery::{Report, open};
+pub use crate::relayout::Relayout;
 pub use crate::store::{Config, Counters, Progress, Refusal, Store};

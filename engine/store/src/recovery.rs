@@ -8,16 +8,15 @@
 //! Nothing is scanned per partition: the cost is that of ring, rest log and manifest.
 
 use crate::checkpoint::{Manifest, RestLog};
-use crate::data_dir::{DataDir, OpenError, fail, read_whole, write_at};
+use crate::data_dir::{DataDir, OpenError, Part, fail, read_whole, write_at};
 use crate::format::manifest::{self, Entry, Footer, State};
 use crate::format::record::{self, Type};
 use crate::format::{BLOCK, blocks, commit};
 use crate::journal::{self, Journal, NO_PARTITION, Resume};
-use crate::partition::{Partition, PartitionConfig};
-use crate::paths::Paths;
+use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::replay::Replay;
 use crate::ring::Ring;
-use crate::scan::{self, Link};
+use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
 use ids::{CoreId, PartitionId};
 use runtime::{File, Open, Runtime};
@@ -43,6 +42,8 @@ pub struct Report {
     pub clean: bool,
     /// A copy of the manifest was behind the other and has been rewritten.
     pub manifest_mended: bool,
+    /// Commits are missing that were flushed, and which partitions they held is not known.
+    pub unknown_losses: bool,
     /// How often this ring has been started.
     pub start_sequence: u64,
 }
@@ -55,6 +56,21 @@ struct FoundManifest {
     crc: u32,
     len: u64,
     live: u64,
+}
+
+impl FoundManifest {
+    fn opened(&self, files: [File; 2], ring: [u8; 16]) -> Manifest {
+        Manifest {
+            files,
+            ring,
+            len: self.len,
+            allocated: self.len,
+            live: self.live,
+            number: self.number,
+            crc: self.crc,
+            footer: self.footer,
+        }
+    }
 }
 
 /// Follows the chain of batches from the start of the file as far as it is intact.
@@ -97,52 +113,51 @@ fn follow_manifest(bytes: &[u8], ring: &[u8; 16]) -> Result<Option<FoundManifest
     Ok(found)
 }
 
-/// Opens one core's store.
-///
-/// # Errors
-/// [`OpenError`].
-pub async fn open(
-    rt: &Runtime,
-    data: &DataDir,
-    core: CoreId,
-    config: Config,
-    config_of: impl Fn(PartitionId) -> PartitionConfig,
-) -> Result<(Store, Report), OpenError> {
-    let mut report = Report::default();
-    let disk = rt.disk();
-    let paths = data.paths().clone();
-    let generation = data.generation();
-    let Some(part) = data.part(core) else {
-        return Err(OpenError::NoSuchCore { core, cores: data.cores() });
-    };
-    let open = Open { read: true, write: true, direct: true, ..Open::default() };
+/// What the files of one core say, in memory. Nothing has been written, but for a copy of the manifest that was behind.
+pub(crate) struct Recovered {
+    pub(crate) report: Report,
+    pub(crate) partitions: BTreeMap<PartitionId, Shared>,
+    pub(crate) gone: Vec<PartitionId>,
+    pub(crate) chain: Chain,
+    pub(crate) ring: Ring,
+    ring_files: Vec<File>,
+    manifest: Manifest,
+    rest: RestLog,
+}
 
-    let mut ring_files = Vec::new();
-    for n in 0..part.files {
-        let path = paths.ring(generation, core, n);
-        let file =
-            disk.open(&path, open).await.map_err(fail(format!("cannot open ring file {n}")))?;
-        file.sync_data().await.map_err(fail("cannot sync the ring"))?;
-        ring_files.push(file);
-    }
-    let mut manifest_files = Vec::new();
+/// What the caller is going to do with the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Write them.
+    Serve,
+    /// Only read them.
+    Look,
+}
+
+/// Forms the state of one core's partitions from manifest, rest log and ring.
+pub(crate) async fn recover(
+    rt: &Runtime,
+    data: &Part<'_>,
+    purpose: Purpose,
+    config_of: impl Fn(PartitionId) -> PartitionConfig,
+) -> Result<Recovered, OpenError> {
+    let mut report = Report::default();
+    let part = data.ring;
+    let (ring_files, manifest_files) = open_files(rt, data, purpose).await?;
     let mut manifests = Vec::new();
-    for path in paths.manifests(generation, core) {
-        let file = disk.open(&path, open).await.map_err(fail("cannot open the manifest"))?;
-        file.sync_data().await.map_err(fail("cannot sync the manifest"))?;
-        let bytes = read_whole(&file).await.map_err(fail("cannot read the manifest"))?;
+    for file in &manifest_files {
+        let bytes = read_whole(file).await.map_err(fail("cannot read the manifest"))?;
         manifests.push((follow_manifest(&bytes, &part.ring)?, bytes));
-        manifest_files.push(file);
     }
-    disk.sync_dir(&paths.core(generation, core)).await.map_err(fail("cannot sync a directory"))?;
     let newest = |m: &Option<FoundManifest>| m.as_ref().map_or(0, |f| f.number);
     let numbers = [newest(&manifests[0].0), newest(&manifests[1].0)];
     let best = usize::from(numbers[1] > numbers[0]);
     let (found, bytes) = manifests.swap_remove(best);
-    let Some(found) = found else {
-        return Err(OpenError::Damaged(format!("neither copy of the manifest of core {}", core.0)));
+    let Some(mut found) = found else {
+        let core = data.core.0;
+        return Err(OpenError::Damaged(format!("neither copy of the manifest of core {core}")));
     };
-    if numbers[1 - best] < found.number {
+    if numbers[1 - best] < found.number && purpose == Purpose::Serve {
         // The other copy is behind: a cut between the two writes. It is made equal before anything is added.
         let good = &bytes[..usize::try_from(found.len).unwrap_or(0)];
         for (i, part) in good.chunks(1 << 20).enumerate() {
@@ -172,12 +187,14 @@ pub async fn open(
     };
     let chain = scan::chain(&ring, &part.ring, &found.footer, read);
 
-    let mut replay = Replay::new(rt.clone());
+    let expected = expected_bytes(&chain, read);
+    let mut replay = Replay::new(rt.clone(), expected);
     report.listed = found.states.len() as u64;
-    let rest_file = open_rest(rt, &paths, generation, core, &found.footer).await?;
-    for (id, state) in found.states {
+    let rest_file = open_rest(rt, data, &found.footer, purpose).await?;
+    for (id, state) in std::mem::take(&mut found.states) {
         let pieces = state.rest.clone();
         let mut p = Partition::from_state(id, config_of(id), state);
+        replay.expect(&mut p, pieces.iter().map(|r| r.length as usize).sum());
         for piece in &pieces {
             report.rest_pieces += 1;
             let bytes = match &rest_file {
@@ -195,7 +212,10 @@ pub async fn open(
     }
     for link in &chain.links {
         match link {
-            Link::Hole(hole) => replay.hole(hole),
+            Link::Hole(hole) => {
+                report.unknown_losses |= hole.partitions.is_none();
+                replay.hole(hole);
+            }
             Link::Commit { header } => {
                 report.commits += 1;
                 let bytes = read(header.position, header.used as usize).unwrap_or_default();
@@ -221,44 +241,110 @@ pub async fn open(
             report.incomplete.push((*id, why.clone()));
         }
     }
+    let ring = Ring { head: chain.head, ..ring };
+    let rest = RestLog {
+        file: rest_file,
+        number: found.footer.rest_file,
+        len: found.footer.rest_len,
+        allocated: found.footer.rest_len,
+    };
+    let manifest = found.opened(manifest_files, part.ring);
+    Ok(Recovered { report, partitions, gone, chain, ring, ring_files, manifest, rest })
+}
 
+/// Opens ring and manifests, and syncs them before anything of them is believed.
+async fn open_files(
+    rt: &Runtime,
+    data: &Part<'_>,
+    purpose: Purpose,
+) -> Result<(Vec<File>, [File; 2]), OpenError> {
+    let disk = rt.disk();
+    let write = purpose == Purpose::Serve;
+    let open = Open { read: true, write, direct: true, ..Open::default() };
+    let mut ring_files = Vec::new();
+    for n in 0..data.ring.files {
+        let path = data.paths.ring(data.generation, data.core, n);
+        let file =
+            disk.open(&path, open).await.map_err(fail(format!("cannot open ring file {n}")))?;
+        file.sync_data().await.map_err(fail("cannot sync the ring"))?;
+        ring_files.push(file);
+    }
+    let [a, b] = data.paths.manifests(data.generation, data.core);
+    let a = disk.open(&a, open).await.map_err(fail("cannot open the manifest"))?;
+    let b = disk.open(&b, open).await.map_err(fail("cannot open the manifest's copy"))?;
+    for file in [&a, &b] {
+        file.sync_data().await.map_err(fail("cannot sync the manifest"))?;
+    }
+    let dir = data.paths.core(data.generation, data.core);
+    disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))?;
+    Ok((ring_files, [a, b]))
+}
+
+/// Opens ring and manifest of a core that has just been made.
+pub(crate) async fn open_new(
+    rt: &Runtime,
+    data: &Part<'_>,
+) -> Result<(Vec<File>, Manifest), OpenError> {
+    let (ring_files, files) = open_files(rt, data, Purpose::Serve).await?;
+    let bytes = read_whole(&files[0]).await.map_err(fail("cannot read the manifest"))?;
+    let Some(found) = follow_manifest(&bytes, &data.ring.ring)? else {
+        return Err(OpenError::Damaged("the manifest that has just been written".into()));
+    };
+    Ok((ring_files, found.opened(files, data.ring.ring)))
+}
+
+/// How many bytes of batches replay is going to put into memory, for each partition: so that it takes no more than that.
+fn expected_bytes(
+    chain: &Chain,
+    read: impl Fn(u64, usize) -> Option<Vec<u8>>,
+) -> BTreeMap<PartitionId, usize> {
+    let mut expected = BTreeMap::new();
+    for link in &chain.links {
+        let Link::Commit { header } = link else { continue };
+        let bytes = read(header.position, header.used as usize).unwrap_or_default();
+        let body = bytes.get(commit::HEADER..).unwrap_or(&[]);
+        for (h, payload) in record::records(body, header.records).flatten() {
+            if h.kind == Type::Data {
+                *expected.entry(h.partition).or_default() += payload.len();
+            }
+        }
+    }
+    expected
+}
+
+/// Opens one core's store.
+///
+/// # Errors
+/// [`OpenError`].
+pub async fn open(
+    rt: &Runtime,
+    data: &DataDir,
+    core: CoreId,
+    config: Config,
+    config_of: impl Fn(PartitionId) -> PartitionConfig,
+) -> Result<(Store, Report), OpenError> {
+    let part = data.part(core)?;
+    let recovered = recover(rt, &part, Purpose::Serve, config_of).await?;
+    let mut report = recovered.report;
     let resume = Resume {
-        ring: Ring { head: chain.head, ..ring },
-        previous: chain.last,
-        highest_seen: chain.highest_seen,
+        ring: recovered.ring,
+        previous: recovered.chain.last,
+        highest_seen: recovered.chain.highest_seen,
     };
-    let journal = Journal::new(rt.clone(), ring_files, part.ring, resume, config.flush_every);
-    let b = manifest_files.pop();
-    let a = manifest_files.pop();
-    let Some(files) = a.zip(b).map(|(a, b)| [a, b]) else {
-        return Err(OpenError::Damaged("a manifest is missing".into()));
-    };
-    let allocated = found.len;
+    let uuid = part.ring.ring;
+    let files = recovered.ring_files;
+    let journal = Journal::new(rt.clone(), files, uuid, resume, config.flush_every);
     let store = Store::start(Parts {
         rt: rt.clone(),
-        paths,
-        generation,
+        paths: data.paths().clone(),
+        generation: part.generation,
         core,
         config,
         journal,
-        partitions,
-        manifest: Manifest {
-            files,
-            ring: part.ring,
-            len: found.len,
-            allocated,
-            live: found.live,
-            number: found.number,
-            crc: found.crc,
-            footer: found.footer,
-        },
-        rest: RestLog {
-            file: rest_file,
-            number: found.footer.rest_file,
-            len: found.footer.rest_len,
-            allocated: found.footer.rest_len,
-        },
-        gone,
+        partitions: recovered.partitions,
+        manifest: recovered.manifest,
+        rest: recovered.rest,
+        gone: recovered.gone,
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     if !store.inner.journal.has_room(4 * BLOCK) {
@@ -272,16 +358,16 @@ pub async fn open(
 
 async fn open_rest(
     rt: &Runtime,
-    paths: &Paths,
-    generation: u64,
-    core: CoreId,
+    data: &Part<'_>,
     footer: &Footer,
+    purpose: Purpose,
 ) -> Result<Option<File>, OpenError> {
     if footer.rest_len == 0 {
         return Ok(None);
     }
-    let path = paths.rest(generation, core, footer.rest_file);
-    let open = Open { read: true, write: true, direct: true, ..Open::default() };
+    let path = data.paths.rest(data.generation, data.core, footer.rest_file);
+    let write = purpose == Purpose::Serve;
+    let open = Open { read: true, write, direct: true, ..Open::default() };
     let file = rt.disk().open(&path, open).await.map_err(fail("cannot open the rest log"))?;
     file.sync_data().await.map_err(fail("cannot sync the rest log"))?;
     Ok(Some(file))

@@ -16,6 +16,8 @@ pub(crate) struct Replay {
     rt: Runtime,
     partitions: BTreeMap<PartitionId, Partition>,
     gone: Vec<PartitionId>,
+    /// Bytes of batches that the ring holds of each partition.
+    expected: BTreeMap<PartitionId, usize>,
     /// A hole whose victims are not known: every partition is suspect until a later record proves that it lost nothing.
     suspects: BTreeMap<PartitionId, u64>,
     /// The commit after which a partition that is not known yet is suspect too.
@@ -23,14 +25,20 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(rt: Runtime) -> Self {
+    pub(crate) fn new(rt: Runtime, expected: BTreeMap<PartitionId, usize>) -> Self {
         Self {
             rt,
             partitions: BTreeMap::new(),
             gone: Vec::new(),
+            expected,
             suspects: BTreeMap::new(),
             unknown_since: None,
         }
+    }
+
+    /// Prepares a partition's tail for `rest` bytes of the rest log and for what the ring holds.
+    pub(crate) fn expect(&self, p: &mut Partition, rest: usize) {
+        p.tail.expect(rest + self.expected.get(&p.id).copied().unwrap_or(0));
     }
 
     /// Takes a piece of the rest log into the partition's tail.
@@ -105,7 +113,12 @@ impl Replay {
         {
             self.mark(id, format!("commits after {after} are damaged"));
         }
-        let p = self.partitions.entry(id).or_insert_with(|| Partition::new(id, config_of(id)));
+        let expected = self.expected.get(&id).copied().unwrap_or(0);
+        let p = self.partitions.entry(id).or_insert_with(|| {
+            let mut p = Partition::new(id, config_of(id));
+            p.tail.expect(expected);
+            p
+        });
         if p.incomplete.is_some() {
             // What follows does not continue the prefix that verifies.
             return;
@@ -149,6 +162,7 @@ impl Replay {
                 p.incomplete = Some(why);
                 p.dirty = true;
             }
+            p.tail.rest();
             p.settle();
             shared.insert(id, Rc::new(RefCell::new(p)));
         }

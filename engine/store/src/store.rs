@@ -179,6 +179,35 @@ pub(crate) struct Parts {
 }
 
 impl Inner {
+    /// A store none of whose tasks runs yet.
+    pub(crate) fn new(parts: Parts) -> Rc<Self> {
+        Rc::new(Self {
+            rt: parts.rt,
+            paths: parts.paths,
+            generation: parts.generation,
+            core: parts.core,
+            config: parts.config,
+            journal: parts.journal,
+            partitions: RefCell::new(parts.partitions),
+            manifest: RefCell::new(parts.manifest),
+            rest: RefCell::new(parts.rest),
+            gone: RefCell::new(parts.gone),
+            checkpoint: Cell::new(0),
+            checkpointing: Cell::new(false),
+            checkpoint_wanted: Notify::new(),
+            checkpoint_done: Notify::new(),
+            writing_done: Notify::new(),
+            writers: Gate::new(8),
+            unlisted: RefCell::new(BTreeSet::new()),
+            evictable: RefCell::new(VecDeque::new()),
+            observer: RefCell::new(None),
+            full: Cell::new(None),
+            counters: Cell::new(Counters::default()),
+            admission: Admission::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
     pub(crate) fn count(&self, f: impl FnOnce(&mut Counters)) {
         let mut c = self.counters.get();
         f(&mut c);
@@ -246,31 +275,7 @@ impl Inner {
 
 impl Store {
     pub(crate) fn start(parts: Parts) -> Self {
-        let inner = Rc::new(Inner {
-            rt: parts.rt,
-            paths: parts.paths,
-            generation: parts.generation,
-            core: parts.core,
-            config: parts.config,
-            journal: parts.journal,
-            partitions: RefCell::new(parts.partitions),
-            manifest: RefCell::new(parts.manifest),
-            rest: RefCell::new(parts.rest),
-            gone: RefCell::new(parts.gone),
-            checkpoint: Cell::new(0),
-            checkpointing: Cell::new(false),
-            checkpoint_wanted: Notify::new(),
-            checkpoint_done: Notify::new(),
-            writing_done: Notify::new(),
-            writers: Gate::new(8),
-            unlisted: RefCell::new(BTreeSet::new()),
-            evictable: RefCell::new(VecDeque::new()),
-            observer: RefCell::new(None),
-            full: Cell::new(None),
-            counters: Cell::new(Counters::default()),
-            admission: Admission::default(),
-            stopping: Cell::new(false),
-        });
+        let inner = Inner::new(parts);
         let store = Self { inner: Rc::clone(&inner) };
         let me = Rc::downgrade(&inner);
         let short = Rc::downgrade(&inner);

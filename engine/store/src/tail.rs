@@ -3,7 +3,7 @@
 //! Bytes go in once and never change afterwards; they are what tail fetches send, what segment blocks are written from, and
 //! what the rest log gets. A chunk is dropped when its bytes can be read from a file and the memory is wanted.
 
-use crate::format::BLOCK;
+use crate::format::{BLOCK, blocks};
 use log::SegmentName;
 use runtime::{Buffer, Memory, Slice};
 use std::collections::VecDeque;
@@ -38,6 +38,8 @@ fn to_u32(n: usize) -> u32 {
 pub(crate) struct Tail {
     chunks: VecDeque<Chunk>,
     next_chunk: usize,
+    /// Bytes that are known to come: chunks are then as large as they need to be, and no larger.
+    expected: usize,
 }
 
 impl Tail {
@@ -73,6 +75,7 @@ impl Tail {
             let Some(chunk) = self.chunks.back_mut() else { return };
             let (now, later) = rest.split_at(room.min(rest.len()));
             chunk.buffer.append(now);
+            self.expected = self.expected.saturating_sub(now.len());
             position += to_u32(now.len());
             rest = later;
         }
@@ -83,14 +86,23 @@ impl Tail {
             .into_iter()
             .find(|c| *c >= wanted.min(CHUNK_MAX))
             .unwrap_or(CHUNK_MAX);
-        let capacity = class.max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX));
+        let capacity = match self.expected.max(wanted).min(CHUNK_MAX) {
+            exact if self.expected > 0 => blocks(exact),
+            _ => class.max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX)),
+        };
         self.next_chunk = (capacity * 4).min(CHUNK_MAX);
         self.chunks.push_back(Chunk { segment, base, buffer: memory.alloc_beyond(capacity) });
+    }
+
+    /// Announces how many bytes replay is going to append.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.expected = bytes;
     }
 
     /// Forgets how much the partition was used: the next chunk is small again.
     pub(crate) fn rest(&mut self) {
         self.next_chunk = 0;
+        self.expected = 0;
     }
 
     /// The bytes `from..to` of `segment`, if all of them are here.
@@ -110,6 +122,17 @@ impl Tail {
             at = end;
         }
         (at == to).then_some(out)
+    }
+
+    /// How far, up to `to`, the bytes of `segment` from `from` on are here without a gap.
+    pub(crate) fn run_end(&self, segment: SegmentName, from: u32, to: u32) -> u32 {
+        let mut at = from;
+        for c in self.chunks.iter().filter(|c| c.segment == segment) {
+            if c.base <= at && c.end() > at {
+                at = c.end();
+            }
+        }
+        at.min(to)
     }
 
     /// Copies bytes from `at` of `segment` into `out`; how many were there.

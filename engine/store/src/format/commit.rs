@@ -120,7 +120,7 @@ impl Header {
             && (h.length as usize).is_multiple_of(BLOCK)
             && h.used as usize >= HEADER
             && h.used <= h.length
-            && h.next >= h.position + u64::from(h.length);
+            && h.position.checked_add(u64::from(h.length)).is_some_and(|end| h.next >= end);
         sane.then_some(h)
     }
 

@@ -81,6 +81,10 @@ impl Layout {
                 file_bytes: bytes.parse().ok()?,
             });
         }
+        let sane = |c: &Core| c.files > 0 && c.file_bytes > 0 && c.file_bytes.is_multiple_of(4096);
+        if count > usize::from(u16::MAX) || !cores.iter().all(sane) {
+            return None;
+        }
         (cores.len() == count && count > 0).then_some(Self { generation, directory, cores })
     }
 }
