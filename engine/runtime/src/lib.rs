@@ -5,9 +5,12 @@
 
 mod buffer;
 mod disk;
+mod driver;
 mod executor;
+mod keep;
 pub mod mailbox;
 mod net;
+mod portable;
 mod probe;
 mod runtime;
 pub mod sim;
