@@ -3,10 +3,12 @@
 //! Data operations never block the core. Names (create, rename, remove, list) are plain system calls on a real disk: they are
 //! rare, and metadata is mostly in memory.
 
+mod real;
+
 use crate::buffer::Slice;
 use crate::runtime::{Backend, Inner};
 use crate::sim::SimFile;
-use crate::uring::RingFile;
+use real::RealFile;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -66,7 +68,7 @@ pub struct File {
 
 #[derive(Clone)]
 enum Kind {
-    Ring(Rc<RingFile>),
+    Real(Rc<RealFile>),
     Sim(Rc<SimFile>),
 }
 
@@ -125,9 +127,10 @@ impl Disk {
     /// As open(2).
     pub async fn open(&self, path: &Path, how: Open) -> io::Result<File> {
         let kind = match &self.inner.backend {
-            Backend::Uring(uring) => {
+            Backend::Real(driver) => {
                 let (fd, direct) = open_real(path, how)?;
-                Kind::Ring(Rc::new(RingFile::new(Rc::clone(uring), fd, direct)))
+                let inner = Rc::clone(&self.inner);
+                Kind::Real(Rc::new(RealFile::new(inner, driver.clone(), fd, direct)))
             }
             Backend::Sim(core) => Kind::Sim(Rc::new(core.open(path, how).await?)),
         };
@@ -141,7 +144,7 @@ impl Disk {
     pub async fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         match &self.inner.backend {
             Backend::Sim(core) => core.create_dir_all(path).await,
-            Backend::Uring(_) => fs::create_dir_all(path),
+            Backend::Real(_) => fs::create_dir_all(path),
         }
     }
 
@@ -152,7 +155,7 @@ impl Disk {
     pub async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match &self.inner.backend {
             Backend::Sim(core) => core.rename(from, to).await,
-            Backend::Uring(_) => fs::rename(from, to),
+            Backend::Real(_) => fs::rename(from, to),
         }
     }
 
@@ -163,7 +166,7 @@ impl Disk {
     pub async fn remove_file(&self, path: &Path) -> io::Result<()> {
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_file(path).await,
-            Backend::Uring(_) => fs::remove_file(path),
+            Backend::Real(_) => fs::remove_file(path),
         }
     }
 
@@ -174,7 +177,7 @@ impl Disk {
     pub async fn remove_dir(&self, path: &Path) -> io::Result<()> {
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_dir(path).await,
-            Backend::Uring(_) => fs::remove_dir(path),
+            Backend::Real(_) => fs::remove_dir(path),
         }
     }
 
@@ -205,9 +208,10 @@ impl Disk {
     pub async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         match &self.inner.backend {
             Backend::Sim(core) => core.sync_dir(path).await,
-            Backend::Uring(uring) => {
+            Backend::Real(driver) => {
                 let dir = OwnedFd::from(fs::File::open(path)?);
-                RingFile::new(Rc::clone(uring), dir, false).sync_all().await
+                let inner = Rc::clone(&self.inner);
+                RealFile::new(inner, driver.clone(), dir, false).sync_all().await
             }
         }
     }
@@ -221,7 +225,7 @@ impl Disk {
             Backend::Sim(core) => {
                 core.find(path).await?.ok_or_else(|| io::ErrorKind::NotFound.into())
             }
-            Backend::Uring(_) => fs::metadata(path).map(|m| m.len()),
+            Backend::Real(_) => fs::metadata(path).map(|m| m.len()),
         }
     }
 
@@ -232,7 +236,7 @@ impl Disk {
     pub async fn exists(&self, path: &Path) -> io::Result<bool> {
         match &self.inner.backend {
             Backend::Sim(core) => core.find(path).await.map(|found| found.is_some()),
-            Backend::Uring(_) => path.try_exists(),
+            Backend::Real(_) => path.try_exists(),
         }
     }
 
@@ -265,7 +269,7 @@ impl File {
     /// As pread(2).
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
         match &self.kind {
-            Kind::Ring(file) => file.read_at(&self.inner.memory, pos, len).await,
+            Kind::Real(file) => file.read_at(pos, len).await,
             Kind::Sim(file) => file.read_at(&self.inner.memory, pos, len).await,
         }
     }
@@ -276,7 +280,7 @@ impl File {
     /// As pwrite(2).
     pub async fn write_at(&self, pos: u64, data: Slice) -> io::Result<()> {
         match &self.kind {
-            Kind::Ring(file) => file.write_at(pos, data).await,
+            Kind::Real(file) => file.write_at(pos, data).await,
             Kind::Sim(file) => file.write_at(pos, &data).await,
         }
     }
@@ -288,7 +292,7 @@ impl File {
     /// As pwritev(2).
     pub async fn write_all_at(&self, pos: u64, parts: Vec<Slice>) -> io::Result<()> {
         match &self.kind {
-            Kind::Ring(file) => file.write_all_at(pos, parts).await,
+            Kind::Real(file) => file.write_all_at(pos, parts).await,
             Kind::Sim(file) => {
                 let mut at = pos;
                 for part in &parts {
@@ -306,7 +310,7 @@ impl File {
     /// As fdatasync(2). After one, nothing is known about what was written: it must not be tried again.
     pub async fn sync_data(&self) -> io::Result<()> {
         match &self.kind {
-            Kind::Ring(file) => file.sync_data().await,
+            Kind::Real(file) => file.sync_data().await,
             Kind::Sim(file) => file.sync_data().await,
         }
     }
@@ -317,7 +321,7 @@ impl File {
     /// As fallocate(2): a full disk is met here.
     pub async fn allocate(&self, pos: u64, len: u64) -> io::Result<()> {
         match &self.kind {
-            Kind::Ring(file) => file.allocate(pos, len).await,
+            Kind::Real(file) => file.allocate(pos, len).await,
             Kind::Sim(file) => file.allocate(pos, len).await,
         }
     }
@@ -328,7 +332,7 @@ impl File {
     /// As ftruncate(2).
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
         match &self.kind {
-            Kind::Ring(file) => file.set_len(len),
+            Kind::Real(file) => file.set_len(len),
             Kind::Sim(file) => file.set_len(len).await,
         }
     }
@@ -339,7 +343,7 @@ impl File {
     /// As fstat(2).
     pub fn len(&self) -> io::Result<u64> {
         match &self.kind {
-            Kind::Ring(file) => file.len(),
+            Kind::Real(file) => file.len(),
             Kind::Sim(file) => file.len(),
         }
     }
@@ -356,7 +360,7 @@ impl File {
     #[must_use]
     pub fn is_direct(&self) -> bool {
         match &self.kind {
-            Kind::Ring(file) => file.is_direct(),
+            Kind::Real(file) => file.is_direct(),
             Kind::Sim(file) => file.is_direct(),
         }
     }
@@ -367,19 +371,26 @@ impl File {
     /// No descriptors are left.
     pub fn share_lock(&self) -> io::Result<HeldLock> {
         match &self.kind {
-            Kind::Ring(file) => file.share().map(|fd| HeldLock(Some(Arc::new(fd)))),
+            Kind::Real(file) => file.share().map(|fd| HeldLock(Some(Arc::new(fd)))),
             Kind::Sim(_) => Ok(HeldLock(None)),
         }
     }
 
-    /// Takes the lock of flock(2) if nobody has it; whether it is ours now. The kernel keeps it until the last request of
-    /// this core has ended, even if the process is dead by then; dropping the file unlocks it.
+    /// Takes the lock of flock(2) if nobody has it; whether it is ours now. Dropping the file unlocks it.
+    ///
+    /// What was submitted before a process was killed may still reach the disk; nobody else may get the lock before it has.
+    /// - `uring`: the ring's file table keeps the file open, and the kernel empties it only after the last request of the
+    ///   ring has ended, where [`Features::lock_outlives_writes`](crate::Features::lock_outlives_writes).
+    /// - `portable`: a write is a system call of one of our threads. A killed process's threads leave the kernel, and with it
+    ///   the table of open files that they share, only when their call has returned, and local file systems wait for a direct
+    ///   write or a flush without listening to signals. A network file system that lets a fatal signal end the wait (NFS)
+    ///   gives no such promise.
     ///
     /// # Errors
     /// As flock(2).
     pub fn try_lock_exclusive(&self) -> io::Result<bool> {
         match &self.kind {
-            Kind::Ring(file) => file.try_lock_exclusive(),
+            Kind::Real(file) => file.try_lock_exclusive(),
             Kind::Sim(file) => file.try_lock_exclusive(),
         }
     }

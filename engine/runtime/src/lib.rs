@@ -5,10 +5,13 @@
 
 mod buffer;
 mod disk;
+mod driver;
 mod executor;
+mod keep;
 mod loan;
 pub mod mailbox;
 mod net;
+mod portable;
 mod probe;
 mod runtime;
 pub mod sim;

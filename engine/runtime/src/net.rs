@@ -1,6 +1,8 @@
 //! Sockets: what a core can do with them, whichever backend it runs on.
 
 use crate::buffer::{Buffer, Slice};
+use crate::driver::Driver;
+use crate::portable::{PollListener, PollStream};
 use crate::runtime::{Backend, Inner};
 use crate::sim::{SimListener, SimStream};
 use crate::uring::{RecvBuffer, RingListener, RingStream};
@@ -41,7 +43,12 @@ impl Net {
     /// As bind(2) and listen(2).
     pub async fn listen(&self, addr: SocketAddr, how: Listen) -> io::Result<Listener> {
         let kind = match &self.inner.backend {
-            Backend::Uring(uring) => Accepting::Ring(RingListener::new(uring, addr, how)?),
+            Backend::Real(Driver::Uring(uring)) => {
+                Accepting::Ring(RingListener::new(uring, addr, how)?)
+            }
+            Backend::Real(Driver::Portable(portable)) => {
+                Accepting::Poll(PollListener::new(portable, addr, how)?)
+            }
             Backend::Sim(core) => Accepting::Sim(core.listen(addr, how)?),
         };
         Ok(Listener { kind })
@@ -53,7 +60,12 @@ impl Net {
     /// As connect(2).
     pub async fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
         let kind = match &self.inner.backend {
-            Backend::Uring(uring) => Talking::Ring(RingStream::connect(uring, addr).await?),
+            Backend::Real(Driver::Uring(uring)) => {
+                Talking::Ring(RingStream::connect(uring, addr).await?)
+            }
+            Backend::Real(Driver::Portable(portable)) => {
+                Talking::Poll(PollStream::connect(portable, addr).await?)
+            }
             Backend::Sim(core) => Talking::Sim(core.connect(addr).await?),
         };
         Ok(Stream { kind })
@@ -67,6 +79,7 @@ pub struct Listener {
 
 enum Accepting {
     Ring(RingListener),
+    Poll(PollListener),
     Sim(SimListener),
 }
 
@@ -78,6 +91,7 @@ impl Listener {
     pub async fn accept(&mut self) -> io::Result<Stream> {
         let kind = match &mut self.kind {
             Accepting::Ring(listener) => Talking::Ring(listener.accept().await?),
+            Accepting::Poll(listener) => Talking::Poll(listener.accept().await?),
             Accepting::Sim(listener) => Talking::Sim(listener.accept().await?),
         };
         Ok(Stream { kind })
@@ -88,6 +102,7 @@ impl Listener {
     pub fn local_addr(&self) -> SocketAddr {
         match &self.kind {
             Accepting::Ring(listener) => listener.local_addr(),
+            Accepting::Poll(listener) => listener.local_addr(),
             Accepting::Sim(listener) => listener.local_addr(),
         }
     }
@@ -100,6 +115,7 @@ pub struct Stream {
 
 enum Talking {
     Ring(RingStream),
+    Poll(PollStream),
     Sim(SimStream),
 }
 
@@ -160,6 +176,7 @@ impl Stream {
     pub async fn recv(&self) -> io::Result<Option<Received>> {
         match &self.kind {
             Talking::Ring(stream) => stream.recv().await,
+            Talking::Poll(stream) => stream.recv().await,
             Talking::Sim(stream) => Ok(stream.recv().await?.map(|bytes| Received::heap(bytes, 0))),
         }
     }
@@ -172,6 +189,7 @@ impl Stream {
         assert!(n <= buffer.remaining(), "the buffer has no room for {n} bytes");
         match &self.kind {
             Talking::Ring(stream) => stream.recv_exact_into(buffer, n).await,
+            Talking::Poll(stream) => stream.recv_exact_into(buffer, n).await,
             Talking::Sim(stream) => stream.recv_exact_into(buffer, n).await,
         }
     }
@@ -183,6 +201,7 @@ impl Stream {
     pub async fn send(&self, parts: Vec<Slice>) -> io::Result<()> {
         match &self.kind {
             Talking::Ring(stream) => stream.send(parts).await,
+            Talking::Poll(stream) => stream.send(parts).await,
             Talking::Sim(stream) => stream.send(&parts).await,
         }
     }
@@ -191,6 +210,7 @@ impl Stream {
     pub fn shutdown(&self) {
         match &self.kind {
             Talking::Ring(stream) => stream.shutdown(),
+            Talking::Poll(stream) => stream.shutdown(),
             Talking::Sim(stream) => stream.shutdown(),
         }
     }
@@ -200,6 +220,7 @@ impl Stream {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.kind {
             Talking::Ring(stream) => stream.peer_addr(),
+            Talking::Poll(stream) => stream.peer_addr(),
             Talking::Sim(stream) => Some(stream.peer_addr()),
         }
     }
@@ -209,6 +230,7 @@ impl Stream {
     pub fn local_addr(&self) -> SocketAddr {
         match &self.kind {
             Talking::Ring(stream) => stream.local_addr(),
+            Talking::Poll(stream) => stream.local_addr(),
             Talking::Sim(stream) => stream.local_addr(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::buffer::Memory;
 use crate::disk::{Disk, HeldLock};
+use crate::driver::{Bells, Driver, Wait};
 use crate::executor::Executor;
 use crate::loan::{Home, Loan};
 use crate::mailbox::bell::Bell;
@@ -9,14 +10,12 @@ use crate::mailbox::{Inbox, Mailboxes};
 use crate::net::Net;
 use crate::probe::{Features, WhyNot};
 use crate::sim::SimCore;
-use crate::uring::{Uring, Wait};
 use ids::{CoreId, Instant, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,7 +35,7 @@ pub struct RuntimeConfig {
 
 /// Who carries out what the tasks ask for.
 pub(crate) enum Backend {
-    Uring(Rc<Uring>),
+    Real(Driver),
     Sim(Rc<SimCore>),
 }
 
@@ -51,7 +50,7 @@ pub(crate) struct Inner {
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
     /// The bells of this node, and which of them is this core's.
-    bells: RefCell<Option<(Arc<Vec<Bell>>, usize)>>,
+    bells: RefCell<Option<Bells>>,
 }
 
 impl Inner {
@@ -103,7 +102,7 @@ impl Inner {
             return;
         }
         match &self.backend {
-            Backend::Uring(uring) => uring.nudge(to),
+            Backend::Real(driver) => driver.nudge(to),
             Backend::Sim(_) => bells[to].strike(),
         }
     }
@@ -128,7 +127,7 @@ impl Inner {
             }
         }
         match &self.backend {
-            Backend::Uring(uring) => uring.turn(wait),
+            Backend::Real(driver) => driver.turn(wait),
             Backend::Sim(_) => {}
         }
         if idle && let Some((bells, me)) = &bell {
@@ -144,7 +143,7 @@ impl Inner {
     /// The time at this very moment, unlike [`Runtime::now`].
     fn clock(&self) -> Instant {
         match &self.backend {
-            Backend::Uring(_) => Instant(clock(libc::CLOCK_MONOTONIC)),
+            Backend::Real(_) => Instant(clock(libc::CLOCK_MONOTONIC)),
             Backend::Sim(core) => core.now(),
         }
     }
@@ -260,10 +259,10 @@ where
     }
     let bells = tuning.mailboxes.as_ref().map(|m| (m.bells(), config.core.index()));
     let memory = Memory::new(config.memory_limit);
-    let uring = Uring::new(tuning, bells.clone()).map_err(io::Error::other)?;
-    memory.set_registrar(Box::new(uring.registrar()));
+    let driver = Driver::new(config.core, tuning, bells.clone())?;
+    driver.adopt(&memory);
     let now = Instant(clock(libc::CLOCK_MONOTONIC));
-    let inner = Inner::new(config.core, Backend::Uring(uring), memory, now, seed());
+    let inner = Inner::new(config.core, Backend::Real(driver), memory, now, seed());
     if let Some(bells) = &bells {
         inner.home.set_bells(bells.clone());
     }
@@ -286,7 +285,7 @@ where
     };
     rt.inner.executor.close();
     match &rt.inner.backend {
-        Backend::Uring(uring) => uring.drain(DRAIN),
+        Backend::Real(driver) => driver.drain(DRAIN),
         Backend::Sim(_) => {}
     }
     Ok(value)
@@ -393,9 +392,9 @@ impl Runtime {
     /// No descriptors are left.
     pub fn hold_lock(&self, lock: &HeldLock) -> io::Result<bool> {
         match &self.inner.backend {
-            Backend::Uring(uring) => {
+            Backend::Real(driver) => {
                 let fd = Rc::new(lock.fd()?);
-                Ok(uring.hold_file(&fd).is_some())
+                Ok(driver.hold_file(&fd).is_some())
             }
             Backend::Sim(_) => Ok(true),
         }
@@ -405,7 +404,7 @@ impl Runtime {
     #[must_use]
     pub fn features(&self) -> Features {
         match &self.inner.backend {
-            Backend::Uring(uring) => uring.features(),
+            Backend::Real(driver) => driver.features(),
             Backend::Sim(_) => Features {
                 backend: "sim",
                 why_not_uring: Some(WhyNot::NotAsked),
@@ -421,16 +420,16 @@ impl Runtime {
     #[must_use]
     pub fn fixed_bytes(&self) -> usize {
         match &self.inner.backend {
-            Backend::Uring(uring) => uring.fixed_bytes(),
+            Backend::Real(driver) => driver.fixed_bytes(),
             Backend::Sim(_) => 0,
         }
     }
 
-    /// How often this core has entered the kernel for its ring.
+    /// How often this core has entered the kernel to wait, or to hand over what it wants done.
     #[must_use]
     pub fn enters(&self) -> u64 {
         match &self.inner.backend {
-            Backend::Uring(uring) => uring.enters.get(),
+            Backend::Real(driver) => driver.enters(),
             Backend::Sim(_) => 0,
         }
     }
@@ -439,7 +438,7 @@ impl Runtime {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match &self.inner.backend {
-            Backend::Uring(_) => true,
+            Backend::Real(_) => true,
             Backend::Sim(core) => core.is_alive(),
         }
     }

@@ -12,12 +12,11 @@ mod receive;
 mod sink;
 mod sockets;
 
-pub(crate) use files::RingFile;
 pub(crate) use receive::RecvBuffer;
 pub(crate) use sockets::{RingListener, RingStream};
 
-use crate::buffer::{Buffer, Slice};
-use crate::mailbox::bell::Bell;
+use crate::driver::{Bells, Wait};
+use crate::keep::Keep;
 use crate::probe::{self, WhyNot};
 use crate::runtime::{Tuning, ZeroCopy};
 use fixed::{Fixed, RingRegistrar};
@@ -31,7 +30,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// Completions with these numbers belong to no operation of the slab. Slab keys are below 2^32.
@@ -43,25 +41,6 @@ const UNDELIVERED: u64 = 1 << 63;
 
 /// Files that the ring holds on to: locks.
 const HELD_FILES: u32 = 16;
-
-/// What an operation owns.
-#[expect(dead_code, reason = "held for the kernel, not read")]
-pub(crate) enum Keep {
-    Fd(Rc<OwnedFd>),
-    Write(Rc<OwnedFd>, Slice),
-    Writev(Rc<OwnedFd>, Vec<Slice>, Vec<libc::iovec>),
-    Read(Rc<OwnedFd>, Buffer),
-    Send(Rc<OwnedFd>, Box<Message>),
-    Connect(Rc<OwnedFd>, Box<libc::sockaddr_storage>),
-}
-
-/// A vectored send.
-pub(crate) struct Message {
-    #[expect(dead_code, reason = "held for the kernel, not read")]
-    pub(crate) slices: Vec<Slice>,
-    pub(crate) vectors: Vec<libc::iovec>,
-    pub(crate) header: libc::msghdr,
-}
 
 enum State {
     Waiting(Option<Waker>),
@@ -95,7 +74,7 @@ pub(crate) struct Uring {
     recv: RecvRing,
     fixed: Fixed,
     held_files: RefCell<Vec<Option<Rc<OwnedFd>>>>,
-    bells: Option<(Arc<Vec<Bell>>, usize)>,
+    bells: Option<Bells>,
     zero_copy: ZeroCopy,
     known_zero_copy: Cell<bool>,
     msg_ring: bool,
@@ -104,20 +83,9 @@ pub(crate) struct Uring {
     pub(crate) zero_copy_refused: Cell<u64>,
 }
 
-/// How long a turn may wait in the kernel.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Wait {
-    Not,
-    For(std::time::Duration),
-    Forever,
-}
-
 impl Uring {
     /// Makes the ring of the calling thread, which is the only one that may use it.
-    pub(crate) fn new(
-        tuning: &Tuning,
-        bells: Option<(Arc<Vec<Bell>>, usize)>,
-    ) -> Result<Rc<Self>, WhyNot> {
+    pub(crate) fn new(tuning: &Tuning, bells: Option<Bells>) -> Result<Rc<Self>, WhyNot> {
         let ring = probe::ring(tuning.entries).map_err(|e| probe::explain(&e))?;
         let known = probe::ask(&ring)?;
         let recv = RecvRing::new(tuning.receive_buffers, tuning.receive_bytes);

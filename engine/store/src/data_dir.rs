@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// A ring consists of this many files.
-const RING_FILES: u32 = 4;
+/// A ring of this size or more consists of four files, a smaller one of two: a file is twice the largest batch.
+const FOUR_FILES_FROM: u64 = 256 << 20;
 /// A ring file has room for a commit of some records and for its successor.
 const RING_FILE_MIN: u64 = 8 * BLOCK as u64;
 /// How long start waits for the lock of a process that is dying.
@@ -244,15 +244,23 @@ fn fresh_uuid(rt: &Runtime) -> [u8; 16] {
     uuid
 }
 
+fn ring_files(ring_bytes: u64) -> u32 {
+    if ring_bytes < FOUR_FILES_FROM { 2 } else { 4 }
+}
+
 /// Bytes of each file of a ring of `ring_bytes`.
 pub(crate) fn ring_file_bytes(ring_bytes: u64) -> u64 {
-    (ring_bytes / u64::from(RING_FILES)).next_multiple_of(BLOCK as u64).max(RING_FILE_MIN)
+    (ring_bytes / u64::from(ring_files(ring_bytes)))
+        .next_multiple_of(BLOCK as u64)
+        .max(RING_FILE_MIN)
 }
 
 /// New rings, as a layout names them.
 pub(crate) fn rings(rt: &Runtime, cores: u16, ring_bytes: u64) -> Vec<Core> {
     let file_bytes = ring_file_bytes(ring_bytes);
-    (0..cores).map(|_| Core { ring: fresh_uuid(rt), files: RING_FILES, file_bytes }).collect()
+    (0..cores)
+        .map(|_| Core { ring: fresh_uuid(rt), files: ring_files(ring_bytes), file_bytes })
+        .collect()
 }
 
 /// Makes rings and manifests of a new directory; the layout, which makes them count, is written by the caller.

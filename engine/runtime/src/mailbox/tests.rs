@@ -1,16 +1,17 @@
 //! Order, back-pressure, classes, and that no wake-up is ever lost.
 
 use super::*;
-use crate::runtime::{RuntimeConfig, Tuning, run_with};
+use crate::runtime::{Io, RuntimeConfig, Tuning, run_with};
 use crate::sim::{SimConfig, World};
 use std::time::Duration;
 
 fn run_on<T: Send + 'static, F: Future<Output = T> + 'static>(
+    io: Io,
     boxes: &Mailboxes,
     core: u16,
     main: impl FnOnce(Runtime) -> F + Send + 'static,
 ) -> std::thread::JoinHandle<T> {
-    let tuning = Tuning { mailboxes: Some(boxes.clone()), ..Tuning::default() };
+    let tuning = Tuning { io, mailboxes: Some(boxes.clone()), ..Tuning::default() };
     let config = RuntimeConfig { core: CoreId(core), memory_limit: 1 << 20, pin: None };
     std::thread::spawn(move || run_with(&config, &tuning, main).unwrap())
 }
@@ -70,8 +71,7 @@ fn a_full_ring_parks_the_sender_until_there_is_room() {
 
 /// Two cores play ping-pong through rings of one place while both sleep between every two messages, and flood each other, so
 /// that both the sleeper's and the parked sender's flags are used hundreds of thousands of times.
-#[test]
-fn no_wake_up_is_lost_between_threads() {
+fn no_wake_up_is_lost_between(backends: [Io; 2]) {
     let boxes = Mailboxes::new(2, 0).unwrap();
     let small = Capacity { control: 1, data: 3, background: 1 };
     let mut seats = boxes.open::<u64>(small).into_iter();
@@ -80,7 +80,7 @@ fn no_wake_up_is_lost_between_threads() {
     let threads: Vec<_> = (0..2u16)
         .map(|me| {
             let (seat, table) = (seats.next().unwrap(), tables.next().unwrap());
-            run_on(&boxes, me, move |rt| async move {
+            run_on(backends[usize::from(me)], &boxes, me, move |rt| async move {
                 let (mail, ball) = (rt.mailbox(seat), rt.mailbox(table));
                 let other = CoreId(1 - me);
                 const FLOOD: u64 = 50_000;
@@ -113,14 +113,38 @@ fn no_wake_up_is_lost_between_threads() {
 }
 
 #[test]
-fn a_thread_outside_talks_to_a_core_both_ways() {
+fn no_wake_up_is_lost_between_rings() {
+    no_wake_up_is_lost_between([Io::Uring, Io::Uring]);
+}
+
+#[test]
+fn no_wake_up_is_lost_between_pollers() {
+    no_wake_up_is_lost_between([Io::Portable, Io::Portable]);
+}
+
+#[test]
+fn no_wake_up_is_lost_between_a_ring_and_a_poller() {
+    no_wake_up_is_lost_between([Io::Uring, Io::Portable]);
+}
+
+#[test]
+fn a_thread_outside_talks_to_a_ring_both_ways() {
+    a_thread_outside_talks_to_a_core_both_ways(Io::Uring);
+}
+
+#[test]
+fn a_thread_outside_talks_to_a_poller_both_ways() {
+    a_thread_outside_talks_to_a_core_both_ways(Io::Portable);
+}
+
+fn a_thread_outside_talks_to_a_core_both_ways(io: Io) {
     let boxes = Mailboxes::new(1, 1).unwrap();
     let small = Capacity { control: 1, data: 2, background: 1 };
     let mut seats = boxes.open::<u64>(small).into_iter();
     let seat = seats.next().unwrap();
     let (mut tx, mut rx) = outside(seats.next().unwrap());
     const N: u64 = 20_000;
-    let core = run_on(&boxes, 0, move |rt| async move {
+    let core = run_on(io, &boxes, 0, move |rt| async move {
         let mail = rt.mailbox(seat);
         for expected in 0..N {
             let (from, m) = mail.recv().await;

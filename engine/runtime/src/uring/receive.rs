@@ -87,9 +87,9 @@ impl RecvRing {
         self.count
     }
 
-    /// Fewer than a quarter are left: nobody should sit on one.
+    /// Fewer than a quarter are left, or none: nobody should sit on one.
     pub(crate) fn is_low(&self) -> bool {
-        self.free.get() < self.count / 4
+        self.free.get() < (self.count / 4).max(1)
     }
 
     fn at(&self, id: u16) -> *mut u8 {

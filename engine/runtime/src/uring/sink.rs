@@ -71,12 +71,9 @@ impl Sink {
             return;
         }
         let waiting = self.waker.borrow_mut().take();
-        let crowded = !self.got.borrow().is_empty();
-        let got = if uring.recv.is_low() && (waiting.is_none() || crowded) {
-            copied_out(uring, got)
-        } else {
-            got
-        };
+        // Also when somebody waits: the waker may be that of a receive which was given up since, and a few such would have all
+        // the buffers. What is held here never takes the last one.
+        let got = if uring.recv.is_low() { copied_out(uring, got) } else { got };
         self.got.borrow_mut().push_back(got);
         let most = match self.kind {
             SinkKind::Accept => ACCEPTED_MAX,

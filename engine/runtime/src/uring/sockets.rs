@@ -2,8 +2,9 @@
 
 use super::receive::{GROUP, RecvBuffer};
 use super::sink::{Got, Sink, SinkKind};
-use super::{Keep, Message, Uring, raw};
+use super::{Uring, raw};
 use crate::buffer::{Buffer, Slice};
+use crate::keep::{Keep, Message};
 use crate::net::{Listen, Received};
 use crate::runtime::ZeroCopy;
 use io_uring::{cqueue, opcode, types};
