@@ -76,10 +76,11 @@ async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
         let what = format!("cannot listen on {}", config.admin);
         stopped(what, e, "choose another with --admin, or stop what listens there")
     })?;
-    let (broker, directory, records) = recover(&rt, &config).await?;
+    // The data directory's lock is held as long as this lives: to the end, or two brokers could write the same rings.
+    let (broker, data, records) = recover(&rt, &config).await?;
     let server = listen(&rt, &config, &broker).await?;
     shared.set_ready();
-    banner(&rt, &config, &broker, records, &directory);
+    banner(&rt, &config, &broker, records, &data.uuid());
     housekeeping(&broker);
     let mut turns = 0u32;
     while !shared.is_stopping() {
@@ -95,6 +96,7 @@ async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
         eprintln!("{} connections were cut off", drained.cut_off);
     }
     broker.shard.store.close().await;
+    drop(data);
     eprintln!("stopped");
     Ok(())
 }
@@ -102,7 +104,7 @@ async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
 async fn recover(
     rt: &Runtime,
     config: &NodeConfig,
-) -> Result<(Rc<Broker>, [u8; 16], u64), Stopped> {
+) -> Result<(Rc<Broker>, DataDir, u64), Stopped> {
     let at = config.data.display().to_string();
     let opening = |e: OpenError| match e {
         OpenError::Locked => stopped(
@@ -146,7 +148,7 @@ async fn recover(
         decompressor: RefCell::new(Decompressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),
     });
-    Ok((broker, data.uuid(), report.records + records))
+    Ok((broker, data, report.records + records))
 }
 
 /// Always flushed before it is acknowledged, and never cleaned.
