@@ -69,12 +69,12 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Answers one request.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
 pub(crate) async fn answer(broker: Rc<Broker>, session: Rc<Session>, frame: Frame) -> Reply {
     let bytes: &[u8] = &frame;
     let mut reader = Reader::new(bytes);
-    let header = match RequestHeader::decode(&mut reader) {
-        Ok(header) => header,
-        Err(_) => return Reply::Close("a request header that cannot be read"),
+    let Ok(header) = RequestHeader::decode(&mut reader) else {
+        return Reply::Close("a request header that cannot be read");
     };
     let Some(key) = header.api() else { return Reply::Close("an API that is not known") };
     let asked = Asked {

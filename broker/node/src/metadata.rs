@@ -5,7 +5,7 @@
 //! nothing is shown to anyone before it is durable.
 
 use crate::shard::{Acks, PartitionError, Shard};
-use cluster::config::{BrokerSettings, StaticConfig, TopicConfig};
+use cluster::config::{BrokerSettings, StaticConfig};
 use cluster::{
     BrokerRegistered, Change, ClusterImage, Controller, Decision, DecodeError, Delta, Record,
     Refusal, ResourceKind,
@@ -159,12 +159,6 @@ impl Metadata {
         BrokerSettings::read(&self.layers(&image))
     }
 
-    /// A topic's effective configuration.
-    pub(crate) fn topic_config(&self, topic: &str) -> TopicConfig {
-        let image = self.image();
-        self.layers(&image).topic(topic)
-    }
-
     /// Decides with the controller and resolves when what it decided is committed and visible.
     pub(crate) async fn propose<R>(
         &self,
@@ -282,7 +276,9 @@ impl Metadata {
                 Change::Config { resource, .. } => match resource.kind {
                     ResourceKind::Topic => self.reconfigure(Some(&resource.name)),
                     ResourceKind::Broker => self.reconfigure(None),
-                    _ => {}
+                    ResourceKind::BrokerLogger
+                    | ResourceKind::ClientMetrics
+                    | ResourceKind::Group => {}
                 },
                 Change::Formatted
                 | Change::Broker(_)

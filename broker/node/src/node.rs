@@ -101,10 +101,7 @@ async fn serve(rt: Runtime, config: NodeConfig) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn recover(
-    rt: &Runtime,
-    config: &NodeConfig,
-) -> Result<(Rc<Broker>, DataDir, u64), Stopped> {
+async fn recover(rt: &Runtime, config: &NodeConfig) -> Result<(Rc<Broker>, DataDir, u64), Stopped> {
     let at = config.data.display().to_string();
     let opening = |e: OpenError| match e {
         OpenError::Locked => stopped(
@@ -112,7 +109,9 @@ async fn recover(
             "another broker uses it",
             "stop it, or choose another directory with --data",
         ),
-        e => stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed"),
+        e @ (OpenError::Io { .. } | OpenError::Damaged(_) | OpenError::Cores { .. }) => {
+            stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed")
+        }
     };
     let data = DataDir::open(rt, &config.data, 1, config.ring_bytes).await.map_err(opening)?;
     let store_settings = store::Config {

@@ -12,7 +12,7 @@ use log::{Appended, BatchMeta, Retention};
 use replica::{AckedAt, Ends, Event, Leader, LeaderStart};
 use runtime::Runtime;
 use runtime::sync::Notify;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,7 +68,6 @@ pub(crate) struct Replica {
     leader: RefCell<Leader>,
     pub(crate) config: RefCell<Rc<TopicConfig>>,
     waiters: RefCell<Waiters>,
-    gone: Cell<bool>,
 }
 
 /// One core's partitions. Lives on its core from the end of recovery to the end of the process.
@@ -160,7 +159,6 @@ impl Shard {
             leader: RefCell::new(leader),
             config: RefCell::new(config),
             waiters: RefCell::new(Waiters::default()),
-            gone: Cell::new(false),
         });
         while replica.leader.borrow_mut().poll_event().is_some() {}
         let before = self.partitions.borrow_mut().insert(id, replica);
@@ -372,13 +370,7 @@ impl Replica {
         self.waiters.borrow_mut().watch(bell);
     }
 
-    /// Whether another took its place or the topic was deleted.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.get()
-    }
-
     fn end(&self) {
-        self.gone.set(true);
         self.waiters.borrow_mut().end();
     }
 }

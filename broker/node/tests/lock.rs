@@ -1,4 +1,5 @@
 //! A data directory belongs to one broker at a time: as long as it serves, nobody else gets the lock.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs::{File, TryLockError};
 use std::net::TcpListener;

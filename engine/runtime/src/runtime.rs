@@ -362,7 +362,6 @@ impl Runtime {
     }
 
     /// Something after which nobody may be told anything any more: says what, and stops the process.
-    #[expect(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn fault(&self, what: String) -> ! {
         if let Backend::Sim(core) = &self.inner.backend {
             core.fault(what);

@@ -117,6 +117,9 @@ pub struct Counters {
 
 type Observer = Rc<dyn Fn(Progress)>;
 
+/// A chunk of a tail: whose, of which segment, and where it begins.
+type Evictable = (Weak<RefCell<Partition>>, SegmentName, u32);
+
 pub(crate) struct Inner {
     pub(crate) rt: Runtime,
     pub(crate) paths: Paths,
@@ -139,7 +142,7 @@ pub(crate) struct Inner {
     /// Directories with names that may not be durable yet.
     pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
     /// Chunks of tails that can be read from a file, oldest first.
-    pub(crate) evictable: RefCell<VecDeque<(Weak<RefCell<Partition>>, SegmentName, u32)>>,
+    pub(crate) evictable: RefCell<VecDeque<Evictable>>,
     pub(crate) observer: RefCell<Option<Observer>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
@@ -662,10 +665,7 @@ impl Drop for Ticket {
 pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
     let disk = inner.rt.disk();
     let dir = inner.paths.partition(id);
-    let entries = match disk.read_dir(&dir).await {
-        Ok(entries) => entries,
-        Err(_) => return,
-    };
+    let Ok(entries) = disk.read_dir(&dir).await else { return };
     for e in entries {
         if let Err(e) = disk.remove_file(&dir.join(&e.name)).await {
             eprintln!("cannot remove a file of {id}: {e}");
