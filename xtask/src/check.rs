@@ -1,39 +1,121 @@
-//! Formatting and lints, as every change must pass them.
+//! Formatting, lints, and what the dependencies may be, as every change must pass them.
 
 use std::process::Command;
+use std::time::Duration;
 
-use crate::{Fault, program, tally::Tally, tree};
+use crate::program::Outcome;
+use crate::tally::{Tally, say};
+use crate::{Fault, program, tree};
 
-/// Each check with its command.
-fn steps() -> Vec<(&'static str, Command)> {
-    let cargo = |words: &[&str]| {
-        let mut command = Command::new("cargo");
-        command.args(words).current_dir(tree::root());
-        command
-    };
-    vec![
-        ("check/fmt", cargo(&["fmt", "--all", "--check"])),
-        (
-            "check/clippy",
-            cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        ),
-    ]
+/// cargo-deny reads a lock file and, for advisories, fetches one repository.
+const DENY_LIMIT: Duration = Duration::from_secs(300);
+
+/// What came of one check.
+enum Verdict {
+    Good,
+    Bad,
+    /// It could not run: why.
+    Skipped(&'static str),
 }
 
-/// Counts both into a tally.
-pub(crate) fn count(tally: &mut Tally) -> Result<(), Fault> {
-    for (name, mut command) in steps() {
-        let good = program::follow(&mut command, |_| {})?;
-        tally.check(name, (!good).then_some("see above"))?;
+fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).current_dir(tree::root());
+    command
+}
+
+/// Runs every check in turn; `each` hears what came of it.
+fn every(mut each: impl FnMut(&str, Verdict) -> Result<(), Fault>) -> Result<(), Fault> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    for (name, words) in
+        [("check/fmt", &["fmt", "--all", "--check"][..]), ("check/clippy", &clippy[..])]
+    {
+        let good = program::follow(&mut cargo(words), |_| {})?;
+        each(name, if good { Verdict::Good } else { Verdict::Bad })?;
     }
-    Ok(())
+    let here = Command::new("cargo-deny").arg("--version").output();
+    if !here.is_ok_and(|output| output.status.success()) {
+        let why = "no cargo-deny on PATH (cargo install cargo-deny --locked)";
+        return each("check/deny", Verdict::Skipped(why));
+    }
+    let rules = deny(&["check", "bans", "licenses", "sources"])?;
+    each("check/deny", judge(&rules))?;
+    let mut advisories = deny(&["check", "advisories"])?;
+    if is_unfetched(&advisories) {
+        say("check/advisories: the database cannot be fetched; is there one from before?")?;
+        advisories = deny(&["--offline", "check", "advisories"])?;
+    }
+    each("check/advisories", judge_advisories(&advisories))
+}
+
+/// Runs cargo-deny, says what it complains of, and keeps it.
+fn deny(words: &[&str]) -> Result<Outcome, Fault> {
+    // Two versions of one crate are a warning, and there are always some.
+    let mut command = cargo(&["deny", "--log-level", "error"]);
+    command.args(words);
+    say(&format!("+ {}", program::line(&command)))?;
+    let outcome = program::run(&mut command, None, DENY_LIMIT)?;
+    let out = String::from_utf8_lossy(&outcome.out);
+    for text in [&*out, &*outcome.err].into_iter().filter(|text| !text.trim().is_empty()) {
+        say(text.trim_end())?;
+    }
+    Ok(outcome)
+}
+
+fn judge(outcome: &Outcome) -> Verdict {
+    if outcome.status.success() && !outcome.timed_out { Verdict::Good } else { Verdict::Bad }
+}
+
+/// Whether cargo-deny ended because it has no network, and not because it found something.
+fn is_unfetched(outcome: &Outcome) -> bool {
+    !outcome.status.success() && is_about_fetching(&outcome.err)
+}
+
+fn judge_advisories(outcome: &Outcome) -> Verdict {
+    if !outcome.status.success() && !has_finding(&outcome.err) {
+        return Verdict::Skipped(
+            "the advisory database cannot be fetched, nor is there a fresh one",
+        );
+    }
+    judge(outcome)
+}
+
+/// A finding has a code in brackets behind its severity; everything else is cargo-deny's own trouble.
+fn has_finding(text: &str) -> bool {
+    text.contains("error[")
+}
+
+fn is_about_fetching(text: &str) -> bool {
+    !has_finding(text) && text.contains("failed to fetch advisory database")
+}
+
+/// Counts all into a tally. A skip is said and is no failure: cargo-deny is not in the distributions.
+pub(crate) fn count(tally: &mut Tally) -> Result<(), Fault> {
+    every(|name, verdict| match verdict {
+        Verdict::Good => tally.check(name, None),
+        Verdict::Bad => tally.check(name, Some("see above")),
+        Verdict::Skipped(why) => say(&format!("SKIPPED {name}: {why}")),
+    })
 }
 
 /// `cargo xtask check`.
 pub(crate) fn run() -> Result<bool, Fault> {
-    let mut good = true;
-    for (_, mut command) in steps() {
-        good &= program::follow(&mut command, |_| {})?;
+    let mut tally = Tally::default();
+    count(&mut tally)?;
+    say(&format!("{} checks passed, {} failed", tally.passed, tally.failed))?;
+    Ok(tally.failed == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_told_from_a_network_that_is_away() {
+        let away = "[ERROR] failed to fetch advisory database https://example.org with cli: failed to clone";
+        let found = "error[vulnerability]: memory exposure in some-crate";
+        assert!(is_about_fetching(away) && !has_finding(away));
+        assert!(has_finding(found) && !is_about_fetching(found));
+        assert!(!is_about_fetching(&format!("{away}\n{found}")));
     }
-    Ok(good)
 }

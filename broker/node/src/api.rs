@@ -125,11 +125,11 @@ async fn forward(broker: &Rc<Broker>, frame: Frame) -> Reply {
 }
 
 /// `frame` is what `bytes` lie in, if that is on this core.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
 async fn answer_here(broker: &Rc<Broker>, bytes: &[u8], frame: Option<&Frame>) -> Reply {
     let mut reader = Reader::new(bytes);
-    let header = match RequestHeader::decode(&mut reader) {
-        Ok(header) => header,
-        Err(_) => return Reply::Close("a request header that cannot be read"),
+    let Ok(header) = RequestHeader::decode(&mut reader) else {
+        return Reply::Close("a request header that cannot be read");
     };
     let Some(key) = header.api() else { return Reply::Close("an API that is not known") };
     let asked = Asked {

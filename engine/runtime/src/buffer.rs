@@ -497,6 +497,6 @@ mod tests {
         b.append(&[1]);
         b.pad_to(8);
         assert_eq!(b.filled(), [1, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(b.slice(..).at as usize % ALIGN == 0);
+        assert!((b.slice(..).at as usize).is_multiple_of(ALIGN));
     }
 }

@@ -354,7 +354,8 @@ fn take<M>(inn: &mut [Vec<In<M>>], turn: &Cell<usize>) -> Option<(usize, M, bool
     for class in 0..CLASSES {
         for i in 0..n {
             let from = (turn.get() + i) % n;
-            if let Some((message, waiting)) = inn[from][class].pop() {
+            let Some(queue) = inn[from].get_mut(class) else { continue };
+            if let Some((message, waiting)) = queue.pop() {
                 turn.set((from + 1) % n);
                 return Some((from, message, waiting));
             }

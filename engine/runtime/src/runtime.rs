@@ -16,6 +16,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -376,7 +377,6 @@ impl Runtime {
     }
 
     /// Something after which nobody may be told anything any more: says what, and stops the process.
-    #[expect(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn fault(&self, what: String) -> ! {
         if let Backend::Sim(core) = &self.inner.backend {
             core.fault(what);

@@ -1,4 +1,5 @@
 //! A simulated world as its users see it: one runtime for each core, cuts, kills, faults, and a network.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use ids::CoreId;
 use ringwood_runtime::sim::{DiskOp, Injection, Outcome, SimConfig, World};

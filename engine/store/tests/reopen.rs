@@ -1,4 +1,5 @@
 //! What was durable before a process ended without a word is there, byte for byte, when the next one starts.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use ids::{
     CoreId, LeaderEpoch, Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId, Timestamp,

@@ -313,10 +313,12 @@ fn check<'a>(
                 return Ok((Cow::Owned(corrected), meta));
             }
             Err(e) => {
-                let record = match &e {
-                    Invalid::NoKey { record } | Invalid::Timestamp { record, .. } => Some(*record),
-                    _ => None,
-                };
+                let record =
+                    if let Invalid::NoKey { record } | Invalid::Timestamp { record, .. } = &e {
+                        Some(*record)
+                    } else {
+                        None
+                    };
                 return Err(Outcome {
                     record,
                     ..Outcome::error(codes::of_invalid(&e), e.to_string())

@@ -64,6 +64,12 @@ impl SimCore {
 
     pub(crate) async fn open(self: &Rc<Self>, path: &Path, how: Open) -> io::Result<SimFile> {
         self.names(DiskOp::Open, path).await?;
+        let file = self.opened(path, how)?;
+        self.still_here().await;
+        Ok(file)
+    }
+
+    fn opened(self: &Rc<Self>, path: &Path, how: Open) -> io::Result<SimFile> {
         let mut shared = self.shared.borrow_mut();
         let handle = shared.id();
         let direct = how.direct && shared.config.direct;
@@ -88,8 +94,6 @@ impl SimCore {
         if cut {
             shared.effect(self.node, format!("emptied {name}"));
         }
-        drop(shared);
-        self.still_here().await;
         let core = Rc::clone(self);
         Ok(SimFile { core, ino, handle, path: name, writable: how.write, direct })
     }

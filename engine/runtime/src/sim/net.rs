@@ -300,10 +300,10 @@ impl Shared {
         self.net.doors.retain(|_, d| d.node != node);
         let mut peers = Vec::new();
         for (id, ends) in &mut self.net.conns {
-            for side in 0..2 {
-                if ends[side].node == node && !ends[side].closed {
-                    ends[side].closed = true;
-                    ends[side].inbox.clear();
+            for (side, end) in ends.iter_mut().enumerate() {
+                if end.node == node && !end.closed {
+                    end.closed = true;
+                    end.inbox.clear();
                     peers.push((*id, 1 - side));
                 }
             }

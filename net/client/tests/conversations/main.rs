@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
-    clippy::missing_docs_in_private_items,
     reason = "helpers of tests fail like tests"
 )]
 

@@ -46,7 +46,10 @@ impl Reader {
         match element.offset() {
             Offset::Offset(offset) => Ok(offset),
             Offset::End => Ok(-1),
-            other => Err(format!("{other:?}").into()),
+            other @ (Offset::Beginning
+            | Offset::Stored
+            | Offset::Invalid
+            | Offset::OffsetTail(_)) => Err(format!("{other:?}").into()),
         }
     }
 
