@@ -38,7 +38,7 @@ pub(crate) const RUNTIMES: [Runtime; 5] = [
         programs: &[
             ("java", &["-version"], (17, 0)),
             ("javac", &["-version"], (17, 0)),
-            ("mvn", &["-version"], (3, 6)),
+            ("mvn", &["--batch-mode", "-version"], (3, 6)),
         ],
     },
     Runtime {
@@ -89,6 +89,8 @@ fn version(program: &str, words: &[&str]) -> Option<(u32, u32)> {
 }
 
 fn number(text: &str) -> Option<(u32, u32)> {
+    // Maven prints its name in bold, in a sequence that begins with a digit.
+    let text = text.strip_prefix("\u{1b}[1m").unwrap_or(text);
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let mut parts = text[start..].split(|c: char| !c.is_ascii_digit());
     let major = parts.next()?.parse().ok()?;
@@ -106,6 +108,7 @@ mod tests {
         assert_eq!(number("openjdk version \"17.0.15\" 2025-04-15"), Some((17, 0)));
         assert_eq!(number("go version go1.26.8 linux/amd64"), Some((1, 26)));
         assert_eq!(number("Version 1.7.1 (JSON, librdkafka 2.0.2)"), Some((1, 7)));
+        assert_eq!(number("\u{1b}[1mApache Maven 3.8.7\u{1b}[m"), Some((3, 8)));
         assert_eq!(number("none"), None);
     }
 }

@@ -191,7 +191,7 @@ pub(crate) fn read<'a, M: Message<'a>>(
     reader: &mut Reader<'a>,
     asked: &Asked<'_>,
 ) -> Result<M, DecodeError> {
-    M::decode_from(reader, asked.version)
+    M::decode_leading(reader, asked.version)
 }
 
 /// Phrases an answer that holds no records.

@@ -34,6 +34,18 @@ pub trait Message<'a>: Field<'a> {
         Ok(message)
     }
 
+    /// Reads a request's body, and lets what follows it be: brokers ignore it. librdkafka 2.12 relies on that, which leaves three
+    /// bytes too many in the empty list of a Metadata request for all topics.
+    ///
+    /// # Errors
+    /// See [`Malformed`].
+    fn decode_leading(r: &mut Reader<'a>, version: i16) -> Result<Self, DecodeError> {
+        if !Self::VERSIONS.contains(version) {
+            return Err(r.error(Malformed::UnsupportedVersion));
+        }
+        Self::read(r, Self::form(version))
+    }
+
     /// Reads the message from a slice that holds nothing else.
     ///
     /// # Errors

@@ -233,7 +233,9 @@ fn take<'a>(out: &'a [u8], offset: u64, want: &Record) -> Result<&'a [u8], Fault
         }
         tail.extend(name.as_bytes());
         tail.push(b'=');
-        tail.extend(value.as_deref().unwrap_or(b"NULL"));
+        // kcat prints a header's value as a C string: what follows a zero byte is not shown.
+        let value = value.as_deref().unwrap_or(b"NULL");
+        tail.extend(value.split(|byte| *byte == 0).next().unwrap_or_default());
     }
     tail.push(b'\n');
     rest.strip_prefix(tail.as_slice()).ok_or_else(|| {

@@ -56,6 +56,23 @@ fn a_flexible_request_has_a_short_client_id_and_compact_strings() {
 }
 
 #[test]
+fn bytes_after_a_request_are_let_be_for_librdkafka() {
+    // Metadata 13 for all topics as librdkafka 2.12 sends it: the place of the list's length is not cut down to one byte.
+    let request = [
+        0, 3, 0, 13, 0, 0, 0, 4, 0, 7, b'r', b'd', b'k', b'a', b'f', b'k', b'a', 0, 0, 0, 0, 0, 1,
+        0, 0,
+    ];
+    let mut r = Reader::new(&request);
+    RequestHeader::decode(&mut r).unwrap();
+    let asked = MetadataRequest::decode_leading(&mut r, 13).unwrap();
+    assert_eq!((asked.topics, r.remaining()), (None, 3));
+    let mut r = Reader::new(&request);
+    RequestHeader::decode(&mut r).unwrap();
+    let strict = MetadataRequest::decode_from(&mut r, 13).unwrap_err();
+    assert_eq!(strict.reason, Malformed::TrailingBytes);
+}
+
+#[test]
 fn an_api_that_nobody_knows_is_named_so() {
     let error = RequestHeader::decode(&mut Reader::new(&[3, 232, 0, 0, 0, 0, 0, 1, 0, 0]));
     assert_eq!(error.unwrap_err().reason, Malformed::UnknownApi);

@@ -50,6 +50,8 @@ class Client:
         check_codes(found.topic_errors)
 
     async def delete(self, topic):
+        # A consumer that is still assigned asks for the topic's metadata, and the broker would create it again.
+        self.consumer.unsubscribe()
         check_codes((await self.admin.delete_topics([topic])).topic_error_codes)
 
     async def grow(self, topic, partitions):
