@@ -89,8 +89,11 @@ fn version(program: &str, words: &[&str]) -> Option<(u32, u32)> {
 }
 
 fn number(text: &str) -> Option<(u32, u32)> {
-    // Maven prints its name in bold, in a sequence that begins with a digit.
-    let text = text.strip_prefix("\u{1b}[1m").unwrap_or(text);
+    // Maven colours what it prints, in sequences that hold digits.
+    let text: String = text
+        .split('\u{1b}')
+        .map(|part| part.strip_prefix('[').and_then(|p| p.split_once('m')).map_or(part, |(_, t)| t))
+        .collect();
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let mut parts = text[start..].split(|c: char| !c.is_ascii_digit());
     let major = parts.next()?.parse().ok()?;
