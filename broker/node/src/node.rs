@@ -117,6 +117,7 @@ async fn recover(
         ring_bytes: config.ring_bytes,
         flush_every: Duration::from_secs(1),
         free_bytes_min: config.reserve,
+        ..store::Config::default()
     };
     let base = store_config(&TopicConfig::defaults());
     let (store, report) =

@@ -9,6 +9,7 @@
 
 use crate::format::commit::{self, Header, Kind};
 use crate::format::{BLOCK, blocks, record};
+use crate::planted::{self, Planted};
 use crate::ring::{Placing, Ring};
 use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use log::{Place, SegmentName};
@@ -179,7 +180,10 @@ impl<A: 'static> Journal<A> {
         flush_every: Duration,
     ) -> Rc<Self> {
         let file_bytes = usize::try_from(resume.ring.file_bytes).unwrap_or(usize::MAX);
-        let next = (resume.highest_seen | 1) + 1;
+        let reused = planted::is(Planted::SequencesReused);
+        let highest =
+            if reused { resume.previous.0.saturating_sub(2) } else { resume.highest_seen };
+        let next = (highest | 1) + 1;
         Rc::new(Self {
             rt,
             files,
@@ -507,6 +511,9 @@ impl<A: 'static> Journal<A> {
             drop(state);
             if let Some(f) = &on_advance {
                 f(&advances, Stage::Written);
+                if planted::is(Planted::AckBeforeFlush) {
+                    f(&advances, Stage::Durable);
+                }
             }
             let mut state = self.state.borrow_mut();
             if let Some(c) = state.submitted.iter_mut().find(|c| c.sequence == sequence) {
@@ -572,15 +579,19 @@ impl<A: 'static> Journal<A> {
             let mut state = self.state.borrow_mut();
             state.flush_running = false;
             for c in &mut state.submitted {
+                c.flushed |= c.written && planted::is(Planted::FlushCreditedTooWidely);
                 c.flushed |= covered.binary_search(&c.sequence).is_ok();
             }
         }
         loop {
             let mut state = self.state.borrow_mut();
-            if !state.submitted.front().is_some_and(|c| c.flushed && c.told) {
+            let early = planted::is(Planted::AckOutOfSequence);
+            let at = if early { state.submitted.iter().position(|c| c.flushed) } else { Some(0) };
+            let Some(at) = at else { break };
+            if !state.submitted.get(at).is_some_and(|c| c.flushed && (c.told || early)) {
                 break;
             }
-            let Some(commit) = state.submitted.pop_front() else { break };
+            let Some(commit) = state.submitted.remove(at) else { break };
             state.flushed_through = commit.sequence;
             if !commit.advances.is_empty() || commit.fsync {
                 state.flushed_records = commit.sequence;

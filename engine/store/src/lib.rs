@@ -18,6 +18,7 @@
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
 //! | `reads.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
+//! | `planted.rs` | bugs that the crash test must find |
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod format;
 mod journal;
 mod partition;
 mod paths;
+mod planted;
 mod reads;
 mod recovery;
 mod replay;
@@ -38,6 +40,8 @@ mod writer;
 pub use crate::journal::JournalCounters;
 pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
+#[cfg(feature = "planted")]
+pub use crate::planted::{Planted, plant};
 pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
 pub use crate::recovery::{DataDir, OpenError, Report, open};
-pub use crate::store::{Config, Counters, Progress, Refusal, Store};
+pub use crate::store::{Config, Counters, Progress, Refusal, Store, Thresholds};

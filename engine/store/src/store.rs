@@ -5,6 +5,7 @@ use crate::format::record::Type;
 use crate::journal::{Entry, Journal, JournalCounters, Stage};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
+use crate::planted::{self, Planted};
 use crate::writer;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -26,11 +27,36 @@ pub struct Config {
     pub flush_every: Duration,
     /// Below this many free bytes on the file system writes are refused.
     pub free_bytes_min: u64,
+    /// What is worth a write.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ring_bytes: 64 << 20, flush_every: Duration::from_secs(1), free_bytes_min: 1 << 30 }
+        Self {
+            ring_bytes: 64 << 20,
+            flush_every: Duration::from_secs(1),
+            free_bytes_min: 1 << 30,
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+/// From which sizes on a write, or a new file, is worth its price. Not the operator's: tests make them small, so that a small
+/// world sees all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A tail of this many flushed bytes is written to its segment without waiting for a checkpoint; whole blocks.
+    pub write_bytes: u32,
+    /// A checkpoint writes whole blocks to the segment once this many bytes of them are due; less goes to the rest log.
+    pub blocks_due: u32,
+    /// Manifest and rest log are written anew when they are twice their live size, and at least this large.
+    pub rewrite_min: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { write_bytes: 256 * 1024, blocks_due: 16 * 1024, rewrite_min: 256 * 1024 }
     }
 }
 
@@ -461,6 +487,9 @@ impl Store {
                 (p.last_record, dropped, to)
             }
         };
+        if planted::is(Planted::UnlinkBeforeTheLogStart) {
+            self.unlink(id, &dropped).await;
+        }
         inner.journal.flushed(sequence).await;
         self.unlink(id, &dropped).await;
         Ok(start)
@@ -482,6 +511,9 @@ impl Store {
             inner.gone.borrow_mut().push(id);
             inner.journal.append(&entry, [&[], &[]], true, None)
         };
+        if planted::is(Planted::UnlinkBeforeTheDelete) {
+            remove_partition_files(inner, id).await;
+        }
         inner.journal.flushed(sequence).await;
         // A checkpoint or a writer may still be at its files.
         while shared.borrow().writing {
