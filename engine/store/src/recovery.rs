@@ -146,6 +146,7 @@ impl DataDir {
             }
         }
         disk.sync_dir(root).await.map_err(fail("cannot sync the data directory"))?;
+        sync_names_of(&disk, root).await?;
         layouts.sort_by_key(|l| l.generation);
         let layout = match layouts.pop() {
             Some(layout) => layout,
@@ -172,6 +173,21 @@ impl DataDir {
     pub fn paths(&self) -> &Paths {
         &self.paths
     }
+}
+
+/// Makes the name of the data directory itself durable, and those of the directories above it, which may be as new.
+async fn sync_names_of(disk: &Disk, root: &Path) -> Result<(), OpenError> {
+    for above in root.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_dir(above).await {
+            Ok(()) => {}
+            // A directory that we may not read, or that cannot be written, is not one in which we have made something.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => break,
+            Err(e) => return Err(fail(format!("cannot sync {}", above.display()))(e)),
+        }
+    }
+    Ok(())
 }
 
 fn fresh_uuid(rt: &Runtime) -> [u8; 16] {

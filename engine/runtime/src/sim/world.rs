@@ -682,6 +682,22 @@ impl World {
         self.shared.borrow_mut().nodes[node.index()].disk.set_capacity(capacity);
     }
 
+    /// The size of the node's disk, in bytes.
+    #[must_use]
+    pub fn capacity(&self, node: NodeId) -> u64 {
+        self.shared.borrow().nodes[node.index()].disk.total()
+    }
+
+    /// One file of the node's disk, as a reader would see it now.
+    #[must_use]
+    pub fn file(&self, node: NodeId, path: &Path) -> Option<Vec<u8>> {
+        let mut shared = self.shared.borrow_mut();
+        let disk = &mut shared.nodes[node.index()].disk;
+        let ino = disk.find(path).ok()?;
+        let len = disk.length(ino).ok()?;
+        disk.read(ino, 0, usize::try_from(len).ok()?).ok()
+    }
+
     /// Turns one bit of a file, for good; `bit` counts from the file's beginning.
     ///
     /// # Errors
