@@ -39,8 +39,9 @@ const COMMIT_BYTES: usize = 1 << 20;
 const QUEUED_COMMITS_MAX: usize = 8;
 /// If nothing follows within this time, one empty commit records how far the ring is flushed.
 const MARK_AFTER: Duration = Duration::from_millis(10);
-/// Of the ring, in percent: what only Delete, LogStart and Truncate may use.
-const CONTROL_RESERVE_PERCENT: u64 = 5;
+/// Of the ring, in percent, and at least in blocks: what only Delete, LogStart and Truncate may use, and what not even they.
+const DATA_RESERVE: (u64, u64) = (5, 4);
+const CONTROL_RESERVE: (u64, u64) = (2, 2);
 
 /// What the journal counts; all since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -336,16 +337,44 @@ impl<A: 'static> Journal<A> {
         }
     }
 
-    /// Whether a record of `bytes` may be appended now without holding too much in memory or filling the ring's reserve.
+    /// Whether a batch of `bytes` may be appended now without holding too much in memory or filling the ring's reserve.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let state = self.state.borrow();
         let queued = state.queued_bytes;
-        let free = state.ring.size() - state.ring.used();
-        let reserve = state.ring.size() * CONTROL_RESERVE_PERCENT / 100;
-        // Everything queued takes ring space, padded to blocks; ending a file loses at most what the next commit would take.
-        let need = queued + bytes + 4 * BLOCK + self.commit_bytes.max(bytes);
         (queued == 0 || queued + bytes <= QUEUED_COMMITS_MAX * self.commit_bytes)
-            && need as u64 + reserve <= free
+            && self.finds_its_place(&state, bytes, DATA_RESERVE)
+    }
+
+    /// Whether a record without a payload, of a deletion or a new log start, may be appended now.
+    pub(crate) fn has_control_room(&self) -> bool {
+        self.finds_its_place(&self.state.borrow(), 0, CONTROL_RESERVE)
+    }
+
+    /// Whether everything queued and a record of `bytes` more will find their places without a checkpoint, and leave the
+    /// reserve. A checkpoint waits for what is queued, so what is queued must never wait for a checkpoint.
+    fn finds_its_place(&self, state: &State<A>, bytes: usize, reserve: (u64, u64)) -> bool {
+        let mut ring = state.ring;
+        let mut take = |length: usize| {
+            let length = blocks(length) as u64;
+            let placing = (length <= ring.file_bytes).then(|| ring.place(length)).flatten();
+            if let Some(placing) = placing {
+                ring.take(placing);
+            }
+            placing.is_some()
+        };
+        let size = record::size(bytes);
+        let first = |directory: &[PartitionId]| {
+            commit::HEADER + record::size(directory.len() * PartitionId::LEN) + size
+        };
+        let found = state.full.iter().all(|c| take(c.buffer.len()))
+            && match &state.pending {
+                Some(p) if p.buffer.remaining() >= size => take(p.buffer.len() + size),
+                Some(p) => take(p.buffer.len()) && take(first(&p.partitions)),
+                None => take(first(&state.directory)),
+            };
+        let (percent, least) = reserve;
+        let reserve = (ring.size() * percent / 100).max(least * BLOCK as u64);
+        found && ring.used() + reserve <= ring.size()
     }
 
     /// How full the ring is, 0 to 1.

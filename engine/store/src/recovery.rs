@@ -517,7 +517,7 @@ pub async fn open(
         gone,
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
-    if !store.inner.journal.has_room(4 * BLOCK) {
+    if !store.inner.journal.has_control_room() {
         store.checkpoint().await;
     }
     let start = journal::Entry::of_the_ring(Type::Start, rt.wall());

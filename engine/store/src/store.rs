@@ -350,6 +350,10 @@ impl Store {
     /// Returns at once, without a turn of the executor, if nobody waits and there is room.
     pub async fn admit(&self, bytes: usize) {
         let a = &self.inner.admission;
+        if bytes > self.inner.journal.largest_payload() {
+            // There will never be room; append says so.
+            return;
+        }
         if a.waiting.borrow().is_empty() && self.inner.room(bytes) {
             let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
             if over <= 0.0 {
@@ -377,6 +381,14 @@ impl Store {
             a.changed.notified().await;
         }
         drop(place);
+    }
+
+    /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
+    async fn admit_control(&self) {
+        while !self.inner.journal.has_control_room() {
+            self.inner.checkpoint_wanted.notify();
+            self.inner.admission.changed.notified().await;
+        }
     }
 
     /// Appends one validated batch. `bytes` is the batch as the client sent it; base offset and leader epoch are patched in
@@ -468,6 +480,7 @@ impl Store {
     /// [`Refusal`] if the partition is not here or incomplete.
     pub async fn advance_start(&self, id: PartitionId, to: Offset) -> Result<Offset, Refusal> {
         let inner = &self.inner;
+        self.admit_control().await;
         let shared = self.partition(id)?;
         let (sequence, dropped, start) = {
             let mut guard = shared.borrow_mut();
@@ -501,6 +514,7 @@ impl Store {
     /// [`Refusal::UnknownPartition`].
     pub async fn delete(&self, id: PartitionId) -> Result<(), Refusal> {
         let inner = &self.inner;
+        self.admit_control().await;
         let shared = self.partition(id)?;
         let sequence = {
             let mut p = shared.borrow_mut();
@@ -565,8 +579,10 @@ impl Store {
         }
         inner.stopping.set(true);
         inner.checkpoint_wanted.notify();
-        let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
-        inner.journal.append(&entry, [&[], &[]], true, None);
+        if inner.journal.has_control_room() {
+            let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
+            inner.journal.append(&entry, [&[], &[]], true, None);
+        }
         inner.journal.drain().await;
     }
 

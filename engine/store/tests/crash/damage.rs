@@ -14,6 +14,7 @@ use crate::model::{Excuse, Incomplete, Model};
 use crate::random::Random;
 use ids::PartitionId;
 use ringwood_store::Paths;
+use ringwood_store::format::record::Type;
 use runtime::sim::{NodeId, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,12 +73,12 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     let mut lost: BTreeMap<PartitionId, i64> = BTreeMap::new();
     for sequence in &ring.chain[nth..] {
         for (id, kind, offset) in &ring.commits[sequence].records {
+            // Its segments may be unlinked already: a reader is told.
+            if matches!(kind, Type::LogStart | Type::Delete) {
+                excuse.unreadable.push(*id);
+            }
             // Of a log start or a deletion only the record itself is lost.
-            let from = if *kind == ringwood_store::format::record::Type::Data {
-                *offset
-            } else {
-                i64::MAX
-            };
+            let from = if *kind == Type::Data { *offset } else { i64::MAX };
             let entry = lost.entry(*id).or_insert(from);
             *entry = (*entry).min(from);
         }

@@ -19,6 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The data directory of every world.
 pub(crate) const ROOT: &str = "/data";
@@ -41,6 +42,8 @@ pub(crate) struct Explorer {
 
 /// The stores of a running process.
 struct Process {
+    /// Holds the lock.
+    _data: Option<DataDir>,
     runtimes: Vec<Runtime>,
     stores: Vec<Store>,
     reports: Vec<Report>,
@@ -84,11 +87,14 @@ impl Explorer {
         }
         for round in 0..s.rounds {
             let requests = s.requests;
-            self.life(&world, node, &mut model, requests, 0)
+            let process = self
+                .life(&world, node, &mut model, requests, 0)
                 .map_err(|e| format!("life {round} of the first world: {e}"))?;
             self.crash(&world, node, &mut model);
+            drop(process);
         }
-        self.life(&world, node, &mut model, 0, 0).map_err(|e| format!("at the end: {e}"))
+        let end = self.life(&world, node, &mut model, 0, 0);
+        end.map(drop).map_err(|e| format!("at the end: {e}"))
     }
 
     /// Power goes, or the process is killed.
@@ -115,13 +121,13 @@ impl Explorer {
         model: &mut Model,
         requests: u64,
         depth: u32,
-    ) -> Result<()> {
+    ) -> Result<Process> {
         let process = self.start(world, node, model, depth)?;
         self.show(world, node, &process, model)?;
         if requests > 0 {
-            self.serve(world, node, process, model, requests, depth)?;
+            self.serve(world, node, &process, model, requests, depth)?;
         }
-        Ok(())
+        Ok(process)
     }
 
     /// An image of the world at this moment: cut, examined, started again.
@@ -155,15 +161,7 @@ impl Explorer {
         let context =
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
         let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
-        if std::env::var_os("LOOK").is_some() {
-            for ring in &examined {
-                eprintln!("image {number} {how} footer {:?} F {}", ring.footer, ring.flushed());
-                for c in ring.commits.values() {
-                    let chained = ring.chain.contains(&c.header.sequence);
-                    eprintln!("  {chained} {:?} {:?}", c.header, c.records);
-                }
-            }
-        }
+        look(number, &examined);
         if self.damage && !recovering && model.power && self.one_in(6) {
             return self.damaged(&fork, node, &mut model, &examined, depth).map_err(context);
         }
@@ -181,9 +179,11 @@ impl Explorer {
         if serves > 0 && killed {
             self.tally.one("kill, recover, serve, power cut");
         }
-        self.life(&fork, node, &mut model, serves, depth).map_err(context)?;
+        let process = self.life(&fork, node, &mut model, serves, depth).map_err(context)?;
         if serves > 0 {
             self.crash(&fork, node, &mut model);
+            drop(process);
+            look(number, &Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally));
             self.life(&fork, node, &mut model, 0, DEPTH_MAX)
                 .map_err(|e| context(format!("after another life: {e}")))?;
         }
@@ -198,8 +198,8 @@ impl Explorer {
             // Whether it dies or comes up, nobody has looked at it.
             match self.start(world, node, model, DEPTH_MAX) {
                 Ok(process) if world.is_alive(node) => {
-                    drop(process);
                     self.crash(world, node, model);
+                    drop(process);
                 }
                 Ok(_) => model.crash(true, world.now().0),
                 Err(e) if world.is_alive(node) || world.fault_of(node).is_some() => {
@@ -220,16 +220,17 @@ impl Explorer {
         depth: u32,
     ) -> Result<()> {
         let done = damage::flip(world, node, model, examined, &mut self.random.borrow_mut());
-        let Some(done) = done else { return self.life(world, node, model, 0, depth) };
+        let Some(done) = done else { return self.life(world, node, model, 0, depth).map(drop) };
         self.tally.one(&done.kind);
         let context = |e: String| format!("{} in {}: {e}", done.kind, done.place);
-        self.life(world, node, model, 0, DEPTH_MAX).map_err(context)?;
+        let process = self.life(world, node, model, 0, DEPTH_MAX).map_err(context)?;
         let marked = |m: &Model| m.parts.values().filter(|p| p.incomplete).count() as u64;
         let before = marked(model);
         self.tally.add("incomplete after a bit flip", before);
         if before > 0 {
             // The mark outlives a checkpoint and the ring.
             self.crash(world, node, model);
+            drop(process);
             model.excuse = done.excuse.clone();
             let process = self.start(world, node, model, DEPTH_MAX).map_err(context)?;
             self.run(world, node, &process.runtimes, |i| {
@@ -237,8 +238,8 @@ impl Explorer {
                 async move { store.checkpoint().await }
             })
             .map_err(context)?;
-            drop(process);
             self.crash(world, node, model);
+            drop(process);
             model.excuse = done.excuse.clone();
             self.life(world, node, model, 0, DEPTH_MAX).map_err(context)?;
             self.tally.add("incomplete mark kept", marked(model));
@@ -283,11 +284,12 @@ impl Explorer {
         let runtimes: Vec<Runtime> = (0..s.cores).map(|c| world.core(node, CoreId(c))).collect();
         let opened: Rc<RefCell<BTreeMap<usize, Opened>>> = Rc::default();
         let failed: Rc<RefCell<Option<String>>> = Rc::default();
+        let held: Rc<RefCell<Option<DataDir>>> = Rc::default();
         let kinds: Rc<BTreeMap<PartitionId, bool>> =
             Rc::new(model.parts.iter().map(|(id, p)| (*id, p.fsync)).collect());
         {
-            let (runtimes, opened, failed) =
-                (runtimes.clone(), Rc::clone(&opened), Rc::clone(&failed));
+            let (runtimes, opened, failed, held) =
+                (runtimes.clone(), Rc::clone(&opened), Rc::clone(&failed), Rc::clone(&held));
             let s = Rc::clone(s);
             runtimes[0].clone().spawn(async move {
                 let data =
@@ -299,6 +301,7 @@ impl Explorer {
                         return;
                     }
                 };
+                *held.borrow_mut() = Some(data.clone());
                 for (i, rt) in runtimes.iter().enumerate() {
                     let (rt, data, opened) = (rt.clone(), data.clone(), Rc::clone(&opened));
                     let (s, kinds) = (Rc::clone(&s), Rc::clone(&kinds));
@@ -354,7 +357,8 @@ impl Explorer {
             reports.push(report);
         }
         model.epoch += 1;
-        Ok(Process { runtimes, stores, reports })
+        let data = held.borrow_mut().take();
+        Ok(Process { _data: data, runtimes, stores, reports })
     }
 
     /// Reads everything, as consumers would, and compares.
@@ -377,6 +381,21 @@ impl Explorer {
             }
         })
         .map_err(|e| format!("while everything is read: {e}"))?;
+        if std::env::var_os("LOOK").is_some() {
+            look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
+            for r in &process.reports {
+                eprintln!("{r:?}");
+            }
+            for (id, f) in found.borrow().iter() {
+                eprintln!("found {id} {} {} {:?}", f.start, f.end, f.incomplete);
+            }
+            for (id, p) in &model.parts {
+                eprintln!(
+                    "model {id} {:?} {} {} served {} {:?}",
+                    p.life, p.start, p.end, p.served, p.starts_asked
+                );
+            }
+        }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
         for report in &process.reports {
@@ -389,7 +408,7 @@ impl Explorer {
         &self,
         world: &World,
         node: NodeId,
-        process: Process,
+        process: &Process,
         model: &mut Model,
         requests: u64,
         depth: u32,
@@ -442,23 +461,20 @@ impl Explorer {
                 seen = effects;
                 if full_until.is_none() && left.get() <= fills_at && fills_at != u64::MAX {
                     world.set_capacity(node, 0);
-                    full_until = Some(effects + 30 + self.below(300));
-                }
-                if full_until.is_some_and(|until| effects > until) {
-                    world.set_capacity(node, s.sim.capacity);
+                    full_until = Some(world.now() + Duration::from_millis(5 + self.below(600)));
                 }
                 let gap = if depth == 0 { s.gap } else { s.gap.max(4) * 2 };
                 if self.one_in(gap) && self.images_left.get() > 0 {
                     self.count_moment(&world.last_effect(node));
                     let model = shared.borrow();
-                    let full = full_until.is_some_and(|until| effects <= until);
-                    if full {
+                    if world.capacity(node) == 0 {
                         // The images have room again: a start on a full disk is another matter.
                         self.tally.one("images of a full disk");
                     }
                     verdict.check(self.image_with_room(world, node, &model, depth + 1));
                 }
-            } else if full_until.is_some_and(|_| left.get() == 0) {
+            }
+            if full_until.is_some_and(|until| world.now() > until) {
                 world.set_capacity(node, s.sim.capacity);
             }
             busy.get() == 0 || verdict.is_guilty() || !world.is_alive(node)
@@ -543,6 +559,37 @@ impl Explorer {
             "directory"
         };
         self.tally.one(&format!("checkpoint: {verb} {what}"));
+    }
+}
+
+/// With LOOK in the environment, what the rings of an image hold.
+fn look(number: u64, examined: &Examined) {
+    if std::env::var_os("LOOK").is_none() {
+        return;
+    }
+    for ring in examined {
+        eprintln!("image {number} core {} {:?} F {}", ring.core, ring.footer, ring.flushed());
+        for c in ring.commits.values() {
+            let h = &c.header;
+            let chained = if ring.chain.contains(&h.sequence) { "in" } else { "--" };
+            let what: Vec<String> = c
+                .records
+                .iter()
+                .map(|(id, kind, at)| {
+                    let id = id.to_string();
+                    format!("{kind:?} {} {at}", &id[id.len().saturating_sub(8)..])
+                })
+                .collect();
+            eprintln!(
+                "  {chained} {} at {}+{} after {} flushed {}: {}",
+                h.sequence,
+                h.position,
+                h.length,
+                h.previous_sequence,
+                h.flushed_through,
+                what.join(", ")
+            );
+        }
     }
 }
 

@@ -302,11 +302,13 @@ impl Model {
         let unreadable = self.excuse.unreadable.contains(&id);
         let excused = self.excuse.lost_from.contains_key(&id);
         let Some(p) = self.parts.get_mut(&id) else { return Ok(0) };
-        if p.life == Life::Deleted && f.incomplete.is_none() && !excused {
-            return Err(format!(
-                "{id} was deleted and is there again, from {} to {}",
-                f.start, f.end
-            ));
+        if p.life == Life::Deleted {
+            // The damage took the Delete record: the metadata knows better, and nobody is served.
+            if excused || (may && f.incomplete.is_some()) {
+                return Ok(0);
+            }
+            let (from, to) = (f.start, f.end);
+            return Err(format!("{id} was deleted and is there again, from {from} to {to}"));
         }
         if p.incomplete && f.incomplete.is_none() {
             return Err(format!("{id} was incomplete and is served as if it were whole"));
@@ -319,6 +321,7 @@ impl Model {
         }
         if let Some(why) = &f.broken
             && !unreadable
+            && !p.incomplete
         {
             return Err(format!("{id} cannot be read: {why}"));
         }

@@ -65,7 +65,7 @@ impl Settings {
             read: (us(1), us(50)),
             sync: (us(50), us(4_000 * slow)),
             names: (us(5), us(300 * slow)),
-            short_writes_per_million: r.pick(&[0, 0, 20_000]),
+            short_writes_per_million: r.pick(&[0, 0, 300]),
             patience: Duration::from_secs(600),
             ..SimConfig::default()
         };
