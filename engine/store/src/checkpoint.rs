@@ -177,11 +177,16 @@ async fn take(inner: &Rc<Inner>, plan: &mut Plan, p: &Shared) -> io::Result<()> 
     while p.borrow().writing {
         inner.writing_done.notified().await;
     }
+    let deleted = p.borrow().deleted.then_some(p.borrow().last_record);
+    if let Some(record) = deleted {
+        // Its entry stays as it is; without its records in the ring it would be the state of long ago.
+        if !planted::is(Planted::DeletedLeftOutTooEarly) {
+            inner.journal.flushed(record).await;
+        }
+        return Ok(());
+    }
     let (log, last_record) = {
         let mut p = p.borrow_mut();
-        if p.deleted {
-            return Ok(());
-        }
         p.writing = true;
         match p.snapshot.take() {
             Some(_) if planted::is(Planted::LiveStateInAnEntry) => {
@@ -216,13 +221,7 @@ async fn write_and_note(
     let mut files: Vec<DurableFile> = Vec::new();
     let mut pieces: Vec<RestPiece> = Vec::new();
     for s in log.segments() {
-        // A segment that has left the log since N needs no bytes, but only once the record that dropped it is flushed:
-        // recovery will find that record in the ring, behind N.
         let still_here = p.borrow().log.segment(s.name).is_some();
-        if !still_here {
-            let dropped_by = p.borrow().last_record;
-            inner.journal.flushed(dropped_by).await;
-        }
         let sealed = log.is_sealed(s.name);
         if still_here {
             let submitted = p.borrow().files.get(&s.name).map_or(0, |f| f.submitted);
@@ -251,6 +250,17 @@ async fn write_and_note(
         if written < s.len {
             gather_rest(plan, &p, s.name, written, s.len, &mut pieces);
         }
+    }
+    // A segment that has left the log since N, perhaps only just now, needs no bytes; but only once the record that dropped it
+    // is flushed: recovery will find that record in the ring, behind N.
+    let dropped_by = {
+        let p = p.borrow();
+        let gone = log.segments().iter().any(|s| p.log.segment(s.name).is_none());
+        let record = gone.then_some(p.last_record);
+        record.filter(|_| !planted::is(Planted::DroppedLeftOutTooEarly))
+    };
+    if let Some(record) = dropped_by {
+        inner.journal.flushed(record).await;
     }
     let mut log = log;
     if planted::is(Planted::ProducersForgotten) {

@@ -129,13 +129,15 @@ pub(crate) struct Journal<A> {
 }
 
 /// Where a journal goes on after recovery.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resume {
     pub(crate) ring: Ring,
     /// Sequence and CRC of the last commit of the chain; zeros in a new ring.
     pub(crate) previous: (u64, u32),
     /// The highest sequence seen anywhere: ring, manifest, also in commits that do not count.
     pub(crate) highest_seen: u64,
+    /// The partitions of the last commit of the chain: the first new commit lists them.
+    pub(crate) directory: Vec<PartitionId>,
 }
 
 /// What a record says, but for what the journal knows itself.
@@ -195,7 +197,7 @@ impl<A: 'static> Journal<A> {
                 ring: resume.ring,
                 next_sequence: next + 2,
                 previous: resume.previous,
-                directory: Vec::new(),
+                directory: resume.directory,
                 pending: None,
                 full: VecDeque::new(),
                 queued_bytes: 0,

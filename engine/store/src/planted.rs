@@ -51,6 +51,8 @@ pub enum Planted {
     DirectoryLostAtStart,
     /// A partition that is deleted meanwhile is left out of a checkpoint though its Delete is not flushed.
     DeletedLeftOutTooEarly,
+    /// A segment that is dropped meanwhile is left out of a checkpoint though its LogStart is not flushed.
+    DroppedLeftOutTooEarly,
 }
 
 #[cfg(feature = "planted")]

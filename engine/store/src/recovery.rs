@@ -449,12 +449,17 @@ pub async fn open(
         }
         replay.adopt(p);
     }
+    let mut directory = Vec::new();
     for link in &chain.links {
         match link {
             Link::Hole(hole) => replay.hole(hole),
             Link::Commit { header } => {
                 report.commits += 1;
                 let bytes = read(header.position, header.used as usize).unwrap_or_default();
+                // A skip holds nothing: what it follows is still the last that does.
+                if header.kind == commit::Kind::Records {
+                    directory.clear();
+                }
                 let body = bytes.get(commit::HEADER..).unwrap_or(&[]);
                 for r in record::records(body, header.records) {
                     let (h, payload) = r.map_err(|at| {
@@ -464,6 +469,7 @@ pub async fn open(
                     report.batches += u64::from(h.kind == Type::Data);
                     report.clean = h.kind == Type::CleanShutdown;
                     if h.partition != NO_PARTITION {
+                        directory.push(h.partition);
                         replay.record(header.sequence, &h, payload, &config_of);
                     }
                 }
@@ -482,6 +488,7 @@ pub async fn open(
         ring: Ring { head: chain.head, ..ring },
         previous: chain.last,
         highest_seen: chain.highest_seen,
+        directory: if planted::is(Planted::DirectoryLostAtStart) { Vec::new() } else { directory },
     };
     let journal = Journal::new(rt.clone(), ring_files, part.ring, resume, config.flush_every);
     let b = manifest_files.pop();

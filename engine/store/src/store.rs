@@ -523,7 +523,8 @@ impl Store {
             let entry = p.entry(Type::Delete, p.log.end(), inner.rt.wall());
             inner.partitions.borrow_mut().remove(&id);
             inner.gone.borrow_mut().push(id);
-            inner.journal.append(&entry, [&[], &[]], true, None)
+            p.last_record = inner.journal.append(&entry, [&[], &[]], true, None);
+            p.last_record
         };
         if planted::is(Planted::UnlinkBeforeTheDelete) {
             remove_partition_files(inner, id).await;
