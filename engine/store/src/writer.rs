@@ -14,8 +14,25 @@ const ALLOCATE_MAX: u64 = 32 * 1024 * 1024;
 /// Index entries of one block.
 const INDEX_BLOCK: u32 = (crate::format::BLOCK / IndexEntry::LEN) as u32;
 
+/// How often a directory is made again that another deletion has taken away.
+const MAKE_TRIES: u32 = 8;
+
 /// Opens the file of a segment, and makes it and its directories if there are none.
 pub(crate) async fn open(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
+    let mut tries = 0;
+    loop {
+        match open_once(inner, p, name).await {
+            // Another partition of the topic was the last to be deleted and took the topic's directory with it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && tries < MAKE_TRIES => {
+                tries += 1;
+                p.borrow_mut().has_directory = false;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+async fn open_once(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
     let (id, has_directory) = {
         let p = p.borrow();
         if let Some(file) = p.files.get(&name).and_then(|f| f.file.clone()) {

@@ -13,6 +13,8 @@ mod clients;
 mod damage;
 mod life;
 mod model;
+#[cfg(feature = "planted")]
+mod planted;
 mod random;
 mod settings;
 mod tally;
