@@ -13,9 +13,10 @@
 use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
 use crate::format::{BLOCK, blocks, rest};
 use crate::partition::{Shared, floor_block};
+use crate::planted::{self, Planted};
 use crate::store::Inner;
 use crate::writer;
-use ids::PartitionId;
+use ids::{PartitionId, Timestamp};
 use log::{Log, SegmentName};
 use runtime::{File, Open};
 use std::io;
@@ -26,10 +27,6 @@ use std::rc::Rc;
 pub(crate) const AT_FULLNESS: f64 = 0.5;
 /// From here on producers are slowed.
 pub(crate) const SLOW_FROM: f64 = 0.7;
-/// Whole blocks go to the segment once this many bytes of them are due; less goes to the rest log.
-const BLOCKS_DUE: u32 = 16 * 1024;
-/// Manifest and rest log are written anew when they are twice their live size, and at least this large.
-const REWRITE_MIN: u64 = 256 * 1024;
 /// Manifest and rest log allocate in steps of this.
 const ALLOCATE: u64 = 1 << 20;
 /// Above this many open segment files they are closed after their sync.
@@ -137,9 +134,9 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
 
 fn rewrites_due(inner: &Rc<Inner>) -> (bool, bool) {
     let manifest = inner.manifest.borrow();
-    let whole = manifest.len > (2 * manifest.live).max(REWRITE_MIN);
+    let whole = manifest.len > (2 * manifest.live).max(inner.config.thresholds.rewrite_min);
     let rest = inner.rest.borrow();
-    let new_rest = rest.len > REWRITE_MIN && {
+    let new_rest = rest.len > inner.config.thresholds.rewrite_min && {
         let live: u64 = inner
             .partitions
             .borrow()
@@ -166,8 +163,12 @@ async fn carry_out(
         take(inner, plan, p).await?;
     }
     let rest_file = write_rest(inner, plan).await?;
-    sync_segments(inner, dirty).await;
-    sync_directories(inner).await;
+    if !planted::is(Planted::SegmentsNotSynced) {
+        sync_segments(inner, dirty).await;
+    }
+    if !planted::is(Planted::DirectoriesNotSynced) {
+        sync_directories(inner).await;
+    }
     let footer = Footer {
         sequence,
         crc,
@@ -186,13 +187,21 @@ async fn take(inner: &Rc<Inner>, plan: &mut Plan, p: &Shared) -> io::Result<()> 
     while p.borrow().writing {
         inner.writing_done.notified().await;
     }
+    let deleted = p.borrow().deleted.then_some(p.borrow().last_record);
+    if let Some(record) = deleted {
+        // Its entry stays as it is; without its records in the ring it would be the state of long ago.
+        if !planted::is(Planted::DeletedLeftOutTooEarly) {
+            inner.journal.flushed(record).await;
+        }
+        return Ok(());
+    }
     let (log, last_record) = {
         let mut p = p.borrow_mut();
-        if p.deleted {
-            return Ok(());
-        }
         p.writing = true;
         match p.snapshot.take() {
+            Some(_) if planted::is(Planted::LiveStateInAnEntry) => {
+                (p.log.without_index(), p.last_record)
+            }
             Some(kept) => (kept.log, kept.last_record),
             None => {
                 p.checkpoint = plan.number;
@@ -222,33 +231,50 @@ async fn write_and_note(
     let mut files: Vec<DurableFile> = Vec::new();
     let mut pieces: Vec<RestPiece> = Vec::new();
     for s in log.segments() {
-        // A segment that has left the log since N needs no bytes, but only once the record that dropped it is flushed:
-        // recovery will find that record in the ring, behind N.
         let still_here = p.borrow().log.segment(s.name).is_some();
-        if !still_here {
-            let dropped_by = p.borrow().last_record;
-            inner.journal.flushed(dropped_by).await;
-        }
         let sealed = log.is_sealed(s.name);
         if still_here {
             let submitted = p.borrow().files.get(&s.name).map_or(0, |f| f.submitted);
             if sealed && submitted < s.len {
-                writer::write_segment(inner, p, s.name, s.len, true).await?;
-            } else if !sealed && floor_block(s.len).saturating_sub(submitted) >= BLOCKS_DUE {
+                let forget = planted::is(Planted::LastBlockForgotten);
+                let to = if forget { floor_block(s.len) } else { s.len };
+                writer::write_segment(inner, p, s.name, to, !forget).await?;
+            } else if !sealed
+                && floor_block(s.len).saturating_sub(submitted)
+                    >= inner.config.thresholds.blocks_due
+            {
                 writer::write_segment(inner, p, s.name, floor_block(s.len), false).await?;
             }
             let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
             writer::write_index(inner, p, s.name, written.min(s.len), sealed).await?;
         }
         let p = p.borrow();
-        let (written, index_entries) =
+        let (mut written, index_entries) =
             p.files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
+        if planted::is(Planted::LastBlockForgotten) && sealed && still_here {
+            written = s.len;
+        }
         if written > 0 {
             files.push(DurableFile { name: s.name, bytes: written, index_entries });
         }
         if written < s.len {
             gather_rest(plan, &p, s.name, written, s.len, &mut pieces);
         }
+    }
+    // A segment that has left the log since N, perhaps only just now, needs no bytes; but only once the record that dropped it
+    // is flushed: recovery will find that record in the ring, behind N.
+    let dropped_by = {
+        let p = p.borrow();
+        let gone = log.segments().iter().any(|s| p.log.segment(s.name).is_none());
+        let record = gone.then_some(p.last_record);
+        record.filter(|_| !planted::is(Planted::DroppedLeftOutTooEarly))
+    };
+    if let Some(record) = dropped_by {
+        inner.journal.flushed(record).await;
+    }
+    let mut log = log;
+    if planted::is(Planted::ProducersForgotten) {
+        log.expire_producers(Timestamp(i64::MAX / 2), 0);
     }
     plan.taken.push(Taken {
         partition: Rc::clone(p),
@@ -258,7 +284,11 @@ async fn write_and_note(
             rest: pieces,
             last_record,
             directory: 0,
-            incomplete: p.borrow().incomplete.clone(),
+            incomplete: p
+                .borrow()
+                .incomplete
+                .clone()
+                .filter(|_| !planted::is(Planted::IncompleteMarkLost)),
         },
     });
     Ok(())
@@ -343,6 +373,9 @@ async fn write_rest(inner: &Rc<Inner>, plan: &mut Plan) -> io::Result<Option<Fil
     if !plan.rest_bytes.is_empty() {
         write_aligned(inner, &file, plan.rest_base, &plan.rest_bytes, "rest log").await;
         inner.count(|c| c.rest_bytes += plan.rest_bytes.len() as u64);
+    }
+    if planted::is(Planted::RestLogNotSynced) {
+        return Ok(Some(file));
     }
     if let Err(e) = file.sync_data().await {
         inner.rt.fault(format!("sync of the rest log failed: {e}"));
@@ -463,6 +496,9 @@ async fn write_manifest(
             write_aligned(inner, file, at, &bytes, "manifest").await;
             if let Err(e) = file.sync_data().await {
                 inner.rt.fault(format!("sync of the manifest failed: {e}"));
+            }
+            if planted::is(Planted::RingMovedBeforeTheSecondCopy) {
+                inner.journal.release(footer.position);
             }
         }
         inner.manifest.borrow_mut().len = at + len;

@@ -9,6 +9,7 @@
 
 use crate::format::commit::{self, Header, Kind};
 use crate::format::{BLOCK, blocks, record};
+use crate::planted::{self, Planted};
 use crate::ring::{Placing, Ring};
 use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use log::{Place, SegmentName};
@@ -38,8 +39,9 @@ const COMMIT_BYTES: usize = 1 << 20;
 const QUEUED_COMMITS_MAX: usize = 8;
 /// If nothing follows within this time, one empty commit records how far the ring is flushed.
 const MARK_AFTER: Duration = Duration::from_millis(10);
-/// Of the ring, in percent: what only Delete, LogStart and Truncate may use.
-const CONTROL_RESERVE_PERCENT: u64 = 5;
+/// Of the ring, in percent, and at least in blocks: what only Delete, LogStart and Truncate may use, and what not even they.
+const DATA_RESERVE: (u64, u64) = (5, 4);
+const CONTROL_RESERVE: (u64, u64) = (2, 2);
 
 /// What the journal counts; all since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,13 +129,15 @@ pub(crate) struct Journal<A> {
 }
 
 /// Where a journal goes on after recovery.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resume {
     pub(crate) ring: Ring,
     /// Sequence and CRC of the last commit of the chain; zeros in a new ring.
     pub(crate) previous: (u64, u32),
     /// The highest sequence seen anywhere: ring, manifest, also in commits that do not count.
     pub(crate) highest_seen: u64,
+    /// The partitions of the last commit of the chain: the first new commit lists them.
+    pub(crate) directory: Vec<PartitionId>,
 }
 
 /// What a record says, but for what the journal knows itself.
@@ -179,7 +183,10 @@ impl<A: 'static> Journal<A> {
         flush_every: Duration,
     ) -> Rc<Self> {
         let file_bytes = usize::try_from(resume.ring.file_bytes).unwrap_or(usize::MAX);
-        let next = (resume.highest_seen | 1) + 1;
+        let reused = planted::is(Planted::SequencesReused);
+        let highest =
+            if reused { resume.previous.0.saturating_sub(2) } else { resume.highest_seen };
+        let next = (highest | 1) + 1;
         Rc::new(Self {
             rt,
             files,
@@ -190,7 +197,7 @@ impl<A: 'static> Journal<A> {
                 ring: resume.ring,
                 next_sequence: next + 2,
                 previous: resume.previous,
-                directory: Vec::new(),
+                directory: resume.directory,
                 pending: None,
                 full: VecDeque::new(),
                 queued_bytes: 0,
@@ -332,16 +339,44 @@ impl<A: 'static> Journal<A> {
         }
     }
 
-    /// Whether a record of `bytes` may be appended now without holding too much in memory or filling the ring's reserve.
+    /// Whether a batch of `bytes` may be appended now without holding too much in memory or filling the ring's reserve.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let state = self.state.borrow();
         let queued = state.queued_bytes;
-        let free = state.ring.size() - state.ring.used();
-        let reserve = state.ring.size() * CONTROL_RESERVE_PERCENT / 100;
-        // Everything queued takes ring space, padded to blocks; ending a file loses at most what the next commit would take.
-        let need = queued + bytes + 4 * BLOCK + self.commit_bytes.max(bytes);
         (queued == 0 || queued + bytes <= QUEUED_COMMITS_MAX * self.commit_bytes)
-            && need as u64 + reserve <= free
+            && self.finds_its_place(&state, bytes, DATA_RESERVE)
+    }
+
+    /// Whether a record without a payload, of a deletion or a new log start, may be appended now.
+    pub(crate) fn has_control_room(&self) -> bool {
+        self.finds_its_place(&self.state.borrow(), 0, CONTROL_RESERVE)
+    }
+
+    /// Whether everything queued and a record of `bytes` more will find their places without a checkpoint, and leave the
+    /// reserve. A checkpoint waits for what is queued, so what is queued must never wait for a checkpoint.
+    fn finds_its_place(&self, state: &State<A>, bytes: usize, reserve: (u64, u64)) -> bool {
+        let mut ring = state.ring;
+        let mut take = |length: usize| {
+            let length = blocks(length) as u64;
+            let placing = (length <= ring.file_bytes).then(|| ring.place(length)).flatten();
+            if let Some(placing) = placing {
+                ring.take(placing);
+            }
+            placing.is_some()
+        };
+        let size = record::size(bytes);
+        let first = |directory: &[PartitionId]| {
+            commit::HEADER + record::size(directory.len() * PartitionId::LEN) + size
+        };
+        let found = state.full.iter().all(|c| take(c.buffer.len()))
+            && match &state.pending {
+                Some(p) if p.buffer.remaining() >= size => take(p.buffer.len() + size),
+                Some(p) => take(p.buffer.len()) && take(first(&p.partitions)),
+                None => take(first(&state.directory)),
+            };
+        let (percent, least) = reserve;
+        let reserve = (ring.size() * percent / 100).max(least * BLOCK as u64);
+        found && ring.used() + reserve <= ring.size()
     }
 
     /// How full the ring is, 0 to 1.
@@ -507,6 +542,9 @@ impl<A: 'static> Journal<A> {
             drop(state);
             if let Some(f) = &on_advance {
                 f(&advances, Stage::Written);
+                if planted::is(Planted::AckBeforeFlush) {
+                    f(&advances, Stage::Durable);
+                }
             }
             let mut state = self.state.borrow_mut();
             if let Some(c) = state.submitted.iter_mut().find(|c| c.sequence == sequence) {
@@ -572,15 +610,19 @@ impl<A: 'static> Journal<A> {
             let mut state = self.state.borrow_mut();
             state.flush_running = false;
             for c in &mut state.submitted {
+                c.flushed |= c.written && planted::is(Planted::FlushCreditedTooWidely);
                 c.flushed |= covered.binary_search(&c.sequence).is_ok();
             }
         }
         loop {
             let mut state = self.state.borrow_mut();
-            if !state.submitted.front().is_some_and(|c| c.flushed && c.told) {
+            let early = planted::is(Planted::AckOutOfSequence);
+            let at = if early { state.submitted.iter().position(|c| c.flushed) } else { Some(0) };
+            let Some(at) = at else { break };
+            if !state.submitted.get(at).is_some_and(|c| c.flushed && (c.told || early)) {
                 break;
             }
-            let Some(commit) = state.submitted.pop_front() else { break };
+            let Some(commit) = state.submitted.remove(at) else { break };
             state.flushed_through = commit.sequence;
             if !commit.advances.is_empty() || commit.fsync {
                 state.flushed_records = commit.sequence;

@@ -20,6 +20,7 @@
 //! | `reads.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
 //! | `relayout.rs` | another number of cores, or rings of another size |
+//! | `planted.rs` | bugs that the crash test must find |
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod format;
 mod journal;
 mod partition;
 mod paths;
+mod planted;
 mod reads;
 mod recovery;
 mod relayout;
@@ -43,7 +45,9 @@ pub use crate::data_dir::{DataDir, OpenError, SharedDir};
 pub use crate::journal::JournalCounters;
 pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
+#[cfg(feature = "planted")]
+pub use crate::planted::{Planted, plant};
 pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
 pub use crate::recovery::{Report, open};
 pub use crate::relayout::Relayout;
-pub use crate::store::{Config, Counters, Progress, Refusal, Store};
+pub use crate::store::{Config, Counters, Progress, Refusal, Store, Thresholds};

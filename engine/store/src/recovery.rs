@@ -14,6 +14,7 @@ use crate::format::record::{self, Type};
 use crate::format::{BLOCK, blocks, commit};
 use crate::journal::{self, Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
+use crate::planted::{self, Planted};
 use crate::replay::Replay;
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
@@ -120,6 +121,8 @@ pub(crate) struct Recovered {
     pub(crate) gone: Vec<PartitionId>,
     pub(crate) chain: Chain,
     pub(crate) ring: Ring,
+    /// The partitions of the last commit of the chain.
+    directory: Vec<PartitionId>,
     ring_files: Vec<File>,
     manifest: Manifest,
     rest: RestLog,
@@ -210,6 +213,7 @@ pub(crate) async fn recover(
         }
         replay.adopt(p);
     }
+    let mut directory = Vec::new();
     for link in &chain.links {
         match link {
             Link::Hole(hole) => {
@@ -219,6 +223,10 @@ pub(crate) async fn recover(
             Link::Commit { header } => {
                 report.commits += 1;
                 let bytes = read(header.position, header.used as usize).unwrap_or_default();
+                // A skip holds nothing: what it follows is still the last that does.
+                if header.kind == commit::Kind::Records {
+                    directory.clear();
+                }
                 let body = bytes.get(commit::HEADER..).unwrap_or(&[]);
                 for r in record::records(body, header.records) {
                     let (h, payload) = r.map_err(|at| {
@@ -228,6 +236,7 @@ pub(crate) async fn recover(
                     report.batches += u64::from(h.kind == Type::Data);
                     report.clean = h.kind == Type::CleanShutdown;
                     if h.partition != NO_PARTITION {
+                        directory.push(h.partition);
                         replay.record(header.sequence, &h, payload, &config_of);
                     }
                 }
@@ -249,7 +258,7 @@ pub(crate) async fn recover(
         allocated: found.footer.rest_len,
     };
     let manifest = found.opened(manifest_files, part.ring);
-    Ok(Recovered { report, partitions, gone, chain, ring, ring_files, manifest, rest })
+    Ok(Recovered { report, partitions, gone, chain, ring, directory, ring_files, manifest, rest })
 }
 
 /// Opens ring and manifests, and syncs them before anything of them is believed.
@@ -266,7 +275,9 @@ async fn open_files(
         let path = data.paths.ring(data.generation, data.core, n);
         let file =
             disk.open(&path, open).await.map_err(fail(format!("cannot open ring file {n}")))?;
-        file.sync_data().await.map_err(fail("cannot sync the ring"))?;
+        if !planted::is(Planted::RecoveryWithoutSync) {
+            file.sync_data().await.map_err(fail("cannot sync the ring"))?;
+        }
         ring_files.push(file);
     }
     let [a, b] = data.paths.manifests(data.generation, data.core);
@@ -330,6 +341,11 @@ pub async fn open(
         ring: recovered.ring,
         previous: recovered.chain.last,
         highest_seen: recovered.chain.highest_seen,
+        directory: if planted::is(Planted::DirectoryLostAtStart) {
+            Vec::new()
+        } else {
+            recovered.directory
+        },
     };
     let uuid = part.ring.ring;
     let files = recovered.ring_files;
@@ -347,7 +363,7 @@ pub async fn open(
         gone: recovered.gone,
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
-    if !store.inner.journal.has_room(4 * BLOCK) {
+    if !store.inner.journal.has_control_room() {
         store.checkpoint().await;
     }
     let start = journal::Entry::of_the_ring(Type::Start, rt.wall());

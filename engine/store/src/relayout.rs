@@ -163,7 +163,7 @@ async fn heir(
         head: 0,
     };
     let config = Config::default();
-    let resume = Resume { ring, previous: (0, 0), highest_seen: 0 };
+    let resume = Resume { ring, previous: (0, 0), highest_seen: 0, directory: Vec::new() };
     let journal = Journal::new(rt.clone(), files, part.ring.ring, resume, config.flush_every);
     Ok(Inner::new(Parts {
         rt: rt.clone(),

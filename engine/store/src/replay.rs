@@ -5,7 +5,7 @@ use crate::format::record::{Header, Type};
 use crate::partition::{Partition, PartitionConfig, Shared, floor_block};
 use crate::scan::Hole;
 use ids::{PartitionId, ProducerEpoch, ProducerId, Timestamp};
-use log::BatchMeta;
+use log::{BatchMeta, Place};
 use runtime::Runtime;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,12 +44,21 @@ impl Replay {
     /// Takes a piece of the rest log into the partition's tail.
     pub(crate) fn load(&self, p: &mut Partition, piece: &RestPiece, bytes: &[u8]) {
         let known = p.log.segment(piece.segment).is_some();
+        // The blocks of its beginning may have gone to the segment since: memory begins with a whole block behind them.
+        let durable = p.files.get(&piece.segment).map_or(0, |f| f.durable);
+        let (position, bytes) = match p.tail.chunks().last() {
+            Some((segment, _, _)) if segment == piece.segment => (piece.position, bytes),
+            _ => {
+                let done = durable.saturating_sub(piece.position);
+                (piece.position + done, bytes.get(done as usize..).unwrap_or(&[]))
+            }
+        };
         let adjoins = match p.tail.chunks().last() {
-            Some((segment, _, end)) if segment == piece.segment => end == piece.position,
-            _ => floor_block(piece.position) == piece.position,
+            Some((segment, _, end)) if segment == piece.segment => end == position,
+            _ => floor_block(position) == position,
         };
         if known && adjoins {
-            p.tail.append(self.rt.memory(), piece.segment, piece.position, bytes);
+            p.tail.append(self.rt.memory(), piece.segment, position, bytes);
         } else {
             p.incomplete = Some(format!("a piece of the rest log at {} does not adjoin", piece.at));
         }
@@ -186,7 +195,16 @@ fn replay_data(rt: &Runtime, p: &mut Partition, h: &Header, payload: &[u8]) -> O
     if let Err(e) = p.log.replay(&meta, h.epoch, h.offset, h.place, h.at, interval) {
         return Some(format!("{e:?}"));
     }
-    p.tail.append(rt.memory(), h.place.segment, h.place.position, payload);
+    // A segment that was dropped while a checkpoint was under way has an entry without bytes; its LogStart comes later in
+    // the ring. What adjoins nothing is left out: if no LogStart comes, the bytes are found missing at the end.
+    let Place { segment, position } = h.place;
+    let adjoins = match p.tail.chunks().last() {
+        Some((last, _, end)) if last == segment => end == position,
+        _ => p.files.get(&segment).map_or(0, |f| f.durable) == position,
+    };
+    if adjoins {
+        p.tail.append(rt.memory(), segment, position, payload);
+    }
     None
 }
 

@@ -5,6 +5,7 @@ use crate::format::record::Type;
 use crate::journal::{Entry, Journal, JournalCounters, Stage};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
+use crate::planted::{self, Planted};
 use crate::writer;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -26,11 +27,36 @@ pub struct Config {
     pub flush_every: Duration,
     /// Below this many free bytes on the file system writes are refused.
     pub free_bytes_min: u64,
+    /// What is worth a write.
+    pub thresholds: Thresholds,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ring_bytes: 64 << 20, flush_every: Duration::from_secs(1), free_bytes_min: 1 << 30 }
+        Self {
+            ring_bytes: 64 << 20,
+            flush_every: Duration::from_secs(1),
+            free_bytes_min: 1 << 30,
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+/// From which sizes on a write, or a new file, is worth its price. Not the operator's: tests make them small, so that a small
+/// world sees all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A tail of this many flushed bytes is written to its segment without waiting for a checkpoint; whole blocks.
+    pub write_bytes: u32,
+    /// A checkpoint writes whole blocks to the segment once this many bytes of them are due; less goes to the rest log.
+    pub blocks_due: u32,
+    /// Manifest and rest log are written anew when they are twice their live size, and at least this large.
+    pub rewrite_min: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { write_bytes: 256 * 1024, blocks_due: 16 * 1024, rewrite_min: 256 * 1024 }
     }
 }
 
@@ -331,6 +357,10 @@ impl Store {
     /// Returns at once, without a turn of the executor, if nobody waits and there is room.
     pub async fn admit(&self, bytes: usize) {
         let a = &self.inner.admission;
+        if bytes > self.inner.journal.largest_payload() {
+            // There will never be room; append says so.
+            return;
+        }
         if a.waiting.borrow().is_empty() && self.inner.room(bytes) {
             let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
             if over <= 0.0 {
@@ -358,6 +388,14 @@ impl Store {
             a.changed.notified().await;
         }
         drop(place);
+    }
+
+    /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
+    async fn admit_control(&self) {
+        while !self.inner.journal.has_control_room() {
+            self.inner.checkpoint_wanted.notify();
+            self.inner.admission.changed.notified().await;
+        }
     }
 
     /// Appends one validated batch. `bytes` is the batch as the client sent it; base offset and leader epoch are patched in
@@ -449,6 +487,7 @@ impl Store {
     /// [`Refusal`] if the partition is not here or incomplete.
     pub async fn advance_start(&self, id: PartitionId, to: Offset) -> Result<Offset, Refusal> {
         let inner = &self.inner;
+        self.admit_control().await;
         let shared = self.partition(id)?;
         let (sequence, dropped, start) = {
             let mut guard = shared.borrow_mut();
@@ -468,6 +507,9 @@ impl Store {
                 (p.last_record, dropped, to)
             }
         };
+        if planted::is(Planted::UnlinkBeforeTheLogStart) {
+            self.unlink(id, &dropped).await;
+        }
         inner.journal.flushed(sequence).await;
         self.unlink(id, &dropped).await;
         Ok(start)
@@ -479,6 +521,7 @@ impl Store {
     /// [`Refusal::UnknownPartition`].
     pub async fn delete(&self, id: PartitionId) -> Result<(), Refusal> {
         let inner = &self.inner;
+        self.admit_control().await;
         let shared = self.partition(id)?;
         let sequence = {
             let mut p = shared.borrow_mut();
@@ -487,8 +530,12 @@ impl Store {
             let entry = p.entry(Type::Delete, p.log.end(), inner.rt.wall());
             inner.partitions.borrow_mut().remove(&id);
             inner.gone.borrow_mut().push(id);
-            inner.journal.append(&entry, [&[], &[]], true, None)
+            p.last_record = inner.journal.append(&entry, [&[], &[]], true, None);
+            p.last_record
         };
+        if planted::is(Planted::UnlinkBeforeTheDelete) {
+            remove_partition_files(inner, id).await;
+        }
         inner.journal.flushed(sequence).await;
         // A checkpoint or a writer may still be at its files.
         while shared.borrow().writing {
@@ -540,8 +587,10 @@ impl Store {
         }
         inner.stopping.set(true);
         inner.checkpoint_wanted.notify();
-        let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
-        inner.journal.append(&entry, [&[], &[]], true, None);
+        if inner.journal.has_control_room() {
+            let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
+            inner.journal.append(&entry, [&[], &[]], true, None);
+        }
         inner.journal.drain().await;
     }
 

@@ -1,22 +1,38 @@
 //! Writes whole blocks of segments: each block once, oldest first, only bytes whose commits are flushed.
 
 use crate::partition::{Partition, Shared, floor_block};
+use crate::planted::{self, Planted};
 use crate::store::Inner;
 use log::{IndexEntry, SegmentName};
 use runtime::{File, Open};
 use std::io;
 use std::rc::Rc;
 
-/// A tail of this many flushed bytes is worth a write of its own.
-pub(crate) const WRITE_BYTES: u32 = 256 * 1024;
 /// A file's allocation doubles from the first to the second.
 const ALLOCATE_MIN: u64 = 64 * 1024;
 const ALLOCATE_MAX: u64 = 32 * 1024 * 1024;
 /// Index entries of one block.
 const INDEX_BLOCK: u32 = (crate::format::BLOCK / IndexEntry::LEN) as u32;
 
+/// How often a directory is made again that another deletion has taken away.
+const MAKE_TRIES: u32 = 8;
+
 /// Opens the file of a segment, and makes it and its directories if there are none.
 pub(crate) async fn open(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
+    let mut tries = 0;
+    loop {
+        match open_once(inner, p, name).await {
+            // Another partition of the topic was the last to be deleted and took the topic's directory with it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && tries < MAKE_TRIES => {
+                tries += 1;
+                p.borrow_mut().has_directory = false;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+async fn open_once(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
     let (id, has_directory) = {
         let p = p.borrow();
         if let Some(file) = p.files.get(&name).and_then(|f| f.file.clone()) {
@@ -52,6 +68,7 @@ pub(crate) async fn write_segment(
     to: u32,
     pad: bool,
 ) -> io::Result<()> {
+    let left_out = planted::is(Planted::EarlierFileLeftOut) && !pad && !inner.checkpointing.get();
     loop {
         let from = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
         if from >= to {
@@ -67,7 +84,7 @@ pub(crate) async fn write_segment(
             let mut p = p.borrow_mut();
             let Some(f) = p.files.get_mut(&segment) else { return Ok(()) };
             f.submitted = end;
-            f.unsynced = true;
+            f.unsynced = !left_out;
         }
         let len = slice.len() as u64;
         if let Err(e) = file.write_at(u64::from(from), slice).await {
@@ -81,7 +98,7 @@ pub(crate) async fn write_segment(
         if let Some(f) = p_mut.files.get_mut(&segment) {
             f.written = end;
             // Again: a sync that ran meanwhile did not cover this write.
-            f.unsynced = true;
+            f.unsynced = !left_out;
         }
         let done: Vec<u32> = p_mut
             .tail
@@ -125,7 +142,8 @@ pub(crate) async fn write_index(
         let Some(f) = p.files.get(&segment) else { return Ok(()) };
         let Some(s) = p.log.segment(segment) else { return Ok(()) };
         let entries = s.index.entries();
-        let durable = entries.partition_point(|e| e.position < bytes);
+        let newer = planted::is(Planted::IndexNewerThanLog);
+        let durable = entries.partition_point(|e| e.position < bytes || newer);
         let end = f.index_base + u32::try_from(durable).unwrap_or(u32::MAX);
         let end = if sealed { end } else { end - end % INDEX_BLOCK };
         if end <= f.index_written {
@@ -169,7 +187,8 @@ pub(crate) fn kick(inner: &Rc<Inner>, p: &Shared) {
         let held = is_held(inner, &p_mut);
         let worth = p_mut.log.segments().iter().rev().take(2).any(|s| {
             let submitted = p_mut.files.get(&s.name).map_or(0, |f| f.submitted);
-            floor_block(p_mut.durable_bytes(s.name)).saturating_sub(submitted) >= WRITE_BYTES
+            floor_block(p_mut.durable_bytes(s.name)).saturating_sub(submitted)
+                >= inner.config.thresholds.write_bytes
         });
         if p_mut.writing || held || !worth || p_mut.deleted {
             return;
@@ -192,7 +211,8 @@ pub(crate) fn kick(inner: &Rc<Inner>, p: &Shared) {
 /// A checkpoint under way has not come to this partition yet: blocks after commit N must wait, so that what the checkpoint
 /// counts is the state after N.
 fn is_held(inner: &Inner, p: &Partition) -> bool {
-    inner.checkpointing.get() && p.dirty && p.processed < inner.checkpoint.get()
+    let ahead = planted::is(Planted::BlocksAheadOfTheCheckpoint);
+    !ahead && inner.checkpointing.get() && p.dirty && p.processed < inner.checkpoint.get()
 }
 
 async fn write_what_is_worth(inner: &Rc<Inner>, p: &Shared) -> io::Result<()> {
@@ -205,13 +225,13 @@ async fn write_what_is_worth(inner: &Rc<Inner>, p: &Shared) -> io::Result<()> {
             p.log.segments().iter().map(|s| (s.name, floor_block(p.durable_bytes(s.name)))).find(
                 |(name, to)| {
                     let submitted = p.files.get(name).map_or(0, |f| f.submitted);
-                    to.saturating_sub(submitted) >= WRITE_BYTES
+                    to.saturating_sub(submitted) >= inner.config.thresholds.write_bytes
                 },
             )
         };
         let Some((segment, to)) = next else { return Ok(()) };
         let from = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
-        let whole = to - (to - from) % WRITE_BYTES;
+        let whole = to - (to - from) % inner.config.thresholds.write_bytes;
         write_segment(inner, p, segment, whole, false).await?;
         let reached = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
         if reached == from {

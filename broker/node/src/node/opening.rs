@@ -55,6 +55,7 @@ async fn open_store(
         ring_bytes: config.ring_bytes,
         flush_every: Duration::from_secs(1),
         free_bytes_min: config.reserve,
+        ..store::Config::default()
     };
     let base = store_config(&TopicConfig::defaults());
     let opened = store::open(rt, dir, rt.core(), settings, |_| base).await;

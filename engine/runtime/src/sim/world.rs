@@ -138,6 +138,24 @@ impl Flying {
         let reply = Reply::new();
         Self { incarnation, ino, pos, data, path, reply, errno: None, vanishes: false }
     }
+
+    /// The same write in another world, where nobody waits for it.
+    fn fork(&self) -> Self {
+        let (data, path) = (self.data.clone(), self.path.clone());
+        let errno = self.errno;
+        let vanishes = self.vanishes;
+        let reply = Reply::new();
+        Self {
+            incarnation: self.incarnation,
+            ino: self.ino,
+            pos: self.pos,
+            data,
+            path,
+            reply,
+            errno,
+            vanishes,
+        }
+    }
 }
 
 pub(crate) enum Event {
@@ -153,9 +171,28 @@ pub(crate) struct SimNode {
     cores: Vec<Rc<Inner>>,
     pub(crate) flying: BTreeMap<u64, Flying>,
     effects: u64,
+    last_effect: String,
     cut_at: Option<u64>,
     fault: Option<String>,
     injections: Vec<Injection>,
+}
+
+impl SimNode {
+    fn fork(&self) -> Self {
+        let flying = self.flying.iter().map(|(id, f)| (*id, f.fork())).collect();
+        Self {
+            disk: self.disk.clone(),
+            incarnation: self.incarnation,
+            alive: self.alive,
+            cores: Vec::new(),
+            flying,
+            effects: self.effects,
+            last_effect: self.last_effect.clone(),
+            cut_at: None,
+            fault: None,
+            injections: Vec::new(),
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -206,6 +243,7 @@ impl Shared {
         self.nodes[node].effects += 1;
         let n = self.nodes[node].effects;
         self.note(format!("n{node} #{n} {what}"));
+        self.nodes[node].last_effect = what;
         if self.nodes[node].cut_at == Some(n) {
             self.power_cut(node);
         }
@@ -382,6 +420,7 @@ impl World {
             cores: Vec::new(),
             flying: BTreeMap::new(),
             effects: 0,
+            last_effect: String::new(),
             cut_at: None,
             fault: None,
             injections: Vec::new(),
@@ -580,6 +619,42 @@ impl World {
         self.shared.borrow().nodes[node.index()].effects
     }
 
+    /// What the last of them was, in words: `submitted PATH POSITION+LENGTH`, `landed ..`, `synced PATH`, `renamed ..`.
+    #[must_use]
+    pub fn last_effect(&self, node: NodeId) -> String {
+        self.shared.borrow().nodes[node.index()].last_effect.clone()
+    }
+
+    /// A second world that is as this one is now, but for the processes: disks with all that is not synced, and writes under
+    /// way. Its nodes run until they are cut or killed, though nothing runs on them; from here on its chance is its own.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let shared = self.shared.borrow();
+        let nodes = shared.nodes.iter().map(SimNode::fork).collect();
+        let events = shared
+            .events
+            .iter()
+            .filter_map(|(at, event)| match event {
+                Event::Land { node, id } => Some((*at, Event::Land { node: *node, id: *id })),
+                Event::Wake(_) | Event::Net(_) => None,
+            })
+            .collect();
+        let fork = Shared {
+            config: shared.config.clone(),
+            random: Random::new(seed),
+            now: shared.now,
+            events,
+            next_event: shared.next_event,
+            next_id: shared.next_id,
+            nodes,
+            net: SimNet::default(),
+            graves: Vec::new(),
+            trace_hash: shared.trace_hash,
+            trace: shared.trace.clone(),
+        };
+        Self { shared: Rc::new(RefCell::new(fork)) }
+    }
+
     /// Whether a process runs on the node.
     #[must_use]
     pub fn is_alive(&self, node: NodeId) -> bool {
@@ -605,6 +680,22 @@ impl World {
     /// Changes the size of the node's disk, in bytes.
     pub fn set_capacity(&self, node: NodeId, capacity: u64) {
         self.shared.borrow_mut().nodes[node.index()].disk.set_capacity(capacity);
+    }
+
+    /// The size of the node's disk, in bytes.
+    #[must_use]
+    pub fn capacity(&self, node: NodeId) -> u64 {
+        self.shared.borrow().nodes[node.index()].disk.total()
+    }
+
+    /// One file of the node's disk, as a reader would see it now.
+    #[must_use]
+    pub fn file(&self, node: NodeId, path: &Path) -> Option<Vec<u8>> {
+        let mut shared = self.shared.borrow_mut();
+        let disk = &mut shared.nodes[node.index()].disk;
+        let ino = disk.find(path).ok()?;
+        let len = disk.length(ino).ok()?;
+        disk.read(ino, 0, usize::try_from(len).ok()?).ok()
     }
 
     /// Turns one bit of a file, for good; `bit` counts from the file's beginning.

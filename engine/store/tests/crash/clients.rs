@@ -1,0 +1,367 @@
+//! The load: clients of one core, who append, repeat, read, move starts of logs, delete and make topics.
+
+use crate::batch::{Batch, Sequence};
+use crate::model::{Life, Model};
+use crate::random::Random;
+use crate::settings::Settings;
+use crate::tally::Tally;
+use ids::{CoreId, LeaderEpoch, Offset, PartitionId};
+use log::{AppendError, Appended, Retention};
+use ringwood_store::{ReadError, Refusal, Store};
+use runtime::Runtime;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the first violation was; nothing goes on after it.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict(RefCell<Option<String>>);
+
+impl Verdict {
+    pub(crate) fn guilty(&self, what: String) {
+        self.0.borrow_mut().get_or_insert(what);
+    }
+
+    pub(crate) fn check(&self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.guilty(what);
+        }
+    }
+
+    pub(crate) fn is_guilty(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.borrow_mut().take()
+    }
+}
+
+/// One core's clients.
+pub(crate) struct Clients {
+    pub(crate) rt: Runtime,
+    pub(crate) store: Store,
+    /// The stores of all cores: a new topic has partitions on each.
+    pub(crate) stores: Rc<Vec<Store>>,
+    pub(crate) core: CoreId,
+    pub(crate) model: Rc<RefCell<Model>>,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) tally: Rc<Tally>,
+    pub(crate) verdict: Rc<Verdict>,
+    pub(crate) left: Rc<Cell<u64>>,
+    pub(crate) busy: Rc<Cell<u64>>,
+    pub(crate) random: RefCell<Random>,
+}
+
+/// Requests of one producer without an answer (KIP-98).
+const IN_FLIGHT: usize = 5;
+
+impl Clients {
+    fn below(&self, n: u64) -> u64 {
+        self.random.borrow_mut().below(n)
+    }
+
+    fn one_in(&self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    /// Sends requests until there are none left to send.
+    pub(crate) async fn work(self: Rc<Self>) {
+        while self.left.get() > 0 && !self.verdict.is_guilty() {
+            self.left.set(self.left.get() - 1);
+            let Some(id) = self.some_partition() else {
+                self.rt.sleep(Duration::from_micros(500)).await;
+                continue;
+            };
+            match self.below(400) {
+                0..300 => self.append(id).await,
+                300..330 => self.repeat(id).await,
+                330..340 => self.leave_a_gap(id),
+                340..362 => self.read(id).await,
+                362..378 => self.delete_records(id).await,
+                378..386 => self.retain(id).await,
+                386..390 => self.delete_topic(id).await,
+                390..394 => self.checkpoint(),
+                _ => self.store.flush().await,
+            }
+            if self.one_in(3) {
+                let pause = self.below(2 * self.settings.pause);
+                self.rt.sleep(Duration::from_micros(pause)).await;
+            }
+        }
+        self.busy.set(self.busy.get() - 1);
+    }
+
+    fn some_partition(&self) -> Option<PartitionId> {
+        let model = self.model.borrow();
+        let mine: Vec<PartitionId> = model
+            .parts
+            .iter()
+            .filter(|(id, p)| {
+                p.life == Life::Here && !p.incomplete && id.owner(model.cores) == self.core
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let n = mine.len() as u64;
+        // Some are used more than others.
+        let i = self.below(n).min(self.below(n));
+        mine.get(usize::try_from(i).unwrap()).copied()
+    }
+
+    fn size(&self) -> (i32, usize) {
+        let s = &self.settings;
+        let max = if self.one_in(s.large_one_in) { s.body_max } else { s.body_usual };
+        let count = 1 + i32::try_from(self.below(9)).unwrap();
+        (count, usize::try_from(self.below(max) + 1).unwrap())
+    }
+
+    async fn append(&self, id: PartitionId) {
+        let (count, body) = self.size();
+        self.store.admit(body + crate::batch::HEADER + 8).await;
+        let (batch, producer) = {
+            let mut model = self.model.borrow_mut();
+            let number = model.batch_number();
+            let Some(p) = model.parts.get_mut(&id) else { return };
+            if p.unacked > 40 {
+                return;
+            }
+            let n = self.below(p.producers.len() as u64 + 1);
+            match p.producers.get_mut(usize::try_from(n).unwrap()) {
+                None => (Rc::new(Batch::build(number, count, body, None)), None),
+                Some(producer) => {
+                    let unacked =
+                        |base: i64| p.log.iter().rev().any(|e| e.base == base && e.acked.is_none());
+                    let under_way = producer.sent.iter().filter(|(base, _)| unacked(*base)).count();
+                    if under_way >= IN_FLIGHT {
+                        return;
+                    }
+                    let batch = match producer.again.pop_front() {
+                        Some(batch) => {
+                            self.tally.one("retry across a crash appended once");
+                            batch
+                        }
+                        None => {
+                            let sequence = producer.sequence();
+                            producer.next += count;
+                            Rc::new(Batch::build(number, count, body, Some(sequence)))
+                        }
+                    };
+                    (batch, Some(usize::try_from(n).unwrap()))
+                }
+            }
+        };
+        self.send(id, batch, producer);
+    }
+
+    fn send(&self, id: PartitionId, batch: Rc<Batch>, producer: Option<usize>) {
+        let epoch = LeaderEpoch(self.model.borrow().epoch);
+        let now = self.rt.wall();
+        let answer = self.store.append(id, &batch.bytes, &batch.meta, epoch, now);
+        let mut model = self.model.borrow_mut();
+        match answer {
+            Ok(Appended::New { base_offset, sealed, .. }) => {
+                self.tally.add("segment sealed", u64::from(sealed.is_some()));
+                self.verdict.check(model.sent(id, producer, batch, base_offset.0));
+                return;
+            }
+            Ok(Appended::Duplicate(original)) => self.verdict.guilty(format!(
+                "{id}: a new batch {:?} was taken for the one at {}",
+                batch.sequence,
+                original.base_offset()
+            )),
+            Err(Refusal::DiskFull { .. }) => self.tally.one("refused: disk full"),
+            Err(Refusal::UnknownPartition)
+                if model.parts.get(&id).is_none_or(|p| p.life != Life::Here) => {}
+            Err(e) => self.verdict.guilty(format!("{id}: an append was refused: {e}")),
+        }
+        // It was not taken: it will be sent again.
+        if let Some(n) = producer
+            && let Some(p) = model.parts.get_mut(&id)
+            && let Some(producer) = p.producers.get_mut(n)
+        {
+            producer.again.push_front(batch);
+        }
+    }
+
+    /// A batch that the broker has is sent again: it must be known, with its offset.
+    pub(crate) async fn repeat(&self, id: PartitionId) {
+        let (base, batch, crossed) = {
+            let model = self.model.borrow();
+            let Some(p) = model.parts.get(&id) else { return };
+            let n = usize::try_from(self.below(p.producers.len() as u64)).unwrap();
+            let Some(producer) = p.producers.get(n) else { return };
+            let known = producer.sent.len().min(IN_FLIGHT) as u64;
+            if known == 0 {
+                return;
+            }
+            let back = 1 + usize::try_from(self.below(known)).unwrap();
+            let (base, batch) = &producer.sent[producer.sent.len() - back];
+            (*base, Rc::clone(batch), *base < p.served)
+        };
+        self.store.admit(batch.bytes.len()).await;
+        if !self.is_here(id) {
+            return;
+        }
+        // Others may have pushed it out of the window while this one waited.
+        let still = self.model.borrow().parts.get(&id).is_some_and(|p| {
+            p.producers.iter().any(|producer| {
+                producer.sent.iter().rev().take(IN_FLIGHT).any(|(_, b)| Rc::ptr_eq(b, &batch))
+            })
+        });
+        if !still {
+            return;
+        }
+        let epoch = LeaderEpoch(self.model.borrow().epoch);
+        match self.store.append(id, &batch.bytes, &batch.meta, epoch, self.rt.wall()) {
+            Ok(Appended::Duplicate(original)) if original.base_offset().0 == base => {
+                self.tally.one(if crossed {
+                    "duplicate retry across a crash"
+                } else {
+                    "duplicate retry"
+                });
+            }
+            Err(Refusal::DiskFull { .. }) => {}
+            answer => self.verdict.guilty(format!(
+                "{id}: a repeated batch {:?} was at {base}, and got {answer:?}",
+                batch.sequence
+            )),
+        }
+    }
+
+    /// A batch that leaves out a sequence number is refused.
+    fn leave_a_gap(&self, id: PartitionId) {
+        let mut model = self.model.borrow_mut();
+        let (number, epoch) = (model.batch_number(), LeaderEpoch(model.epoch));
+        let Some(p) = model.parts.get(&id) else { return };
+        let n = usize::try_from(self.below(p.producers.len() as u64)).unwrap();
+        let Some(producer) = p.producers.get(n).filter(|p| !p.sent.is_empty()) else { return };
+        let sequence = Sequence { first: producer.next + 1, ..producer.sequence() };
+        let batch = Batch::build(number, 1, 20, Some(sequence));
+        match self.store.append(id, &batch.bytes, &batch.meta, epoch, self.rt.wall()) {
+            Err(Refusal::Append(AppendError::Sequence(_))) => self.tally.one("gap refused"),
+            Err(Refusal::DiskFull { .. }) => {}
+            answer => self.verdict.guilty(format!("{id}: a gap {sequence:?} got {answer:?}")),
+        }
+    }
+
+    fn is_here(&self, id: PartitionId) -> bool {
+        self.model.borrow().parts.get(&id).is_some_and(|p| p.life == Life::Here)
+    }
+
+    async fn read(&self, id: PartitionId) {
+        let Ok((start, end)) = self.store.with_log(id, |l| (l.start().0, l.end().0)) else {
+            return;
+        };
+        let Ok(progress) = self.store.progress(id) else { return };
+        let from =
+            start + i64::try_from(self.below(u64::try_from(end - start).unwrap() + 1)).unwrap();
+        let bytes = usize::try_from(self.below(20_000)).unwrap();
+        match self.store.read(id, Offset(from), progress.durable, bytes, true).await {
+            Ok(read) => {
+                let bytes: Vec<u8> = read.slices.iter().flat_map(|s| s.iter().copied()).collect();
+                self.tally.add("batches from the tail", u64::from(read.from_tail));
+                self.tally.add("cold reads", u64::from(!read.from_tail && read.bytes > 0));
+                self.verdict.check(self.model.borrow().check_read(id, from, &bytes));
+            }
+            Err(e) => self.on_read_error(id, from, &e),
+        }
+    }
+
+    fn on_read_error(&self, id: PartitionId, from: i64, e: &ReadError) {
+        let start = self.store.with_log(id, |l| l.start().0);
+        // It went while it was being read.
+        let gone = !self.is_here(id) || start.is_ok_and(|start| start > from);
+        if !gone {
+            self.verdict.guilty(format!("{id}: a read from {from} failed: {e}"));
+        }
+    }
+
+    async fn move_start(&self, id: PartitionId, to: i64) -> bool {
+        if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
+            p.starts_asked.push(to);
+        }
+        match self.store.advance_start(id, Offset(to)).await {
+            Ok(start) => {
+                if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
+                    p.start = p.start.max(start.0);
+                    return true;
+                }
+            }
+            Err(Refusal::UnknownPartition) if !self.is_here(id) => {}
+            Err(e) => self.verdict.guilty(format!("{id}: DeleteRecords was refused: {e}")),
+        }
+        false
+    }
+
+    async fn delete_records(&self, id: PartitionId) {
+        let Ok((start, end)) = self.store.with_log(id, |l| (l.start().0, l.end().0)) else {
+            return;
+        };
+        // Up to the high watermark, as Kafka does.
+        let Ok(progress) = self.store.progress(id) else { return };
+        let end = end.min(progress.durable.0);
+        if start >= end {
+            return;
+        }
+        let room = u64::try_from(end - start).unwrap();
+        let to =
+            if self.one_in(6) { end } else { start + 1 + i64::try_from(self.below(room)).unwrap() };
+        if self.move_start(id, to).await {
+            self.tally.one("log start moved");
+        }
+    }
+
+    async fn retain(&self, id: PartitionId) {
+        let keep = self.below(u64::from(self.settings.log.segment_bytes) * 3);
+        let retention = Retention { ms: None, bytes: Some(keep) };
+        let Ok(progress) = self.store.progress(id) else { return };
+        let now = self.rt.wall();
+        let to = self.store.with_log(id, |l| retention.new_start(l, progress.durable, now));
+        if let Ok(Some(to)) = to
+            && self.move_start(id, to.0).await
+        {
+            self.tally.one("retention");
+        }
+    }
+
+    /// Deletes a topic and makes another with as many partitions.
+    async fn delete_topic(&self, id: PartitionId) {
+        let (doomed, fsync) = {
+            let mut model = self.model.borrow_mut();
+            let mut doomed = Vec::new();
+            let mut fsync = true;
+            for (other, p) in model.parts.iter_mut() {
+                if other.topic == id.topic && p.life == Life::Here && !p.incomplete {
+                    p.life = Life::DeletionAsked;
+                    fsync = p.fsync;
+                    doomed.push(*other);
+                }
+            }
+            (doomed, fsync)
+        };
+        for other in &doomed {
+            let owner = other.owner(self.settings.cores);
+            match self.stores[owner.index()].delete(*other).await {
+                Ok(()) => {
+                    if let Some(p) = self.model.borrow_mut().parts.get_mut(other) {
+                        p.life = Life::Deleted;
+                    }
+                }
+                Err(e) => self.verdict.guilty(format!("{other}: a deletion was refused: {e}")),
+            }
+        }
+        let mut model = self.model.borrow_mut();
+        let made = model.create_topic(i32::try_from(doomed.len()).unwrap(), fsync);
+        for new in made {
+            model.add_producer(new);
+            let owner = new.owner(self.settings.cores);
+            self.stores[owner.index()].create(new, self.settings.partition(fsync));
+        }
+        self.tally.one("deleted and recreated");
+    }
+
+    fn checkpoint(&self) {
+        let store = self.store.clone();
+        self.rt.spawn(async move { store.checkpoint().await });
+    }
+}

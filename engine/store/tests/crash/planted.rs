@@ -1,0 +1,77 @@
+//! That the crash test can fail: each planted bug is found.
+
+use crate::tally::Tally;
+use crate::{IMAGES, try_seed};
+use ringwood_store::{Planted, plant};
+use std::rc::Rc;
+
+const ALL: &[Planted] = &[
+    Planted::AckBeforeFlush,
+    Planted::AckOutOfSequence,
+    Planted::FlushCreditedTooWidely,
+    Planted::BrokenChainAccepted,
+    Planted::TornTailTakenForData,
+    Planted::IndexNewerThanLog,
+    Planted::BlocksAheadOfTheCheckpoint,
+    Planted::SegmentsNotSynced,
+    Planted::DirectoriesNotSynced,
+    Planted::RestLogNotSynced,
+    Planted::LiveStateInAnEntry,
+    Planted::RingMovedBeforeTheSecondCopy,
+    Planted::EarlierFileLeftOut,
+    Planted::LastBlockForgotten,
+    Planted::RecoveryWithoutSync,
+    Planted::UnlinkBeforeTheDelete,
+    Planted::UnlinkBeforeTheLogStart,
+    Planted::IncompleteMarkLost,
+    Planted::DamageTakenForTheEnd,
+    Planted::SequencesReused,
+    Planted::ProducersForgotten,
+    Planted::DirectoryLostAtStart,
+    Planted::DeletedLeftOutTooEarly,
+    Planted::DroppedLeftOutTooEarly,
+];
+
+/// Seeds that are tried before a bug counts as not found.
+const SEEDS: u64 = 400;
+
+/// The first seed that finds a bug, how many images that took, and what it says.
+fn hunt(bug: Planted, seeds: u64) -> Option<(u64, u64, String)> {
+    plant(Some(bug));
+    let tally = Rc::new(Tally::default());
+    let found = (1..=seeds).find_map(|seed| {
+        let what = try_seed(seed, &tally, IMAGES).err()?;
+        Some((seed, tally.of("images"), what))
+    });
+    plant(None);
+    found
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let only = std::env::var("PLANTED").ok();
+    // Some bugs show as panics of the store; one line about each is enough.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for bug in ALL {
+        let name = format!("{bug:?}");
+        if only.as_ref().is_some_and(|only| *only != name) {
+            continue;
+        }
+        let begun = std::time::Instant::now();
+        match hunt(*bug, SEEDS) {
+            Some((seed, images, what)) => {
+                let what: String =
+                    what.chars().rev().take(160).collect::<Vec<_>>().into_iter().rev().collect();
+                let seconds = begun.elapsed().as_secs_f32();
+                println!("{name}: seed {seed}, image {images}, {seconds:.1} s: ..{what}");
+            }
+            None => {
+                println!("{name}: NOT FOUND in {:.0} s", begun.elapsed().as_secs_f32());
+                missed.push(name);
+            }
+        }
+    }
+    let _ = std::panic::take_hook();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}

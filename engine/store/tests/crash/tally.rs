@@ -1,0 +1,84 @@
+//! What has been seen, counted.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Counts by name.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(RefCell<BTreeMap<String, u64>>);
+
+impl Tally {
+    pub(crate) fn add(&self, name: &str, n: u64) {
+        if n > 0 {
+            *self.0.borrow_mut().entry(name.to_owned()).or_insert(0) += n;
+        }
+    }
+
+    pub(crate) fn one(&self, name: &str) {
+        self.add(name, 1);
+    }
+
+    pub(crate) fn of(&self, name: &str) -> u64 {
+        self.0.borrow().get(name).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<String, u64> {
+        self.0.borrow().clone()
+    }
+}
+
+/// What the issue asks to be seen; a full run has none of them at zero.
+pub(crate) const REQUIRED: &[&str] = &[
+    "images",
+    "power cut",
+    "kill",
+    "kill, recover, serve, power cut",
+    "kill, then power cut during recovery",
+    "cut during recovery",
+    "crash loop",
+    "late write after a kill",
+    "ring wrapped",
+    "ring file changed",
+    "ring full at start",
+    "hole above F",
+    "written: acked, lost within flush.ms",
+    "checkpoint: submitted segment",
+    "checkpoint: synced segment",
+    "checkpoint: synced index",
+    "checkpoint: submitted rest log",
+    "checkpoint: synced rest log",
+    "checkpoint: synced directory",
+    "checkpoint: submitted manifest a",
+    "checkpoint: landed manifest a",
+    "checkpoint: synced manifest a",
+    "checkpoint: submitted manifest b",
+    "checkpoint: landed manifest b",
+    "checkpoint: synced manifest b",
+    "checkpoint: renamed manifest",
+    "checkpoint: removed rest log",
+    "rest log rewritten",
+    "manifest rewritten",
+    "manifest copy lagged",
+    "segment sealed",
+    "deleted and recreated",
+    "log start moved",
+    "retention",
+    "disk full during a checkpoint",
+    "bit flip below F",
+    "bit flip above F",
+    "bit flip in a manifest",
+    "bit flip in a segment",
+    "bit flip in a rest log",
+    "bit flip in a layout",
+    "incomplete after a bit flip",
+    "incomplete mark kept",
+    "duplicate retry across a crash",
+    "retry across a crash appended once",
+    "gap refused",
+    "last record before a cut: Start",
+    "last record before a cut: Data",
+    "last record before a cut: LogStart",
+    "last record before a cut: Delete",
+    "last record before a cut: CleanShutdown",
+    "last record before a cut: Directory",
+];
