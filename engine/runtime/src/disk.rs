@@ -213,7 +213,9 @@ impl Disk {
                 let inner = Rc::clone(&self.inner);
                 RealFile::new(inner, driver.clone(), dir, false).sync_all().await
             }
-        }
+        }?;
+        self.inner.meters.syncs.count(0);
+        Ok(())
     }
 
     /// Bytes of the file at `path`.
@@ -268,10 +270,12 @@ impl File {
     /// # Errors
     /// As pread(2).
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
-        match &self.kind {
+        let read = match &self.kind {
             Kind::Real(file) => file.read_at(pos, len).await,
             Kind::Sim(file) => file.read_at(&self.inner.memory, pos, len).await,
-        }
+        }?;
+        self.inner.meters.reads.count(read.len());
+        Ok(read)
     }
 
     /// Writes all of `data` at `pos`. A short write is continued once; a second one is an error.
@@ -279,10 +283,13 @@ impl File {
     /// # Errors
     /// As pwrite(2).
     pub async fn write_at(&self, pos: u64, data: Slice) -> io::Result<()> {
+        let bytes = data.len();
         match &self.kind {
             Kind::Real(file) => file.write_at(pos, data).await,
             Kind::Sim(file) => file.write_at(pos, &data).await,
-        }
+        }?;
+        self.inner.meters.writes.count(bytes);
+        Ok(())
     }
 
     /// Writes all of `parts`, one after the other, at `pos`. As one operation where the backend can; a reader may see some
@@ -291,17 +298,19 @@ impl File {
     /// # Errors
     /// As pwritev(2).
     pub async fn write_all_at(&self, pos: u64, parts: Vec<Slice>) -> io::Result<()> {
+        let bytes = parts.iter().map(|p| p.len()).sum();
         match &self.kind {
-            Kind::Real(file) => file.write_all_at(pos, parts).await,
+            Kind::Real(file) => file.write_all_at(pos, parts).await?,
             Kind::Sim(file) => {
                 let mut at = pos;
                 for part in &parts {
                     file.write_at(at, part).await?;
                     at += part.len() as u64;
                 }
-                Ok(())
             }
         }
+        self.inner.meters.writes.count(bytes);
+        Ok(())
     }
 
     /// Makes durable what has been written before, and what is needed to read it.
@@ -312,7 +321,9 @@ impl File {
         match &self.kind {
             Kind::Real(file) => file.sync_data().await,
             Kind::Sim(file) => file.sync_data().await,
-        }
+        }?;
+        self.inner.meters.syncs.count(0);
+        Ok(())
     }
 
     /// Allocates space; the file grows to hold it.

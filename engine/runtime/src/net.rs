@@ -1,6 +1,7 @@
 //! Sockets: what a core can do with them, whichever backend it runs on.
 
 use crate::buffer::{Buffer, Slice};
+use crate::counters::Meters;
 use crate::driver::Driver;
 use crate::portable::{PollListener, PollStream};
 use crate::runtime::{Backend, Inner};
@@ -51,7 +52,7 @@ impl Net {
             }
             Backend::Sim(core) => Accepting::Sim(core.listen(addr, how)?),
         };
-        Ok(Listener { kind })
+        Ok(Listener { kind, meters: Rc::clone(&self.inner.meters) })
     }
 
     /// Connects to `addr`.
@@ -68,13 +69,14 @@ impl Net {
             }
             Backend::Sim(core) => Talking::Sim(core.connect(addr).await?),
         };
-        Ok(Stream { kind })
+        Ok(Stream { kind, meters: Rc::clone(&self.inner.meters) })
     }
 }
 
 /// A socket that accepts.
 pub struct Listener {
     kind: Accepting,
+    meters: Rc<Meters>,
 }
 
 enum Accepting {
@@ -94,7 +96,7 @@ impl Listener {
             Accepting::Poll(listener) => Talking::Poll(listener.accept().await?),
             Accepting::Sim(listener) => Talking::Sim(listener.accept().await?),
         };
-        Ok(Stream { kind })
+        Ok(Stream { kind, meters: Rc::clone(&self.meters) })
     }
 
     /// The address that it listens on.
@@ -111,6 +113,7 @@ impl Listener {
 /// A connection. One task may receive while another sends; two may not do the same at once.
 pub struct Stream {
     kind: Talking,
+    meters: Rc<Meters>,
 }
 
 enum Talking {
@@ -174,11 +177,15 @@ impl Stream {
     /// # Errors
     /// As recv(2).
     pub async fn recv(&self) -> io::Result<Option<Received>> {
-        match &self.kind {
-            Talking::Ring(stream) => stream.recv().await,
-            Talking::Poll(stream) => stream.recv().await,
-            Talking::Sim(stream) => Ok(stream.recv().await?.map(|bytes| Received::heap(bytes, 0))),
+        let received = match &self.kind {
+            Talking::Ring(stream) => stream.recv().await?,
+            Talking::Poll(stream) => stream.recv().await?,
+            Talking::Sim(stream) => stream.recv().await?.map(|bytes| Received::heap(bytes, 0)),
+        };
+        if let Some(bytes) = &received {
+            self.meters.receives.count(bytes.len());
         }
+        Ok(received)
     }
 
     /// Receives exactly `n` bytes straight into `buffer`, which has room for them; `false` if the peer closes before.
@@ -187,11 +194,15 @@ impl Stream {
     /// As recv(2). Dropping the future loses the buffer's content, and the place in the stream.
     pub async fn recv_exact_into(&self, buffer: &mut Buffer, n: usize) -> io::Result<bool> {
         assert!(n <= buffer.remaining(), "the buffer has no room for {n} bytes");
-        match &self.kind {
+        let whole = match &self.kind {
             Talking::Ring(stream) => stream.recv_exact_into(buffer, n).await,
             Talking::Poll(stream) => stream.recv_exact_into(buffer, n).await,
             Talking::Sim(stream) => stream.recv_exact_into(buffer, n).await,
+        }?;
+        if whole {
+            self.meters.receives.count(n);
         }
+        Ok(whole)
     }
 
     /// Sends all of `parts`, in order.
@@ -199,11 +210,14 @@ impl Stream {
     /// # Errors
     /// As sendmsg(2). After one, or after dropping the future, some of the bytes may have gone: the connection is of no use.
     pub async fn send(&self, parts: Vec<Slice>) -> io::Result<()> {
+        let bytes = parts.iter().map(|p| p.len()).sum();
         match &self.kind {
             Talking::Ring(stream) => stream.send(parts).await,
             Talking::Poll(stream) => stream.send(parts).await,
             Talking::Sim(stream) => stream.send(&parts).await,
-        }
+        }?;
+        self.meters.sends.count(bytes);
+        Ok(())
     }
 
     /// Ends both directions: whoever receives sees the end, whoever sends an error.

@@ -1,6 +1,7 @@
 //! The handle that tasks hold, and the loop of a core.
 
 use crate::buffer::Memory;
+use crate::counters::{Counters, Meters};
 use crate::disk::{Disk, HeldLock};
 use crate::driver::{Bells, Driver, Wait};
 use crate::executor::Executor;
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) executor: Executor,
     pub(crate) backend: Backend,
     pub(crate) memory: Memory,
+    pub(crate) meters: Rc<Meters>,
     now: Cell<Instant>,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
@@ -63,6 +65,7 @@ impl Inner {
             executor: Executor::new(),
             backend,
             memory,
+            meters: Rc::default(),
             now: Cell::new(now),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
@@ -121,6 +124,9 @@ impl Inner {
                 };
             }
         }
+        if !matches!(wait, Wait::Not) {
+            self.meters.wake_ups.count(0);
+        }
         match &self.backend {
             Backend::Real(driver) => driver.turn(wait),
             Backend::Sim(_) => {}
@@ -152,7 +158,7 @@ pub struct Runtime {
 
 fn clock(id: libc::clockid_t) -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `t` is ours; both clocks exist on every Linux.
+    // SAFETY: `t` is ours; these clocks exist on every Linux.
     unsafe { libc::clock_gettime(id, &raw mut t) };
     u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
@@ -265,6 +271,7 @@ where
     let main = main(rt.clone());
     rt.spawn(async move { out.set(Some(main.await)) });
     let value = loop {
+        rt.inner.meters.turns.count(0);
         rt.inner.check_mail();
         let more = rt.inner.executor.run(BATCH);
         if let Some(value) = result.take() {
@@ -417,6 +424,16 @@ impl Runtime {
             Backend::Real(driver) => driver.enters(),
             Backend::Sim(_) => 0,
         }
+    }
+
+    /// What this core has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let busy = match &self.inner.backend {
+            Backend::Real(_) => Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID)),
+            Backend::Sim(_) => Duration::ZERO,
+        };
+        self.inner.meters.read(busy)
     }
 
     /// Whether the process still runs: false only in a simulated world, on a handle whose node has died.
