@@ -8,6 +8,8 @@ mod counters;
 mod disk;
 mod driver;
 mod executor;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod keep;
 pub mod mailbox;
 mod net;

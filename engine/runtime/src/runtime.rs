@@ -255,6 +255,8 @@ where
     T: 'static,
     F: Future<Output = T> + 'static,
 {
+    #[cfg(feature = "faults")]
+    crate::faults::from_environment()?;
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }

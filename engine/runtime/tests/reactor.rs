@@ -1,4 +1,5 @@
 //! The reactor over the real kernel, on both backends: files, sockets, and what happens to operations that nobody waits for.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use ids::CoreId;
 use ringwood_runtime::{

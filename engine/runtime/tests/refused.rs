@@ -1,6 +1,7 @@
 //! What a core does where io_uring is refused, or its memory may not be locked, and what an idle core costs.
 //!
 //! Each scene runs in a process of its own, because it changes what the process may do, or counts what it does.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use ids::CoreId;
 use ringwood_runtime::{
