@@ -23,6 +23,10 @@ pub struct Counters {
     pub syncs: u64,
     /// Sends to sockets.
     pub sends: Flow,
+    /// System calls' worth of sends whose bytes the kernel took from our buffers, without a copy.
+    pub zero_copy_sends: u64,
+    /// Sends that were to be so and had to be copied after all: too little memory may be locked.
+    pub zero_copy_refused: u64,
     /// Receives from sockets.
     pub receives: Flow,
     /// Rounds of the core's loop.
@@ -64,12 +68,15 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    pub(crate) fn read(&self, busy: Duration) -> Counters {
+    /// A snapshot; `zero_copy` are the driver's counts of sends done so, and refused.
+    pub(crate) fn read(&self, busy: Duration, zero_copy: (u64, u64)) -> Counters {
         Counters {
             reads: self.reads.read(),
             writes: self.writes.read(),
             syncs: self.syncs.read().operations,
             sends: self.sends.read(),
+            zero_copy_sends: zero_copy.0,
+            zero_copy_refused: zero_copy.1,
             receives: self.receives.read(),
             turns: self.turns.read().operations,
             wake_ups: self.wake_ups.read().operations,

@@ -431,11 +431,14 @@ impl Runtime {
     /// What this core has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let busy = match &self.inner.backend {
-            Backend::Real(_) => Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID)),
-            Backend::Sim(_) => Duration::ZERO,
+        let (busy, zero_copy) = match &self.inner.backend {
+            Backend::Real(driver) => {
+                let busy = Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID));
+                (busy, driver.zero_copy())
+            }
+            Backend::Sim(_) => (Duration::ZERO, (0, 0)),
         };
-        self.inner.meters.read(busy)
+        self.inner.meters.read(busy, zero_copy)
     }
 
     /// Whether the process still runs: false only in a simulated world, on a handle whose node has died.
