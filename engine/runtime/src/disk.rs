@@ -6,6 +6,8 @@
 mod real;
 
 use crate::buffer::Slice;
+#[cfg(feature = "faults")]
+use crate::faults::Point;
 use crate::runtime::{Backend, Inner};
 use crate::sim::SimFile;
 use real::RealFile;
@@ -126,11 +128,13 @@ impl Disk {
     /// # Errors
     /// As open(2).
     pub async fn open(&self, path: &Path, how: Open) -> io::Result<File> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Open, &path.display()).await?;
         let kind = match &self.inner.backend {
             Backend::Real(driver) => {
                 let (fd, direct) = open_real(path, how)?;
                 let inner = Rc::clone(&self.inner);
-                Kind::Real(Rc::new(RealFile::new(inner, driver.clone(), fd, direct)))
+                Kind::Real(Rc::new(RealFile::new(inner, driver.clone(), path, fd, direct)))
             }
             Backend::Sim(core) => Kind::Sim(Rc::new(core.open(path, how).await?)),
         };
@@ -142,6 +146,8 @@ impl Disk {
     /// # Errors
     /// As mkdir(2).
     pub async fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.create_dir_all(path).await,
             Backend::Real(_) => fs::create_dir_all(path),
@@ -153,6 +159,8 @@ impl Disk {
     /// # Errors
     /// As rename(2).
     pub async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Names, &from.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.rename(from, to).await,
             Backend::Real(_) => fs::rename(from, to),
@@ -164,6 +172,8 @@ impl Disk {
     /// # Errors
     /// As unlink(2).
     pub async fn remove_file(&self, path: &Path) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_file(path).await,
             Backend::Real(_) => fs::remove_file(path),
@@ -175,6 +185,8 @@ impl Disk {
     /// # Errors
     /// As rmdir(2).
     pub async fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_dir(path).await,
             Backend::Real(_) => fs::remove_dir(path),
@@ -186,6 +198,8 @@ impl Disk {
     /// # Errors
     /// As readdir(3).
     pub async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         if let Backend::Sim(core) = &self.inner.backend {
             return core.read_dir(path).await;
         }
@@ -211,9 +225,11 @@ impl Disk {
             Backend::Real(driver) => {
                 let dir = OwnedFd::from(fs::File::open(path)?);
                 let inner = Rc::clone(&self.inner);
-                RealFile::new(inner, driver.clone(), dir, false).sync_all().await
+                RealFile::new(inner, driver.clone(), path, dir, false).sync_all().await
             }
-        }
+        }?;
+        self.inner.meters.syncs.count(0);
+        Ok(())
     }
 
     /// Bytes of the file at `path`.
@@ -268,10 +284,12 @@ impl File {
     /// # Errors
     /// As pread(2).
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
-        match &self.kind {
+        let read = match &self.kind {
             Kind::Real(file) => file.read_at(pos, len).await,
             Kind::Sim(file) => file.read_at(&self.inner.memory, pos, len).await,
-        }
+        }?;
+        self.inner.meters.reads.count(read.len());
+        Ok(read)
     }
 
     /// Writes all of `data` at `pos`. A short write is continued once; a second one is an error.
@@ -279,10 +297,13 @@ impl File {
     /// # Errors
     /// As pwrite(2).
     pub async fn write_at(&self, pos: u64, data: Slice) -> io::Result<()> {
+        let bytes = data.len();
         match &self.kind {
             Kind::Real(file) => file.write_at(pos, data).await,
             Kind::Sim(file) => file.write_at(pos, &data).await,
-        }
+        }?;
+        self.inner.meters.writes.count(bytes);
+        Ok(())
     }
 
     /// Writes all of `parts`, one after the other, at `pos`. As one operation where the backend can; a reader may see some
@@ -291,17 +312,19 @@ impl File {
     /// # Errors
     /// As pwritev(2).
     pub async fn write_all_at(&self, pos: u64, parts: Vec<Slice>) -> io::Result<()> {
+        let bytes = parts.iter().map(|p| p.len()).sum();
         match &self.kind {
-            Kind::Real(file) => file.write_all_at(pos, parts).await,
+            Kind::Real(file) => file.write_all_at(pos, parts).await?,
             Kind::Sim(file) => {
                 let mut at = pos;
                 for part in &parts {
                     file.write_at(at, part).await?;
                     at += part.len() as u64;
                 }
-                Ok(())
             }
         }
+        self.inner.meters.writes.count(bytes);
+        Ok(())
     }
 
     /// Makes durable what has been written before, and what is needed to read it.
@@ -312,7 +335,9 @@ impl File {
         match &self.kind {
             Kind::Real(file) => file.sync_data().await,
             Kind::Sim(file) => file.sync_data().await,
-        }
+        }?;
+        self.inner.meters.syncs.count(0);
+        Ok(())
     }
 
     /// Allocates space; the file grows to hold it.
@@ -332,7 +357,7 @@ impl File {
     /// As ftruncate(2).
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
         match &self.kind {
-            Kind::Real(file) => file.set_len(len),
+            Kind::Real(file) => file.set_len(len).await,
             Kind::Sim(file) => file.set_len(len).await,
         }
     }

@@ -153,6 +153,14 @@ impl Driver {
         }
     }
 
+    /// Sends without a copy, and those that had to be copied after all.
+    pub(crate) fn zero_copy(&self) -> (u64, u64) {
+        match self {
+            Self::Uring(uring) => (uring.zero_copy_sends.get(), uring.zero_copy_refused.get()),
+            Self::Portable(_) => (0, 0),
+        }
+    }
+
     /// How often it has entered the kernel to wait or to hand over.
     pub(crate) fn enters(&self) -> u64 {
         match self {

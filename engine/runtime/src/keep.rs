@@ -11,7 +11,8 @@ pub(crate) enum Keep {
     Write(Rc<OwnedFd>, Slice),
     Writev(Rc<OwnedFd>, Vec<Slice>, Vec<libc::iovec>),
     Read(Rc<OwnedFd>, Buffer),
-    Send(Rc<OwnedFd>, Box<Message>),
+    /// The socket goes first: a message may wait for its notification long after the send has ended.
+    Send(Option<Rc<OwnedFd>>, Box<Message>),
     Connect(Rc<OwnedFd>, Box<libc::sockaddr_storage>),
 }
 

@@ -4,9 +4,12 @@
 //! on the core's thread. Above it, code is plain async Rust without locks.
 
 mod buffer;
+mod counters;
 mod disk;
 mod driver;
 mod executor;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod keep;
 mod loan;
 pub mod mailbox;
@@ -21,11 +24,12 @@ pub mod sync;
 mod uring;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
+pub use crate::counters::{Counters, Flow};
 pub use crate::disk::{DirEntry, Disk, File, HeldLock, Open, Space};
 pub use crate::loan::Loan;
 pub use crate::mailbox::{Capacity, Class, Mailbox, Mailboxes, Seat};
 pub use crate::net::{Listen, Listener, Net, Received, Stream};
-pub use crate::probe::{Features, WhyNot, probe};
+pub use crate::probe::{Features, Note, WhyNot, probe};
 pub use crate::runtime::{
     Io, Runtime, RuntimeConfig, Sleep, Tuning, Yield, ZeroCopy, run, run_with,
 };

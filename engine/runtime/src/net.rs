@@ -2,6 +2,8 @@
 
 use crate::buffer::{Buffer, Slice};
 use crate::driver::Driver;
+#[cfg(feature = "faults")]
+use crate::faults::Point;
 use crate::portable::{PollListener, PollStream};
 use crate::runtime::{Backend, Inner};
 use crate::sim::{SimListener, SimStream};
@@ -51,7 +53,7 @@ impl Net {
             }
             Backend::Sim(core) => Accepting::Sim(core.listen(addr, how)?),
         };
-        Ok(Listener { kind })
+        Ok(Listener { kind, inner: Rc::clone(&self.inner) })
     }
 
     /// Connects to `addr`.
@@ -59,6 +61,8 @@ impl Net {
     /// # Errors
     /// As connect(2).
     pub async fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Connect, &addr).await?;
         let kind = match &self.inner.backend {
             Backend::Real(Driver::Uring(uring)) => {
                 Talking::Ring(RingStream::connect(uring, addr).await?)
@@ -68,13 +72,14 @@ impl Net {
             }
             Backend::Sim(core) => Talking::Sim(core.connect(addr).await?),
         };
-        Ok(Stream { kind })
+        Ok(Stream { kind, inner: Rc::clone(&self.inner) })
     }
 }
 
 /// A socket that accepts.
 pub struct Listener {
     kind: Accepting,
+    inner: Rc<Inner>,
 }
 
 enum Accepting {
@@ -89,12 +94,14 @@ impl Listener {
     /// # Errors
     /// As accept(2); with EMFILE or ENFILE the caller waits a little and tries again.
     pub async fn accept(&mut self) -> io::Result<Stream> {
+        #[cfg(feature = "faults")]
+        crate::faults::pass(&self.inner, Point::Accept, &self.local_addr()).await?;
         let kind = match &mut self.kind {
             Accepting::Ring(listener) => Talking::Ring(listener.accept().await?),
             Accepting::Poll(listener) => Talking::Poll(listener.accept().await?),
             Accepting::Sim(listener) => Talking::Sim(listener.accept().await?),
         };
-        Ok(Stream { kind })
+        Ok(Stream { kind, inner: Rc::clone(&self.inner) })
     }
 
     /// The address that it listens on.
@@ -111,6 +118,7 @@ impl Listener {
 /// A connection. One task may receive while another sends; two may not do the same at once.
 pub struct Stream {
     kind: Talking,
+    inner: Rc<Inner>,
 }
 
 enum Talking {
@@ -169,16 +177,29 @@ impl std::fmt::Debug for Received {
 }
 
 impl Stream {
+    /// A fault on order may strike here; connections go by their peer's address, or ours if that is gone.
+    #[cfg(feature = "faults")]
+    async fn pass(&self, point: Point) -> io::Result<()> {
+        let addr = self.peer_addr().unwrap_or_else(|| self.local_addr());
+        crate::faults::pass(&self.inner, point, &addr).await
+    }
+
     /// The next bytes; `None` when the peer has closed. Dropping the future loses none.
     ///
     /// # Errors
     /// As recv(2).
     pub async fn recv(&self) -> io::Result<Option<Received>> {
-        match &self.kind {
-            Talking::Ring(stream) => stream.recv().await,
-            Talking::Poll(stream) => stream.recv().await,
-            Talking::Sim(stream) => Ok(stream.recv().await?.map(|bytes| Received::heap(bytes, 0))),
+        #[cfg(feature = "faults")]
+        self.pass(Point::Receive).await?;
+        let received = match &self.kind {
+            Talking::Ring(stream) => stream.recv().await?,
+            Talking::Poll(stream) => stream.recv().await?,
+            Talking::Sim(stream) => stream.recv().await?.map(|bytes| Received::heap(bytes, 0)),
+        };
+        if let Some(bytes) = &received {
+            self.inner.meters.receives.count(bytes.len());
         }
+        Ok(received)
     }
 
     /// Receives exactly `n` bytes straight into `buffer`, which has room for them; `false` if the peer closes before.
@@ -187,11 +208,17 @@ impl Stream {
     /// As recv(2). Dropping the future loses the buffer's content, and the place in the stream.
     pub async fn recv_exact_into(&self, buffer: &mut Buffer, n: usize) -> io::Result<bool> {
         assert!(n <= buffer.remaining(), "the buffer has no room for {n} bytes");
-        match &self.kind {
+        #[cfg(feature = "faults")]
+        self.pass(Point::Receive).await?;
+        let whole = match &self.kind {
             Talking::Ring(stream) => stream.recv_exact_into(buffer, n).await,
             Talking::Poll(stream) => stream.recv_exact_into(buffer, n).await,
             Talking::Sim(stream) => stream.recv_exact_into(buffer, n).await,
+        }?;
+        if whole {
+            self.inner.meters.receives.count(n);
         }
+        Ok(whole)
     }
 
     /// Sends all of `parts`, in order.
@@ -199,11 +226,16 @@ impl Stream {
     /// # Errors
     /// As sendmsg(2). After one, or after dropping the future, some of the bytes may have gone: the connection is of no use.
     pub async fn send(&self, parts: Vec<Slice>) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        self.pass(Point::Send).await?;
+        let bytes = parts.iter().map(|p| p.len()).sum();
         match &self.kind {
             Talking::Ring(stream) => stream.send(parts).await,
             Talking::Poll(stream) => stream.send(parts).await,
             Talking::Sim(stream) => stream.send(&parts).await,
-        }
+        }?;
+        self.inner.meters.sends.count(bytes);
+        Ok(())
     }
 
     /// Ends both directions: whoever receives sees the end, whoever sends an error.

@@ -1,6 +1,7 @@
 //! The handle that tasks hold, and the loop of a core.
 
 use crate::buffer::Memory;
+use crate::counters::{Counters, Meters};
 use crate::disk::{Disk, HeldLock};
 use crate::driver::{Bells, Driver, Wait};
 use crate::executor::Executor;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     /// Where what this core has lent comes back to.
     home: Arc<Home>,
+    pub(crate) meters: Rc<Meters>,
     now: Cell<Instant>,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
@@ -68,6 +70,7 @@ impl Inner {
             backend,
             memory,
             home: Home::new(),
+            meters: Rc::default(),
             now: Cell::new(now),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
@@ -127,6 +130,9 @@ impl Inner {
                 };
             }
         }
+        if !matches!(wait, Wait::Not) {
+            self.meters.wake_ups.count(0);
+        }
         match &self.backend {
             Backend::Real(driver) => driver.turn(wait),
             Backend::Sim(_) => {}
@@ -158,7 +164,7 @@ pub struct Runtime {
 
 fn clock(id: libc::clockid_t) -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `t` is ours; both clocks exist on every Linux.
+    // SAFETY: `t` is ours; these clocks exist on every Linux.
     unsafe { libc::clock_gettime(id, &raw mut t) };
     u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
@@ -255,6 +261,8 @@ where
     T: 'static,
     F: Future<Output = T> + 'static,
 {
+    #[cfg(feature = "faults")]
+    crate::faults::from_environment()?;
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
@@ -274,6 +282,7 @@ where
     let main = main(rt.clone());
     rt.spawn(async move { out.set(Some(main.await)) });
     let value = loop {
+        rt.inner.meters.turns.count(0);
         rt.inner.check_mail();
         rt.inner.home.collect();
         let more = rt.inner.executor.run(BATCH);
@@ -432,6 +441,19 @@ impl Runtime {
             Backend::Real(driver) => driver.enters(),
             Backend::Sim(_) => 0,
         }
+    }
+
+    /// What this core has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let (busy, zero_copy) = match &self.inner.backend {
+            Backend::Real(driver) => {
+                let busy = Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID));
+                (busy, driver.zero_copy())
+            }
+            Backend::Sim(_) => (Duration::ZERO, (0, 0)),
+        };
+        self.inner.meters.read(busy, zero_copy)
     }
 
     /// Whether the process still runs: false only in a simulated world, on a handle whose node has died.

@@ -31,6 +31,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 /// Completions with these numbers belong to no operation of the slab. Slab keys are below 2^32.
 const NOBODY: u64 = u64::MAX;
@@ -38,6 +39,9 @@ const WOKEN: u64 = u64::MAX - 1;
 const BELL: u64 = u64::MAX - 2;
 /// A wake-up that could not be delivered; the core's number is in the low bits.
 const UNDELIVERED: u64 = 1 << 63;
+
+/// How long the end of a core waits for peers to acknowledge what they were sent.
+const PEERS: Duration = Duration::from_secs(1);
 
 /// Files that the ring holds on to: locks.
 const HELD_FILES: u32 = 16;
@@ -79,6 +83,8 @@ pub(crate) struct Uring {
     known_zero_copy: Cell<bool>,
     msg_ring: bool,
     pub(crate) enters: Cell<u64>,
+    /// Sends that were handed over without a copy.
+    pub(crate) zero_copy_sends: Cell<u64>,
     /// Zero-copy sends that were copied after all for want of locked memory.
     pub(crate) zero_copy_refused: Cell<u64>,
 }
@@ -121,6 +127,7 @@ impl Uring {
             known_zero_copy: Cell::new(known.zero_copy_send),
             msg_ring: known.msg_ring,
             enters: Cell::new(0),
+            zero_copy_sends: Cell::new(0),
             zero_copy_refused: Cell::new(0),
         });
         uring.watch_bell();
@@ -309,7 +316,9 @@ impl Uring {
             State::Waiting(waker) => {
                 let waker = waker.take();
                 slot.state = State::Done { result, flags, more };
+                let socket = if more { socket_of(&mut slot.keep) } else { None };
                 drop(ops);
+                drop(socket);
                 if let Some(w) = waker {
                     w.wake();
                 }
@@ -321,12 +330,15 @@ impl Uring {
                 sink.push(self, result, flags, !more);
                 drop(slot);
             }
+            State::Orphan if more => {
+                let socket = socket_of(&mut slot.keep);
+                drop(ops);
+                drop(socket);
+            }
             State::Orphan => {
-                if !more {
-                    let slot = ops.remove(key);
-                    drop(ops);
-                    drop(slot);
-                }
+                let slot = ops.remove(key);
+                drop(ops);
+                drop(slot);
             }
             State::Done { .. } | State::Lingering => {
                 debug_assert!(false, "a second completion of a plain operation");
@@ -361,9 +373,14 @@ impl Uring {
         self.ops.borrow().len()
     }
 
+    /// Whether all that the kernel has is memory of sends that have ended and that the peer has not acknowledged.
+    fn only_unacknowledged(&self) -> bool {
+        self.ops.borrow().iter().all(|(_, slot)| matches!(slot.keep, Keep::Send(None, _)))
+    }
+
     /// Ends everything: what the kernel has is asked to end, and waited for. What it does not give back within `patience` is
-    /// never freed, because it may still be written to.
-    pub(crate) fn drain(self: &Rc<Self>, patience: std::time::Duration) {
+    /// never freed, because it may still be written to. For what only peers keep, which need not read ever, patience is short.
+    pub(crate) fn drain(self: &Rc<Self>, patience: Duration) {
         if let Some((bells, me)) = &self.bells {
             bells[*me].set_ring(-1);
         }
@@ -382,16 +399,17 @@ impl Uring {
         for id in sockets {
             self.cancel(id);
         }
-        let until = std::time::Instant::now() + patience;
+        let began = Instant::now();
         loop {
             self.turn(Wait::Not);
             if self.in_flight() == 0 {
                 return;
             }
-            if std::time::Instant::now() >= until {
+            let patience = if self.only_unacknowledged() { PEERS.min(patience) } else { patience };
+            if began.elapsed() >= patience {
                 break;
             }
-            self.turn(Wait::For(std::time::Duration::from_millis(20)));
+            self.turn(Wait::For(Duration::from_millis(20)));
         }
         std::mem::forget(Rc::clone(self));
     }
@@ -425,6 +443,17 @@ impl Drop for Uring {
         if !ops.is_empty() {
             self.recv.leak();
             std::mem::forget(ops);
+        }
+    }
+}
+
+/// The socket of a send that has ended, but for its notification. Only the memory is still needed: a peer that does not read
+/// would otherwise keep a connection open that we have closed, and the kernel gives up on closed ones only.
+fn socket_of(keep: &mut Keep) -> Option<Rc<OwnedFd>> {
+    match keep {
+        Keep::Send(socket, _) => socket.take(),
+        Keep::Fd(_) | Keep::Write(..) | Keep::Writev(..) | Keep::Read(..) | Keep::Connect(..) => {
+            None
         }
     }
 }

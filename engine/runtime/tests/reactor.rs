@@ -1,4 +1,5 @@
 //! The reactor over the real kernel, on both backends: files, sockets, and what happens to operations that nobody waits for.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use ids::CoreId;
 use ringwood_runtime::{
@@ -105,6 +106,7 @@ on_both! {
     both_directions_of_a_connection_go_on_at_once
     a_busy_connection_leaves_room_for_timers_and_others
     a_connection_that_is_refused_says_so
+    a_core_counts_what_it_does
     a_lock_is_held_by_every_core_and_released_by_the_file
 }
 
@@ -558,6 +560,52 @@ fn a_connection_that_is_refused_says_so(io: Io) {
         rt.sleep(Duration::from_millis(20)).await;
         let refused = rt.net().connect(free).await.err().unwrap();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    });
+}
+
+fn a_core_counts_what_it_does(io: Io) {
+    let dir = Scratch::new(io, "counts");
+    let path = dir.0.join("f");
+    on(&tuning(io), move |rt| async move {
+        let at_first = rt.counters();
+        assert_eq!((at_first.reads.operations, at_first.sends.bytes, at_first.syncs), (0, 0, 0));
+        let f = rt.disk().open(&path, ALL).await.unwrap();
+        let write = |byte| f.write_at(0, filled(rt.memory(), byte, 2 * ALIGN));
+        write(1).await.unwrap();
+        write(2).await.unwrap();
+        let parts = vec![filled(rt.memory(), 3, ALIGN), filled(rt.memory(), 4, ALIGN)];
+        f.write_all_at(8192, parts).await.unwrap();
+        f.sync_data().await.unwrap();
+        rt.disk().sync_dir(path.parent().unwrap()).await.unwrap();
+        assert_eq!(f.read_at(4 * ALIGN as u64, ALIGN).await.unwrap().len(), 0);
+        assert_eq!(f.read_at(0, ALIGN).await.unwrap().len(), ALIGN);
+        // What fails is not counted.
+        let how = Open { write: false, create: false, ..ALL };
+        let only_read = rt.disk().open(&path, how).await.unwrap();
+        assert!(only_read.write_at(0, filled(rt.memory(), 5, ALIGN)).await.is_err());
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = rt.net().connect(door.local_addr()).await.unwrap();
+        let server = door.accept().await.unwrap();
+        client.send(vec![Slice::from_static(b"hello"), Slice::from_static(b"!")]).await.unwrap();
+        let mut buffer = rt.memory().alloc(4).unwrap();
+        assert!(server.recv_exact_into(&mut buffer, 4).await.unwrap());
+        assert_eq!(server.recv().await.unwrap().unwrap().len(), 2);
+        drop(client);
+        assert!(server.recv().await.unwrap().is_none());
+        let c = rt.counters();
+        let flow = |f: ringwood_runtime::Flow| (f.operations, f.bytes);
+        assert_eq!(flow(c.writes), (3, 6 * ALIGN as u64));
+        assert_eq!((flow(c.reads), c.syncs), ((2, ALIGN as u64), 2));
+        assert_eq!((flow(c.sends), flow(c.receives)), ((1, 6), (2, 6)));
+        assert!(c.wake_ups > 0 && c.turns >= c.wake_ups, "{c:?}");
+        // Sleeping is not work; computing is.
+        let before = rt.counters().busy;
+        rt.sleep(Duration::from_millis(100)).await;
+        let slept = rt.counters().busy - before;
+        assert!(slept < Duration::from_millis(50), "{slept:?}");
+        while rt.counters().busy - before < slept + Duration::from_millis(5) {
+            std::hint::black_box(pattern(1, 1000));
+        }
     });
 }
 

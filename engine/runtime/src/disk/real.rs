@@ -7,6 +7,7 @@ use crate::runtime::Inner;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::rc::Rc;
 
 /// An open file of a real disk.
@@ -15,6 +16,8 @@ pub(crate) struct RealFile {
     driver: Driver,
     fd: Rc<OwnedFd>,
     direct: bool,
+    #[cfg(feature = "faults")]
+    path: std::path::PathBuf,
     /// Where the driver holds on to the file, once it is locked.
     lock: Cell<Option<Lock>>,
 }
@@ -40,8 +43,24 @@ fn at_most(len: usize) -> u32 {
 }
 
 impl RealFile {
-    pub(crate) fn new(inner: Rc<Inner>, driver: Driver, fd: OwnedFd, direct: bool) -> Self {
-        Self { inner, driver, fd: Rc::new(fd), direct, lock: Cell::new(None) }
+    /// The file that was opened at `path`.
+    #[cfg_attr(not(feature = "faults"), expect(unused_variables, reason = "faults go by paths"))]
+    pub(crate) fn new(
+        inner: Rc<Inner>,
+        driver: Driver,
+        path: &Path,
+        fd: OwnedFd,
+        direct: bool,
+    ) -> Self {
+        Self {
+            inner,
+            driver,
+            fd: Rc::new(fd),
+            direct,
+            #[cfg(feature = "faults")]
+            path: path.to_path_buf(),
+            lock: Cell::new(None),
+        }
     }
 
     fn raw(&self) -> RawFd {
@@ -52,7 +71,16 @@ impl RealFile {
         self.direct
     }
 
-    async fn submit(&self, op: FileOp, keep: Keep) -> (i32, Option<Keep>) {
+    #[cfg_attr(not(feature = "faults"), expect(unused_mut, reason = "faults shorten it"))]
+    async fn submit(&self, op: FileOp, mut keep: Keep) -> (i32, Option<Keep>) {
+        #[cfg(feature = "faults")]
+        let op = {
+            let path = self.path.display();
+            match crate::faults::pass_file(&self.inner, &path, op, &mut keep).await {
+                Ok(op) => op,
+                Err(errno) => return (errno, Some(keep)),
+            }
+        };
         self.driver.submit(FileRequest { fd: self.raw(), op }, keep).await
     }
 
@@ -152,7 +180,13 @@ impl RealFile {
         }
     }
 
-    pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
+    #[cfg_attr(not(feature = "faults"), expect(clippy::unused_async, reason = "faults delay it"))]
+    pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {
+        #[cfg(feature = "faults")]
+        {
+            let (point, path) = (crate::faults::Point::Allocate, self.path.display());
+            crate::faults::pass(&self.inner, point, &path).await?;
+        }
         let len = libc::off_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
         // SAFETY: an open descriptor.
         if unsafe { libc::ftruncate(self.raw(), len) } == 0 {

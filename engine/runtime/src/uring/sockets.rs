@@ -286,7 +286,13 @@ impl RingStream {
                 && self.uring.known_zero_copy.get();
             let result = self.send_once(slices, zero_copy).await;
             let mut sent = match usize::try_from(result) {
-                Ok(sent) => sent,
+                Ok(sent) => {
+                    if zero_copy {
+                        let sends = &self.uring.zero_copy_sends;
+                        sends.set(sends.get() + 1);
+                    }
+                    sent
+                }
                 Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) => continue,
                 Err(_)
                     if zero_copy
@@ -329,7 +335,7 @@ impl RingStream {
         } else {
             opcode::SendMsg::new(fd, at).flags(flags).build()
         };
-        let keep = Keep::Send(Rc::clone(&self.fd), message);
+        let keep = Keep::Send(Some(Rc::clone(&self.fd)), message);
         let (result, ..) = self.uring.start(entry, keep).await;
         result
     }
