@@ -25,16 +25,15 @@ pub(crate) struct ClusterArgs {
         help_heading = "Cluster"
     )]
     pub(crate) bootstrap: Vec<String>,
-    /// How long to keep trying, such as 30s or 5m
+    /// How long to keep trying, such as 30s or 5m [default: 1m; produce and consume 2m]
     #[arg(
         long,
         global = true,
         value_parser = time::span,
         value_name = "SPAN",
-        default_value = "1m",
         help_heading = "Cluster"
     )]
-    pub(crate) timeout: Duration,
+    pub(crate) timeout: Option<Duration>,
     /// Print JSON, whose fields stay as they are
     #[arg(long, global = true, help_heading = "Cluster")]
     pub(crate) json: bool,
@@ -58,20 +57,21 @@ fn address(text: &str) -> Result<String, String> {
 }
 
 /// How long a topic that the cluster does not know is waited for: it may have been made a moment ago.
-pub(crate) const TOPIC_PATIENCE: Duration = Duration::from_millis(300);
+const TOPIC_PATIENCE: Duration = Duration::from_millis(300);
 
 impl ClusterArgs {
     pub(crate) fn output(&self) -> Output {
         Output::new(self.json)
     }
 
-    pub(crate) fn client_config(&self) -> ClientConfig {
+    fn client_config(&self) -> ClientConfig {
         let standard = ClientConfig::default();
+        let timeout = self.timeout.unwrap_or(standard.operation_timeout);
         ClientConfig {
             client_id: "ringwood-cli".to_owned(),
-            connect_timeout: standard.connect_timeout.min(self.timeout),
-            request_timeout: standard.request_timeout.min(self.timeout),
-            operation_timeout: self.timeout,
+            connect_timeout: standard.connect_timeout.min(timeout),
+            request_timeout: standard.request_timeout.min(timeout),
+            operation_timeout: timeout,
             ..standard
         }
     }

@@ -16,10 +16,13 @@ mod changes;
 mod cluster;
 mod config;
 mod connect;
+mod consume;
 pub mod exit;
 mod failure;
+mod format;
 pub mod generate;
 mod output;
+mod produce;
 mod several;
 mod time;
 mod topic;
@@ -32,6 +35,10 @@ use failure::{Done, Stop};
 pub enum Command {
     /// Look at topics, make them, change them
     Topic(topic::TopicArgs),
+    /// Write records to a topic, from stdin or files
+    Produce(Box<produce::ProduceArgs>),
+    /// Read records from topics
+    Consume(Box<consume::ConsumeArgs>),
     /// Look at configurations and change them
     Config(config::ConfigArgs),
     /// Look at the cluster and its brokers
@@ -43,6 +50,8 @@ pub enum Command {
 pub fn run(command: Command) -> u8 {
     end(match command {
         Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(*args),
+        Command::Consume(args) => consume::run(*args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(&args),
     })
