@@ -1,1 +1,75 @@
-//! The client-side commands of the one binary.
+//! The client-side commands of the one binary: what people type to look at a cluster, change it, write to it and read from it.
+//!
+//! ```text
+//!  topic, config, cluster   one request or a few, a table or JSON
+//!  produce, consume         streams of records, through a format (`format`) of fields and delimiters
+//!  generate                 completions, man pages, a systemd unit, a seccomp profile
+//!  connect                  which cluster, how long; names that are near
+//!  output, failure, advice  data on stdout, talk on stderr, errors in three parts, exit codes (`exit`)
+//! ```
+//!
+//! Every command ends in a [`failure::Stop`] or well, and [`run`] turns that into the exit code.
+#![forbid(unsafe_code)]
+
+mod advice;
+mod changes;
+mod cluster;
+mod config;
+mod connect;
+mod consume;
+pub mod exit;
+mod failure;
+mod format;
+pub mod generate;
+mod output;
+mod produce;
+mod several;
+mod time;
+mod topic;
+
+use clap::Subcommand;
+use failure::{Done, Stop};
+
+/// The commands that talk to a cluster.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at topics, make them, change them
+    Topic(topic::TopicArgs),
+    /// Write records to a topic, from stdin or files
+    Produce(Box<produce::ProduceArgs>),
+    /// Read records from topics
+    Consume(Box<consume::ConsumeArgs>),
+    /// Look at configurations and change them
+    Config(config::ConfigArgs),
+    /// Look at the cluster and its brokers
+    Cluster(cluster::ClusterCommandArgs),
+}
+
+/// Runs the command; its exit code, see [`exit`].
+#[must_use]
+pub fn run(command: Command) -> u8 {
+    end(match command {
+        Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(*args),
+        Command::Consume(args) => consume::run(*args),
+        Command::Config(args) => config::run(args),
+        Command::Cluster(args) => cluster::run(&args),
+    })
+}
+
+/// Prints the version; the exit code.
+#[must_use]
+pub fn print_version(version: &str) -> u8 {
+    end(output::write(format!("ringwood {version}\n").as_bytes()))
+}
+
+fn end(done: Done) -> u8 {
+    match done {
+        Ok(()) | Err(Stop::ReaderGone) => exit::OK,
+        Err(Stop::Said(code)) => code,
+        Err(Stop::Failed(failure)) => {
+            failure.say();
+            failure.code
+        }
+    }
+}

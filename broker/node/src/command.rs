@@ -22,11 +22,14 @@ enum Command {
     Doctor(Start),
     /// Print the version
     Version,
-    /// Print a completion script for a shell
-    Completion {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    Client(cli::Command),
+    /// Load a broker and measure what its clients see
+    #[command(subcommand)]
+    Perf(perf::Command),
+    /// Write completions, man pages, a systemd unit, a seccomp profile
+    #[command(subcommand)]
+    Generate(cli::generate::Generate),
 }
 
 /// Where and how a broker runs. Flags win over the environment (RINGWOOD_SECTION__KEY), which wins over the file.
@@ -117,7 +120,6 @@ impl Start {
 }
 
 /// Runs the command; its exit code.
-#[expect(clippy::print_stdout, reason = "data goes to stdout")]
 pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Start(start) => match start.settle() {
@@ -134,14 +136,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
                 ExitCode::from(exit::USAGE)
             }
         },
-        Command::Version => {
-            println!("ringwood {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Command::Completion { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "ringwood", &mut std::io::stdout());
-            ExitCode::SUCCESS
-        }
+        Command::Version => ExitCode::from(cli::print_version(env!("CARGO_PKG_VERSION"))),
+        Command::Client(command) => ExitCode::from(cli::run(command)),
+        Command::Perf(command) => ExitCode::from(perf::run(command)),
+        Command::Generate(what) => ExitCode::from(cli::generate::run(&what, Cli::command())),
     }
 }

@@ -58,6 +58,11 @@ impl Client {
         &self.config
     }
 
+    /// Changes how long a call that retries may take in all, for a client whose user does the waiting.
+    pub fn set_operation_timeout(&mut self, timeout: Duration) {
+        self.config.operation_timeout = timeout;
+    }
+
     /// The cluster as last seen.
     #[must_use]
     pub fn metadata(&self) -> &MetadataView {

@@ -129,6 +129,16 @@ struct Position {
     /// Not asked for before this moment, after an error.
     not_before: Option<Instant>,
     high_watermark: Offset,
+    trouble: Option<Trouble>,
+}
+
+/// Why a partition has not been answered for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The first error since the last good answer.
+    pub since: Instant,
+    /// The last error.
+    pub why: String,
 }
 
 /// Fetches the partitions that it was given.
@@ -161,7 +171,12 @@ impl Fetcher {
 
     /// Fetches this partition from `offset` on; a partition that is being fetched goes there.
     pub fn assign(&mut self, topic: &str, partition: i32, offset: Offset) {
-        let position = Position { next: offset, not_before: None, high_watermark: Offset::NONE };
+        let position = Position {
+            next: offset,
+            not_before: None,
+            high_watermark: Offset::NONE,
+            trouble: None,
+        };
         self.positions.insert((Arc::from(topic), partition), position);
     }
 
@@ -175,6 +190,13 @@ impl Fetcher {
     pub fn position(&self, topic: &str, partition: i32) -> Option<(Offset, Offset)> {
         let p = self.positions.get(&(Arc::from(topic), partition))?;
         Some((p.next, p.high_watermark))
+    }
+
+    /// The longest trouble of a partition, if any has trouble. It passes with the next good answer; how long to wait for that
+    /// is the caller's to decide.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.positions.values().filter_map(|p| p.trouble.as_ref()).min_by_key(|t| t.since)
     }
 
     /// Waits until something is there or `timeout` has passed, which is the empty answer.
@@ -236,7 +258,7 @@ impl Fetcher {
                     return Err(e);
                 }
                 self.nodes.remove(&leader);
-                self.put_off(&keys);
+                self.put_off(&keys, &e.to_string());
             }
         }
         Ok(())
@@ -260,10 +282,18 @@ impl Fetcher {
             names
         };
         for topic in topics {
-            // A topic that is not there is an error at once: it was there when the partition was assigned.
-            self.client.topic(&topic, false, Duration::from_secs(5))?;
+            // A topic that is not there is an error: it was there when the partition was assigned.
+            match self.client.topic(&topic, false, Duration::from_secs(5)) {
+                Ok(_) => {}
+                Err(e) if e.is_network() => {
+                    let of_topic: Vec<_> =
+                        keys.iter().filter(|(t, _)| **t == *topic).cloned().collect();
+                    self.put_off(&of_topic, &e.to_string());
+                }
+                Err(e) => return Err(e),
+            }
         }
-        let leaderless: Vec<_> = keys
+        let mut leaderless: Vec<_> = keys
             .iter()
             .filter(|(t, p)| self.client.metadata().leader(t, *p).is_none())
             .cloned()
@@ -278,16 +308,20 @@ impl Fetcher {
                 ));
             }
         }
-        self.put_off(&leaderless);
+        leaderless.retain(|key| self.positions.get(key).is_some_and(|p| p.not_before.is_none()));
+        self.put_off(&leaderless, "the partition has no leader");
         Ok(())
     }
 
     /// Asks again after a pause, with fresh metadata.
-    fn put_off(&mut self, keys: &[Key]) {
-        let again = Instant::now() + self.client.config().retry_backoff;
+    fn put_off(&mut self, keys: &[Key], why: &str) {
+        let now = Instant::now();
+        let again = now + self.client.config().retry_backoff;
         for key in keys {
             if let Some(p) = self.positions.get_mut(key) {
                 p.not_before = Some(again);
+                let since = p.trouble.as_ref().map_or(now, |t| t.since);
+                p.trouble = Some(Trouble { since, why: why.to_owned() });
             }
             self.client.forget_topics(&[&key.0]);
         }
@@ -304,7 +338,7 @@ impl Fetcher {
             self.nodes.iter().filter(|(_, n)| n.is_late(now)).map(|(id, _)| *id).collect();
         for id in late {
             if let Some(node) = self.nodes.remove(&id) {
-                self.put_off(&node.into_keys());
+                self.put_off(&node.into_keys(), "no answer in time");
             }
         }
     }
@@ -314,10 +348,10 @@ impl Fetcher {
         let reply = match node.receive() {
             Ok(Some(reply)) => reply,
             Ok(None) => return Ok(()),
-            Err(_) => {
+            Err(e) => {
                 // The connection is gone; what it was asked for is asked again elsewhere.
                 if let Some(node) = self.nodes.remove(&id) {
-                    self.put_off(&node.into_keys());
+                    self.put_off(&node.into_keys(), &e.to_string());
                 }
                 return Ok(());
             }
@@ -352,7 +386,7 @@ impl Fetcher {
             ErrorCode::NONE => {}
             ErrorCode::OFFSET_OUT_OF_RANGE => return self.out_of_range(key, from),
             code if code.is_retriable() => {
-                self.put_off(&[key]);
+                self.put_off(&[key], &code.to_string());
                 return Ok(());
             }
             code => {
@@ -372,6 +406,7 @@ impl Fetcher {
         self.read_batches(from, data, &mut fetched)?;
         let advanced = fetched.next_offset > from;
         if let Some(position) = self.positions.get_mut(&key) {
+            position.trouble = None;
             position.next = fetched.next_offset;
             position.high_watermark = data.high_watermark;
         }
@@ -473,7 +508,7 @@ impl Fetcher {
     #[doc(hidden)]
     pub fn disconnect(&mut self, broker: BrokerId) {
         if let Some(node) = self.nodes.remove(&broker.0) {
-            self.put_off(&node.into_keys());
+            self.put_off(&node.into_keys(), "closed here");
         }
         self.client.forget(To::Broker(broker));
     }

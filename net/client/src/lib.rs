@@ -32,7 +32,7 @@ pub use client::{Client, To};
 pub use config::ClientConfig;
 pub use connection::Connection;
 pub use error::{ClientError, ProtocolError, Refusal};
-pub use fetcher::{FetchConfig, Fetched, FetchedRecord, Fetcher, Isolation, OnOutOfRange};
+pub use fetcher::{FetchConfig, Fetched, FetchedRecord, Fetcher, Isolation, OnOutOfRange, Trouble};
 pub use metadata::{BrokerAddress, MetadataView, PartitionView, TopicView};
 pub use offsets::{FoundOffset, OffsetQuery};
 pub use partitioner::{murmur2, partition_of_key};

@@ -4,7 +4,8 @@
 //! [`Producer::poll`] runs. A batch that failed for a reason that passes is sent again after everything of its partition that
 //! is in flight has been answered, in the old order. With an idempotent producer the broker drops what it already has
 //! (KIP-98), so there is neither loss nor duplicate nor reordering; without, a retry after a lost answer may write
-//! twice, and may overtake a later batch.
+//! twice, and may overtake a later batch. A batch that is given up is told in its [`Delivery`]; the partition's later records
+//! go on without it.
 
 mod lane;
 mod node;
@@ -74,6 +75,9 @@ pub struct ProducerConfig {
     pub create_topics: bool,
     /// How long an unknown topic is waited for: one that was made a moment ago may not be known everywhere.
     pub topic_timeout: Duration,
+    /// Which partition keyless records go to first, modulo their number: many short-lived producers should not all choose
+    /// the same.
+    pub first_partition: u32,
 }
 
 impl Default for ProducerConfig {
@@ -91,6 +95,7 @@ impl Default for ProducerConfig {
             delivery_timeout: Duration::from_secs(120),
             create_topics: true,
             topic_timeout: Duration::from_secs(5),
+            first_partition: 0,
         }
     }
 }
@@ -102,8 +107,6 @@ pub enum SendError {
     Refused(ErrorCode, Option<String>),
     /// It took longer than the delivery timeout; the last thing that went wrong. It may have been written.
     TimedOut(String),
-    /// An earlier batch of the partition was given up, and with it the numbering that keeps the order.
-    Behind,
     /// It could not be encoded.
     Build(record::BuildError),
 }
@@ -114,7 +117,6 @@ impl fmt::Display for SendError {
             Self::Refused(code, Some(m)) => write!(f, "{code}: {m}"),
             Self::Refused(code, None) => code.fmt(f),
             Self::TimedOut(why) => write!(f, "not acknowledged in time: {why}"),
-            Self::Behind => f.write_str("an earlier batch of the partition failed"),
             Self::Build(e) => e.fmt(f),
         }
     }
@@ -129,6 +131,9 @@ pub struct Delivery {
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
+    /// Which of the records that were sent to this partition is the batch's first, from 0 in the order of
+    /// [`Producer::send`].
+    pub first: u64,
     /// How many records the batch has.
     pub records: i32,
     /// Bytes of the batch.
@@ -194,7 +199,7 @@ impl Producer {
     }
 
     /// Takes a record. Without a partition, the key decides, as with Kafka's Java producer; without a key too, one partition
-    /// after another, batch by batch. May send, and blocks while the buffer is full.
+    /// after another, batch by batch. May send, and blocks while the buffer is full. Returns the partition.
     ///
     /// # Errors
     /// The topic's partitions cannot be learnt. What becomes of the record is in [`Producer::deliveries`].
@@ -206,7 +211,7 @@ impl Producer {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: &[Header<'_>],
-    ) -> Result<(), ClientError> {
+    ) -> Result<i32, ClientError> {
         let (topic, partition) = self.route(topic, partition, key)?;
         let identity = self.identity;
         let now = Instant::now();
@@ -219,7 +224,7 @@ impl Producer {
         if full {
             self.close(&lane_key);
         }
-        let Some(lane) = self.lanes.get_mut(&lane_key) else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(&lane_key) else { return Ok(partition) };
         if lane.builder.is_empty() {
             lane.opened_at = now;
             self.oldest_open.get_or_insert(now);
@@ -237,7 +242,13 @@ impl Producer {
             self.close_older_than(Duration::ZERO);
             self.turn(None)?;
         }
-        Ok(())
+        Ok(partition)
+    }
+
+    /// Whether nothing waits for an answer or to be sent.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.lanes.values().all(Lane::is_idle)
     }
 
     /// Sends what is due and takes the answers that have arrived, waiting for the first at most `timeout`.
@@ -278,9 +289,12 @@ impl Producer {
             Some(known) => known,
             None => {
                 let create = self.config.create_topics;
-                self.client.topic(topic, create, self.config.topic_timeout)?;
-                self.sticky.insert(Arc::from(topic), 0);
-                (Arc::from(topic), 0)
+                let view = self.client.topic(topic, create, self.config.topic_timeout)?;
+                let count = u32::try_from(view.partitions.len()).unwrap_or(u32::MAX).max(1);
+                let first = i32::try_from(self.config.first_partition % count).unwrap_or(0);
+                let name: Arc<str> = Arc::from(topic);
+                self.sticky.insert(name.clone(), first);
+                (name, first)
             }
         };
         if let Some(partition) = partition {
@@ -302,10 +316,11 @@ impl Producer {
     fn close(&mut self, key: &Key) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let raw = lane.builder.batch_bytes();
-        if let Err((records, error)) = lane.close(&mut self.compressor) {
+        if let Err((first, records, error)) = lane.close(&mut self.compressor) {
             let (topic, partition) = key.clone();
             let result = Err(SendError::Build(error));
-            self.deliveries.push(Delivery { topic, partition, records, bytes: raw, result });
+            let bytes = raw;
+            self.deliveries.push(Delivery { topic, partition, first, records, bytes, result });
         }
         if let Some(sticky) = self.sticky.get_mut(&key.0)
             && *sticky == key.1
@@ -375,6 +390,7 @@ impl Producer {
 
     fn dispatch(&mut self) -> Result<(), ClientError> {
         let now = Instant::now();
+        self.renew_identities(now)?;
         if !self.lanes.values().any(|l| l.can_send(now)) {
             return Ok(());
         }
@@ -400,6 +416,43 @@ impl Producer {
             self.dispatch_to(leader, keys)?;
         }
         Ok(())
+    }
+
+    /// Lanes that gave a batch up go on under a producer id of their own.
+    fn renew_identities(&mut self, now: Instant) -> Result<(), ClientError> {
+        let keys: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.wants_identity(now))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            let identity = match init_producer(&mut self.client) {
+                Ok(identity) => Some(identity),
+                Err(e) if e.is_network() || e.is_retriable() => {
+                    self.put_off(&[key], &e.to_string());
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            for batch in lane.start_again(identity, &self.config, &mut self.compressor) {
+                let why = "the batch cannot be read back".to_owned();
+                self.report(&key, &batch, Err(SendError::TimedOut(why)));
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, key: &Key, batch: &Batch, result: Result<Offset, SendError>) {
+        self.deliveries.push(Delivery {
+            topic: key.0.clone(),
+            partition: key.1,
+            first: batch.first,
+            records: batch.records,
+            bytes: batch.bytes.len(),
+            result,
+        });
     }
 
     fn dispatch_to(&mut self, leader: i32, mut keys: Vec<Key>) -> Result<(), ClientError> {
@@ -576,7 +629,8 @@ impl Producer {
         base_offset: Offset,
         message: Option<String>,
     ) {
-        let retrying = self.lanes.get(key).is_some_and(Lane::is_retrying);
+        let (retrying, has_gap) =
+            self.lanes.get(key).map_or((false, false), |l| (l.is_retrying(), l.has_gap()));
         match code {
             ErrorCode::NONE => self.delivered(key, batch, Ok(base_offset)),
             // It is there already; only its place is not known any more.
@@ -584,7 +638,7 @@ impl Producer {
             ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE
                 if batch.records > 1 =>
             {
-                let identity = self.identity;
+                let identity = self.lanes.get(key).and_then(Lane::identity);
                 let split = batch.split(&self.config, identity, &mut self.compressor);
                 let Some(lane) = self.lanes.get_mut(key) else { return };
                 match split {
@@ -595,6 +649,12 @@ impl Producer {
                     Err(batch) => {
                         self.delivered(key, batch, Err(SendError::Refused(code, message)))
                     }
+                }
+            }
+            // It follows a batch that was given up.
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if has_gap => {
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.after_gap(batch);
                 }
             }
             // It follows a batch that is being retried.
@@ -615,17 +675,11 @@ impl Producer {
 
     fn delivered(&mut self, key: &Key, batch: Batch, result: Result<Offset, SendError>) {
         let failed = result.is_err();
-        let (topic, partition) = key.clone();
-        let (records, bytes) = (batch.records, batch.bytes.len());
-        self.deliveries.push(Delivery { topic, partition, records, bytes, result });
+        self.report(key, &batch, result);
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.on_answered();
-        }
-        // The numbers of the batches behind it have a gap now, which the broker would refuse for ever.
-        if failed && self.identity.is_some() {
-            self.fail_lane(key, &SendError::Behind);
-            if let Some(lane) = self.lanes.get_mut(key) {
-                lane.dead = true;
+            if failed {
+                lane.gave_up();
             }
         }
     }
@@ -633,35 +687,23 @@ impl Producer {
     /// Gives up what waits in a lane; what is in flight is still answered.
     fn fail_lane(&mut self, key: &Key, error: &SendError) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        for batch in lane.drain() {
-            let (topic, partition) = key.clone();
-            self.deliveries.push(Delivery {
-                topic,
-                partition,
-                records: batch.records,
-                bytes: batch.bytes.len(),
-                result: Err(error.clone()),
-            });
+        let batches = lane.drain();
+        lane.gave_up();
+        for batch in batches {
+            self.report(key, &batch, Err(error.clone()));
         }
     }
 
     fn give_up_late(&mut self) {
         let Some(before) = Instant::now().checked_sub(self.config.delivery_timeout) else { return };
-        let mut late: Vec<_> = self
+        let late: Vec<_> = self
             .lanes
             .iter()
             .filter(|(_, l)| l.oldest_waiting().is_some_and(|t| t <= before))
             .map(|(k, l)| (k.clone(), SendError::TimedOut(l.trouble.clone())))
             .collect();
-        let dead = self.lanes.iter().filter(|(_, l)| l.dead && !l.is_idle());
-        late.extend(dead.map(|(k, _)| (k.clone(), SendError::Behind)));
         for (key, error) in late {
             self.fail_lane(&key, &error);
-            if self.identity.is_some()
-                && let Some(lane) = self.lanes.get_mut(&key)
-            {
-                lane.dead = true;
-            }
         }
     }
 }

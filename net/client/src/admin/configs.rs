@@ -202,15 +202,22 @@ impl Client {
             include_documentation: false,
         };
         let deadline = self.deadline();
-        self.retrying(deadline, |client| {
+        let answer = self.retrying(deadline, |client| {
             let reply = client.call(resource.whom(), i16::MAX, &request)?;
             let response: DescribeConfigsResponse<'_> = client.decode(&reply)?;
             let what = || format!("configuration of {resource}");
             let result = response.results.first().ok_or_else(|| {
                 ClientError::refused(what(), ErrorCode::UNKNOWN_SERVER_ERROR, Some("no answer"))
             })?;
-            if result.error_code != ErrorCode::NONE {
-                return Err(ClientError::refused(what(), result.error_code, result.error_message));
+            match result.error_code {
+                ErrorCode::NONE => {}
+                // What does not exist is not waited for: nobody who asks for its configuration has just made it.
+                code if code.is_retriable() && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                    return Err(ClientError::refused(what(), code, result.error_message));
+                }
+                code => {
+                    return Ok(Err(ClientError::refused(what(), code, result.error_message)));
+                }
             }
             let mut entries: Vec<_> = result
                 .configs
@@ -224,8 +231,9 @@ impl Client {
                 })
                 .collect();
             entries.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(entries)
-        })
+            Ok(Ok(entries))
+        });
+        answer?
     }
 
     /// Changes single keys of one resource; the others stay (KIP-339).

@@ -225,22 +225,95 @@ fn a_batch_that_is_too_large_is_split() {
 }
 
 #[test]
-fn a_refusal_for_good_ends_the_partition_of_an_idempotent_producer() {
+fn a_refusal_for_good_costs_its_batch_and_nothing_else() {
+    let refuse = Fault::Refuse(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    for (before, in_flight_max) in [(0, 1), (0, 5), (3, 1), (3, 5)] {
+        let fake = Fake::start();
+        fake.create("t", 1);
+        fake.state().faults.extend(vec![Fault::None; before]);
+        fake.state().faults.push_back(refuse);
+        let config = ProducerConfig { in_flight_max, ..small_batches() };
+        let mut producer = producer(&fake, config);
+        let sent = send_numbers(&mut producer, 20);
+        let deliveries = producer.deliveries();
+        assert_eq!(deliveries.iter().map(|d| d.records).sum::<i32>(), 20);
+        let refused = SendError::Refused(ErrorCode::TOPIC_AUTHORIZATION_FAILED, None);
+        let failed: Vec<_> = deliveries.iter().filter(|d| d.result.is_err()).collect();
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(failed[0].result, Err(refused));
+        let lost = usize::try_from(failed[0].first).unwrap();
+        let lost = lost..lost + usize::try_from(failed[0].records).unwrap();
+        let left = sent.iter().enumerate().filter(|(i, _)| !lost.contains(i)).map(|(_, v)| v);
+        assert_eq!(fake.values("t", 0), left.cloned().collect::<Vec<_>>());
+    }
+}
+
+/// The refused batch leaves a gap in the numbers; the one behind it, whose answer is lost, must be neither lost nor doubled.
+#[test]
+fn what_was_in_flight_behind_a_refused_batch_is_settled_under_the_old_numbers() {
+    use Fault::{BreakAfterAppend, BreakBefore, None, Refuse};
+    let refuse = Refuse(ErrorCode::INVALID_RECORD);
+    for faults in [
+        vec![refuse, BreakAfterAppend],
+        vec![refuse, BreakBefore, None, BreakAfterAppend],
+        vec![None, refuse, None, refuse, BreakBefore, BreakAfterAppend],
+        vec![BreakAfterAppend, None, refuse, BreakAfterAppend],
+        vec![BreakBefore, None, refuse, None, None, BreakBefore],
+    ] {
+        let fake = Fake::start();
+        fake.create("t", 1);
+        fake.state().faults.extend(&faults);
+        let mut producer = producer(&fake, small_batches());
+        let sent = send_numbers(&mut producer, 60);
+        let deliveries = producer.deliveries();
+        assert_eq!(deliveries.iter().map(|d| d.records).sum::<i32>(), 60, "{faults:?}");
+        let mut acknowledged = Vec::new();
+        let mut sorted = deliveries.clone();
+        sorted.sort_by_key(|d| d.first);
+        for d in sorted.iter().filter(|d| d.result.is_ok()) {
+            let first = usize::try_from(d.first).unwrap();
+            acknowledged.extend_from_slice(&sent[first..][..usize::try_from(d.records).unwrap()]);
+        }
+        assert_eq!(fake.values("t", 0), acknowledged, "{faults:?}");
+        let refusals = faults.iter().filter(|f| **f == refuse).count();
+        // Fewer, when the refusal itself is lost with the connection: the batch is sent again then.
+        let failed = deliveries.iter().filter(|d| d.result.is_err()).count();
+        assert!(failed <= refusals, "{faults:?}: {failed}");
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_does_not_take_its_neighbours_along() {
     let fake = Fake::start();
-    fake.create("t", 2);
-    fake.state().faults.push_back(Fault::Refuse(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
-    let config = ProducerConfig { in_flight_max: 1, ..small_batches() };
-    let mut producer = producer(&fake, config);
-    send_numbers(&mut producer, 20);
-    let deliveries = producer.deliveries();
-    assert_eq!(deliveries.iter().map(|d| d.records).sum::<i32>(), 20);
-    let refused = SendError::Refused(ErrorCode::TOPIC_AUTHORIZATION_FAILED, None);
-    assert_eq!(deliveries.iter().filter(|d| d.result == Err(refused.clone())).count(), 1);
-    assert!(deliveries.iter().all(|d| d.result.is_err()));
-    // The other partition goes on.
-    producer.send("t", Some(1), Timestamp(1), None, Some(b"v"), &[]).unwrap();
+    fake.create("t", 1);
+    fake.state().batch_bytes_max = 300;
+    let mut producer = producer(&fake, ProducerConfig { idempotent: true, ..small_batches() });
+    let large = "x".repeat(400);
+    for value in ["one", &large, "two", "three", &large, "four"] {
+        producer.send("t", Some(0), Timestamp(1), None, Some(value.as_bytes()), &[]).unwrap();
+    }
     producer.flush().unwrap();
-    assert_eq!(producer.deliveries().pop().unwrap().result, Ok(Offset(0)));
+    assert_eq!(fake.values("t", 0), ["one", "two", "three", "four"]);
+    let deliveries = producer.deliveries();
+    let mut failed: Vec<_> =
+        deliveries.iter().filter(|d| d.result.is_err()).map(|d| (d.first, d.records)).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, [(1, 1), (4, 1)]);
+}
+
+#[test]
+fn a_fetch_tells_of_trouble_and_that_it_has_passed() {
+    let fake = Fake::start();
+    fake.create("t", 1);
+    let mut fetcher = Fetcher::new(client(&fake), FetchConfig::default());
+    fetcher.assign("t", 0, Offset(0));
+    fetcher.poll(Duration::from_millis(5)).unwrap();
+    assert_eq!(fetcher.trouble(), None);
+    fetcher.disconnect(ids::BrokerId(7));
+    assert!(fetcher.trouble().is_some());
+    send_numbers(&mut producer(&fake, small_batches()), 1);
+    assert_eq!(fetcher.poll(Duration::from_secs(10)).unwrap().len(), 1);
+    assert_eq!(fetcher.trouble(), None);
 }
 
 #[test]
