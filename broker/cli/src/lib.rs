@@ -1,1 +1,2 @@
 //! The client-side commands of the one binary.
+#![forbid(unsafe_code)]
