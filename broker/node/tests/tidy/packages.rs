@@ -36,7 +36,7 @@ impl Graph {
     pub(crate) fn of_the_workspace() -> Self {
         let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
+            .args(["metadata", "--format-version", "1", "--locked"])
             .args(["--filter-platform", &platform])
             .current_dir(tree::root())
             .output()
