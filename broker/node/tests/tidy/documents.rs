@@ -55,6 +55,33 @@ fn metrics(operations: &str, source: &str) -> Complaints {
     said.symmetric_difference(&known).map(|name| format!("{name} is only on one side")).collect()
 }
 
+/// Rows of the table of limits that say something else than the code.
+fn limits(operations: &str, expected: &[(&str, String)]) -> Complaints {
+    let rows = rows(section(operations, "limits"));
+    let said = |what: &str| rows.iter().find(|row| row[0] == what).map(|row| row[1].clone());
+    let wrong = expected.iter().filter(|(what, limit)| said(what).as_ref() != Some(limit));
+    wrong.map(|(what, limit)| format!("{what}: {:?}, not {limit}", said(what))).collect()
+}
+
+/// What the code has as its limits, in the words of the table.
+fn limits_of_the_code() -> Vec<(&'static str, String)> {
+    let server = server::Config::default();
+    let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
+    let in_progress = (server.requests_in_flight_max, mib(server.request_bytes_in_flight_max));
+    let topic = cluster::config::TopicConfig::defaults();
+    let thousands = topic.max_message_bytes.to_string();
+    vec![
+        ("a request", mib(server.request_bytes_max)),
+        ("what a batch decompresses to", mib(record::DECOMPRESSED_BYTES_MAX)),
+        (
+            "bytes of one partition in one fetch answer",
+            format!("{}, or one batch", mib(store::READ_BYTES_MAX)),
+        ),
+        ("requests of one connection in progress", format!("{}, {}", in_progress.0, in_progress.1)),
+        ("a batch, in bytes", thousands),
+    ]
+}
+
 /// Links to files that are not there. `exists` is asked for paths from the root.
 fn dead_links(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Complaints {
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
@@ -99,6 +126,11 @@ fn operations_lists_every_metric() {
 }
 
 #[test]
+fn operations_has_the_limits_of_the_code() {
+    none(&limits(&tree::read("docs/operations.md"), &limits_of_the_code()));
+}
+
+#[test]
 fn links_and_paths_lead_somewhere() {
     let exists = |path: &Path| tree::root().join(path).exists();
     let documents = tree::files().into_iter().filter(|path| path.ends_with(".md"));
@@ -132,6 +164,13 @@ fn what_is_missing_on_either_side_is_named() {
         &metrics(table, r#"t.counter("ringwood_b"); t.gauge("ringwood_c", "help")"#),
         &["_a", "_c"],
     );
+}
+
+#[test]
+fn a_wrong_limit_is_named() {
+    let table = "<!-- limits: begin -->\n| w | l | s |\n|---|---|---|\n| a | 1 MiB | x |\n| b | 2 | y |\n<!-- limits: end -->";
+    let expected = [("a", "1 MiB".to_owned()), ("b", "3".to_owned()), ("c", "4".to_owned())];
+    named(&limits(table, &expected), &["b: ", "c: None"]);
 }
 
 #[test]

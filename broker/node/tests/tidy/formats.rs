@@ -9,6 +9,7 @@ use crate::tree::section;
 use crate::{Complaints, named, none, tree};
 use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use log::{IndexEntry, Place, SegmentName};
+use store::format::layout::Layout;
 use store::format::{commit, manifest, record, rest};
 
 /// A field of a table.
@@ -275,6 +276,15 @@ fn every_header_lies_as_it_is_drawn() {
         let drawing = drawing(&fields);
         assert!(text.contains(&drawing), "{}: its drawing is\n{drawing}", written.layout);
     }
+}
+
+#[test]
+fn the_layout_that_is_shown_is_one() {
+    let text = tree::read("docs/formats/layout.md");
+    let at = text.find("ringwood layout 1").unwrap();
+    let shown = text[at..].split_once("```").unwrap().0;
+    let layout = Layout::parse(shown).expect("the example's checksum does not hold");
+    assert_eq!(layout.to_text(), shown);
 }
 
 #[test]
