@@ -77,12 +77,11 @@ pub(super) fn of_invalid(e: &Invalid) -> ErrorCode {
         Invalid::Codec(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         Invalid::Decompress(DecompressError::TooLarge { .. }) => ErrorCode::MESSAGE_TOO_LARGE,
         Invalid::Decompress(_) => ErrorCode::CORRUPT_MESSAGE,
-        Invalid::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+        Invalid::Timestamp { .. } | Invalid::LogAppendTime => ErrorCode::INVALID_TIMESTAMP,
         Invalid::NotOneBatch { .. }
         | Invalid::BaseOffset(_)
         | Invalid::Count { .. }
         | Invalid::Control
-        | Invalid::LogAppendTime
         | Invalid::Sequence { .. }
         | Invalid::Record { .. }
         | Invalid::OffsetDelta { .. }
@@ -104,5 +103,21 @@ pub(super) fn of_proposal(e: &ProposeError) -> (ErrorCode, String) {
             let (code, text) = of_partition(e, i16::MAX);
             (code, text.unwrap_or_else(|| "the metadata log does not take it".into()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_batch_may_not_say_about_time_is_one_code() {
+        for invalid in [
+            Invalid::LogAppendTime,
+            Invalid::Timestamp { record: 0, timestamp: ids::Timestamp(-5) },
+        ] {
+            assert_eq!(of_invalid(&invalid), ErrorCode::INVALID_TIMESTAMP, "{invalid:?}");
+        }
+        assert_eq!(of_invalid(&Invalid::Control), ErrorCode::INVALID_RECORD);
     }
 }
