@@ -243,6 +243,10 @@ impl Stage {
 pub struct Generator {
     /// CPU share of its busiest thread, between 0 and 1.
     pub busiest: f64,
+    /// Share of the time in which one thread used a core or stood ready without one: the most of any, between 0 and 1.
+    pub wanted: f64,
+    /// Records that it had not made when the run ended, though nothing stopped it.
+    pub unsent: u64,
     /// CPU seconds of all of its threads.
     pub cpu_seconds: f64,
     /// Share of the time that its busiest thread stood ready without a core, between 0 and 1.
@@ -351,6 +355,18 @@ pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop
             generator.busiest * 100.0
         ));
     }
+    if generator.wanted > BUSY_MAX {
+        return Verdict::Invalid(format!(
+            "a thread of it wanted a core {:.0} % of the time and had one for less; leave it one, or lower the rate",
+            generator.wanted * 100.0
+        ));
+    }
+    if generator.unsent > 0 {
+        return Verdict::Invalid(format!(
+            "it had not even made {} records when the run ended; lower the rate",
+            generator.unsent
+        ));
+    }
     if open_loop {
         let lag = total.of(Kind::Lag);
         let quantile = |percent: f64, of: &Latency| {
@@ -362,7 +378,7 @@ pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop
         let late = quantile(99.9, lag).or_else(|| lag.at(Quantile::MAX)).unwrap_or(0);
         if late > allowed {
             return Verdict::Invalid(format!(
-                "it acted late (p99.9 {}, allowed {})",
+                "it acted late (p99.9 {}, allowed {}); leave it a core of its own, or lower the rate",
                 crate::spec::format_nanos(late),
                 crate::spec::format_nanos(allowed)
             ));
@@ -404,6 +420,18 @@ mod tests {
     fn a_busy_generator_is_not_believed() {
         let busy = Generator { busiest: 0.95, ..Generator::default() };
         assert!(matches!(judge(&measured(5, 5), &busy, 0.0, false), Verdict::Invalid(_)));
+        // Without a core is as bad as busy: either way it could not act when it was to.
+        let starved = Generator { busiest: 0.5, wanted: 0.95, ..Generator::default() };
+        assert!(matches!(judge(&measured(5, 5), &starved, 0.0, false), Verdict::Invalid(_)));
+    }
+
+    #[test]
+    fn what_was_never_made_is_the_generators_fault() {
+        // Censored at the time-out the unsent records lift p99 so far that any lag looks small beside it.
+        let mut total = measured(5_000_000, 50_000_000);
+        total.of_mut(Kind::Response).censor(30_000_000_000, 100_000);
+        let behind = Generator { unsent: 100_000, ..Generator::default() };
+        assert!(matches!(judge(&total, &behind, 0.0, true), Verdict::Invalid(_)));
     }
 
     #[test]

@@ -161,8 +161,9 @@ pub(crate) fn summary_table(run: &Run) -> Table {
     let mut table = Table::new(header, Align::Right);
     for (number, repeat) in run.repeats.iter().enumerate() {
         // As fast as the generator could: the broker may be faster.
-        let at_least = if repeat.verdict.is_invalid() { ">=" } else { "" };
         for stage in &repeat.stages {
+            let is_bound = repeat.verdict.is_invalid() && stage.target.is_none();
+            let at_least = if is_bound { ">=" } else { "" };
             for kind in [Kind::Response, Kind::Service, Kind::Delay, Kind::EndToEnd] {
                 let Some(summary) = stage.latency.get(kind.name()) else { continue };
                 let name = if run.repeats.len() > 1 {

@@ -180,7 +180,8 @@ pub fn trial(
     let offset = window.begin().saturating_sub(started);
     let mut outcome =
         add_up(plan, &window, &mut collector, connections, Duration::from_nanos(offset));
-    outcome.repeat.generator = generator(&efforts, &outcome.total);
+    let unsent = outcome.repeat.generator.unsent;
+    outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
     outcome.repeat.broker = accounts.used();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
@@ -346,13 +347,14 @@ fn add_up(
     let (intervals, timeline) = collector.intervals(offset);
     let mut total = Latencies::default();
     let mut stages = Vec::new();
-    let mut held = 0.0;
+    let (mut held, mut unsent) = (0.0, 0);
     for (number, stage) in window.stages().iter().enumerate() {
         let share = collector.stage(number);
         let seconds = (stage.end - stage.start) as f64 / 1e9;
         held += share.counters.held as f64 / 1e9;
         total.add(&share.latencies);
         let counters = share.counters;
+        unsent += counters.unsent;
         let saturated = counters.held as f64 / 1e9 / (seconds * connections.max(1.0));
         stages.push(run::Stage {
             target: (plan.rate != RateSpec::Max).then_some(stage.rate as f64),
@@ -373,6 +375,7 @@ fn add_up(
         from_seconds: offset.as_secs_f64(),
         to_seconds: last.as_secs_f64(),
         stages,
+        generator: run::Generator { unsent, ..run::Generator::default() },
         ..run::Repeat::default()
     };
     Outcome { repeat, intervals, timeline, total, saturated: (held / seconds).min(1.0) }
@@ -383,6 +386,8 @@ fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {
         busiest: efforts.iter().map(Effort::busy).fold(0.0, f64::max),
         cpu_seconds: efforts.iter().map(|effort| effort.cpu).sum(),
         waited: efforts.iter().map(Effort::starved).fold(0.0, f64::max),
+        wanted: efforts.iter().map(|e| e.busy() + e.starved()).fold(0.0, f64::max),
+        unsent: 0,
         lag_p999: Quantile::percent(99.9).ok().and_then(|q| total.of(Kind::Lag).at(q)),
     }
 }
