@@ -435,6 +435,8 @@ impl Producer {
             Err(e) => Some(format!("connection lost: {}", e.kind())),
         };
         let now = shop.clock.now();
+        let bound = shop.plan.inflight_max;
+        let was_full = place.flying.len() >= bound;
         let mut refused = None;
         loop {
             let frame = match place.socket.frame() {
@@ -459,6 +461,9 @@ impl Producer {
                     break;
                 }
             }
+        }
+        if was_full && place.flying.len() < bound {
+            place.room_since = now;
         }
         if let Some(why) = failure {
             self.fail_links(&why, now, shop);
@@ -544,12 +549,17 @@ impl Producer {
             }
             None => due.map(|due| due.max(now) + linger.min(100_000)),
         };
-        let oldest = self.batches.oldest();
-        let closes = match oldest {
-            Some((first, partition)) if self.may_send(partition, shop) => Some(first + linger),
-            // It goes when an answer makes room, which wakes by itself.
-            Some(_) => None,
-            None => due.map(|due| due + linger),
+        let waiting = self.batches.waiting();
+        let closes = if waiting.is_empty() {
+            due.map(|due| due + linger)
+        } else {
+            // One that the bound stops goes when an answer makes room, which wakes by itself; but the moment from which the bound
+            // stops it is not to be missed.
+            let ends = |(first, partition)| {
+                let end = first + linger;
+                (end > now || self.may_send(partition, shop)).then_some(end)
+            };
+            waiting.into_iter().find_map(ends)
         };
         let wake = [fills, closes].into_iter().flatten().min();
         if self.waiting_bytes > shop.plan.buffer_bytes { None } else { wake }
