@@ -2,7 +2,15 @@
 //!
 //! A difference is coloured only where the spreads of the two runs' repeats do not meet: what lies within chance stays plain.
 
-use std::{fs, path::PathBuf};
+mod judgement;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use judgement::Judgement;
 
 use crate::{
     failure::Failure,
@@ -34,7 +42,8 @@ pub struct CompareArgs {
     /// Draw the percentile plot in the terminal
     #[arg(long)]
     plot: bool,
-    /// Exit with 3 where this holds for any run against the baseline: 'p99 > +10%', 'rate < -5%', 'max > 1s'
+    /// Exit with 3 where this holds for any run against the baseline, and is more than chance where there are repeats:
+    /// 'p99 > +10%', 'rate < -5%', 'max > 1s'; may be repeated
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<Assertion>,
     /// Write the comparison as JSON; `-` is stdout
@@ -54,9 +63,12 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         .map(|path| Measured::load(path, args.metric))
         .collect::<Result<Vec<_>, _>>()?;
     let table = table(&runs, &quantiles, args.metric);
-    let notes = notes(&runs);
+    let judgements = judge(&runs, &args.fail_if);
+    let mut notes = notes(&runs);
+    notes.extend(judgements.iter().map(ToString::to_string));
     let lines: Vec<Line> = runs
         .iter()
+        .filter(|run| !run.is_invalid())
         .map(|run| Line { name: run.name.clone(), points: run.curve.points.clone() })
         .collect();
     let title = format!("{} latency", args.metric.name());
@@ -81,34 +93,17 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         }
         terminal::print(&text);
     }
-    assert_none(&runs, &args.fail_if)
+    conclude(&runs, &judgements)
 }
 
 fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
     fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
 }
 
-/// What a subject comes to in a run.
-fn value(run: &Measured, subject: Subject) -> Option<f64> {
-    match subject {
-        Subject::Latency(quantile) => run.at(quantile),
-        Subject::Mean => run.mean(),
-        Subject::Rate => run.rate(),
-    }
-}
-
-fn spread(run: &Measured, subject: Subject) -> Option<(f64, f64)> {
-    match subject {
-        Subject::Latency(quantile) => run.spread(quantile),
-        Subject::Mean => None,
-        Subject::Rate => run.rate_spread(),
-    }
-}
-
 /// Better or worse only where the spreads do not meet.
 fn tone(baseline: &Measured, run: &Measured, subject: Subject) -> Tone {
     let (Some((low, high)), Some((run_low, run_high))) =
-        (spread(baseline, subject), spread(run, subject))
+        (baseline.spread(subject), run.spread(subject))
     else {
         return Tone::Plain;
     };
@@ -132,7 +127,7 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
         .chain([("mean".into(), Subject::Mean), ("records/s".into(), Subject::Rate)]);
     let Some(baseline) = runs.first() else { return table };
     for (name, subject) in subjects {
-        if runs.iter().all(|run| value(run, subject).is_none())
+        if runs.iter().all(|run| run.value(subject).is_none())
             && !matches!(subject, Subject::Latency(_))
         {
             continue;
@@ -143,15 +138,15 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
         };
         let mut cells = vec![Cell::plain(name)];
         for (number, run) in runs.iter().enumerate() {
-            let Some(here) = value(run, subject) else {
-                cells.push(Cell::plain("n/a"));
+            let Some(here) = run.value(subject) else {
+                cells.push(Cell::plain(if run.is_invalid() { "INVALID" } else { "n/a" }));
                 continue;
             };
             let mut text = show(here);
-            if let Some((low, high)) = spread(run, subject) {
+            if let Some((low, high)) = run.spread(subject) {
                 text.push_str(&format!(" [{}..{}]", show(low), show(high)));
             }
-            let base = value(baseline, subject).filter(|base| *base > 0.0);
+            let base = baseline.value(subject).filter(|base| *base > 0.0);
             let tone = if number == 0 { Tone::Plain } else { tone(baseline, run, subject) };
             if let (Some(base), true) = (base, number > 0) {
                 text.push_str(&format!(" {:+.1}%", (here - base) / base * 100.0));
@@ -167,27 +162,33 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
         }
     };
     row("bytes/s", &|run| run.byte_rate().map(|rate| format!("{}/s", format_bytes(rate))));
-    row("broker CPU s", &|run| run.run.as_ref()?.broker.cpu_seconds().map(|s| format!("{s:.2}")));
+    row("broker CPU s/GB", &|run| run.run.as_ref()?.cpu_per_gb().map(|s| format!("{s:.2}")));
+    row("write amplification", &|run| {
+        run.run.as_ref()?.broker.inside()?.write_amplification.map(|times| format!("{times:.2}"))
+    });
     row("broker", &|run| Some(run.run.as_ref()?.broker.fingerprint.clone()));
     row("acks", &|run| run.run.as_ref()?.load.get("acks").cloned());
     row("records", &|run| Some(format_count(run.curve.count as f64)));
-    row("verdict", &|run| {
-        Some(match run.run.as_ref()?.verdict {
-            Verdict::Valid => "valid".into(),
-            Verdict::Saturated(_) => "SATURATED".into(),
-            Verdict::Invalid(_) => "INVALID(generator)".into(),
-        })
+    row("repeats", &|run| Some(run.run.as_ref()?.repeats.len().to_string()));
+    row("verdict", &|run| Some(run.run.as_ref()?.verdict.word().to_owned()));
+    row("revision", &|run| {
+        Some(run.run.as_ref()?.revision.clone()).filter(|revision| !revision.is_empty())
     });
+    row("started", &|run| Some(run.run.as_ref()?.started.clone()));
     table
 }
 
 fn notes(runs: &[Measured]) -> Vec<String> {
     let mut notes = Vec::new();
-    if runs.len() > 1 && runs.iter().any(|run| run.rate_spread().is_none()) {
+    if runs.len() > 1 && runs.iter().any(|run| run.spread(Subject::Rate).is_none()) {
         notes.push(
             "A run without repeats has no spread: its differences may be chance, and none is coloured (--repeat 3)."
                 .to_owned(),
         );
+    }
+    let differences = load_differences(runs);
+    if !differences.is_empty() {
+        notes.push(format!("The loads are not the same: {}.", differences.join("; ")));
     }
     for run in runs {
         if let Some(Verdict::Invalid(why)) = run.run.as_ref().map(|run| &run.verdict) {
@@ -203,10 +204,10 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> String {
         .iter()
         .map(|run| {
             let entry = |subject: Subject| {
-                let here = value(run, subject);
-                let base = baseline.and_then(|base| value(base, subject)).filter(|base| *base > 0.0);
+                let here = run.value(subject);
+                let base = baseline.and_then(|base| base.value(subject)).filter(|base| *base > 0.0);
                 let change = here.zip(base).map(|(here, base)| (here - base) / base * 100.0);
-                serde_json::json!({ "value": here, "change_percent": change, "spread": spread(run, subject) })
+                serde_json::json!({ "value": here, "change_percent": change, "spread": run.spread(subject) })
             };
             let percentiles: serde_json::Map<String, serde_json::Value> =
                 quantiles.iter().map(|q| (q.to_string(), entry(Subject::Latency(*q)))).collect();
@@ -225,24 +226,45 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> String {
     format!("{value:#}\n")
 }
 
-fn assert_none(runs: &[Measured], conditions: &[Assertion]) -> Result<(), Failure> {
-    let mut failed = Vec::new();
-    let Some((baseline, others)) = runs.split_first() else { return Ok(()) };
-    // A single run can only be held against absolute bounds.
+/// Every condition against every run but the baseline; a single run stands alone.
+fn judge(runs: &[Measured], conditions: &[Assertion]) -> Vec<Judgement> {
+    let Some((first, others)) = runs.split_first() else { return Vec::new() };
+    let baseline = (!others.is_empty()).then_some(first);
     let judged = if others.is_empty() { runs } else { others };
-    for condition in conditions {
-        for run in judged {
-            let base = value(baseline, condition.subject).filter(|_| !others.is_empty());
-            let here = value(run, condition.subject);
-            match here.and_then(|here| condition.holds(here, base)) {
-                Some(true) => failed.push(format!("{}: {condition}", run.name)),
-                Some(false) => {}
-                None => failed.push(format!(
-                    "{}: {condition} cannot be told (too few records, or no baseline)",
-                    run.name
-                )),
-            }
-        }
+    let each = |condition: &Assertion| {
+        let condition = *condition;
+        judged.iter().map(move |run| Judgement::of(condition, baseline, run))
+    };
+    conditions.iter().flat_map(each).collect()
+}
+
+/// What the comparison says to the shell.
+fn conclude(runs: &[Measured], judgements: &[Judgement]) -> Result<(), Failure> {
+    if judgements.is_empty() {
+        return Ok(());
     }
+    // A gate is not passed by a run that measured its own generator.
+    if let Some(run) = runs.iter().find(|run| run.is_invalid()) {
+        return Err(Failure::Invalid(format!("{} cannot be judged: INVALID(generator)", run.name)));
+    }
+    let failed: Vec<String> =
+        judgements.iter().filter(|j| j.fails()).map(ToString::to_string).collect();
     if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }
+}
+
+/// The runs' loads where they are not the same: then the difference may be theirs.
+fn load_differences(runs: &[Measured]) -> Vec<String> {
+    let loads: Vec<_> = runs.iter().filter_map(|run| Some(&run.run.as_ref()?.load)).collect();
+    let Some((first, others)) = loads.split_first() else { return Vec::new() };
+    let names: BTreeSet<&String> = loads.iter().flat_map(|load| load.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| others.iter().any(|load| load.get(*name) != first.get(*name)))
+        .map(|name| {
+            let of = |load: &&BTreeMap<String, String>| {
+                load.get(name).map_or_else(|| "none".into(), Clone::clone)
+            };
+            format!("{name} {}", loads.iter().map(of).collect::<Vec<_>>().join(" / "))
+        })
+        .collect()
 }

@@ -1,15 +1,15 @@
 //! `perf gauntlet`: one quiet baseline and eight situations that hurt brokers, at the same rate.
 
-use std::{thread, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
 use crate::{
     failure::Failure,
     latency::Kind,
     load::{Acks, Plan},
     measure::{Scene, half_of_the_cores, measure},
-    run::{Recording, Run, Verdict},
+    run::{Directory, Recording, Run},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
-    terminal,
+    terminal::{self, Tone},
     view::{Align, Cell, Table},
 };
 
@@ -28,6 +28,12 @@ pub struct GauntletArgs {
     /// How long each scenario is measured
     #[arg(long, default_value = "20s", value_parser = spec::duration)]
     duration: Duration,
+    /// Where the broker serves its metrics, host:port: flushes and write amplification are put into the table
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// Keep every run here
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
     /// Exit with 3 where a scenario's p99 is more than so many times the baseline's
     #[arg(long)]
     fail_above: Option<f64>,
@@ -54,26 +60,58 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         threads: half_of_the_cores(),
         ..Plan::default()
     };
-    let scene = Scene { bootstrap: args.bootstrap.clone(), repeat: 1, ..Scene::default() };
-    let header = ["scenario", "acked/s", "p50", "p99", "p99.9", "max", "p99/baseline", "verdict"];
+    let scene = Scene {
+        bootstrap: args.bootstrap.clone(),
+        arguments: std::env::args().collect(),
+        repeat: 1,
+        admin: args.admin.clone(),
+        ..Scene::default()
+    };
+    let header = [
+        "scenario",
+        "acked/s",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "p99/baseline",
+        "flushes",
+        "written/byte",
+        "verdict",
+    ];
     let mut table = Table::new(header, Align::Right);
     let (run, recording) = measure(&baseline, &scene)?;
-    let base = p99(&recording);
+    keep(args, "0-baseline", &run, &recording)?;
+    let base = p99(&run, &recording);
     table.row(row("0 baseline", &run, &recording, base));
     let mut worst: Option<(f64, &'static str)> = None;
+    let mut failures = Vec::new();
     for scenario in scenarios(&baseline) {
         if args.scenario.is_some_and(|only| only != scenario.number) {
             continue;
         }
-        terminal::note(&format!("{} {}", scenario.number, scenario.name));
-        let (run, recording) = play(&scenario, &scene)?;
-        if let (Some(base), Some(here)) = (base, p99(&recording)) {
+        let name = format!("{} {}", scenario.number, scenario.name);
+        terminal::note(&name);
+        // A scenario that the broker does not survive is a row of the table, not its end.
+        let (run, recording) = match play(&scenario, &scene) {
+            Ok(played) => played,
+            Err(failure) => {
+                terminal::note(&failure.to_string());
+                table.row(vec![
+                    Cell::plain(&name),
+                    Cell { text: "FAILED".into(), tone: Tone::Worse },
+                ]);
+                failures.push(format!("{name}: {failure}"));
+                continue;
+            }
+        };
+        keep(args, &name.replace([' ', ','], "-"), &run, &recording)?;
+        if let (Some(base), Some(here)) = (base, p99(&run, &recording)) {
             let ratio = here as f64 / base as f64;
             if worst.is_none_or(|(worst, _)| ratio > worst) {
                 worst = Some((ratio, scenario.name));
             }
         }
-        let name = format!("{} {}", scenario.number, scenario.name);
         table.row(row(&name, &run, &recording, base));
     }
     let mut text = table.render(terminal::colour());
@@ -81,6 +119,12 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         text.push_str(&format!("worst p99 over baseline p99: {ratio:.2} ({name})\n"));
     }
     terminal::print(&text);
+    if !failures.is_empty() {
+        return Err(Failure::Assertion(failures.join("; ")));
+    }
+    if base.is_none() {
+        return Err(Failure::Invalid("the baseline has no p99 to hold the others against".into()));
+    }
     match (worst, args.fail_above) {
         (Some((ratio, name)), Some(bound)) if ratio > bound => Err(Failure::Assertion(format!(
             "{name}: p99 is {ratio:.2} times the baseline's, allowed {bound}"
@@ -89,11 +133,18 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     }
 }
 
+fn keep(args: &GauntletArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
+    match &args.out {
+        Some(out) => Directory::at(out.join(name)).save(run, recording),
+        None => Ok(()),
+    }
+}
+
 fn play(scenario: &Scenario, scene: &Scene) -> Result<(Run, Recording), Failure> {
     let own = Scene { topic_config: scenario.topic_config.clone(), ..scene.clone() };
     let Some(neighbour) = &scenario.neighbour else { return measure(&scenario.plan, &own) };
     thread::scope(|scope| {
-        let quiet = Scene { quiet: true, ..scene.clone() };
+        let quiet = Scene { quiet: true, admin: None, ..scene.clone() };
         let noise = scope.spawn(move || measure(neighbour, &quiet));
         let result = measure(&scenario.plan, &own);
         // The neighbour's own numbers do not matter; that it was there does.
@@ -116,7 +167,11 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
         topic_config: Vec::new(),
         neighbour: None,
     };
-    let small = SizeSpec::Fixed(100);
+    let keyed = |name, partitions| {
+        let keys = KeySpec::Random(1_000_000);
+        let size = SizeSpec::Fixed(100);
+        scene(3, name, Plan { partitions, keys, size, ..baseline.clone() })
+    };
     vec![
         scene(1, "50 producers", Plan { producers: 50, ..baseline.clone() }),
         Scenario {
@@ -127,16 +182,10 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
                 Plan { duration: baseline.duration * 2, ..baseline.clone() },
             )
         },
-        scene(
-            3,
-            "small keyed batches, 1,000 partitions",
-            Plan {
-                partitions: 1_000,
-                keys: KeySpec::Random(1_000_000),
-                size: small,
-                ..baseline.clone()
-            },
-        ),
+        keyed("small keyed batches, 1 partition", 1),
+        keyed("small keyed batches, 100 partitions", 100),
+        keyed("small keyed batches, 1,000 partitions", 1_000),
+        keyed("small keyed batches, 10,000 partitions", 10_000),
         scene(
             4,
             "acks=1, as fast as it goes",
@@ -178,7 +227,11 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
     ]
 }
 
-fn p99(recording: &Recording) -> Option<u64> {
+/// The p99 of a run whose numbers are the broker's.
+fn p99(run: &Run, recording: &Recording) -> Option<u64> {
+    if run.verdict.is_invalid() {
+        return None;
+    }
     recording.total().of(Kind::Response).at(Quantile::percent(99.0).ok()?)
 }
 
@@ -186,24 +239,26 @@ fn row(name: &str, run: &Run, recording: &Recording, base: Option<u64>) -> Vec<C
     let total = recording.total();
     let response = total.of(Kind::Response);
     let at = |percent| {
+        if run.verdict.is_invalid() {
+            return "INVALID".to_owned();
+        }
         let value = Quantile::percent(percent).ok().and_then(|q| response.at(q));
         value.map_or_else(|| "n/a".into(), format_nanos)
     };
-    let rate = run.repeats.iter().flat_map(|r| &r.stages).map(|s| s.rate()).sum::<f64>();
-    let ratio = base.zip(p99(recording)).map(|(base, here)| here as f64 / base as f64);
+    let ratio = base.zip(p99(run, recording)).map(|(base, here)| here as f64 / base as f64);
+    let inside = run.broker.inside();
+    let number = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| format!("{v:.2}"));
     [
         name.to_owned(),
-        format_count(rate),
+        format_count(run.rate()),
         at(50.0),
         at(99.0),
         at(99.9),
         at(100.0),
-        ratio.map_or_else(|| "n/a".into(), |ratio| format!("{ratio:.2}")),
-        match run.verdict {
-            Verdict::Valid => "valid".into(),
-            Verdict::Saturated(_) => "SATURATED".into(),
-            Verdict::Invalid(_) => "INVALID(generator)".into(),
-        },
+        number(ratio),
+        inside.map_or_else(|| "n/a".into(), |inside| format_count(inside.flushes)),
+        number(inside.and_then(|inside| inside.write_amplification)),
+        run.verdict.word().to_owned(),
     ]
     .map(Cell::plain)
     .into()

@@ -24,11 +24,8 @@ pub fn write(latency: &Latency, out: &mut impl Write) -> io::Result<()> {
         "{:>12} {:>14} {:>10} {:>14}\n",
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
     )?;
-    let mut below = 0;
-    for step in histogram.iter_quantiles(TICKS) {
-        below += step.count_since_last_iteration();
-        let value = step.value_iterated_to().min(histogram.max()) as f64 / NANOS_PER_UNIT;
-        let quantile = step.quantile_iterated_to();
+    for Point { value, quantile, below } in points(latency, TICKS) {
+        let value = value as f64 / NANOS_PER_UNIT;
         write!(out, "{value:>12.6} {quantile:>14.12} {below:>10}")?;
         if quantile < 1.0 {
             writeln!(out, " {:>14.2}", 1.0 / (1.0 - quantile))?;
@@ -52,6 +49,41 @@ pub fn write(latency: &Latency, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", histogram.buckets(), 2048)
 }
 
+/// One line of the file.
+struct Point {
+    value: u64,
+    quantile: f64,
+    /// Records at or below the value.
+    below: u64,
+}
+
+/// The points that the public tools write: at every tick the first value below which so many records lie, and the maximum at
+/// last. One value stands at several ticks where many records share it.
+fn points(latency: &Latency, ticks: u32) -> Vec<Point> {
+    let histogram = latency.histogram();
+    let all = histogram.len();
+    let mut points = Vec::new();
+    let (mut percent, mut below) = (0.0_f64, 0);
+    for step in histogram.iter_recorded() {
+        below += step.count_since_last_iteration();
+        let reached = 100.0 * below as f64 / all as f64;
+        let value = histogram.highest_equivalent(step.value_iterated_to()).min(histogram.max());
+        while reached >= percent && percent < 100.0 {
+            points.push(Point { value, quantile: percent / 100.0, below });
+            // The ticks double with each halving of the distance to 100.
+            let halvings = (100.0 / (100.0 - percent)).log2().floor() + 1.0;
+            percent += 100.0 / (f64::from(ticks) * halvings.exp2());
+            if below == all {
+                break;
+            }
+        }
+    }
+    if all > 0 {
+        points.push(Point { value: histogram.max(), quantile: 1.0, below: all });
+    }
+    points
+}
+
 /// A distribution as points: what a `.hgrm` of anyone's making holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
@@ -65,10 +97,9 @@ impl Curve {
     /// The points of a distribution of our own.
     #[must_use]
     pub fn of(latency: &Latency) -> Self {
-        let histogram = latency.histogram();
-        let points = histogram
-            .iter_quantiles(TICKS * 4)
-            .map(|s| (s.quantile_iterated_to(), s.value_iterated_to().min(histogram.max()) as f64))
+        let points = points(latency, TICKS * 4)
+            .into_iter()
+            .map(|point| (point.quantile, point.value as f64))
             .collect();
         Self { points, count: latency.count() }
     }

@@ -40,6 +40,18 @@ impl Kind {
         }
     }
 
+    /// The name at the head of a picture.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Response => "Response",
+            Self::Service => "Service",
+            Self::Delay => "Delay",
+            Self::EndToEnd => "End to end",
+            Self::Lag => "Generator lag",
+        }
+    }
+
     /// The kind of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  spec, schedule, random, stamp     what is asked for; when each record is due; what it says about itself   (pure)
-//!  latency, hlog, hgrm, verify, run  what was measured, and what it is worth                                 (pure)
+//!  latency, hlog, hgrm, verify, run,
+//!  chance                            what was measured, and what it is worth                                 (pure)
 //!  protocol                          as much of Kafka as a load needs                                        (pure)
 //!  load                              producers, consumers, collector: the only part that sends and waits
 //!  measure, quick, gauntlet, peers   which loads are run, and against whom
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ceiling;
+pub mod chance;
 pub mod command;
 pub mod compare;
 pub mod failure;

@@ -21,6 +21,7 @@ mod values;
 mod window;
 
 pub use clock::Clock;
+pub use collector::Live;
 pub(crate) use collector::TIMELINE;
 pub use plan::{Acks, Plan};
 pub use target::Target;

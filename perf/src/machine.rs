@@ -1,11 +1,13 @@
 //! Facts about the machine that stand beside every number.
 
+mod counters;
 mod process;
 mod storage;
 
 use std::{fs, time::SystemTime};
 
-pub use process::{Usage, listening_on};
+pub use counters::Counters;
+pub use process::{Usage, Used, listening_on};
 pub use storage::Storage;
 
 /// The machine that the generator ran on. What cannot be read stays empty.

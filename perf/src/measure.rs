@@ -7,9 +7,9 @@ use record::Codec;
 use crate::{
     failure::Failure,
     latency::{Kind, Latencies},
-    load::{Acks, Clock, Outcome, Plan, TIMELINE, Target, trial},
-    machine::{self, Machine},
-    run::{Directory, Recording, Run, Verdict, judge},
+    load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
+    machine::{self, Counters, Machine},
+    run::{Directory, Recording, Run, Verdict, judge, revision},
     schedule::Arrival,
     show,
     spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject, format_count},
@@ -115,6 +115,12 @@ pub struct RunArgs {
     /// The broker's data directory, where it is on this machine: its file system and device are put with the facts
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
+    /// Where the broker serves its metrics, host:port: its flushes, bytes written and messages between cores are put with the facts
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// Exit with 3 where this holds: 'p99 > 10ms', 'rate < 90k', 'max > 1s'; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    fail_if: Vec<Assertion>,
     /// Write run.json here as well; `-` is stdout, instead of the table
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -133,6 +139,8 @@ pub(crate) struct Scene {
     pub(crate) topic_config: Vec<(String, String)>,
     pub(crate) repeat: u32,
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where the broker serves its metrics.
+    pub(crate) admin: Option<String>,
     pub(crate) quiet: bool,
 }
 
@@ -149,6 +157,12 @@ impl RunArgs {
         if self.verify && self.backlog > 0 {
             return Err(Failure::Usage(
                 "--verify takes the backlog's records for foreign ones: use one or the other"
+                    .into(),
+            ));
+        }
+        if self.fail_if.iter().any(|condition| matches!(condition.bound, Bound::Percent(_))) {
+            return Err(Failure::Usage(
+                "--fail-if of a run takes a time or a rate; differences in percent are for `perf compare`"
                     .into(),
             ));
         }
@@ -209,6 +223,7 @@ impl RunArgs {
             topic_config,
             repeat: self.repeat,
             data_dir: self.data_dir.clone().or_else(|| self.out.clone()),
+            admin: self.admin.clone(),
             quiet: false,
         })
     }
@@ -246,7 +261,30 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
         None => terminal::print(&show::render(&run)),
     }
-    conclude(&run)
+    conclude(&run)?;
+    assert_none(&run, &recording, &args.fail_if)
+}
+
+/// `--fail-if` of a run on its own: bounds that are times and rates.
+fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Result<(), Failure> {
+    let total = recording.total();
+    let response = total.of(Kind::Response);
+    let mut failed = Vec::new();
+    for condition in conditions {
+        let value = match condition.subject {
+            Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
+            Subject::Mean => response.mean(),
+            Subject::Rate => Some(run.rate()),
+        };
+        match value.and_then(|value| Some((value, condition.holds(value, None)?))) {
+            Some((_, false)) => {}
+            Some((value, true)) => {
+                failed.push(format!("{condition}: {}", condition.subject.show(value)));
+            }
+            None => failed.push(format!("{condition} cannot be told: too few records")),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }
 }
 
 /// What a finished run says to the shell.
@@ -304,7 +342,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         name: scene.name.clone(),
         started: machine::utc(Clock::wall(started)),
         tool: format!("ringwood perf {}", env!("CARGO_PKG_VERSION")),
-        revision: option_env!("RINGWOOD_REVISION").unwrap_or_default().to_owned(),
+        revision: revision(),
         arguments: scene.arguments.clone(),
         load: plan.facts(),
         machine: Machine::look(scene.data_dir.as_deref()),
@@ -313,6 +351,9 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     };
     for (name, value) in &scene.topic_config {
         run.load.insert(format!("topic {name}"), value.clone());
+    }
+    if let Some(admin) = &scene.admin {
+        run.broker.counters_before = Counters::read(admin)?;
     }
     run.broker.before = target.usage();
     let mut recording = Recording {
@@ -327,20 +368,35 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     }
     let mut verdicts = Vec::new();
     for number in 0..u64::from(scene.repeat.max(1)) {
-        let mut live = |text: &str| {
-            if !scene.quiet {
-                line.show(text);
+        let of = u64::from(scene.repeat.max(1));
+        let mut live = |second: &Live| {
+            if scene.quiet {
+                return;
             }
+            let here = second.second as f64 / second.seconds.max(1) as f64;
+            let which = if of > 1 { format!("{} of {of}  ", number + 1) } else { String::new() };
+            line.show((number as f64 + here) / of as f64, &format!("{which}{second}"));
         };
-        let Outcome { repeat, intervals, timeline, total, saturated } =
+        let Outcome { mut repeat, intervals, timeline, total, saturated } =
             trial(&plan, target, clock, started, number, &mut live)?;
-        verdicts.push(judge(&total, &repeat.generator, saturated, plan.rate != RateSpec::Max));
+        repeat.verdict = judge(&total, &repeat.generator, saturated, plan.rate != RateSpec::Max);
+        if repeat.verdict.is_invalid() {
+            repeat.withhold();
+        }
+        verdicts.push(repeat.verdict.clone());
         run.repeats.push(repeat);
         recording.intervals.extend(intervals);
         recording.timeline.extend(timeline);
     }
     line.finish();
     run.broker.after = target.usage();
+    if let Some(admin) = &scene.admin {
+        // The measurement is done: it is not lost for this.
+        match Counters::read(admin) {
+            Ok(counters) => run.broker.counters_after = counters,
+            Err(failure) => terminal::note(&failure.to_string()),
+        }
+    }
     run.verdict = worst(verdicts);
     Ok((run, recording))
 }
@@ -366,10 +422,8 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
         return Err(Failure::Usage("--find-max takes a latency and a time: 'p99.9<10ms'".into()));
     }
     let quiet = Scene { repeat: 1, quiet: true, ..scene.clone() };
-    let rate_of =
-        |run: &Run| run.repeats.iter().flat_map(|r| &r.stages).map(|s| s.rate()).sum::<f64>();
     let (all, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet)?;
-    let mut high = rate_of(&all);
+    let mut high = all.rate();
     terminal::note(&format!("without a bound on latency: {}/s", format_count(high)));
     let mut low = 0.0;
     // The first probe is near the top, so that a loose condition ends soon.
@@ -378,7 +432,7 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
         let probe = Plan { rate: RateSpec::constant((rate as u64).max(1)), ..plan.clone() };
         let (run, recording) = measure(&probe, &quiet)?;
         let holds = holds(&recording.total(), condition)
-            && rate_of(&run) >= rate * KEPT_UP
+            && run.rate() >= rate * KEPT_UP
             && !matches!(run.verdict, Verdict::Invalid(_));
         terminal::note(&format!(
             "{}/s: {condition} {}{}",

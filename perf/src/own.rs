@@ -25,7 +25,13 @@ const STOP: Duration = Duration::from_secs(20);
 pub(crate) struct OwnBroker {
     child: Child,
     address: String,
+    /// Where it serves its metrics, where it does.
+    admin: Option<String>,
     directory: PathBuf,
+    /// Program and arguments as they were started.
+    command: Vec<String>,
+    /// From the start of the process to its first answer.
+    ready_after: Duration,
 }
 
 impl OwnBroker {
@@ -46,7 +52,9 @@ impl OwnBroker {
         let mut command = pinned(binary.as_os_str(), cores);
         command.arg("start").arg("--data").arg(directory.join("data"));
         command.arg("--listen").arg(&listen).arg("--admin").arg(&admin).args(arguments);
-        Self::spawn(command, listen, directory)
+        let mut broker = Self::spawn(command, listen, directory)?;
+        broker.admin = Some(admin);
+        Ok(broker)
     }
 
     /// Starts what the command says; it is to answer on `address` and leave its files in `directory`.
@@ -60,10 +68,16 @@ impl OwnBroker {
         let err = out.try_clone().map_err(|e| Failure::file("open", &log, &e))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let program = command.get_program().to_string_lossy().into_owned();
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let started = Instant::now();
         let child =
             command.spawn().map_err(|e| Failure::Local(format!("cannot start {program}: {e}")))?;
-        let mut broker = Self { child, address, directory };
+        let ready_after = Duration::ZERO;
+        let mut broker =
+            Self { child, address, admin: None, directory, command: words, ready_after };
         broker.wait_until_it_answers(&log)?;
+        broker.ready_after = started.elapsed();
         Ok(broker)
     }
 
@@ -73,6 +87,18 @@ impl OwnBroker {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(crate) fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
+    }
+
+    pub(crate) fn command(&self) -> &[String] {
+        &self.command
+    }
+
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 
     fn wait_until_it_answers(&mut self, log: &Path) -> Result<(), Failure> {
@@ -91,7 +117,7 @@ impl OwnBroker {
                     last.join("\n")
                 )));
             }
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -127,6 +153,35 @@ pub(crate) fn pinned(program: &OsStr, cores: Option<&str>) -> Command {
     }
 }
 
+/// Keeps this process, with the threads that it starts from now on, to these cores (as `taskset -c` takes them).
+pub(crate) fn keep_to(cores: &str) -> Result<(), Failure> {
+    let mut set = rustix::thread::CpuSet::new();
+    for core in parse_cores(cores)? {
+        set.set(core);
+    }
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|e| Failure::Usage(format!("cannot keep to the cores {cores}: {e}")))
+}
+
+/// `0,2-4` is 0, 2, 3 and 4.
+fn parse_cores(text: &str) -> Result<Vec<usize>, Failure> {
+    let wrong = || Failure::Usage(format!("`{text}` names no cores: write 0, 0-1 or 0,2-3"));
+    let number = |text: &str| {
+        let number = text.trim().parse::<usize>().ok();
+        number.filter(|core| *core < rustix::thread::CpuSet::MAX_CPU).ok_or_else(wrong)
+    };
+    let mut cores = Vec::new();
+    for part in text.split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to) = (number(from)?, number(to)?);
+        if from > to {
+            return Err(wrong());
+        }
+        cores.extend(from..=to);
+    }
+    Ok(cores)
+}
+
 /// A new folder in `parent`.
 pub(crate) fn fresh(parent: &Path) -> Result<PathBuf, Failure> {
     let number = crate::load::Clock::start().now() % 1_000_000_000_000;
@@ -139,4 +194,17 @@ pub(crate) fn fresh(parent: &Path) -> Result<PathBuf, Failure> {
 pub(crate) fn free_address() -> Result<String, Failure> {
     let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     bound.map(|a| a.to_string()).map_err(|e| Failure::Local(format!("no free port: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_read_as_taskset_reads_them() {
+        assert_eq!(parse_cores("0,2-4").unwrap(), [0, 2, 3, 4]);
+        for wrong in ["", "a", "3-1", "0-100000", "1,"] {
+            assert!(parse_cores(wrong).is_err(), "{wrong}");
+        }
+    }
 }

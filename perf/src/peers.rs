@@ -2,29 +2,30 @@
 //!
 //! Four contenders in two pairs: acknowledged from the page cache (Kafka as it comes, Ringwood with `written`), and acknowledged
 //! from the device (Kafka with `log.flush.interval.messages=1`, Ringwood with `fsync`). They take turns, A B A B, each time with
-//! a fresh broker and fresh data on the same file system; a number is the median of the turns.
+//! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has two parts: as fast as
+//! it goes, and open loop at one rate for all. Turns that measured the generator are counted and left out of the medians.
 
 mod kafka;
+mod report;
 
 use std::{
-    fmt::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
     failure::Failure,
-    latency::Kind,
+    latency::{Kind, Latency},
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores, measure},
-    own::OwnBroker,
+    own::{OwnBroker, keep_to},
     run::{Directory, Recording, Run, Verdict},
-    spec::{self, Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
+    spec::{self, Quantile, RateSpec, SizeSpec},
     terminal,
-    view::{Align, Cell, Table},
 };
 use kafka::Kafka;
+use report::Report;
 
 /// Options of `perf peers`.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,15 +63,24 @@ pub struct PeersArgs {
     /// Three turns of eight seconds: under a quarter of an hour in all
     #[arg(long)]
     short: bool,
-    /// Cores of the brokers, as `taskset -c` takes them (0-1); the client keeps to the others if it is started so
+    /// Cores of both brokers, as `taskset -c` takes them: 0-1
     #[arg(long)]
     broker_cores: Option<String>,
+    /// Cores of the client, the same for both
+    #[arg(long)]
+    client_cores: Option<String>,
     /// Only the pair that flushes, or only the one that does not
     #[arg(long, value_enum)]
     only: Option<Pair>,
     /// Keep every run here
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
+    /// The report as one page [default: report.html in --out, else in --dir]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the numbers of every turn as JSON; `-` is stdout, instead of the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<String>,
 }
 
 /// What an acknowledgement stands for.
@@ -98,32 +108,54 @@ impl Contender {
         }
     }
 
-    fn start(self, args: &PeersArgs, kafka: &Kafka) -> Result<OwnBroker, Failure> {
+    /// Starts it. Gives back its configuration file beside it, where it has one.
+    fn start(self, args: &PeersArgs, kafka: &Kafka) -> Result<(OwnBroker, String), Failure> {
+        let cores = args.broker_cores.as_deref();
         if self.is_kafka {
-            return kafka.start(&args.dir, self.pair == Pair::Fsync, args.broker_cores.as_deref());
+            return kafka.start(&args.dir, self.pair == Pair::Fsync, cores);
         }
         let durability = match self.pair {
             Pair::Written => "written",
             Pair::Fsync => "fsync",
         };
         let arguments = ["--durability".to_owned(), durability.to_owned()];
-        OwnBroker::ringwood(
-            args.ringwood.as_deref(),
-            &args.dir,
-            &arguments,
-            args.broker_cores.as_deref(),
-        )
+        let broker = OwnBroker::ringwood(args.ringwood.as_deref(), &args.dir, &arguments, cores)?;
+        Ok((broker, String::new()))
     }
 }
 
 /// What one turn came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 struct Turn {
+    contender: &'static str,
+    turn: u32,
+    /// From the start of the process to its first answer.
+    start_seconds: f64,
+    /// Records and bytes a second as fast as it went.
     rate: f64,
     bytes_rate: f64,
+    fast: Verdict,
+    /// CPU seconds for each GB produced and fetched, as fast as it went.
     cpu_per_gb: Option<f64>,
+    /// Memory held after both parts.
+    resident_bytes: u64,
+    /// `response` at the common rate, nanoseconds, at the percentiles of [`PERCENTS`].
     latency: Vec<Option<u64>>,
-    verdict: Verdict,
+    calm: Verdict,
+}
+
+/// A contender with all of its turns.
+#[derive(Clone, Debug)]
+struct Seen {
+    contender: Contender,
+    turns: Vec<Turn>,
+    /// `response` of its valid turns at the common rate, added up.
+    response: Latency,
+    /// How it was started the last time.
+    command: Vec<String>,
+    configuration: String,
+    /// Turns that came to nothing, and why.
+    failures: Vec<Failure>,
 }
 
 const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
@@ -134,15 +166,25 @@ const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 /// No Java, no jars, a broker that does not start.
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
+    if let Some(cores) = &args.client_cores {
+        keep_to(cores)?;
+    }
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
     let (turns, duration) =
         if args.short { (3, Duration::from_secs(8)) } else { (args.turns, args.duration) };
-    let pairs = [Pair::Written, Pair::Fsync];
-    let contenders: Vec<Contender> = pairs
+    let mut all: Vec<Seen> = [Pair::Written, Pair::Fsync]
         .into_iter()
         .filter(|pair| args.only.is_none_or(|only| only == *pair))
         .flat_map(|pair| [true, false].map(|is_kafka| Contender { is_kafka, pair }))
+        .map(|contender| Seen {
+            contender,
+            turns: Vec::new(),
+            response: Latency::new(),
+            command: Vec::new(),
+            configuration: String::new(),
+            failures: Vec::new(),
+        })
         .collect();
     let plan = Plan {
         size: args.size.clone(),
@@ -153,26 +195,59 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         consumers: 1,
         ..Plan::default()
     };
-    let mut seen: Vec<Vec<Turn>> = vec![Vec::new(); contenders.len()];
     for turn in 1..=turns {
-        for (contender, turns_of) in contenders.iter().zip(&mut seen) {
-            terminal::note(&format!("turn {turn} of {turns}: {}", contender.name()));
-            turns_of.push(play(*contender, turn, args, &kafka, &plan)?);
+        for seen in &mut all {
+            terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
+            // One turn that fails does not take the others with it.
+            if let Err(failure) = play(seen, turn, args, &kafka, &plan) {
+                terminal::note(&failure.to_string());
+                seen.failures.push(failure);
+            }
         }
     }
-    terminal::print(&render(&contenders, &seen, args, &kafka, turns));
-    Ok(())
+    let report = Report {
+        machine: Machine::look(Some(Path::new(&args.dir))),
+        turns,
+        duration,
+        args,
+        seen: &all,
+    };
+    let html = args
+        .html
+        .clone()
+        .unwrap_or_else(|| args.out.as_ref().unwrap_or(&args.dir).join("report.html"));
+    std::fs::write(&html, report.html()).map_err(|e| Failure::file("write", &html, &e))?;
+    let turns: Vec<&Turn> = all.iter().flat_map(|seen| &seen.turns).collect();
+    let json = serde_json::to_string_pretty(&turns)
+        .map_err(|e| Failure::Local(format!("the turns as JSON: {e}")))?;
+    match args.json.as_deref() {
+        Some("-") => terminal::print(&format!("{json}\n")),
+        Some(path) => {
+            std::fs::write(path, json).map_err(|e| Failure::file("write", Path::new(path), &e))?
+        }
+        None => {}
+    }
+    if args.json.as_deref() != Some("-") {
+        terminal::print(&report.text());
+        terminal::print(&format!("report: {}\n", html.display()));
+    }
+    match all.into_iter().flat_map(|seen| seen.failures).next() {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
 }
 
 fn play(
-    contender: Contender,
+    seen: &mut Seen,
     turn: u32,
     args: &PeersArgs,
     kafka: &Kafka,
     plan: &Plan,
-) -> Result<Turn, Failure> {
-    let broker = contender.start(args, kafka)?;
-    let name = format!("{}-{turn}", contender.name().replace([' ', '='], "-"));
+) -> Result<(), Failure> {
+    let (broker, configuration) = seen.contender.start(args, kafka)?;
+    seen.command = broker.command().to_vec();
+    seen.configuration = configuration;
+    let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
     let scene = Scene {
         name: name.clone(),
         bootstrap: vec![broker.address().to_owned()],
@@ -180,6 +255,7 @@ fn play(
         repeat: 1,
         quiet: true,
         data_dir: Some(broker.directory().to_path_buf()),
+        admin: broker.admin().map(str::to_owned),
         ..Scene::default()
     };
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
@@ -188,95 +264,33 @@ fn play(
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     let stage = fast.repeats.first().and_then(|repeat| repeat.stages.first());
     let total = recording.total();
+    let response = total.of(Kind::Response);
+    if !calm.verdict.is_invalid() {
+        seen.response.add(response);
+    }
     let latency = PERCENTS
         .iter()
-        .map(|percent| total.of(Kind::Response).at(Quantile::percent(*percent).ok()?))
+        .map(|percent| response.at(Quantile::percent(*percent).ok()?))
+        .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
         .collect();
-    // The warm-up is as long as the measurement and at the same load: the CPU seconds are those of about twice the bytes.
-    let cpu_per_gb = fast.broker.cpu_seconds().zip(stage).and_then(|(seconds, stage)| {
-        (stage.bytes > 0).then(|| seconds / (2.0 * stage.bytes as f64) * 1e9)
-    });
-    Ok(Turn {
+    seen.turns.push(Turn {
+        contender: seen.contender.name(),
+        turn,
+        start_seconds: broker.ready_after().as_secs_f64(),
         rate: stage.map_or(0.0, crate::run::Stage::rate),
         bytes_rate: stage.map_or(0.0, crate::run::Stage::bytes_rate),
-        cpu_per_gb,
+        cpu_per_gb: fast.cpu_per_gb(),
+        fast: fast.verdict,
+        resident_bytes: calm.broker.after.iter().map(|usage| usage.resident_bytes).sum(),
         latency,
-        verdict: calm.verdict,
-    })
+        calm: calm.verdict,
+    });
+    Ok(())
 }
 
 fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
     match &args.out {
         Some(out) => Directory::at(out.join(name)).save(run, recording),
         None => Ok(()),
-    }
-}
-
-/// The middle value; of an even number the lower one of the two.
-fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> Option<T> {
-    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    values.get(values.len().checked_sub(1)? / 2).copied()
-}
-
-fn render(
-    contenders: &[Contender],
-    seen: &[Vec<Turn>],
-    args: &PeersArgs,
-    kafka: &Kafka,
-    turns: u32,
-) -> String {
-    let machine = Machine::look(Some(Path::new(&args.dir)));
-    let storage = machine.storage.clone().unwrap_or_default();
-    let mut text = format!(
-        "{} ({} cores), {}, {} on {} {}\nmedian of {turns} interleaved turns; values of {}, {} partitions\n\n",
-        machine.cpu,
-        machine.cores,
-        machine.kernel,
-        storage.file_system,
-        storage.device,
-        storage.facts,
-        args.size,
-        args.partitions
-    );
-    let header = ["".to_owned()].into_iter().chain(contenders.iter().map(|c| c.name().to_owned()));
-    let mut table = Table::new(header, Align::Right);
-    let mut row = |name: String, of: &dyn Fn(&[Turn]) -> Option<String>| {
-        let cells = seen.iter().map(|turns| Cell::plain(of(turns).unwrap_or_else(|| "n/a".into())));
-        table.row([Cell::plain(name)].into_iter().chain(cells).collect());
-    };
-    row("max records/s".into(), &|t| median(t.iter().map(|t| t.rate).collect()).map(format_count));
-    row("max bytes/s".into(), &|t| {
-        median(t.iter().map(|t| t.bytes_rate).collect()).map(|b| format!("{}/s", format_bytes(b)))
-    });
-    row("broker CPU s/GB".into(), &|t| {
-        median(t.iter().filter_map(|t| t.cpu_per_gb).collect()).map(|s| format!("{s:.2}"))
-    });
-    for (place, percent) in PERCENTS.iter().enumerate() {
-        let Ok(quantile) = Quantile::percent(*percent) else { continue };
-        row(format!("{quantile} at {}", args.rate), &|t| {
-            let values = t.iter().filter_map(|t| t.latency.get(place).copied().flatten()).collect();
-            median(values).map(format_nanos)
-        });
-    }
-    row("turns not valid".into(), &|turns| {
-        let doubtful = turns.iter().filter(|turn| turn.verdict != Verdict::Valid).count();
-        Some(format!("{doubtful} of {}", turns.len()))
-    });
-    text.push_str(&table.render(terminal::colour()));
-    let _ = writeln!(text, "\nKafka: {}", kafka.command_line().join(" "));
-    text.push_str(&kafka.properties("DIRECTORY", "LISTEN", "CONTROLLER", false));
-    text.push_str("and for flush=1: log.flush.interval.messages=1\n");
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_a_value_that_was_seen() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4, 1, 2, 3]), Some(2));
-        assert_eq!(median(Vec::<f64>::new()), None);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf, time::Duration};
 
 use crate::{
     failure::Failure,
-    latency::Kind,
+    latency::{Kind, Latency},
     load::Plan,
     measure::{Scene, conclude, half_of_the_cores, measure},
     own::OwnBroker,
@@ -61,7 +61,7 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
         ..Plan::default()
     };
     let (fast, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
-    let top = fast.repeats.iter().flat_map(|r| &r.stages).map(|s| s.rate()).sum::<f64>();
+    let top = fast.rate();
     let half = Plan {
         rate: RateSpec::constant((top / 2.0).max(1.0) as u64),
         consumers: 2,
@@ -80,16 +80,7 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
 }
 
 fn render(fast: &Run, calm: &Run, recording: &Recording) -> String {
-    let mut text = format!("{}\n", calm.broker.fingerprint);
-    for (name, value) in &calm.broker.settings {
-        let _ = writeln!(text, "  {name} {value}");
-    }
-    let storage = calm.machine.storage.clone().unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "{} ({} cores), {}, {}\n",
-        calm.machine.cpu, calm.machine.cores, calm.machine.kernel, storage.file_system
-    );
+    let mut text = format!("{}\n", header(calm));
     let mut table = Table::new(
         ["acks=all", "records/s", "bytes/s", "p50", "p99", "p99.9", "max"],
         Align::Right,
@@ -98,49 +89,109 @@ fn render(fast: &Run, calm: &Run, recording: &Recording) -> String {
         ("as fast as it goes", fast, &[Kind::Service][..]),
         ("half of that", calm, &[Kind::Response, Kind::EndToEnd][..]),
     ] {
-        for stage in run.repeats.iter().flat_map(|repeat| &repeat.stages) {
-            for kind in kinds {
+        for repeat in &run.repeats {
+            let is_invalid = repeat.verdict.is_invalid();
+            // As fast as the generator could: the broker may be faster.
+            let at_least = if is_invalid { ">=" } else { "" };
+            for (stage, kind) in
+                repeat.stages.iter().flat_map(|stage| kinds.iter().map(move |kind| (stage, kind)))
+            {
                 let mut cells = vec![
                     Cell::plain(format!("{name}, {}", kind.name())),
-                    Cell::plain(format_count(stage.rate())),
-                    Cell::plain(format!("{}/s", format_bytes(stage.bytes_rate()))),
+                    Cell::plain(format!("{at_least}{}", format_count(stage.rate()))),
+                    Cell::plain(format!("{at_least}{}/s", format_bytes(stage.bytes_rate()))),
                 ];
                 let summary = stage.latency.get(kind.name());
+                let none = if is_invalid { "INVALID" } else { "n/a" };
                 for quantile in ["p50", "p99", "p99.9", "max"] {
                     let value =
                         summary.and_then(|s| s.percentiles.get(quantile).copied().flatten());
-                    cells.push(Cell::plain(value.map_or_else(|| "n/a".into(), format_nanos)));
+                    cells.push(Cell::plain(value.map_or_else(|| none.into(), format_nanos)));
                 }
                 table.row(cells);
             }
         }
     }
     text.push_str(&table.render(terminal::colour()));
-    let seconds = |of: &dyn Fn(&crate::hlog::Interval) -> Option<f64>| -> Vec<f64> {
-        recording.intervals.iter().filter_map(of).collect()
-    };
-    let p99 = seconds(&|interval| {
-        let quantile = Quantile::percent(99.0).ok()?;
-        interval.latencies.of(Kind::Response).at(quantile).map(|nanos| nanos as f64)
-    });
-    let rate = seconds(&|interval| match interval.latencies.of(Kind::Response).count() {
-        0 => None,
-        count => Some(count as f64),
-    });
-    let worst = p99.iter().copied().fold(0.0, f64::max);
-    let _ = writeln!(
-        text,
-        "\np99 by second  {}  (worst {})",
-        sparkline(&p99),
-        format_nanos(worst as u64)
-    );
-    let _ = writeln!(text, "records        {}", sparkline(&rate));
+    let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
+    // What was acknowledged after the end is no second of its own.
+    let seconds = recording.intervals.iter().take(end.ceil() as usize);
+    let responses: Vec<&Latency> = seconds.map(|i| i.latencies.of(Kind::Response)).collect();
+    let p99: Vec<u64> =
+        responses.iter().filter_map(|latency| latency.at(Quantile::percent(99.0).ok()?)).collect();
+    if !calm.verdict.is_invalid()
+        && let (Some(best), Some(worst)) = (p99.iter().min(), p99.iter().max())
+    {
+        let _ = writeln!(
+            text,
+            "\np99 by second  {}  {} to {}",
+            sparkline(&p99.iter().map(|nanos| *nanos as f64).collect::<Vec<_>>()),
+            format_nanos(*best),
+            format_nanos(*worst)
+        );
+        let rate: Vec<f64> = responses.iter().map(|latency| latency.count() as f64).collect();
+        let least = rate.iter().copied().fold(f64::INFINITY, f64::min);
+        let _ = writeln!(
+            text,
+            "records        {}  at least {}/s",
+            sparkline(&rate),
+            format_count(least)
+        );
+    } else {
+        text.push('\n');
+    }
     for verify in calm.repeats.iter().filter_map(|repeat| repeat.verify.as_ref()) {
         let _ = writeln!(text, "verify         {verify}");
+        for finding in verify.findings.iter().take(10) {
+            let _ = writeln!(text, "               {finding}");
+        }
     }
-    if let Some(seconds) = calm.broker.cpu_seconds() {
-        let _ = writeln!(text, "broker CPU     {seconds:.2} s at half load");
+    if let Some(seconds) = calm.cpu_per_gb() {
+        let _ = writeln!(text, "broker CPU     {seconds:.2} s per GB written and read");
     }
     let _ = writeln!(text, "verdict        {}", calm.verdict);
+    if fast.verdict.is_invalid() {
+        let _ = writeln!(text, "               as fast as it goes: {}", fast.verdict);
+    }
+    text
+}
+
+/// Who was measured, and where.
+fn header(run: &Run) -> String {
+    let mut text = run.broker.fingerprint.clone();
+    let settings: Vec<String> = run
+        .broker
+        .settings
+        .iter()
+        .filter(|(name, _)| matches!(name.as_str(), "ringwood.durability" | "ringwood.backend"))
+        .map(|(name, value)| format!("{} {value}", name.trim_start_matches("ringwood.")))
+        .collect();
+    if settings.is_empty() {
+        for (name, value) in &run.broker.settings {
+            let _ = write!(text, "\n  {name} {value}");
+        }
+    } else {
+        let _ = write!(text, ", {}", settings.join(", "));
+    }
+    let storage = run.machine.storage.clone().unwrap_or_default();
+    let file_system = if storage.file_system.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", storage.file_system)
+    };
+    let _ = writeln!(
+        text,
+        "\n{} ({} cores), {}{file_system}",
+        run.machine.cpu, run.machine.cores, run.machine.kernel
+    );
+    let load = |name: &str| run.load.get(name).cloned().unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "values of {}, {} partitions, {} producers, {} consumers",
+        load("size"),
+        load("partitions"),
+        load("producers"),
+        load("consumers")
+    );
     text
 }

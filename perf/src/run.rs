@@ -9,7 +9,7 @@ pub use directory::{Directory, Recording};
 
 use crate::{
     latency::{Kind, Latencies, Latency},
-    machine::{Machine, Usage},
+    machine::{Counters, Machine, Usage, Used},
     spec::Quantile,
     verify,
 };
@@ -45,6 +45,32 @@ pub struct Run {
     pub verdict: Verdict,
 }
 
+impl Run {
+    /// Acknowledged records a second, mean over the measured time of all repeats.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let stages = || self.repeats.iter().flat_map(|repeat| &repeat.stages);
+        let seconds: f64 = stages().map(|stage| stage.seconds).sum();
+        let acknowledged: u64 = stages().map(|stage| stage.acknowledged).sum();
+        if seconds > 0.0 { acknowledged as f64 / seconds } else { 0.0 }
+    }
+
+    /// CPU seconds of local brokers for each GB acknowledged, over all repeats.
+    #[must_use]
+    pub fn cpu_per_gb(&self) -> Option<f64> {
+        let bytes: u64 = self.repeats.iter().flat_map(|r| &r.stages).map(|s| s.bytes).sum();
+        let seconds: Option<f64> =
+            self.repeats.iter().map(|r| r.broker.map(|used| used.cpu_seconds)).sum();
+        (bytes > 0).then_some(seconds? / bytes as f64 * 1e9)
+    }
+}
+
+/// The revision of the source that this program was built from, as the build knew it.
+#[must_use]
+pub fn revision() -> String {
+    env!("RINGWOOD_REVISION").to_owned()
+}
+
 /// The broker that was met.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -61,6 +87,24 @@ pub struct Broker {
     pub before: Vec<Usage>,
     /// The same processes after the run.
     pub after: Vec<Usage>,
+    /// The broker's own counters before the run, where it serves metrics.
+    pub counters_before: Counters,
+    /// The same after the run.
+    pub counters_after: Counters,
+}
+
+/// What the broker's counters say of a run: see [`Broker::inside`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Inside {
+    /// Flushes of the device.
+    pub flushes: f64,
+    /// Records that one flush made durable, mean.
+    pub records_per_flush: Option<f64>,
+    /// Bytes written for each byte of batches taken.
+    pub write_amplification: Option<f64>,
+    /// Messages between cores for each request of a client.
+    pub messages_per_request: Option<f64>,
 }
 
 impl Broker {
@@ -74,6 +118,31 @@ impl Broker {
     #[must_use]
     pub fn written_bytes(&self) -> Option<f64> {
         self.difference(|usage| usage.written_bytes as f64)
+    }
+
+    /// Flushes, write amplification and messages between cores, from the broker's own counters over the whole run, warm-up
+    /// included. `None`: it serves none that are known here.
+    #[must_use]
+    pub fn inside(&self) -> Option<Inside> {
+        let rise = |names: &[&str]| self.counters_after.rise(&self.counters_before, names);
+        let share = |of: Option<f64>, by: Option<f64>| Some(of? / by.filter(|by| *by > 0.0)?);
+        let flushes = rise(&["ringwood_journal_flushes_total"])?;
+        let written = rise(&[
+            "ringwood_journal_bytes_total",
+            "ringwood_store_segment_bytes_total",
+            "ringwood_store_rest_bytes_total",
+            "ringwood_store_manifest_bytes_total",
+        ]);
+        let records = rise(&["ringwood_kafka_records_produced_total"]);
+        Some(Inside {
+            flushes,
+            records_per_flush: share(records, Some(flushes)),
+            write_amplification: share(written, rise(&["ringwood_kafka_produce_bytes_total"])),
+            messages_per_request: share(
+                rise(&["ringwood_cross_core_messages_total"]),
+                rise(&["ringwood_kafka_requests_total"]),
+            ),
+        })
     }
 
     fn difference(&self, of: impl Fn(&Usage) -> f64) -> Option<f64> {
@@ -103,8 +172,29 @@ pub struct Repeat {
     pub generator: Generator,
     /// What `--verify` found.
     pub verify: Option<verify::Verdict>,
+    /// What this repeat is worth.
+    pub verdict: Verdict,
+    /// What local broker processes used while it was measured: warm-up and drain are not in it.
+    pub broker: Option<Used>,
     /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
     pub backlog_seconds: Option<f64>,
+}
+
+impl Repeat {
+    /// CPU seconds of the broker for each GB that was acknowledged (and read, where there are consumers).
+    #[must_use]
+    pub fn cpu_per_gb(&self) -> Option<f64> {
+        let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
+        (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
+    }
+
+    /// Takes the latencies out of what is shown: they are the generator's. The files of the run keep them.
+    pub(crate) fn withhold(&mut self) {
+        for summary in self.stages.iter_mut().flat_map(|stage| stage.latency.values_mut()) {
+            summary.mean = None;
+            summary.percentiles.values_mut().for_each(|value| *value = None);
+        }
+    }
 }
 
 /// One stretch of constant offered rate: only records whose intended time lies in it are counted.
@@ -153,6 +243,10 @@ impl Stage {
 pub struct Generator {
     /// CPU share of its busiest thread, between 0 and 1.
     pub busiest: f64,
+    /// Share of the time in which one thread used a core or stood ready without one: the most of any, between 0 and 1.
+    pub wanted: f64,
+    /// Records that it had not made when the run ended, though nothing stopped it.
+    pub unsent: u64,
     /// CPU seconds of all of its threads.
     pub cpu_seconds: f64,
     /// Share of the time that its busiest thread stood ready without a core, between 0 and 1.
@@ -216,6 +310,24 @@ pub enum Verdict {
     Invalid(String),
 }
 
+impl Verdict {
+    /// The verdict in a word, for a cell of a table.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Saturated(_) => "SATURATED",
+            Self::Invalid(_) => "INVALID(generator)",
+        }
+    }
+
+    /// Whether the numbers are the generator's own.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_))
+    }
+}
+
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -243,6 +355,18 @@ pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop
             generator.busiest * 100.0
         ));
     }
+    if generator.wanted > BUSY_MAX {
+        return Verdict::Invalid(format!(
+            "a thread of it wanted a core {:.0} % of the time and had one for less; leave it one, or lower the rate",
+            generator.wanted * 100.0
+        ));
+    }
+    if generator.unsent > 0 {
+        return Verdict::Invalid(format!(
+            "it had not even made {} records when the run ended; lower the rate",
+            generator.unsent
+        ));
+    }
     if open_loop {
         let lag = total.of(Kind::Lag);
         let quantile = |percent: f64, of: &Latency| {
@@ -254,7 +378,7 @@ pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop
         let late = quantile(99.9, lag).or_else(|| lag.at(Quantile::MAX)).unwrap_or(0);
         if late > allowed {
             return Verdict::Invalid(format!(
-                "it acted late (p99.9 {}, allowed {})",
+                "it acted late (p99.9 {}, allowed {}); leave it a core of its own, or lower the rate",
                 crate::spec::format_nanos(late),
                 crate::spec::format_nanos(allowed)
             ));
@@ -296,6 +420,18 @@ mod tests {
     fn a_busy_generator_is_not_believed() {
         let busy = Generator { busiest: 0.95, ..Generator::default() };
         assert!(matches!(judge(&measured(5, 5), &busy, 0.0, false), Verdict::Invalid(_)));
+        // Without a core is as bad as busy: either way it could not act when it was to.
+        let starved = Generator { busiest: 0.5, wanted: 0.95, ..Generator::default() };
+        assert!(matches!(judge(&measured(5, 5), &starved, 0.0, false), Verdict::Invalid(_)));
+    }
+
+    #[test]
+    fn what_was_never_made_is_the_generators_fault() {
+        // Censored at the time-out the unsent records lift p99 so far that any lag looks small beside it.
+        let mut total = measured(5_000_000, 50_000_000);
+        total.of_mut(Kind::Response).censor(30_000_000_000, 100_000);
+        let behind = Generator { unsent: 100_000, ..Generator::default() };
+        assert!(matches!(judge(&total, &behind, 0.0, true), Verdict::Invalid(_)));
     }
 
     #[test]

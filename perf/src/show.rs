@@ -9,7 +9,7 @@ use crate::{
     run::{Directory, PERCENTS, Run},
     spec::{Quantile, format_bytes, format_count, format_nanos},
     terminal,
-    view::{self, Align, Cell, Line, Table},
+    view::{self, Align, Cell, HeatMap, Line, Table},
 };
 
 /// Options of `perf show`.
@@ -105,17 +105,25 @@ pub(crate) fn render(run: &Run) -> String {
         text.push_str(&format!("error: {error}: {count} records\n"));
     }
     if let Some(seconds) = run.broker.cpu_seconds() {
-        let bytes = total(|s| s.bytes) as f64;
-        text.push_str(&format!("broker CPU {seconds:.2} s"));
-        if bytes > 0.0 {
-            // Warm-up and drain are in the CPU seconds and not in the bytes: an upper bound.
-            text.push_str(&format!(
-                " (at most {:.2} s per GB acknowledged)",
-                seconds / bytes * 1e9
-            ));
+        text.push_str(&format!("broker CPU {seconds:.2} s with warm-up and drain"));
+        if let Some(each) = run.cpu_per_gb() {
+            text.push_str(&format!(", {each:.2} s per GB while it was measured"));
         }
         if let Some(written) = run.broker.written_bytes() {
             text.push_str(&format!(", wrote {}", format_bytes(written)));
+        }
+        text.push('\n');
+    }
+    if let Some(inside) = run.broker.inside() {
+        text.push_str(&format!("broker flushes {:.0}", inside.flushes));
+        for (value, what) in [
+            (inside.records_per_flush, "records per flush"),
+            (inside.write_amplification, "bytes written per byte taken"),
+            (inside.messages_per_request, "messages between cores per request"),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!(", {value:.2} {what}"));
+            }
         }
         text.push('\n');
     }
@@ -152,7 +160,10 @@ pub(crate) fn summary_table(run: &Run) -> Table {
     header.push("failed".into());
     let mut table = Table::new(header, Align::Right);
     for (number, repeat) in run.repeats.iter().enumerate() {
+        // As fast as the generator could: the broker may be faster.
         for stage in &repeat.stages {
+            let is_bound = repeat.verdict.is_invalid() && stage.target.is_none();
+            let at_least = if is_bound { ">=" } else { "" };
             for kind in [Kind::Response, Kind::Service, Kind::Delay, Kind::EndToEnd] {
                 let Some(summary) = stage.latency.get(kind.name()) else { continue };
                 let name = if run.repeats.len() > 1 {
@@ -165,12 +176,14 @@ pub(crate) fn summary_table(run: &Run) -> Table {
                 let mut cells = vec![
                     Cell::plain(name),
                     once(stage.target.map_or_else(|| "max".into(), format_count)),
-                    once(format_count(stage.rate())),
+                    once(format!("{at_least}{}", format_count(stage.rate()))),
                     once(format!("{}/s", format_bytes(stage.bytes_rate()))),
                 ];
                 cells.extend(quantiles.iter().map(|quantile| {
                     let value = summary.percentiles.get(&quantile.to_string()).copied().flatten();
-                    Cell::plain(value.map_or_else(|| "n/a".into(), format_nanos))
+                    // A generator that measured itself has no number to show.
+                    let none = if repeat.verdict.is_invalid() { "INVALID" } else { "n/a" };
+                    Cell::plain(value.map_or_else(|| none.into(), format_nanos))
                 }));
                 cells.push(once(stage.failed.to_string()));
                 table.row(cells);
@@ -180,47 +193,22 @@ pub(crate) fn summary_table(run: &Run) -> Table {
     table
 }
 
-const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+/// Columns of the map in a terminal.
+const COLUMNS: usize = 100;
 
-/// Seconds across, half decades of latency up, shade for the share of the second's records.
+/// Rows of it.
+const ROWS: usize = 30;
+
 fn heatmap(directory: &Directory, kind: Kind) -> Result<String, Failure> {
     let log = directory.log()?;
-    let mut columns: Vec<(u64, Latency)> = Vec::new();
-    for (_, start, _, latency) in log.lines.iter().filter(|line| line.0 == kind) {
-        let second = start.round() as u64;
-        match columns.last_mut() {
-            Some((last, held)) if *last == second => held.add(latency),
-            Some(_) | None => columns.push((second, latency.clone())),
-        }
-    }
-    // Rows are quarter decades from 1 us to 100 s.
-    const ROWS: usize = 32;
-    let row_of = |nanos: u64| {
-        (((nanos.max(1) as f64).log10() - 3.0) * 4.0).clamp(0.0, ROWS as f64 - 1.0) as usize
-    };
-    let mut grid = vec![vec![' '; columns.len()]; ROWS];
-    for (x, (_, latency)) in columns.iter().enumerate() {
-        let mut counts = [0_u64; ROWS];
-        for step in latency.histogram().iter_recorded() {
-            counts[row_of(step.value_iterated_to())] += step.count_since_last_iteration();
-        }
-        for (y, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let share = *count as f64 / latency.count().max(1) as f64;
-            // Rare is what a heat map is for: 0.01 % already shows.
-            let shade = 1 + ((share.log10() + 4.0).clamp(0.0, 3.9)) as usize;
-            grid[y][x] = SHADES[shade.min(4)];
-        }
-    }
-    let used: Vec<usize> = (0..ROWS).filter(|y| grid[*y].iter().any(|c| *c != ' ')).collect();
-    let (Some(low), Some(high)) = (used.first(), used.last()) else {
-        return Ok(format!("no {} in this run\n", kind.name()));
-    };
-    let mut text = String::new();
-    for y in (*low..=*high).rev() {
-        let floor = 10_f64.powf(3.0 + y as f64 / 4.0) as u64;
-        let cells: String = grid[y].iter().collect();
-        text.push_str(&format!("{:>10} |{}\n", format_nanos(floor), cells.trim_end()));
-    }
-    text.push_str(&format!("{:>10} +{}\n", "", "-".repeat(columns.len())));
-    Ok(text)
+    let seconds: Vec<(f64, &Latency)> = log
+        .lines
+        .iter()
+        .filter(|line| line.0 == kind)
+        .map(|(_, start, _, latency)| (*start, latency))
+        .collect();
+    Ok(match HeatMap::of(&seconds, COLUMNS, ROWS) {
+        Some(map) => map.text(),
+        None => format!("no {} in this run\n", kind.name()),
+    })
 }

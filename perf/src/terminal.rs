@@ -14,7 +14,7 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// One line that replaces itself on a terminal and is an ordinary line elsewhere.
+/// A progress bar with a line beside it that replace themselves on a terminal, and an ordinary line elsewhere.
 #[derive(Debug)]
 pub(crate) struct LiveLine {
     in_place: bool,
@@ -26,11 +26,15 @@ impl LiveLine {
         Self { in_place: io::stderr().is_terminal(), shown: false }
     }
 
-    pub(crate) fn show(&mut self, text: &str) {
+    /// Shows the text; `done` is the share of the work behind it, between 0 and 1.
+    pub(crate) fn show(&mut self, done: f64, text: &str) {
         let mut out = io::stderr().lock();
         let _ = if self.in_place {
             self.shown = true;
-            write!(out, "\r\x1b[2K{text}").and_then(|()| out.flush())
+            let columns = rustix::termios::tcgetwinsize(io::stderr())
+                .map_or(80, |size| usize::from(size.ws_col).max(20));
+            let line = fit(&format!("{} {}", bar(done), text.trim_start()), columns - 1);
+            write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush())
         } else {
             writeln!(out, "{text}")
         };
@@ -41,6 +45,29 @@ impl LiveLine {
             note("");
             self.shown = false;
         }
+    }
+}
+
+/// Cells of the bar.
+const BAR: usize = 16;
+
+/// `[######----------]`, in eighths of a cell.
+fn bar(done: f64) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (done.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let mut cells = "█".repeat(eighths / 8);
+    if eighths / 8 < BAR {
+        cells.push(EIGHTHS[eighths % 8]);
+        cells.push_str(&" ".repeat(BAR - 1 - eighths / 8));
+    }
+    format!("▕{cells}▏")
+}
+
+/// The text cut to so many columns: a line that wraps cannot replace itself.
+fn fit(text: &str, columns: usize) -> String {
+    match text.char_indices().nth(columns) {
+        Some(_) => text.chars().take(columns.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
     }
 }
 
@@ -63,5 +90,25 @@ pub(crate) fn tint(text: &str, tone: Tone, colour: bool) -> String {
         (Tone::Better, true) => format!("\x1b[32m{text}\x1b[0m"),
         (Tone::Worse, true) => format!("\x1b[31m{text}\x1b[0m"),
         (Tone::Better | Tone::Worse | Tone::Plain, _) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_one_width() {
+        for tenth in 0..=11 {
+            assert_eq!(bar(f64::from(tenth) / 10.0).chars().count(), BAR + 2, "{tenth}");
+        }
+        assert_eq!(bar(0.5), "▕████████        ▏");
+        assert_eq!(bar(1.0), "▕████████████████▏");
+    }
+
+    #[test]
+    fn a_line_never_wraps() {
+        assert_eq!(fit("twelve chars", 12), "twelve chars");
+        assert_eq!(fit("twelve chars", 7), "twelve…");
     }
 }

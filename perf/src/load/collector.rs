@@ -1,6 +1,6 @@
 //! Adds up what the workers report, second by second.
 
-use std::{collections::BTreeMap, sync::mpsc::Receiver, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::mpsc::Receiver, time::Duration};
 
 use super::meter::{Counters, Report, Share};
 use crate::{
@@ -30,6 +30,57 @@ pub(super) struct Collector {
     target: Option<f64>,
     /// Seconds of the window: what comes after is the drain.
     length: u64,
+}
+
+/// One second of a run under way, for whoever watches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Which second of the measurement has ended, from 1.
+    pub second: u64,
+    /// How many there are.
+    pub seconds: u64,
+    /// Offered records a second; `None` for `max`.
+    pub target: Option<f64>,
+    /// Records acknowledged.
+    pub acknowledged: u64,
+    /// Bytes of their batches.
+    pub bytes: u64,
+    /// Records that failed.
+    pub failed: u64,
+    /// p50, p99, p99.9 and maximum of `response`, nanoseconds; `None` where the second cannot carry it.
+    pub percentiles: [Option<u64>; 4],
+    /// How far the schedule is ahead of what has been sent, nanoseconds.
+    pub behind: u64,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// The latest that the generator acted, nanoseconds.
+    pub generator_lag: u64,
+}
+
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.map_or_else(|| "max".into(), format_count);
+        write!(
+            f,
+            "{:>4} s  {}/s of {target}  {}/s",
+            self.second,
+            format_count(self.acknowledged as f64),
+            format_bytes(self.bytes as f64)
+        )?;
+        for (name, value) in ["p50", "p99", "p99.9", "max"].into_iter().zip(self.percentiles) {
+            write!(f, "  {name} {}", value.map_or_else(|| "n/a".into(), format_nanos))?;
+        }
+        if self.failed > 0 {
+            write!(f, "  FAILED {}", self.failed)?;
+        }
+        write!(
+            f,
+            "  behind {}  in flight {}  generator lag {}",
+            format_nanos(self.behind),
+            self.in_flight,
+            format_nanos(self.generator_lag)
+        )
+    }
 }
 
 /// The columns of `timeline.csv`.
@@ -76,8 +127,8 @@ impl Collector {
         }
     }
 
-    /// The line about the newest second of which every worker has reported, once.
-    pub(super) fn live_line(&mut self) -> Option<String> {
+    /// The newest second of which every worker has reported, once.
+    pub(super) fn live(&mut self) -> Option<Live> {
         let (number, second) =
             self.seconds.iter().rev().find(|(_, second)| second.reports >= self.workers)?;
         if self.shown >= Some(*number) || *number >= self.length {
@@ -85,25 +136,19 @@ impl Collector {
         }
         self.shown = Some(*number);
         let response = second.latencies.of(Kind::Response);
-        let at = |percent: f64| {
-            let value = Quantile::percent(percent).ok().and_then(|q| response.at(q));
-            value.map_or_else(|| "n/a".into(), format_nanos)
-        };
-        let target = self.target.map_or_else(|| "max".into(), format_count);
-        let lag = second.latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0);
-        Some(format!(
-            "{:>4} s  {}/s of {target}  {}/s  p50 {}  p99 {}  p99.9 {}  max {}  behind {}  in flight {}  generator lag {}",
-            number + 1,
-            format_count(second.counters.acknowledged as f64),
-            format_bytes(second.counters.bytes as f64),
-            at(50.0),
-            at(99.0),
-            at(99.9),
-            at(100.0),
-            format_nanos(second.behind),
-            second.in_flight,
-            format_nanos(lag),
-        ))
+        let at = |percent: f64| Quantile::percent(percent).ok().and_then(|q| response.at(q));
+        Some(Live {
+            second: number + 1,
+            seconds: self.length,
+            target: self.target,
+            acknowledged: second.counters.acknowledged,
+            bytes: second.counters.bytes,
+            failed: second.counters.failed,
+            percentiles: [at(50.0), at(99.0), at(99.9), at(100.0)],
+            behind: second.behind,
+            in_flight: second.in_flight,
+            generator_lag: second.latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0),
+        })
     }
 
     /// What each stage came to.

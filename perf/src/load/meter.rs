@@ -23,6 +23,8 @@ pub(super) struct Counters {
     pub(super) bytes: u64,
     /// Records due in the stage that failed, timed out or were never sent.
     pub(super) failed: u64,
+    /// Those of them that were never made, though nothing stopped the generator.
+    pub(super) unsent: u64,
     /// Records received during the stage, whenever they were due.
     pub(super) received: u64,
     /// Nanoseconds in which the bound held ready work back, summed over connections.
@@ -37,6 +39,7 @@ impl Counters {
         self.acknowledged += other.acknowledged;
         self.bytes += other.bytes;
         self.failed += other.failed;
+        self.unsent += other.unsent;
         self.received += other.received;
         self.held += other.held;
         for (error, count) in &other.errors {
@@ -167,6 +170,15 @@ impl Meter {
                     share.counters.errors.insert(error.to_owned(), count);
                 }
             }
+        }
+    }
+
+    /// A record that was due at this time was never made. The generator's own fault is its lag.
+    pub(super) fn on_unsent(&mut self, due: u64, now: u64, own_fault: bool) {
+        self.on_failed_at(due, 1, now, "not sent before the run's end");
+        if own_fault && let Some(share) = self.share(due) {
+            share.latencies.of_mut(Kind::Lag).record(now.saturating_sub(due));
+            share.counters.unsent += 1;
         }
     }
 

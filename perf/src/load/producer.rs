@@ -67,6 +67,8 @@ struct Link {
     correlation: i32,
     /// Since when the bound has held ready work back.
     held_since: Option<u64>,
+    /// When it last stopped doing so: nothing that waited for it could have gone before.
+    room_since: u64,
 }
 
 impl Link {
@@ -77,6 +79,7 @@ impl Link {
             flying: VecDeque::new(),
             correlation: 0,
             held_since: None,
+            room_since: 0,
         }
     }
 }
@@ -198,10 +201,12 @@ impl Producer {
             if linger > 0
                 && let Some((first, partition)) = self.batches.oldest()
                 && first + linger < due.at
-                && self.may_send(partition, shop)
             {
-                self.close(partition, first + linger, now, shop);
-                continue;
+                if self.may_send(partition, shop) {
+                    self.close(partition, first + linger, now, shop);
+                    continue;
+                }
+                self.hold(partition, first + linger);
             }
             if let Source::Schedule(schedule) = &mut self.source {
                 schedule.take();
@@ -221,6 +226,8 @@ impl Producer {
             for (first, partition) in self.batches.waiting() {
                 if self.may_send(partition, shop) {
                     self.close(partition, first, now, shop);
+                } else {
+                    self.hold(partition, first);
                 }
             }
         } else {
@@ -230,6 +237,8 @@ impl Producer {
                 }
                 if over || self.may_send(partition, shop) {
                     self.close(partition, (first + linger).min(now), now, shop);
+                } else {
+                    self.hold(partition, first + linger);
                 }
             }
         }
@@ -282,7 +291,23 @@ impl Producer {
         link.is_some_and(|l| l.ready.is_empty() && l.flying.len() < shop.plan.inflight_max)
     }
 
+    /// The bound stops a batch that should have gone at `since`.
+    fn hold(&mut self, partition: u32, since: u64) {
+        let link = self.of_partition.get(partition as usize).copied();
+        if let Some(link) = link.and_then(|link| self.links.get_mut(link)) {
+            let since = since.max(link.room_since);
+            link.held_since.get_or_insert(since);
+        }
+    }
+
     fn close(&mut self, partition: u32, planned: u64, now: u64, shop: &mut Shop) {
+        // While the bound stopped it, waiting was not the generator's: the broker had not answered.
+        let link = self.of_partition.get(partition as usize).and_then(|link| self.links.get(*link));
+        let planned = match link {
+            Some(link) if link.held_since.is_some() => now,
+            Some(link) => planned.max(link.room_since),
+            None => planned,
+        };
         if let Some(batch) = self.batches.close(partition) {
             self.ready(batch, planned, now, shop);
         }
@@ -316,6 +341,7 @@ impl Producer {
             }
             if let Some(since) = place.held_since.take() {
                 shop.meter.on_held(since, now);
+                place.room_since = now;
             }
             // One batch a partition and request, as the protocol wants it; the order within a partition is kept.
             let mut taken: Vec<Closed> = Vec::new();
@@ -409,6 +435,8 @@ impl Producer {
             Err(e) => Some(format!("connection lost: {}", e.kind())),
         };
         let now = shop.clock.now();
+        let bound = shop.plan.inflight_max;
+        let was_full = place.flying.len() >= bound;
         let mut refused = None;
         loop {
             let frame = match place.socket.frame() {
@@ -433,6 +461,9 @@ impl Producer {
                     break;
                 }
             }
+        }
+        if was_full && place.flying.len() < bound {
+            place.room_since = now;
         }
         if let Some(why) = failure {
             self.fail_links(&why, now, shop);
@@ -497,7 +528,7 @@ impl Producer {
         }
         if let Source::Schedule(schedule) = &mut self.source {
             while let Some(due) = schedule.take() {
-                shop.meter.on_failed_at(due.at, 1, now, "not sent before the run's end");
+                shop.meter.on_unsent(due.at, now, !self.held);
             }
         }
     }
@@ -518,12 +549,17 @@ impl Producer {
             }
             None => due.map(|due| due.max(now) + linger.min(100_000)),
         };
-        let oldest = self.batches.oldest();
-        let closes = match oldest {
-            Some((first, partition)) if self.may_send(partition, shop) => Some(first + linger),
-            // It goes when an answer makes room, which wakes by itself.
-            Some(_) => None,
-            None => due.map(|due| due + linger),
+        let waiting = self.batches.waiting();
+        let closes = if waiting.is_empty() {
+            due.map(|due| due + linger)
+        } else {
+            // One that the bound stops goes when an answer makes room, which wakes by itself; but the moment from which the bound
+            // stops it is not to be missed.
+            let ends = |(first, partition)| {
+                let end = first + linger;
+                (end > now || self.may_send(partition, shop)).then_some(end)
+            };
+            waiting.into_iter().find_map(ends)
         };
         let wake = [fills, closes].into_iter().flatten().min();
         if self.waiting_bytes > shop.plan.buffer_bytes { None } else { wake }

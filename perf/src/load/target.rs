@@ -158,6 +158,11 @@ impl Target {
     /// What local brokers' processes have used until now.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
+        self.processes().into_iter().filter_map(Usage::of).collect()
+    }
+
+    /// The local processes that listen on the brokers' addresses.
+    pub(super) fn processes(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self
             .facts
             .addresses
@@ -167,7 +172,7 @@ impl Target {
             .collect();
         pids.sort_unstable();
         pids.dedup();
-        pids.into_iter().filter_map(Usage::of).collect()
+        pids
     }
 
     /// Uses these topics, creating them where they are not there, and waits until every partition has a leader.
@@ -355,6 +360,9 @@ fn fingerprint(apis: &[(i16, i16, i16)], settings: &BTreeMap<String, String>) ->
         let backend =
             settings.get("ringwood.backend").map(|b| format!(", {b}")).unwrap_or_default();
         return format!("Ringwood {version}{backend}");
+    }
+    if settings.keys().any(|name| name.starts_with("ringwood.")) {
+        return "Ringwood".into();
     }
     let highest =
         |key: i16| apis.iter().find(|(k, _, _)| *k == key).map_or(-1, |(_, _, high)| *high);

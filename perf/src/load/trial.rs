@@ -11,7 +11,7 @@ use record::{Compressor, Decompressor};
 use super::{
     batches::Batches,
     clock::Clock,
-    collector::Collector,
+    collector::{Collector, Live},
     consumer::{self, Consumed, Consumer, Desk, Goal},
     effort::Effort,
     links::Links,
@@ -25,6 +25,7 @@ use crate::{
     failure::Failure,
     hlog::Interval,
     latency::{Kind, Latencies},
+    machine::{Usage, Used},
     random::Random,
     run,
     schedule::{Arrival, Schedule, Stage},
@@ -61,7 +62,7 @@ pub fn trial(
     clock: Clock,
     started: u64,
     number: u64,
-    live: &mut dyn FnMut(&str),
+    live: &mut dyn FnMut(&Live),
 ) -> Result<Outcome, Failure> {
     // Random choices repeat with the seed; the run's number does not, so that old records are not taken for new ones.
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
@@ -86,6 +87,7 @@ pub fn trial(
         let stream = Random::stream(plan.seed, number << 32 | u64::from(producer));
         batches.push(Batches::new(plan, producer, run, even, stream)?);
     }
+    let mut accounts = Accounts { processes: target.processes(), ..Accounts::default() };
     let t0 = clock.now() + LEAD;
     let (all, window) = stages(plan, t0);
     let window = Arc::new(Window::new(window));
@@ -144,9 +146,10 @@ pub fn trial(
     drop(sender);
 
     let mut finished: Option<Finished> = None;
-    while collector.collect(&reports, Duration::from_millis(100)) {
-        if let Some(line) = collector.live_line() {
-            live(&line);
+    while collector.collect(&reports, accounts.patience(clock.now(), &window)) {
+        accounts.tick(clock.now(), &window);
+        if let Some(second) = collector.live() {
+            live(&second);
         }
         if finished.is_none() && producing.iter().all(JoinHandle::is_finished) {
             finished = Some(finish(std::mem::take(&mut producing), plan, target, &goal, clock)?);
@@ -177,10 +180,44 @@ pub fn trial(
     let offset = window.begin().saturating_sub(started);
     let mut outcome =
         add_up(plan, &window, &mut collector, connections, Duration::from_nanos(offset));
-    outcome.repeat.generator = generator(&efforts, &outcome.total);
+    let unsent = outcome.repeat.generator.unsent;
+    outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
+    outcome.repeat.broker = accounts.used();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
     Ok(outcome)
+}
+
+/// What the brokers' processes had used when the window began and when it ended.
+#[derive(Debug, Default)]
+struct Accounts {
+    processes: Vec<u32>,
+    first: Option<(u64, Vec<Usage>)>,
+    last: Option<(u64, Vec<Usage>)>,
+}
+
+impl Accounts {
+    /// How long the collector may sleep without missing the next reading.
+    fn patience(&self, now: u64, window: &Window) -> Duration {
+        let next = if self.first.is_none() { window.begin() } else { window.end() };
+        let nanos = if self.last.is_some() { u64::MAX } else { next.saturating_sub(now) };
+        Duration::from_nanos(nanos.clamp(1_000_000, 100_000_000))
+    }
+
+    fn tick(&mut self, now: u64, window: &Window) {
+        let read = |processes: &[u32]| processes.iter().copied().filter_map(Usage::of).collect();
+        if self.first.is_none() && now >= window.begin() {
+            self.first = Some((now, read(&self.processes)));
+        }
+        if self.last.is_none() && now >= window.end() {
+            self.last = Some((now, read(&self.processes)));
+        }
+    }
+
+    fn used(&self) -> Option<Used> {
+        let ((from, before), (to, after)) = (self.first.as_ref()?, self.last.as_ref()?);
+        Used::between(before, after, to.saturating_sub(*from) as f64 / 1e9)
+    }
 }
 
 fn spawn<T: Send + 'static>(
@@ -310,13 +347,14 @@ fn add_up(
     let (intervals, timeline) = collector.intervals(offset);
     let mut total = Latencies::default();
     let mut stages = Vec::new();
-    let mut held = 0.0;
+    let (mut held, mut unsent) = (0.0, 0);
     for (number, stage) in window.stages().iter().enumerate() {
         let share = collector.stage(number);
         let seconds = (stage.end - stage.start) as f64 / 1e9;
         held += share.counters.held as f64 / 1e9;
         total.add(&share.latencies);
         let counters = share.counters;
+        unsent += counters.unsent;
         let saturated = counters.held as f64 / 1e9 / (seconds * connections.max(1.0));
         stages.push(run::Stage {
             target: (plan.rate != RateSpec::Max).then_some(stage.rate as f64),
@@ -337,6 +375,7 @@ fn add_up(
         from_seconds: offset.as_secs_f64(),
         to_seconds: last.as_secs_f64(),
         stages,
+        generator: run::Generator { unsent, ..run::Generator::default() },
         ..run::Repeat::default()
     };
     Outcome { repeat, intervals, timeline, total, saturated: (held / seconds).min(1.0) }
@@ -347,6 +386,8 @@ fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {
         busiest: efforts.iter().map(Effort::busy).fold(0.0, f64::max),
         cpu_seconds: efforts.iter().map(|effort| effort.cpu).sum(),
         waited: efforts.iter().map(Effort::starved).fold(0.0, f64::max),
+        wanted: efforts.iter().map(|e| e.busy() + e.starved()).fold(0.0, f64::max),
+        unsent: 0,
         lag_p999: Quantile::percent(99.9).ok().and_then(|q| total.of(Kind::Lag).at(q)),
     }
 }

@@ -57,6 +57,42 @@ impl Usage {
     }
 }
 
+/// What local broker processes used between two readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Used {
+    /// Seconds between the readings.
+    pub seconds: f64,
+    /// CPU seconds of user code and kernel.
+    pub cpu_seconds: f64,
+    /// Bytes that the device was made to write.
+    pub written_bytes: u64,
+    /// Bytes that the device was made to read.
+    pub read_bytes: u64,
+    /// Memory held at the second reading.
+    pub resident_bytes: u64,
+}
+
+impl Used {
+    /// The difference of two readings, over the processes that are in both. `None`: there is none.
+    #[must_use]
+    pub fn between(before: &[Usage], after: &[Usage], seconds: f64) -> Option<Self> {
+        let mut used = Self { seconds, ..Self::default() };
+        let mut seen = false;
+        for after in after {
+            let Some(before) = before.iter().find(|before| before.pid == after.pid) else {
+                continue;
+            };
+            seen = true;
+            used.cpu_seconds += after.cpu_seconds() - before.cpu_seconds();
+            used.written_bytes += after.written_bytes.saturating_sub(before.written_bytes);
+            used.read_bytes += after.read_bytes.saturating_sub(before.read_bytes);
+            used.resident_bytes += after.resident_bytes;
+        }
+        seen.then_some(used)
+    }
+}
+
 /// The process on this machine that listens on this address. `None`: the address is another machine's, or nobody that we may
 /// look at listens there.
 #[must_use]

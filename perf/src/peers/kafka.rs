@@ -12,8 +12,8 @@ use crate::{
     own::{OwnBroker, free_address, fresh, pinned},
 };
 
-/// The JVM flags of Kafka's own start scripts; the heap comes before them.
-const JVM_FLAGS: [&str; 7] = [
+/// The JVM flags of Kafka's own start scripts (`kafka-run-class.sh`); the heap comes before them.
+const JVM_FLAGS: [&str; 10] = [
     "-server",
     "-XX:+UseG1GC",
     "-XX:MaxGCPauseMillis=20",
@@ -21,6 +21,9 @@ const JVM_FLAGS: [&str; 7] = [
     "-XX:+ExplicitGCInvokesConcurrent",
     "-XX:MaxInlineLevel=15",
     "-Djava.awt.headless=true",
+    "-Dcom.sun.management.jmxremote",
+    "-Dcom.sun.management.jmxremote.authenticate=false",
+    "-Dcom.sun.management.jmxremote.ssl=false",
 ];
 
 /// A logger that says only what is wrong.
@@ -63,7 +66,7 @@ impl Kafka {
     }
 
     /// Program and JVM flags, without the class to run.
-    pub(super) fn command_line(&self) -> Vec<String> {
+    fn command_line(&self) -> Vec<String> {
         let mut line = vec![
             self.java.display().to_string(),
             format!("-Xmx{}", self.heap),
@@ -75,14 +78,7 @@ impl Kafka {
     }
 
     /// The whole configuration: a single node that is broker and controller.
-    #[expect(clippy::unused_self, reason = "it is this Kafka's configuration")]
-    pub(super) fn properties(
-        &self,
-        directory: &str,
-        listen: &str,
-        controller: &str,
-        flush: bool,
-    ) -> String {
+    fn properties(directory: &str, listen: &str, controller: &str, flush: bool) -> String {
         let flush = if flush { "log.flush.interval.messages=1\n" } else { "" };
         format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
@@ -94,13 +90,13 @@ impl Kafka {
         )
     }
 
-    /// Starts it with fresh data in `parent`.
+    /// Starts it with fresh data in `parent`. Gives back the configuration beside it.
     pub(super) fn start(
         &self,
         parent: &Path,
         flush: bool,
         cores: Option<&str>,
-    ) -> Result<OwnBroker, Failure> {
+    ) -> Result<(OwnBroker, String), Failure> {
         let directory = fresh(parent)?;
         let directory =
             fs::canonicalize(&directory).map_err(|e| Failure::file("find", &directory, &e))?;
@@ -110,8 +106,8 @@ impl Kafka {
             fs::write(&path, text).map_err(|e| Failure::file("write", &path, &e)).map(|()| path)
         };
         let data = directory.join("data").display().to_string();
-        let properties =
-            write("server.properties", &self.properties(&data, &listen, &controller, flush))?;
+        let text = Self::properties(&data, &listen, &controller, flush);
+        let properties = write("server.properties", &text)?;
         let logging = write("log4j2.xml", LOGGING)?;
         let mut format = self.java(None, &logging);
         // The cluster's id: 16 zero bytes and a bit in base64 without padding.
@@ -136,8 +132,12 @@ impl Kafka {
             }
         }
         let mut start = self.java(cores, &logging);
+        // Its start script writes a log of the collector as well.
+        let log = directory.join("kafkaServer-gc.log");
+        start.arg(format!("-Xlog:gc*:file={}:time,tags:filecount=10,filesize=100M", log.display()));
+        start.arg(format!("-Dkafka.logs.dir={}", directory.display()));
         start.arg("kafka.Kafka").arg(&properties);
-        OwnBroker::spawn(start, listen, directory)
+        Ok((OwnBroker::spawn(start, listen, directory)?, text))
     }
 
     fn java(&self, cores: Option<&str>, logging: &Path) -> Command {

@@ -15,7 +15,7 @@ use crate::{
     hgrm,
     hlog::{self, Interval},
     latency::{Kind, Latencies, Latency},
-    spec::Quantile,
+    spec::{Quantile, Subject},
 };
 
 /// What was measured second by second, beside the run's facts.
@@ -221,39 +221,52 @@ impl Measured {
         Ok(Self { repeats, rates, byte_rates, run: Some(run), ..Self::of_latency(name, latency) })
     }
 
-    /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it.
+    /// What the run was found to be: its numbers are the generator's own.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.verdict.is_invalid())
+    }
+
+    /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it or the run is invalid.
     pub(crate) fn at(&self, quantile: Quantile) -> Option<f64> {
         match &self.latency {
+            _ if self.is_invalid() => None,
             Some(latency) => latency.at(quantile).map(|nanos| nanos as f64),
             None if self.curve.count < quantile.samples_needed() => None,
             None => self.curve.at(quantile.fraction()),
         }
     }
 
-    pub(crate) fn mean(&self) -> Option<f64> {
-        self.latency.as_ref().and_then(Latency::mean)
+    /// What a subject comes to over the whole run; of an invalid one nothing.
+    pub(crate) fn value(&self, subject: Subject) -> Option<f64> {
+        match subject {
+            Subject::Latency(quantile) => self.at(quantile),
+            _ if self.is_invalid() => None,
+            Subject::Mean => self.latency.as_ref().and_then(Latency::mean),
+            Subject::Rate => mean(&self.rates),
+        }
     }
 
-    /// Acknowledged records a second, mean of the repeats.
-    pub(crate) fn rate(&self) -> Option<f64> {
-        mean(&self.rates)
+    /// The same of each repeat that carries it.
+    pub(crate) fn samples(&self, subject: Subject) -> Vec<f64> {
+        let nanos = |latency: &Latency| match subject {
+            Subject::Latency(quantile) => latency.at(quantile).map(|nanos| nanos as f64),
+            Subject::Mean | Subject::Rate => latency.mean(),
+        };
+        match subject {
+            _ if self.is_invalid() => Vec::new(),
+            Subject::Rate => self.rates.clone(),
+            Subject::Latency(_) | Subject::Mean => self.repeats.iter().filter_map(nanos).collect(),
+        }
+    }
+
+    /// Smallest and largest value over the repeats; `None` where there are fewer than two.
+    pub(crate) fn spread(&self, subject: Subject) -> Option<(f64, f64)> {
+        spread(&self.samples(subject))
     }
 
     /// Acknowledged bytes a second, mean of the repeats.
     pub(crate) fn byte_rate(&self) -> Option<f64> {
         mean(&self.byte_rates)
-    }
-
-    /// Smallest and largest value at this quantile over the repeats; `None` where there are fewer than two.
-    pub(crate) fn spread(&self, quantile: Quantile) -> Option<(f64, f64)> {
-        let values: Vec<f64> =
-            self.repeats.iter().filter_map(|l| l.at(quantile)).map(|nanos| nanos as f64).collect();
-        spread(&values)
-    }
-
-    /// Smallest and largest rate over the repeats; `None` where there are fewer than two.
-    pub(crate) fn rate_spread(&self) -> Option<(f64, f64)> {
-        spread(&self.rates)
     }
 }
 

@@ -21,6 +21,17 @@ pub enum Subject {
     Rate,
 }
 
+impl Subject {
+    /// A value of this subject for people.
+    #[must_use]
+    pub fn show(&self, value: f64) -> String {
+        match self {
+            Self::Latency(_) | Self::Mean => format_nanos(value as u64),
+            Self::Rate => format!("{}/s", format_count(value)),
+        }
+    }
+}
+
 /// Which side of the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {

@@ -3,32 +3,74 @@
 use std::fmt::Write;
 
 use super::{
-    Line, Table,
-    svg::{escape, percentile_svg, time_svg},
+    HeatMap, Line, Table,
+    svg::{escape, heat_svg, percentile_svg, time_svg},
 };
 use crate::{
     hgrm::Curve,
-    latency::Kind,
-    run::{Recording, Run},
+    latency::{Kind, Latency},
+    run::{Recording, Run, Verdict},
     spec::{Quantile, format_bytes, format_count, format_nanos},
     terminal::Tone,
 };
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
-    color-scheme:light dark}table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:right;\
-    border-bottom:1px solid #8884}td:first-child,th:first-child{text-align:left}.better{color:#009e73}.worse{color:#d55e00}\
-    code{font-size:.9em}svg{max-width:100%;height:auto}";
+const STYLE: &str = "\
+    :root{color-scheme:light dark;--line:#8883;--soft:#8881;--good:#009e73;--warn:#b8860b;--bad:#d55e00}\
+    body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto 4rem;padding:0 1.2rem}\
+    h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.4rem 0}\
+    .scroll{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}\
+    td,th{padding:.25rem .8rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
+    th{font-weight:600}td:first-child,th:first-child{text-align:left}\
+    .facts td{text-align:left;white-space:normal;overflow-wrap:anywhere}.facts td:first-child{white-space:nowrap;color:#808080}\
+    .better{color:var(--good)}.worse{color:var(--bad)}\
+    code,pre{font:.85em/1.45 ui-monospace,monospace;background:var(--soft);border-radius:4px}\
+    code{padding:.1rem .3rem;overflow-wrap:anywhere}pre{padding:.7rem .9rem;white-space:pre-wrap;overflow-wrap:anywhere}\
+    svg{display:block;width:100%;height:auto;margin:1.4rem 0}\
+    .verdict{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid;font-size:.9em}\
+    .valid{color:var(--good)}.saturated{color:var(--warn)}.invalid{color:var(--bad)}\
+    .cards{display:flex;flex-wrap:wrap;gap:.7rem;margin:1rem 0}\
+    .card{background:var(--soft);border-radius:8px;padding:.5rem .9rem;min-width:6.5rem}\
+    .card b{display:block;font-size:1.25rem}.card span{color:#808080;font-size:.85em}";
 
-fn page(title: &str, body: &str) -> String {
+/// A whole page: nothing in it is loaded from elsewhere.
+pub(crate) fn page(title: &str, body: &str) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{0}</title><style>{STYLE}</style>\n\
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><style>{STYLE}</style>\n\
          <h1>{0}</h1>\n{body}</html>\n",
         escape(title)
     )
 }
 
-fn html_table(table: &Table) -> String {
-    let mut html = String::from("<table><tr>");
+/// A heading of a part.
+pub(crate) fn heading(text: &str) -> String {
+    format!("<h2>{}</h2>\n", escape(text))
+}
+
+/// A sentence.
+pub(crate) fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>\n", escape(text))
+}
+
+/// Text that stays as it is: a command line, a configuration.
+pub(crate) fn verbatim(text: &str) -> String {
+    format!("<pre>{}</pre>\n", escape(text))
+}
+
+/// A few numbers, large.
+fn cards(cards: &[(String, String)]) -> String {
+    let mut html = String::from("<div class=\"cards\">");
+    for (name, value) in cards {
+        let (name, value) = (escape(name), escape(value));
+        let _ = write!(html, "<div class=\"card\"><b>{value}</b><span>{name}</span></div>");
+    }
+    html.push_str("</div>\n");
+    html
+}
+
+/// The table.
+pub(crate) fn html_table(table: &Table) -> String {
+    let mut html = String::from("<div class=\"scroll\"><table><tr>");
     for name in table.header() {
         let _ = write!(html, "<th>{}</th>", escape(name));
     }
@@ -45,12 +87,13 @@ fn html_table(table: &Table) -> String {
         }
         html.push_str("</tr>\n");
     }
-    html.push_str("</table>\n");
+    html.push_str("</table></div>\n");
     html
 }
 
-fn facts(rows: &[(&str, String)]) -> String {
-    let mut html = String::from("<table>");
+/// Names and values; those without a value are left out.
+pub(crate) fn facts(rows: &[(&str, String)]) -> String {
+    let mut html = String::from("<table class=\"facts\">");
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(html, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value));
     }
@@ -61,67 +104,128 @@ fn facts(rows: &[(&str, String)]) -> String {
 /// The report of one run.
 pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
     let mut body = String::new();
+    let class = match run.verdict {
+        Verdict::Valid => "valid",
+        Verdict::Saturated(_) => "saturated",
+        Verdict::Invalid(_) => "invalid",
+    };
     let _ = writeln!(
         body,
-        "<p><code>{}</code></p><p>{} &middot; {}</p>",
-        escape(&run.arguments.join(" ")),
-        escape(&run.started),
-        escape(&run.verdict.to_string())
+        "<p><span class=\"verdict {class}\">{}</span> {} &middot; {}</p>",
+        escape(&run.verdict.to_string()),
+        escape(&run.broker.fingerprint),
+        escape(&run.started)
     );
-    body.push_str(&html_table(&super::super::show::summary_table(run)));
+    body.push_str(&verbatim(&run.arguments.join(" ")));
     let total = recording.total();
-    let lines: Vec<Line> = [Kind::Response, Kind::Service, Kind::EndToEnd]
-        .into_iter()
-        .filter(|kind| total.of(*kind).count() > 0)
+    let kinds = [Kind::Response, Kind::Service, Kind::Delay, Kind::EndToEnd];
+    let shown = || kinds.into_iter().filter(|kind| total.of(*kind).count() > 0);
+    if !run.verdict.is_invalid() {
+        let main = shown().next().unwrap_or(Kind::Response);
+        let at = |percent| {
+            let value = Quantile::percent(percent).ok().and_then(|q| total.of(main).at(q));
+            value.map_or_else(|| "n/a".into(), format_nanos)
+        };
+        let mut large = vec![("records/s acknowledged".to_owned(), format_count(run.rate()))];
+        for percent in [50.0, 99.0, 99.9, 100.0] {
+            let name = Quantile::percent(percent).map_or_else(|_| String::new(), |q| q.to_string());
+            large.push((format!("{name} {}", main.name()), at(percent)));
+        }
+        if let Some(seconds) = run.cpu_per_gb() {
+            large.push(("broker CPU s per GB".into(), format!("{seconds:.2}")));
+        }
+        body.push_str(&cards(&large));
+    }
+    body.push_str(&html_table(&crate::show::summary_table(run)));
+    for verify in run.repeats.iter().filter_map(|repeat| repeat.verify.as_ref()) {
+        body.push_str(&paragraph(&format!("verify: {verify}")));
+        if !verify.findings.is_empty() {
+            body.push_str(&verbatim(&verify.findings.join("\n")));
+        }
+    }
+    if run.verdict.is_invalid() {
+        body.push_str(&paragraph(
+            "The generator did not do its part: what follows shows the generator, not the broker.",
+        ));
+    }
+    let lines: Vec<Line> = shown()
         .map(|kind| Line { name: kind.name().into(), points: Curve::of(total.of(kind)).points })
         .collect();
-    body.push_str(&percentile_svg("latency by percentile", &lines));
-    let over_time = |quantile: Quantile| -> Vec<(f64, f64)> {
-        recording
+    body.push_str(&percentile_svg("Latency by percentile", &lines));
+    for kind in [Kind::Response, Kind::EndToEnd] {
+        let seconds: Vec<(f64, &Latency)> = recording
             .intervals
             .iter()
-            .filter_map(|interval| {
-                let value = interval.latencies.of(Kind::Response).at(quantile)?;
-                Some((interval.start.as_secs_f64(), value as f64))
-            })
-            .collect()
+            .map(|interval| (interval.start.as_secs_f64(), interval.latencies.of(kind)))
+            .collect();
+        if let Some(map) = HeatMap::of(&seconds, 200, 40) {
+            body.push_str(&heat_svg(&format!("{} over time", kind.title()), &map));
+        }
+    }
+    body.push_str(&time_svg("Records a second", &rates(run, recording), format_count));
+    body.push_str(&heading("Facts"));
+    body.push_str(&facts(&run_facts(run)));
+    page(&format!("perf run {}", run.name), &body)
+}
+
+/// Acknowledged, received and offered records by second.
+fn rates(run: &Run, recording: &Recording) -> Vec<(String, Vec<(f64, f64)>)> {
+    let column = |number: usize| -> Vec<(f64, f64)> {
+        let of = |line: &String| {
+            let mut columns = line.split(',');
+            let second = columns.next()?.parse().ok()?;
+            Some((second, columns.nth(number - 1)?.parse().ok()?))
+        };
+        recording.timeline.iter().filter_map(of).collect()
     };
-    let quantile = |percent: f64| Quantile::percent(percent).unwrap_or(Quantile::MAX);
-    let latency = [("p50", 50.0), ("p99", 99.0), ("max", 100.0)]
-        .map(|(name, percent)| (name.to_owned(), over_time(quantile(percent))));
-    body.push_str(&time_svg("response over time", &latency, |v| format_nanos(v as u64)));
-    let rate: Vec<(f64, f64)> = recording
-        .intervals
-        .iter()
-        .map(|i| {
-            let seconds = i.length.as_secs_f64().max(1e-3);
-            (i.start.as_secs_f64(), i.latencies.of(Kind::Response).count() as f64 / seconds)
-        })
-        .collect();
-    let rate = [("records acknowledged a second".to_owned(), rate)];
-    body.push_str(&time_svg("throughput over time", &rate, format_count));
+    let mut lines = vec![("acknowledged".to_owned(), column(1))];
+    let received = column(3);
+    if received.iter().any(|(_, count)| *count > 0.0) {
+        lines.push(("received".into(), received));
+    }
+    let mut offered = Vec::new();
+    for repeat in &run.repeats {
+        let mut at = repeat.from_seconds;
+        for stage in &repeat.stages {
+            if let Some(target) = stage.target {
+                offered.extend([(at, target), (at + stage.seconds - 0.001, target)]);
+            }
+            at += stage.seconds;
+        }
+    }
+    if !offered.is_empty() {
+        lines.push(("offered".into(), offered));
+    }
+    lines
+}
+
+fn run_facts(run: &Run) -> Vec<(&str, String)> {
     let machine = &run.machine;
     let storage = machine.storage.clone().unwrap_or_default();
+    let inside = run.broker.inside().unwrap_or_default();
+    let number = |value: Option<f64>| value.map(|v| format!("{v:.2}")).unwrap_or_default();
+    let memory = run.broker.after.iter().map(|usage| usage.resident_bytes).sum::<u64>();
     let mut rows = vec![
         ("harness", format!("{} {}", run.tool, run.revision)),
         ("broker", format!("{} at {}", run.broker.fingerprint, run.broker.addresses.join(", "))),
-        (
-            "broker CPU seconds",
-            run.broker.cpu_seconds().map(|s| format!("{s:.2}")).unwrap_or_default(),
-        ),
+        ("broker CPU seconds, with warm-up", number(run.broker.cpu_seconds())),
+        ("broker CPU seconds per GB", number(run.cpu_per_gb())),
+        ("broker memory", if memory > 0 { format_bytes(memory as f64) } else { String::new() }),
         ("broker bytes written", run.broker.written_bytes().map(format_bytes).unwrap_or_default()),
+        ("records per flush", number(inside.records_per_flush)),
+        ("write amplification", number(inside.write_amplification)),
+        ("messages between cores per request", number(inside.messages_per_request)),
         ("processor", format!("{} ({} cores)", machine.cpu, machine.cores)),
         ("memory", format_bytes(machine.memory_bytes as f64)),
         ("kernel", machine.kernel.clone()),
+        ("load average before", machine.load_average.clone()),
         ("limits", machine.limits.join("; ")),
         ("file system", format!("{} {}", storage.file_system, storage.options)),
         ("device", format!("{} {}", storage.device, storage.facts)),
     ];
     rows.extend(run.load.iter().map(|(name, value)| (name.as_str(), value.clone())));
     rows.extend(run.broker.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
-    body.push_str("<h2>Facts</h2>\n");
-    body.push_str(&facts(&rows));
-    page(&format!("perf run {}", run.name), &body)
+    rows
 }
 
 /// The report of a comparison.
@@ -133,7 +237,7 @@ pub(crate) fn comparison_page(
 ) -> String {
     let mut body = html_table(table);
     for note in notes {
-        let _ = writeln!(body, "<p>{}</p>", escape(note));
+        body.push_str(&paragraph(note));
     }
     body.push_str(&percentile_svg(title, lines));
     page(title, &body)

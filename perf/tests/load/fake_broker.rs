@@ -23,6 +23,10 @@ use ringwood_perf::protocol::{
 pub(crate) struct Script {
     /// Every produce is answered so long after it came.
     pub(crate) delay: Duration,
+    /// Every produce of this many is answered so long after it came, instead of `delay`.
+    pub(crate) slow: Option<(u64, Duration)>,
+    /// Produces are answered one after the other, each so long after the one before: a broker of known capacity.
+    pub(crate) each: Duration,
     /// No produce is answered from this long after the first until that long later.
     pub(crate) stall: Option<(Duration, Duration)>,
     /// Acknowledged, not stored: the batch of this number, counted over all partitions.
@@ -57,6 +61,8 @@ struct Shared {
     topics: Mutex<BTreeMap<String, Vec<Partition>>>,
     batches: AtomicU64,
     producer_ids: AtomicU64,
+    produces: AtomicU64,
+    free_at: Mutex<Option<Instant>>,
     first_produce: Mutex<Option<Instant>>,
     codecs: AtomicU64,
 }
@@ -76,6 +82,8 @@ impl FakeBroker {
             topics: Mutex::default(),
             batches: AtomicU64::new(0),
             producer_ids: AtomicU64::new(1000),
+            produces: AtomicU64::new(0),
+            free_at: Mutex::default(),
             first_produce: Mutex::default(),
             codecs: AtomicU64::new(0),
         });
@@ -270,7 +278,15 @@ impl FakeBroker {
         if acks == 0 {
             return Produced::Silence;
         }
-        let at = came + script.delay;
+        let number = self.shared.produces.fetch_add(1, Ordering::Relaxed);
+        let delay = match script.slow {
+            Some((every, slow)) if number % every == every - 1 => slow,
+            Some(_) | None => script.delay,
+        };
+        let mut free_at = self.shared.free_at.lock().unwrap();
+        let at = (came + delay).max(free_at.unwrap_or(came) + script.each);
+        *free_at = Some(at.max(came));
+        drop(free_at);
         Produced::Answer(match script.stall {
             Some((after, length)) if at >= first + after => at.max(first + after + length),
             Some(_) | None => at,

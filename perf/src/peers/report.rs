@@ -1,0 +1,356 @@
+//! What the turns came to: one table, which targets were reached, and how every contender was started.
+
+use std::time::Duration;
+
+use super::{Contender, PERCENTS, Pair, PeersArgs, Seen, Turn};
+use crate::{
+    chance::median,
+    hgrm::Curve,
+    machine::Machine,
+    run::Verdict,
+    spec::{Quantile, SizeSpec, format_bytes, format_count, format_nanos},
+    terminal::{self, Tone},
+    view::{self, Align, Cell, Line, Table},
+};
+
+/// Everything that the report is made of.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    pub(super) machine: Machine,
+    pub(super) turns: u32,
+    pub(super) duration: Duration,
+    pub(super) args: &'a PeersArgs,
+    pub(super) seen: &'a [Seen],
+}
+
+/// Records of 100 B a second that one core is to make durable: three brokers without flushes did in 2014.
+const INGEST: f64 = 2.02e6;
+
+/// The broker's CPU seconds per GB are to be at most this share of Kafka's with page-cache acknowledgements.
+const CPU_SHARE: f64 = 0.2;
+
+impl Report<'_> {
+    /// For the terminal.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}\n{}\n\n", self.machine_line(), self.work_line());
+        let colour = terminal::colour();
+        text.push_str(&self.table().render(colour));
+        text.push('\n');
+        text.push_str(&self.targets().render(colour));
+        for note in self.notes() {
+            text.push_str(&format!("\n{note}\n"));
+        }
+        for seen in self.seen {
+            text.push_str(&format!("\n{}: {}\n", seen.contender.name(), seen.command.join(" ")));
+            text.push_str(&seen.configuration);
+        }
+        text
+    }
+
+    /// As one page.
+    pub(super) fn html(&self) -> String {
+        let mut body = view::paragraph(&self.machine_line());
+        body.push_str(&view::paragraph(&self.work_line()));
+        body.push_str(&view::html_table(&self.table()));
+        body.push_str(&view::heading("Targets"));
+        body.push_str(&view::html_table(&self.targets()));
+        for note in self.notes() {
+            body.push_str(&view::paragraph(&note));
+        }
+        let lines: Vec<Line> = self
+            .seen
+            .iter()
+            .filter(|seen| seen.response.count() > 0)
+            .map(|seen| Line {
+                name: seen.contender.name().into(),
+                points: Curve::of(&seen.response).points,
+            })
+            .collect();
+        let title = format!("Response by percentile at {}, all valid turns", self.args.rate);
+        body.push_str(&view::percentile_svg(&title, &lines));
+        body.push_str(&view::heading("Every turn"));
+        body.push_str(&view::html_table(&self.every_turn()));
+        body.push_str(&view::heading("How each was started"));
+        for seen in self.seen {
+            body.push_str(&view::paragraph(seen.contender.name()));
+            let text = format!("{}\n\n{}", seen.command.join(" "), seen.configuration);
+            body.push_str(&view::verbatim(text.trim_end()));
+        }
+        body.push_str(&view::heading("Machine"));
+        let machine = &self.machine;
+        let storage = machine.storage.clone().unwrap_or_default();
+        body.push_str(&view::facts(&[
+            ("harness", std::env::args().collect::<Vec<_>>().join(" ")),
+            ("revision", crate::run::revision()),
+            ("broker cores", self.args.broker_cores.clone().unwrap_or_else(|| "all".into())),
+            ("client cores", self.args.client_cores.clone().unwrap_or_else(|| "all".into())),
+            ("memory", format_bytes(machine.memory_bytes as f64)),
+            ("limits", machine.limits.join("; ")),
+            ("load average at the end", machine.load_average.clone()),
+            ("file system", format!("{} {}", storage.file_system, storage.options)),
+        ]));
+        view::page("Apache Kafka and Ringwood on one machine", &body)
+    }
+
+    fn machine_line(&self) -> String {
+        let machine = &self.machine;
+        let storage = machine.storage.clone().unwrap_or_default();
+        format!(
+            "{} ({} cores), {}, {} on {} {}",
+            machine.cpu,
+            machine.cores,
+            machine.kernel,
+            storage.file_system,
+            storage.device,
+            storage.facts
+        )
+    }
+
+    fn work_line(&self) -> String {
+        format!(
+            "median of {} interleaved turns of {:.0} s after as long a warm-up; values of {}, {} partitions, acks=all, \
+             4 producers and 1 consumer, fresh broker and data each turn",
+            self.turns,
+            self.duration.as_secs_f64(),
+            self.args.size,
+            self.args.partitions
+        )
+    }
+
+    fn table(&self) -> Table {
+        let names = self.seen.iter().map(|seen| seen.contender.name().to_owned());
+        let mut table = Table::new(std::iter::once(String::new()).chain(names), Align::Right);
+        let mut row = |name: String, of: &dyn Fn(&[Turn]) -> Option<String>| {
+            let cell = |seen: &Seen| Cell::plain(of(&seen.turns).unwrap_or_else(|| "n/a".into()));
+            let cells = self.seen.iter().map(cell);
+            table.row(std::iter::once(Cell::plain(name)).chain(cells).collect());
+        };
+        // Where the generator was the bound in some turn, the broker may be faster.
+        let at_least = |turns: &[Turn]| {
+            if turns.iter().any(|turn| turn.fast.is_invalid()) { ">=" } else { "" }
+        };
+        row("max records/s".into(), &|turns| {
+            let rate = median(&each(turns, |turn| Some(turn.rate)))?;
+            Some(format!("{}{}", at_least(turns), format_count(rate)))
+        });
+        row("max bytes/s".into(), &|turns| {
+            let rate = median(&each(turns, |turn| Some(turn.bytes_rate)))?;
+            Some(format!("{}{}/s", at_least(turns), format_bytes(rate)))
+        });
+        row("broker CPU s/GB".into(), &|turns| {
+            median(&each(turns, |turn| turn.cpu_per_gb)).map(|seconds| format!("{seconds:.2}"))
+        });
+        for (place, percent) in PERCENTS.iter().enumerate() {
+            let Ok(quantile) = Quantile::percent(*percent) else { continue };
+            row(format!("{quantile} at {}", self.args.rate), &|turns| {
+                if !turns.is_empty() && turns.iter().all(|turn| turn.calm.is_invalid()) {
+                    return Some("INVALID".into());
+                }
+                latency(turns, place).map(|nanos| format_nanos(nanos as u64))
+            });
+        }
+        row("memory".into(), &|turns| {
+            median(&each(turns, |turn| Some(turn.resident_bytes as f64))).map(format_bytes)
+        });
+        row("start to first answer".into(), &|turns| {
+            let seconds = median(&each(turns, |turn| Some(turn.start_seconds)))?;
+            Some(format_nanos((seconds * 1e9) as u64))
+        });
+        let count = |turns: &[Turn], is: fn(&Verdict) -> bool, of: fn(&Turn) -> &Verdict| {
+            let found = turns.iter().filter(|turn| is(of(turn))).count();
+            Some(format!("{found} of {}", turns.len()))
+        };
+        row("saturated at the rate".into(), &|turns| {
+            count(turns, |v| matches!(v, Verdict::Saturated(_)), |turn| &turn.calm)
+        });
+        row("INVALID(generator) at the rate".into(), &|turns| {
+            count(turns, Verdict::is_invalid, |turn| &turn.calm)
+        });
+        row("INVALID(generator) at max".into(), &|turns| {
+            count(turns, Verdict::is_invalid, |turn| &turn.fast)
+        });
+        table
+    }
+
+    /// The targets that this comparison can tell about.
+    fn targets(&self) -> Table {
+        let mut table = Table::new(["target", "bound", "measured", ""], Align::Right);
+        let of = |is_kafka, pair| {
+            let contender = Contender { is_kafka, pair };
+            self.seen.iter().find(|seen| seen.contender == contender).map(|s| s.turns.as_slice())
+        };
+        let mut row = |name: &str, bound: String, measured: String, reached: Option<bool>| {
+            let (word, tone) = match reached {
+                Some(true) => ("reached", Tone::Better),
+                Some(false) => ("missed", Tone::Worse),
+                None => ("not told", Tone::Plain),
+            };
+            let last = Cell { text: word.into(), tone };
+            table.row(vec![Cell::plain(name), Cell::plain(bound), Cell::plain(measured), last]);
+        };
+        let number = |value: Option<f64>, show: &dyn Fn(f64) -> String| {
+            value.map_or_else(|| "n/a".into(), show)
+        };
+        if self.args.size == SizeSpec::Fixed(100) {
+            let rate =
+                of(false, Pair::Fsync).and_then(|t| median(&each(t, |turn| Some(turn.rate))));
+            row(
+                "durable ingest of 100 B records",
+                format!(">= {}/s", format_count(INGEST)),
+                number(rate, &|rate| format!("{}/s", format_count(rate))),
+                rate.map(|rate| rate >= INGEST),
+            );
+        }
+        let kafka_cpu =
+            of(true, Pair::Written).and_then(|t| median(&each(t, |turn| turn.cpu_per_gb)));
+        for (name, pair) in [("written", Pair::Written), ("fsync", Pair::Fsync)] {
+            let cpu = of(false, pair).and_then(|t| median(&each(t, |turn| turn.cpu_per_gb)));
+            row(
+                &format!("broker CPU s/GB, {name}"),
+                number(kafka_cpu, &|kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
+                number(cpu, &|cpu| format!("{cpu:.2}")),
+                cpu.zip(kafka_cpu).map(|(cpu, kafka)| cpu <= kafka * CPU_SHARE),
+            );
+        }
+        // The third of the percentiles is p99.
+        let kafka_p99 = of(true, Pair::Written).and_then(|t| latency(t, 2));
+        let p99 = of(false, Pair::Fsync).and_then(|t| latency(t, 2));
+        let show = |nanos: f64| format_nanos(nanos as u64);
+        row(
+            "durable p99 against Kafka's without flush",
+            number(kafka_p99, &|nanos| format!("<= {}", show(nanos))),
+            number(p99, &show),
+            p99.zip(kafka_p99).map(|(here, kafka)| here <= kafka),
+        );
+        table
+    }
+
+    fn every_turn(&self) -> Table {
+        let mut header: Vec<String> =
+            ["turn", "start", "max records/s", "CPU s/GB", "memory", "at max"]
+                .map(str::to_owned)
+                .into();
+        let quantiles = PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok());
+        header.extend(quantiles.map(|quantile| quantile.to_string()));
+        header.push("at the rate".into());
+        let mut table = Table::new(header, Align::Right);
+        for turn in self.seen.iter().flat_map(|seen| &seen.turns) {
+            let mut cells = vec![
+                format!("{} {}", turn.contender, turn.turn),
+                format_nanos((turn.start_seconds * 1e9) as u64),
+                format_count(turn.rate),
+                turn.cpu_per_gb.map_or_else(|| "n/a".into(), |seconds| format!("{seconds:.2}")),
+                format_bytes(turn.resident_bytes as f64),
+                turn.fast.word().to_owned(),
+            ];
+            let none = if turn.calm.is_invalid() { "INVALID" } else { "n/a" };
+            cells.extend(
+                turn.latency.iter().map(|value| value.map_or_else(|| none.into(), format_nanos)),
+            );
+            cells.push(turn.calm.word().to_owned());
+            table.row(cells.into_iter().map(Cell::plain).collect());
+        }
+        table
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.args.broker_cores.is_none() || self.args.client_cores.is_none() {
+            notes.push(
+                "Brokers and client were not kept to cores of their own (--broker-cores, --client-cores): they took time from \
+                 each other, from all contenders alike."
+                    .to_owned(),
+            );
+        }
+        if self.seen.iter().flat_map(|seen| &seen.turns).any(|turn| turn.calm.is_invalid()) {
+            notes.push(
+                "Turns marked INVALID(generator) are left out of the percentiles: the client was late itself.".to_owned(),
+            );
+        }
+        for seen in self.seen {
+            for failure in &seen.failures {
+                notes.push(format!("{}: a turn failed: {failure}", seen.contender.name()));
+            }
+        }
+        notes
+    }
+}
+
+fn each(turns: &[Turn], of: impl Fn(&Turn) -> Option<f64>) -> Vec<f64> {
+    turns.iter().filter_map(of).collect()
+}
+
+/// The median of the valid turns at this place of [`PERCENTS`], nanoseconds.
+fn latency(turns: &[Turn], place: usize) -> Option<f64> {
+    median(&each(turns, |turn| turn.latency.get(place).copied().flatten().map(|n| n as f64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Latency;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PeersArgs,
+    }
+
+    fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
+        Turn {
+            rate,
+            cpu_per_gb: Some(cpu),
+            latency: vec![Some(1_000_000), None, p99, None, None],
+            calm,
+            ..Turn::default()
+        }
+    }
+
+    fn seen(is_kafka: bool, pair: Pair, turns: Vec<Turn>) -> Seen {
+        Seen {
+            contender: Contender { is_kafka, pair },
+            turns,
+            response: Latency::new(),
+            command: vec!["java".into(), "-Xmx1G".into()],
+            configuration: "node.id=1\n".into(),
+            failures: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn invalid_turns_do_not_count_and_targets_are_told() {
+        let args = Line::parse_from(["peers"]).args;
+        let invalid = Verdict::Invalid("late".into());
+        let all = [
+            seen(true, Pair::Written, vec![turn(9e5, 10.0, Some(5_000_000), Verdict::Valid); 3]),
+            seen(
+                false,
+                Pair::Fsync,
+                vec![
+                    turn(3e6, 1.9, Some(4_000_000), Verdict::Valid),
+                    turn(2.5e6, 2.5, None, invalid),
+                    turn(1e6, 1.8, Some(6_000_000), Verdict::Valid),
+                ],
+            ),
+        ];
+        let report = Report {
+            machine: Machine::default(),
+            turns: 3,
+            duration: Duration::from_secs(8),
+            args: &args,
+            seen: &all,
+        };
+        let text = report.text();
+        let line = |start: &str| {
+            let found = text.lines().find(|line| line.starts_with(start));
+            found.unwrap_or_else(|| panic!("{start} in {text}")).to_owned()
+        };
+        assert!(line("durable ingest").ends_with("2.50M/s   reached"), "{text}");
+        assert!(line("broker CPU s/GB, fsync").ends_with("1.90   reached"), "{text}");
+        assert!(line("broker CPU s/GB, written").contains("n/a"), "{text}");
+        assert!(line("durable p99").ends_with("5.00 ms   reached"), "{text}");
+        assert!(line("INVALID(generator) at the rate").ends_with("1 of 3"), "{text}");
+        assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
+    }
+}

@@ -1,0 +1,173 @@
+//! A heat map of latency over time: seconds across, latency up on a logarithmic scale, shade for the share of the moment's records.
+//!
+//! Rare is what a heat map is for: the shade follows the logarithm of the share, so that one record in ten thousand still shows.
+
+use crate::{
+    latency::Latency,
+    spec::{Quantile, format_nanos},
+};
+
+/// Shares below this look like it.
+const SHARE_MIN: f64 = 1e-4;
+
+/// One stretch of time.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Records by row, lowest latency first.
+    counts: Vec<u64>,
+    latency: Latency,
+}
+
+impl Column {
+    /// How many records it has.
+    pub(crate) fn count(&self) -> u64 {
+        self.latency.count()
+    }
+
+    /// The value at a percentile, where the column's records carry it.
+    pub(crate) fn at(&self, percent: f64) -> Option<u64> {
+        self.latency.at(Quantile::percent(percent).ok()?)
+    }
+}
+
+/// The grid of shares.
+#[derive(Clone, Debug)]
+pub(crate) struct HeatMap {
+    /// Where the first column begins, seconds.
+    pub(crate) start: f64,
+    /// Seconds of a column.
+    pub(crate) width: f64,
+    /// Columns in order, those without records too.
+    pub(crate) columns: Vec<Column>,
+    /// How many rows there are.
+    pub(crate) rows: usize,
+    /// log10 of the lowest row's floor, in nanoseconds.
+    low: f64,
+    per_decade: f64,
+}
+
+impl HeatMap {
+    /// Of intervals (start in seconds, latencies), in order, in at most so many columns and rows. `None`: there are no records.
+    pub(crate) fn of(
+        intervals: &[(f64, &Latency)],
+        columns_max: usize,
+        rows_max: usize,
+    ) -> Option<Self> {
+        let held: Vec<_> = intervals.iter().filter(|(_, latency)| latency.count() > 0).collect();
+        let (start, end) = (held.first()?.0, held.last()?.0 + 1.0);
+        let width = ((end - start) / columns_max.max(1) as f64).ceil().max(1.0);
+        let count = (((end - start) / width).ceil() as usize).max(1);
+        let values = || {
+            held.iter().flat_map(|(_, latency)| {
+                latency.histogram().iter_recorded().map(|step| step.value_iterated_to())
+            })
+        };
+        let (low, high) = (values().min()?, values().max()?);
+        let logarithm = |nanos: u64| (nanos.max(1) as f64).log10();
+        // The finest of these scales on which the span has room.
+        let span = |per_decade: f64| {
+            (logarithm(high) * per_decade).floor() - (logarithm(low) * per_decade).floor()
+        };
+        let scales = [32.0, 16.0, 8.0, 4.0, 2.0, 1.0];
+        let per_decade =
+            scales.into_iter().find(|scale| span(*scale) < rows_max as f64).unwrap_or(1.0);
+        let first_row = (logarithm(low) * per_decade).floor();
+        let rows = span(per_decade) as usize + 1;
+        let empty = Column { counts: vec![0; rows], latency: Latency::new() };
+        let mut columns = vec![empty; count];
+        for (at, latency) in held {
+            let place = (((at - start) / width) as usize).min(count - 1);
+            columns[place].latency.add(latency);
+            for step in latency.histogram().iter_recorded() {
+                let row = (logarithm(step.value_iterated_to()) * per_decade).floor() - first_row;
+                columns[place].counts[(row as usize).min(rows - 1)] +=
+                    step.count_since_last_iteration();
+            }
+        }
+        Some(Self { start, width, columns, rows, low: first_row / per_decade, per_decade })
+    }
+
+    /// Where a share of the column's records lies between rare (near 0) and all (1). `None`: the cell is empty.
+    pub(crate) fn shade(&self, column: usize, row: usize) -> Option<f64> {
+        let column = self.columns.get(column)?;
+        let count = *column.counts.get(row)?;
+        if count == 0 {
+            return None;
+        }
+        let share = (count as f64 / column.count().max(1) as f64).max(SHARE_MIN);
+        Some(1.0 - share.log10() / SHARE_MIN.log10())
+    }
+
+    /// The lower bound of a row, nanoseconds.
+    pub(crate) fn floor(&self, row: usize) -> f64 {
+        10_f64.powf(self.low + row as f64 / self.per_decade)
+    }
+
+    /// Where a latency lies between the lowest row's floor (0) and the highest row's ceiling (1).
+    pub(crate) fn height(&self, nanos: f64) -> f64 {
+        let rows = (nanos.max(1.0).log10() - self.low) * self.per_decade;
+        (rows / self.rows as f64).clamp(0.0, 1.0)
+    }
+
+    /// The map made of characters.
+    pub(crate) fn text(&self) -> String {
+        const SHADES: [char; 4] = ['░', '▒', '▓', '█'];
+        let mut text = String::new();
+        for row in (0..self.rows).rev() {
+            let cells: String = (0..self.columns.len())
+                .map(|column| match self.shade(column, row) {
+                    Some(shade) => SHADES[((shade * 4.0) as usize).min(3)],
+                    None => ' ',
+                })
+                .collect();
+            let label = format_nanos(self.floor(row) as u64);
+            text.push_str(&format!("{label:>10} |{}\n", cells.trim_end()));
+        }
+        text.push_str(&format!("{:>10} +{}\n", "", "-".repeat(self.columns.len())));
+        let from = format!("{:.0} s", self.start);
+        let to = format!("{:.0} s", self.start + self.width * self.columns.len() as f64);
+        let gap = self.columns.len().saturating_sub(from.len() + to.len()).max(1);
+        text.push_str(&format!("{:>12}{from}{}{to}\n", "", " ".repeat(gap)));
+        text.push_str(&format!(
+            "{:>12}shade: share of the column's records, {} rare to {} all; a column is {:.0} s\n",
+            "", SHADES[0], SHADES[3], self.width
+        ));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(values: &[(u64, u64)]) -> Latency {
+        let mut latency = Latency::new();
+        for (nanos, count) in values {
+            latency.record_n(*nanos, *count);
+        }
+        latency
+    }
+
+    #[test]
+    fn one_in_ten_thousand_is_seen() {
+        let calm = second(&[(1_000_000, 9_999), (900_000_000, 1)]);
+        let map = HeatMap::of(&[(0.0, &calm)], 80, 30).unwrap();
+        assert_eq!(map.shade(0, map.rows - 1), Some(0.0));
+        assert!(map.shade(0, 0).is_some_and(|shade| shade > 0.99));
+        assert!(map.floor(0) <= 1e6 && map.rows <= 30);
+        assert!(map.text().contains('░') && map.text().contains('█'), "{}", map.text());
+    }
+
+    #[test]
+    fn long_runs_share_columns_and_gaps_stay_empty() {
+        let calm = second(&[(1_000_000, 10)]);
+        let seconds: Vec<(f64, &Latency)> =
+            (0..1_000).filter(|s| !(300..400).contains(s)).map(|s| (f64::from(s), &calm)).collect();
+        let map = HeatMap::of(&seconds, 100, 30).unwrap();
+        assert_eq!((map.columns.len(), map.width), (100, 10.0));
+        assert_eq!(map.columns[0].count(), 100);
+        assert!(map.columns[30..40].iter().all(|column| column.count() == 0));
+        assert!(map.shade(35, 0).is_none());
+        assert!(HeatMap::of(&[], 10, 10).is_none());
+    }
+}
