@@ -27,8 +27,6 @@ use std::rc::Rc;
 pub(crate) const AT_FULLNESS: f64 = 0.5;
 /// From here on producers are slowed.
 pub(crate) const SLOW_FROM: f64 = 0.7;
-/// Manifest and rest log allocate in steps of this.
-const ALLOCATE: u64 = 1 << 20;
 /// Above this many open segment files they are closed after their sync.
 const OPEN_FILES_KEPT: usize = 512;
 
@@ -351,7 +349,7 @@ async fn write_rest(inner: &Rc<Inner>, plan: &mut Plan) -> io::Result<Option<Fil
     let end = plan.rest_base + plan.rest_bytes.len() as u64;
     let allocated = inner.rest.borrow().allocated;
     if end > allocated {
-        let more = (end - allocated).next_multiple_of(ALLOCATE);
+        let more = (end - allocated).next_multiple_of(inner.config.thresholds.allocate);
         file.allocate(allocated, more).await?;
         inner.rest.borrow_mut().allocated = allocated + more;
     }
@@ -462,7 +460,7 @@ async fn write_manifest(
         let mut m = inner.manifest.borrow_mut();
         m.files = files;
         m.len = len;
-        m.allocated = len.next_multiple_of(ALLOCATE);
+        m.allocated = len.next_multiple_of(inner.config.thresholds.allocate);
         m.live = len;
         inner.count(|c| c.manifest_rewrites += 1);
     } else {
@@ -471,7 +469,7 @@ async fn write_manifest(
             (m.files.clone(), m.len, m.allocated)
         };
         if at + len > allocated {
-            let more = (at + len - allocated).next_multiple_of(ALLOCATE);
+            let more = (at + len - allocated).next_multiple_of(inner.config.thresholds.allocate);
             for file in &files {
                 file.allocate(allocated, more).await?;
             }
@@ -513,7 +511,8 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
             ..Open::default()
         };
         let file = disk.open(&temporary, open).await?;
-        file.allocate(0, (bytes.len() as u64).next_multiple_of(ALLOCATE)).await?;
+        file.allocate(0, (bytes.len() as u64).next_multiple_of(inner.config.thresholds.allocate))
+            .await?;
         write_aligned(inner, &file, 0, bytes, "manifest").await;
         if let Err(e) = file.sync_data().await {
             inner.rt.fault(format!("sync of the manifest failed: {e}"));

@@ -161,6 +161,30 @@ impl Explorer {
         let context =
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
         let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
+        if std::env::var_os("LOOK").is_some() {
+            for (path, bytes) in fork.disk_image(node) {
+                eprintln!("image {number} file {} {}", path.display(), bytes.len());
+                if path.to_string_lossy().contains("manifest") {
+                    let mut at = 0;
+                    while let Some((h, _)) = examined.first().and_then(|r| {
+                        ringwood_store::format::manifest::Header::parse(&bytes[at..], &r.uuid)
+                    }) {
+                        eprintln!(
+                            "   {at} {:?} {:?}",
+                            h,
+                            ringwood_store::format::manifest::entries(&bytes[at..], &h).map(|e| e
+                                .iter()
+                                .map(|e| (
+                                    e.partition.to_string(),
+                                    e.state.as_ref().map(|s| s.rest.clone())
+                                ))
+                                .collect::<Vec<_>>())
+                        );
+                        at += h.length as usize;
+                    }
+                }
+            }
+        }
         look(number, &examined);
         if self.damage && !recovering && model.power && self.one_in(6) {
             return self.damaged(&fork, node, &mut model, &examined, depth).map_err(context);
@@ -321,7 +345,7 @@ impl Explorer {
         let cores = usize::from(s.cores);
         let mut seen = world.effects(node);
         // A start has some thirty effects; few images of it are enough.
-        let gap = s.gap.max(8) * 2;
+        let gap = s.gap.max(4) * 5;
         let ended = world.run_until(|| {
             if depth < DEPTH_MAX && world.effects(node) != seen {
                 seen = world.effects(node);
@@ -463,9 +487,12 @@ impl Explorer {
                     world.set_capacity(node, 0);
                     full_until = Some(world.now() + Duration::from_millis(5 + self.below(600)));
                 }
+                // Most effects are writes to the ring; the steps of a checkpoint are rarer and each worth a look.
+                let last = world.last_effect(node);
                 let gap = if depth == 0 { s.gap } else { s.gap.max(4) * 2 };
+                let gap = if last.contains("/ring-") { gap } else { (gap / 6).max(1) };
                 if self.one_in(gap) && self.images_left.get() > 0 {
-                    self.count_moment(&world.last_effect(node));
+                    self.count_moment(&last);
                     let model = shared.borrow();
                     if world.capacity(node) == 0 {
                         // The images have room again: a start on a full disk is another matter.
