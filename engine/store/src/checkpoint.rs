@@ -100,6 +100,7 @@ pub(crate) async fn run(inner: &Rc<Inner>) -> io::Result<()> {
     };
     let result = carry_out(inner, &mut plan, n, &dirty, &gone).await;
     if result.is_err() {
+        inner.count(|c| c.checkpoints_refused += 1);
         // Nothing was promised: the next checkpoint takes these partitions again, with a later N.
         for p in &dirty {
             let mut p = p.borrow_mut();
@@ -494,14 +495,14 @@ async fn write_manifest(
     Ok(())
 }
 
-/// Writes both copies anew: temporary file, sync, rename, directory sync; the second only when the first is in its place.
+/// Writes both copies anew: both temporary files, synced; then one after the other takes its place, the second only when the
+/// name of the first is durable. A disk that is full says so before either has changed.
 async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File; 2]> {
     let paths = inner.paths.manifests(inner.generation, inner.core);
     let dir = inner.paths.core(inner.generation, inner.core);
     let disk = inner.rt.disk();
     let mut files = Vec::new();
     for path in &paths {
-        let temporary = path.with_extension("new");
         let open = Open {
             read: true,
             write: true,
@@ -510,16 +511,23 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
             direct: true,
             ..Open::default()
         };
-        let file = disk.open(&temporary, open).await?;
+        let file = disk.open(&path.with_extension("new"), open).await?;
         file.allocate(0, (bytes.len() as u64).next_multiple_of(inner.config.thresholds.allocate))
             .await?;
-        write_aligned(inner, &file, 0, bytes, "manifest").await;
+        files.push(file);
+    }
+    for file in &files {
+        write_aligned(inner, file, 0, bytes, "manifest").await;
         if let Err(e) = file.sync_data().await {
             inner.rt.fault(format!("sync of the manifest failed: {e}"));
         }
-        disk.rename(&temporary, path).await?;
+    }
+    for path in &paths {
+        if let Err(e) = disk.rename(&path.with_extension("new"), path).await {
+            // One copy may be new by now and the other not: as at a crash, which the next start knows how to mend.
+            inner.rt.fault(format!("rename of the manifest failed: {e}"));
+        }
         sync_dir(inner, &dir).await;
-        files.push(file);
     }
     let b = files.pop();
     let a = files.pop();

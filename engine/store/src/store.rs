@@ -136,6 +136,8 @@ pub struct Counters {
     pub manifest_bytes: u64,
     /// Checkpoints finished.
     pub checkpoints: u64,
+    /// Checkpoints that the disk refused: it is full.
+    pub checkpoints_refused: u64,
     /// Files synced by checkpoints.
     pub syncs: u64,
     /// Rest logs written anew.

@@ -37,7 +37,6 @@ impl Commit {
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
     pub(crate) core: u16,
-    pub(crate) uuid: [u8; 16],
     pub(crate) commits: BTreeMap<u64, Commit>,
     /// The sequences that the chain holds, in order, from the manifest's footer on.
     pub(crate) chain: Vec<u64>,
@@ -99,7 +98,6 @@ impl Autopsy {
                     .1;
                 let mut ring = Ring {
                     core,
-                    uuid: part.ring,
                     commits,
                     chain: Vec::new(),
                     footer,

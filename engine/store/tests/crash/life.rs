@@ -161,30 +161,6 @@ impl Explorer {
         let context =
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
         let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
-        if std::env::var_os("LOOK").is_some() {
-            for (path, bytes) in fork.disk_image(node) {
-                eprintln!("image {number} file {} {}", path.display(), bytes.len());
-                if path.to_string_lossy().contains("manifest") {
-                    let mut at = 0;
-                    while let Some((h, _)) = examined.first().and_then(|r| {
-                        ringwood_store::format::manifest::Header::parse(&bytes[at..], &r.uuid)
-                    }) {
-                        eprintln!(
-                            "   {at} {:?} {:?}",
-                            h,
-                            ringwood_store::format::manifest::entries(&bytes[at..], &h).map(|e| e
-                                .iter()
-                                .map(|e| (
-                                    e.partition.to_string(),
-                                    e.state.as_ref().map(|s| s.rest.clone())
-                                ))
-                                .collect::<Vec<_>>())
-                        );
-                        at += h.length as usize;
-                    }
-                }
-            }
-        }
         look(number, &examined);
         if self.damage && !recovering && model.power && self.one_in(6) {
             return self.damaged(&fork, node, &mut model, &examined, depth).map_err(context);
@@ -405,21 +381,6 @@ impl Explorer {
             }
         })
         .map_err(|e| format!("while everything is read: {e}"))?;
-        if std::env::var_os("LOOK").is_some() {
-            look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
-            for r in &process.reports {
-                eprintln!("{r:?}");
-            }
-            for (id, f) in found.borrow().iter() {
-                eprintln!("found {id} {} {} {:?}", f.start, f.end, f.incomplete);
-            }
-            for (id, p) in &model.parts {
-                eprintln!(
-                    "model {id} {:?} {} {} served {} {:?}",
-                    p.life, p.start, p.end, p.served, p.starts_asked
-                );
-            }
-        }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
         for report in &process.reports {
@@ -539,6 +500,7 @@ impl Explorer {
             t.add("rest log rewritten", counters.rest_rewrites);
             t.add("manifest rewritten", counters.manifest_rewrites);
             t.add("checkpoints", counters.checkpoints);
+            t.add("checkpoint refused by a full disk", counters.checkpoints_refused);
             t.add("cold reads of segments", counters.cold_reads);
         }
         *model = shared.borrow().clone();
@@ -589,9 +551,9 @@ impl Explorer {
     }
 }
 
-/// With LOOK in the environment, what the rings of an image hold.
+/// With RINGWOOD_CRASH_LOOK in the environment, what the rings of an image hold.
 fn look(number: u64, examined: &Examined) {
-    if std::env::var_os("LOOK").is_none() {
+    if std::env::var_os("RINGWOOD_CRASH_LOOK").is_none() {
         return;
     }
     for ring in examined {
