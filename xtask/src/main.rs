@@ -21,6 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask check
        cargo xtask test [--install] [--require all|SUITE,...] [--only SUITE,...]
        cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
+       cargo xtask prove crash [--images N] [--state FILE] [--seed N]
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
@@ -29,7 +30,8 @@ test    check, every test of the workspace, and the client suites:
           --require  a skipped suite is a failure
           --only     these suites only; `workspace` and `check` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
-prove   kill: kill -9 under load, again and again, and count what must never happen";
+prove   kill: kill -9 under load, again and again, and count what must never happen
+        crash: power cuts and kills on the simulated disk, and every planted bug found";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["test", options @ ..] => test::run(options),
         ["prove", "kill", options @ ..] => prove::kill(options),
+        ["prove", "crash", options @ ..] => prove::crash(options),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,5 +1,7 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
+mod crash;
 mod kill;
 
+pub(crate) use crash::run as crash;
 pub(crate) use kill::run as kill;

@@ -5,6 +5,7 @@
 //! what a power cut leaves) is decided by one generator, so that a seed replays a run, event for event.
 
 mod config;
+mod content;
 mod disk;
 mod files;
 mod net;

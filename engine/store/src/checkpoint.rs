@@ -27,8 +27,6 @@ use std::rc::Rc;
 pub(crate) const AT_FULLNESS: f64 = 0.5;
 /// From here on producers are slowed.
 pub(crate) const SLOW_FROM: f64 = 0.7;
-/// Manifest and rest log allocate in steps of this.
-const ALLOCATE: u64 = 1 << 20;
 /// Above this many open segment files they are closed after their sync.
 const OPEN_FILES_KEPT: usize = 512;
 
@@ -112,6 +110,7 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
     };
     let result = carry_out(inner, &mut plan, n, &dirty, &gone).await;
     if result.is_err() {
+        inner.count(|c| c.checkpoints_refused += 1);
         // Nothing was promised: the next checkpoint takes these partitions again, with a later N.
         for p in &dirty {
             let mut p = p.borrow_mut();
@@ -366,7 +365,7 @@ async fn write_rest(inner: &Rc<Inner>, plan: &mut Plan) -> io::Result<Option<Fil
     let end = plan.rest_base + plan.rest_bytes.len() as u64;
     let allocated = inner.rest.borrow().allocated;
     if end > allocated {
-        let more = (end - allocated).next_multiple_of(ALLOCATE);
+        let more = (end - allocated).next_multiple_of(inner.config.thresholds.allocate);
         file.allocate(allocated, more).await?;
         inner.rest.borrow_mut().allocated = allocated + more;
     }
@@ -477,7 +476,7 @@ async fn write_manifest(
         let mut m = inner.manifest.borrow_mut();
         m.files = files;
         m.len = len;
-        m.allocated = len.next_multiple_of(ALLOCATE);
+        m.allocated = len.next_multiple_of(inner.config.thresholds.allocate);
         m.live = len;
         inner.count(|c| c.manifest_rewrites += 1);
     } else {
@@ -486,7 +485,7 @@ async fn write_manifest(
             (m.files.clone(), m.len, m.allocated)
         };
         if at + len > allocated {
-            let more = (at + len - allocated).next_multiple_of(ALLOCATE);
+            let more = (at + len - allocated).next_multiple_of(inner.config.thresholds.allocate);
             for file in &files {
                 file.allocate(allocated, more).await?;
             }
@@ -511,14 +510,14 @@ async fn write_manifest(
     Ok(())
 }
 
-/// Writes both copies anew: temporary file, sync, rename, directory sync; the second only when the first is in its place.
+/// Writes both copies anew: both temporary files, synced; then one after the other takes its place, the second only when the
+/// name of the first is durable. A disk that is full says so before either has changed.
 async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File; 2]> {
     let paths = inner.paths.manifests(inner.generation, inner.core);
     let dir = inner.paths.core(inner.generation, inner.core);
     let disk = inner.rt.disk();
     let mut files = Vec::new();
     for path in &paths {
-        let temporary = path.with_extension("new");
         let open = Open {
             read: true,
             write: true,
@@ -527,15 +526,23 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
             direct: true,
             ..Open::default()
         };
-        let file = disk.open(&temporary, open).await?;
-        file.allocate(0, (bytes.len() as u64).next_multiple_of(ALLOCATE)).await?;
-        write_aligned(inner, &file, 0, bytes, "manifest").await;
+        let file = disk.open(&path.with_extension("new"), open).await?;
+        file.allocate(0, (bytes.len() as u64).next_multiple_of(inner.config.thresholds.allocate))
+            .await?;
+        files.push(file);
+    }
+    for file in &files {
+        write_aligned(inner, file, 0, bytes, "manifest").await;
         if let Err(e) = file.sync_data().await {
             inner.rt.fault(format!("sync of the manifest failed: {e}"));
         }
-        disk.rename(&temporary, path).await?;
+    }
+    for path in &paths {
+        if let Err(e) = disk.rename(&path.with_extension("new"), path).await {
+            // One copy may be new by now and the other not: as at a crash, which the next start knows how to mend.
+            inner.rt.fault(format!("rename of the manifest failed: {e}"));
+        }
         sync_dir(inner, &dir).await;
-        files.push(file);
     }
     let b = files.pop();
     let a = files.pop();

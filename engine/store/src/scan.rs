@@ -66,8 +66,10 @@ pub(crate) fn chain(
     let mut head = footer.position;
     loop {
         let next = by_position.get(&head).and_then(|sequence| intact.get(sequence)).filter(|f| {
-            let follows = f.header.previous_sequence == last.0 && f.header.previous_crc == last.1;
-            (follows || planted::is(Planted::BrokenChainAccepted)) && f.header.sequence > last.0
+            let follows = f.header.previous_sequence == last.0
+                && f.header.previous_crc == last.1
+                && f.header.sequence > last.0;
+            follows || planted::is(Planted::BrokenChainAccepted)
         });
         if let Some(f) = next {
             links.push(Link::Commit { header: f.header });

@@ -52,11 +52,18 @@ pub struct Thresholds {
     pub blocks_due: u32,
     /// Manifest and rest log are written anew when they are twice their live size, and at least this large.
     pub rewrite_min: u64,
+    /// Manifest and rest log allocate in steps of this.
+    pub allocate: u64,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { write_bytes: 256 * 1024, blocks_due: 16 * 1024, rewrite_min: 256 * 1024 }
+        Self {
+            write_bytes: 256 * 1024,
+            blocks_due: 16 * 1024,
+            rewrite_min: 256 * 1024,
+            allocate: 1 << 20,
+        }
     }
 }
 
@@ -129,6 +136,8 @@ pub struct Counters {
     pub manifest_bytes: u64,
     /// Checkpoints finished.
     pub checkpoints: u64,
+    /// Checkpoints that the disk refused: it is full.
+    pub checkpoints_refused: u64,
     /// Files synced by checkpoints.
     pub syncs: u64,
     /// Rest logs written anew.

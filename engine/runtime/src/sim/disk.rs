@@ -11,10 +11,12 @@
 //! A sync of a file covers that file's writes and lengths that had completed before the sync was submitted, and no names. A
 //! sync of a directory covers the changes of its names before its submission, and nothing of the files.
 
+use super::content::Content;
 use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// Space is given out in blocks of this size.
 pub(crate) const BLOCK: u64 = 4096;
@@ -25,14 +27,14 @@ const ROOT: Ino = 0;
 
 #[derive(Clone, Debug)]
 enum Change {
-    Write { pos: u64, data: Vec<u8> },
+    Write { pos: u64, data: Rc<Vec<u8>> },
     Length(u64),
 }
 
 #[derive(Clone, Debug, Default)]
 struct FileNode {
-    now: Vec<u8>,
-    stable: Vec<u8>,
+    now: Content,
+    stable: Content,
     /// Completed and not covered by a sync, in order of completion, each with its number.
     unsynced: Vec<(u64, Change)>,
     next_change: u64,
@@ -386,10 +388,7 @@ impl SimDisk {
     }
 
     pub(crate) fn read(&mut self, ino: Ino, pos: u64, len: usize) -> io::Result<Vec<u8>> {
-        let now = &self.file(ino)?.now;
-        let from = usize::try_from(pos).unwrap_or(usize::MAX).min(now.len());
-        let to = from.saturating_add(len).min(now.len());
-        Ok(now[from..to].to_vec())
+        Ok(self.file(ino)?.now.read(pos, len))
     }
 
     /// Finds space for a range, or says that there is none.
@@ -442,7 +441,7 @@ impl SimDisk {
         if end > file.now.len() as u64 {
             file.change(Change::Length(end));
         }
-        file.change(Change::Write { pos, data });
+        file.change(Change::Write { pos, data: Rc::new(data) });
         Ok(())
     }
 
@@ -511,16 +510,15 @@ impl SimDisk {
         let file = self.file(ino)?;
         let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
         let mask = 1 << (bit % 8);
-        let byte = file.now.get_mut(at).ok_or_else(|| os_error(libc::EINVAL))?;
-        *byte ^= mask;
-        if let Some(byte) = file.stable.get_mut(at) {
-            *byte ^= mask;
+        if !file.now.flip(at, mask) {
+            return Err(os_error(libc::EINVAL));
         }
+        file.stable.flip(at, mask);
         for (_, change) in &mut file.unsynced {
             if let Change::Write { pos, data } = change
-                && let Some(byte) = (at as u64)
-                    .checked_sub(*pos)
-                    .and_then(|i| data.get_mut(usize::try_from(i).unwrap_or(usize::MAX)))
+                && let Some(byte) = (at as u64).checked_sub(*pos).and_then(|i| {
+                    Rc::make_mut(data).get_mut(usize::try_from(i).unwrap_or(usize::MAX))
+                })
             {
                 *byte ^= mask;
             }
@@ -544,7 +542,7 @@ impl SimDisk {
             }
             Some(Node::File(f)) => {
                 let bytes = if stable { &f.stable } else { &f.now };
-                files.insert(at.to_owned(), bytes.clone());
+                files.insert(at.to_owned(), bytes.read(0, usize::MAX));
             }
             None => {}
         }
@@ -568,15 +566,15 @@ impl FileNode {
                     }
                 }
                 Change::Write { pos, data } => {
-                    for (pos, data) in survivors(pos, data, random, sector) {
-                        apply_within(&mut image, pos, &data);
+                    for (pos, data) in survivors(pos, &data, random, sector) {
+                        image.write(pos, &data);
                     }
                 }
             }
         }
         let blocks = usize::try_from((image.len() as u64).div_ceil(BLOCK)).unwrap_or(usize::MAX);
         self.space.resize(blocks, true);
-        self.now.clone_from(&image);
+        self.now = image.clone();
         self.stable = image;
         self.handles = 0;
         self.lock = None;
@@ -584,13 +582,13 @@ impl FileNode {
 }
 
 /// What a power cut leaves of one write.
-fn survivors(pos: u64, data: Vec<u8>, random: &mut Random, sector: usize) -> Vec<(u64, Vec<u8>)> {
+fn survivors(pos: u64, data: &[u8], random: &mut Random, sector: usize) -> Vec<(u64, Vec<u8>)> {
     match random.below(8) {
         0..3 => Vec::new(),
-        3..6 => vec![(pos, data)],
+        3..6 => vec![(pos, data.to_vec())],
         6 => {
             // Torn: a beginning, an end, or any choice of sectors.
-            let pieces = sectors(pos, &data, sector);
+            let pieces = sectors(pos, data, sector);
             let n = pieces.len();
             let how = random.below(3);
             let at = random.index(n + 1);
@@ -607,7 +605,7 @@ fn survivors(pos: u64, data: Vec<u8>, random: &mut Random, sector: usize) -> Vec
         }
         _ => {
             // Garbled: one sector holds neither the old nor the new.
-            let mut pieces = sectors(pos, &data, sector);
+            let mut pieces = sectors(pos, data, sector);
             if !pieces.is_empty() {
                 let i = random.index(pieces.len());
                 for byte in &mut pieces[i].1 {
@@ -633,18 +631,12 @@ fn sectors(pos: u64, data: &[u8], sector: usize) -> Vec<(u64, Vec<u8>)> {
     pieces
 }
 
-fn apply(image: &mut Vec<u8>, change: &Change) {
+/// A write overwrites what lies within the file's length; the length has its own changes.
+fn apply(image: &mut Content, change: &Change) {
     match change {
-        Change::Length(len) => image.resize(usize::try_from(*len).unwrap_or(usize::MAX), 0),
-        Change::Write { pos, data } => apply_within(image, *pos, data),
+        Change::Length(len) => image.resize(usize::try_from(*len).unwrap_or(usize::MAX)),
+        Change::Write { pos, data } => image.write(*pos, data),
     }
-}
-
-/// Overwrites what lies within the image's length; the length has its own changes.
-fn apply_within(image: &mut [u8], pos: u64, data: &[u8]) {
-    let from = usize::try_from(pos).unwrap_or(usize::MAX).min(image.len());
-    let to = from.saturating_add(data.len()).min(image.len());
-    image[from..to].copy_from_slice(&data[..to - from]);
 }
 
 fn block_range(pos: u64, len: u64) -> std::ops::Range<usize> {

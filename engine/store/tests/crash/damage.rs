@@ -110,9 +110,11 @@ fn some_bit(
 ) -> Option<(PathBuf, String)> {
     let files = files(world, node, like);
     let (path, len) = files.get(usize::try_from(random.below(files.len() as u64)).ok()?)?;
-    // Most of an allocated file is empty: the beginning is worth more.
-    let bytes = if random.one_in(2) { (*len as u64).min(8192) } else { *len as u64 };
-    let place = at(world, node, path, random.below(bytes * 8))?;
+    // Most of an allocated file is empty: what is written is worth more, and its last blocks most.
+    let bytes = world.file(node, path)?;
+    let used = bytes.iter().rposition(|b| *b != 0).map_or(*len, |last| last + 1) as u64;
+    let from = if random.one_in(2) { used.saturating_sub(4096) / 4096 * 4096 } else { 0 };
+    let place = at(world, node, path, (from + random.below(used - from)) * 8 + random.below(8))?;
     Some((path.clone(), place))
 }
 

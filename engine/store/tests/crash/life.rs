@@ -321,7 +321,7 @@ impl Explorer {
         let cores = usize::from(s.cores);
         let mut seen = world.effects(node);
         // A start has some thirty effects; few images of it are enough.
-        let gap = s.gap.max(8) * 2;
+        let gap = s.gap.max(4) * 5;
         let ended = world.run_until(|| {
             if depth < DEPTH_MAX && world.effects(node) != seen {
                 seen = world.effects(node);
@@ -381,21 +381,6 @@ impl Explorer {
             }
         })
         .map_err(|e| format!("while everything is read: {e}"))?;
-        if std::env::var_os("LOOK").is_some() {
-            look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
-            for r in &process.reports {
-                eprintln!("{r:?}");
-            }
-            for (id, f) in found.borrow().iter() {
-                eprintln!("found {id} {} {} {:?}", f.start, f.end, f.incomplete);
-            }
-            for (id, p) in &model.parts {
-                eprintln!(
-                    "model {id} {:?} {} {} served {} {:?}",
-                    p.life, p.start, p.end, p.served, p.starts_asked
-                );
-            }
-        }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
         for report in &process.reports {
@@ -463,9 +448,12 @@ impl Explorer {
                     world.set_capacity(node, 0);
                     full_until = Some(world.now() + Duration::from_millis(5 + self.below(600)));
                 }
+                // Most effects are writes to the ring; the steps of a checkpoint are rarer and each worth a look.
+                let last = world.last_effect(node);
                 let gap = if depth == 0 { s.gap } else { s.gap.max(4) * 2 };
+                let gap = if last.contains("/ring-") { gap } else { (gap / 6).max(1) };
                 if self.one_in(gap) && self.images_left.get() > 0 {
-                    self.count_moment(&world.last_effect(node));
+                    self.count_moment(&last);
                     let model = shared.borrow();
                     if world.capacity(node) == 0 {
                         // The images have room again: a start on a full disk is another matter.
@@ -512,6 +500,7 @@ impl Explorer {
             t.add("rest log rewritten", counters.rest_rewrites);
             t.add("manifest rewritten", counters.manifest_rewrites);
             t.add("checkpoints", counters.checkpoints);
+            t.add("checkpoint refused by a full disk", counters.checkpoints_refused);
             t.add("cold reads of segments", counters.cold_reads);
         }
         *model = shared.borrow().clone();
@@ -562,9 +551,9 @@ impl Explorer {
     }
 }
 
-/// With LOOK in the environment, what the rings of an image hold.
+/// With RINGWOOD_CRASH_LOOK in the environment, what the rings of an image hold.
 fn look(number: u64, examined: &Examined) {
-    if std::env::var_os("LOOK").is_none() {
+    if std::env::var_os("RINGWOOD_CRASH_LOOK").is_none() {
         return;
     }
     for ring in examined {

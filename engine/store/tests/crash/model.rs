@@ -57,6 +57,8 @@ pub(crate) struct Part {
     /// The start of the log that was acknowledged or shown, and those asked for since.
     pub(crate) start: i64,
     pub(crate) starts_asked: Vec<i64>,
+    /// Batches below this have been forgotten here.
+    pub(crate) forgotten: i64,
     pub(crate) producers: Vec<Producer>,
     /// Damaged on purpose: acknowledged batches may be missing, and it takes no more.
     pub(crate) incomplete: bool,
@@ -156,6 +158,7 @@ impl Model {
                 served: 0,
                 start: 0,
                 starts_asked: Vec::new(),
+                forgotten: 0,
                 producers: Vec::new(),
                 incomplete: false,
                 unacked: 0,
@@ -337,6 +340,7 @@ impl Model {
             let asked = &p.starts_asked;
             return Err(format!("{id} starts at {}, not at {} or {asked:?}", f.start, p.start));
         }
+        let lowest = p.forgotten;
         // What is there, batch for batch.
         let batches = cut(&f.bytes).map_err(|e| format!("{id}: {e}"))?;
         let mut at = f.start;
@@ -347,6 +351,8 @@ impl Model {
             }
             let i = p.log.partition_point(|e| e.base < *base);
             match p.log.get(i) {
+                // The damage took a new start of the log; what lies below it the model has forgotten.
+                _ if lax && *base < lowest => {}
                 Some(e) if e.base == *base && e.batch.is(bytes, *base, e.epoch) => {}
                 Some(e) => {
                     return Err(format!(
@@ -354,7 +360,6 @@ impl Model {
                         e.base
                     ));
                 }
-                // The model forgets what lies below the start that it has seen acknowledged.
                 None => return Err(format!("{id}: a batch at {base} that nobody sent")),
             }
             at = *end;
@@ -392,6 +397,7 @@ impl Model {
                 producer.again.push_front(batch);
             }
         }
+        p.forgotten = p.forgotten.max(p.start);
         p.log.retain(|e| e.base < end && e.end > p.start);
         for e in &mut p.log {
             // It was shown; whether its ack arrived makes no difference any more.

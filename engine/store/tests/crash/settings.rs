@@ -41,13 +41,16 @@ impl Settings {
         let cores = r.pick(&[1, 1, 2, 3]);
         let largest = ring / 8 - 4096;
         let segment = r.pick(&[8 << 10, 16 << 10, 64 << 10, 256 << 10]).max(largest);
+        // Very many very small batches: whole blocks of the index.
+        let tiny = r.one_in(8);
+        let segment = if tiny { 256 << 10 } else { segment };
         let log = log::Config {
             segment_bytes: u32::try_from(segment).unwrap(),
-            index_interval_bytes: r.pick(&[1, 512, 4096]),
+            index_interval_bytes: if tiny { 1 } else { r.pick(&[1, 512, 4096]) },
             ..log::Config::default()
         };
         let (partitions, hot) = (r.between(1, 50), r.one_in(4));
-        let partitions = if hot { r.between(1, 3) } else { partitions };
+        let partitions = if hot || tiny { r.between(1, 3) } else { partitions };
         let mut topics = Vec::new();
         let mut left = i32::try_from(partitions).unwrap();
         while left > 0 {
@@ -73,6 +76,7 @@ impl Settings {
             write_bytes: r.pick(&[8 << 10, 32 << 10, 256 << 10]),
             blocks_due: r.pick(&[4 << 10, 16 << 10]),
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
+            allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
         };
         let store = Config {
             ring_bytes: ring,
@@ -80,10 +84,10 @@ impl Settings {
             free_bytes_min: 0,
             thresholds,
         };
-        let body_usual = r.pick(&[60, 300, 1500]).min(largest - 100);
+        let body_usual = if tiny { 16 } else { r.pick(&[60, 300, 1500]).min(largest - 100) };
         // About so many effects come of one request; the whole is divided so that each world yields its share of images.
-        let (requests, rounds) = (r.between(120, 400), r.between(1, 3));
-        let gap = (requests * rounds * 4 / images.max(1)).max(1);
+        let (requests, rounds) = (r.between(120, 400) * if tiny { 5 } else { 1 }, r.between(1, 3));
+        let gap = (requests * rounds * 3 / images.max(1) / if tiny { 5 } else { 1 }).max(1);
         Self {
             seed,
             sim,
@@ -96,9 +100,9 @@ impl Settings {
             rounds,
             gap,
             body_max: largest - 100,
-            large_one_in: r.pick(&[10, 40, 200]),
+            large_one_in: if tiny { 10_000 } else { r.pick(&[10, 40, 200]) },
             body_usual,
-            pause: r.pick(&[50, 300, 1500]),
+            pause: if tiny { 30 } else { r.pick(&[50, 300, 1500]) },
             fills_up: r.one_in(5),
         }
     }
