@@ -45,12 +45,7 @@ impl Trips {
 ///
 /// # Errors
 /// The process fails; what it said is on the standard error.
-pub fn in_a_process(
-    program: &Path,
-    edition: Edition,
-    trips: u64,
-    depth: u64,
-) -> io::Result<Trips> {
+pub fn in_a_process(program: &Path, edition: Edition, trips: u64, depth: u64) -> io::Result<Trips> {
     let output = Command::new(program)
         .args(["cross", edition.name(), "--trips", &trips.to_string()])
         .args(["--depth", &depth.to_string()])

@@ -195,6 +195,23 @@ impl Producers {
         });
     }
 
+    /// The state at `end`, of which `below` was formed from the batches that the log still holds below it. A producer that
+    /// wrote nothing at or above `end` keeps what is known of it, also what retention has taken from the log.
+    #[must_use]
+    pub fn cut_back(&self, end: Offset, below: &Self) -> Self {
+        let mut cut = Self::default();
+        for (id, p) in self.sorted() {
+            let wrote_above = p.batches().any(|b| b.last_offset >= end);
+            let kept = if wrote_above { below.get(id) } else { Some(p) };
+            if let Some(kept) = kept {
+                let mut kept = kept.clone();
+                kept.transaction_start = kept.transaction_start.filter(|s| *s < end);
+                cut.insert(id, kept);
+            }
+        }
+        cut
+    }
+
     /// A sixteenth goes at once, so that a stream of new ids does not pay a scan for each.
     fn forget_the_silent(&mut self) {
         let mut ages: Vec<(Timestamp, ProducerId)> = self
@@ -324,6 +341,17 @@ mod tests {
         assert_eq!(p.check(&batch(0, 2, 1)), Ok(None));
         let original = p.check(&batch(0, i32::MAX - 1, 4)).unwrap().unwrap();
         assert_eq!(original.base_offset(), Offset(0));
+    }
+
+    #[test]
+    fn a_cut_takes_back_what_was_written_above_it() {
+        let all = after(&[batch(0, 0, 3), batch(0, 3, 2), batch(0, 5, 5)]);
+        let below = after(&[batch(0, 0, 3)]);
+        let cut = all.cut_back(Offset(3), &below);
+        assert_eq!(cut.get(ProducerId(7)).unwrap().last_sequence(), 2);
+        assert_eq!(cut.check(&batch(0, 3, 2)), Ok(None));
+        assert_eq!(all.cut_back(Offset(10), &Producers::default()), all);
+        assert!(all.cut_back(Offset(0), &Producers::default()).is_empty());
     }
 
     #[test]

@@ -44,7 +44,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn new(name: SegmentName, now: Timestamp) -> Self {
+    /// A segment without a batch, created at `now`.
+    #[must_use]
+    pub fn new(name: SegmentName, now: Timestamp) -> Self {
         Self {
             name,
             len: 0,

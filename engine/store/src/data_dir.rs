@@ -24,6 +24,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Why a data directory cannot be opened. Nothing has been dropped.
 #[derive(Debug)]
 pub enum OpenError {
+    /// There is no data directory at this place.
+    Missing,
     /// Another process uses it.
     Locked,
     /// The device says no.
@@ -47,6 +49,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Missing => f.write_str("there is no data directory"),
             Self::Locked => f.write_str("another process uses the data directory"),
             Self::Io { what, error } => write!(f, "{what}: {error}"),
             Self::Damaged(what) => write!(f, "the data directory is damaged: {what}"),
@@ -210,31 +213,46 @@ pub(crate) struct FoundLayout {
     pub(crate) layout: Option<Layout>,
     /// Both copies are there and say the same.
     pub(crate) copies_agree: bool,
+    pub(crate) copies: [LayoutCopy; 2],
+}
+
+/// One copy of the layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LayoutCopy {
+    Missing,
+    /// Its text is not what was written.
+    Unreadable,
+    Whole(Layout),
 }
 
 /// Reads both copies, and syncs them before they are believed.
 pub(crate) async fn find_layout(disk: &Disk, paths: &Paths) -> Result<FoundLayout, OpenError> {
-    let mut layouts = Vec::new();
-    let mut existing = 0;
-    for path in paths.layouts() {
-        match disk.open(&path, Open { read: true, ..Open::default() }).await {
-            Ok(file) => {
-                existing += 1;
-                file.sync_data().await.map_err(fail("cannot sync the layout"))?;
-                let bytes = read_whole(&file).await.map_err(fail("cannot read the layout"))?;
-                layouts.extend(Layout::parse(&String::from_utf8_lossy(&bytes)));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(fail("cannot open the layout")(e)),
-        }
-    }
+    let [a, b] = paths.layouts();
+    let copies = [read_layout(disk, &a).await?, read_layout(disk, &b).await?];
     disk.sync_dir(paths.root()).await.map_err(fail("cannot sync the data directory"))?;
-    let copies_agree = layouts.len() == 2 && layouts[0] == layouts[1];
-    let layout = layouts.into_iter().max_by_key(|l| l.generation);
-    if layout.is_none() && existing > 0 {
+    let whole = copies.iter().filter_map(|c| match c {
+        LayoutCopy::Whole(layout) => Some(layout),
+        LayoutCopy::Missing | LayoutCopy::Unreadable => None,
+    });
+    let layout = whole.max_by_key(|l| l.generation).cloned();
+    if layout.is_none() && copies.contains(&LayoutCopy::Unreadable) {
         return Err(OpenError::Damaged("neither copy of the layout can be read".into()));
     }
-    Ok(FoundLayout { layout, copies_agree })
+    let copies_agree = layout.is_some() && copies[0] == copies[1];
+    Ok(FoundLayout { layout, copies_agree, copies })
+}
+
+async fn read_layout(disk: &Disk, path: &Path) -> Result<LayoutCopy, OpenError> {
+    match disk.open(path, Open { read: true, ..Open::default() }).await {
+        Ok(file) => {
+            file.sync_data().await.map_err(fail("cannot sync the layout"))?;
+            let bytes = read_whole(&file).await.map_err(fail("cannot read the layout"))?;
+            let layout = std::str::from_utf8(&bytes).ok().and_then(Layout::parse);
+            Ok(layout.map_or(LayoutCopy::Unreadable, LayoutCopy::Whole))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(LayoutCopy::Missing),
+        Err(e) => Err(fail("cannot open the layout")(e)),
+    }
 }
 
 fn fresh_uuid(rt: &Runtime) -> [u8; 16] {

@@ -17,17 +17,20 @@
 //! | `tail.rs` | the end of a log in memory |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
-//! | `reads.rs` | tail and cold reads |
+//! | `reads.rs`, `open_files.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
 //! | `relayout.rs` | another number of cores, or rings of another size |
 //! | `planted.rs` | bugs that the crash test must find |
+//! | `inspect/` | a data directory that no broker uses: what is in it, and whether it is whole |
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
 
 mod checkpoint;
 mod data_dir;
 pub mod format;
+pub mod inspect;
 mod journal;
+mod open_files;
 mod partition;
 mod paths;
 mod planted;

@@ -85,6 +85,8 @@ pub(crate) struct Partition {
     /// A task writes its blocks; there is never more than one.
     pub(crate) writing: bool,
     pub(crate) incomplete: Option<String>,
+    /// The end of records that were replayed after it had become incomplete: they are known to be lost.
+    pub(crate) seen_end: Offset,
     pub(crate) deleted: bool,
     /// Its directory exists.
     pub(crate) has_directory: bool,
@@ -113,6 +115,7 @@ impl Partition {
             listed: false,
             writing: false,
             incomplete: None,
+            seen_end: Offset::ZERO,
             deleted: false,
             has_directory: false,
         }

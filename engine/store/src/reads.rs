@@ -7,10 +7,9 @@
 use crate::format::BLOCK;
 use crate::partition::{Shared, floor_block};
 use crate::store::{Refusal, Store};
-use crate::writer;
 use ids::{LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{Index, IndexEntry, Place, SegmentName};
-use runtime::{Open, Slice};
+use runtime::{File, Open, Slice};
 use std::rc::Rc;
 use std::{fmt, io};
 
@@ -212,7 +211,33 @@ impl Store {
         name: SegmentName,
         target: &Target,
     ) -> Result<Option<(Place, Head)>, ReadError> {
-        let mut position = self.floor(p, name, target).await?;
+        let floor = self.floor(p, name, target).await;
+        let found = self.walk(p, name, target, floor).await;
+        let misled = match (&found, target) {
+            // The batch of an index entry begins at or below the target.
+            (Ok(Some((place, head))), Target::Offset(o)) => {
+                place.position == floor && head.base > *o
+            }
+            (Err(ReadError::Corrupt { .. }), _) => true,
+            (Ok(_) | Err(_), _) => false,
+        };
+        if floor > 0 && misled {
+            // Perhaps only the index is damaged.
+            return self.walk(p, name, target, 0).await;
+        }
+        found
+    }
+
+    async fn walk(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        target: &Target,
+        from: u32,
+    ) -> Result<Option<(Place, Head)>, ReadError> {
+        let mut position = from;
+        // Base offsets continue, or a batch whose offset is damaged would be passed over as if it were another one.
+        let mut expected = (from == 0).then_some(name.base);
         let mut window: Option<(u32, Slice)> = None;
         loop {
             let mut header = [0; BATCH_HEADER];
@@ -220,7 +245,12 @@ impl Store {
                 let p = p.borrow();
                 let Some(s) = p.log.segment(name) else { return Ok(None) };
                 if position >= s.len {
-                    return Ok(None);
+                    return match expected {
+                        Some(e) if e != s.end => {
+                            Err(corrupt(name, position, "the last batch is not the last"))
+                        }
+                        Some(_) | None => Ok(None),
+                    };
                 }
                 if p.tail.peek(name, position, &mut header) == BATCH_HEADER {
                     (BATCH_HEADER, p.log.start())
@@ -248,6 +278,10 @@ impl Store {
             let Some(head) = Head::parse(&header) else {
                 return Err(corrupt(name, position, "no batch header"));
             };
+            if expected.is_some_and(|e| e != head.base) {
+                return Err(corrupt(name, position, "offsets do not continue"));
+            }
+            expected = Some(head.last.next());
             let hit = match target {
                 Target::Offset(o) => head.last >= *o,
                 Target::Time(t) => head.max_timestamp >= *t && head.last >= start,
@@ -255,49 +289,59 @@ impl Store {
             if hit {
                 return Ok(Some((Place { segment: name, position }, head)));
             }
-            position += head.len;
+            position = position.saturating_add(head.len);
         }
     }
 
-    async fn floor(
-        &self,
-        p: &Shared,
-        name: SegmentName,
-        target: &Target,
-    ) -> Result<u32, ReadError> {
+    async fn floor(&self, p: &Shared, name: SegmentName, target: &Target) -> u32 {
         let look = |index: &Index| match target {
             Target::Offset(o) => index.floor(u32::try_from(*o - name.base).unwrap_or(u32::MAX)),
             Target::Time(t) => index.floor_by_time(*t),
         };
         {
             let p = p.borrow();
-            let Some(s) = p.log.segment(name) else { return Ok(0) };
+            let Some(s) = p.log.segment(name) else { return 0 };
             let f = p.files.get(&name);
             let base = f.map_or(0, |f| f.index_base);
             let warm = s.index.entries().first().is_some_and(|first| {
                 look(&s.index) >= first.position && covers(target, name, first)
             });
             if base == 0 || warm {
-                return Ok(look(&s.index));
+                return look(&s.index);
             }
             if let Some(cold) = f.and_then(|f| f.cold_index.clone()) {
-                return Ok(look(&cold));
+                return look(&cold);
             }
         }
-        let cold = self.load_index(p, name).await?;
+        let cold = self.load_index(p, name).await;
         let floor = look(&cold);
         if let Some(f) = p.borrow_mut().files.get_mut(&name) {
             f.cold_index = Some(cold);
         }
-        Ok(floor)
+        floor
     }
 
-    async fn load_index(&self, p: &Shared, name: SegmentName) -> Result<Rc<Index>, ReadError> {
-        let (id, count, len) = {
+    async fn load_index(&self, p: &Shared, name: SegmentName) -> Rc<Index> {
+        let len = p.borrow().log.segment(name).map_or(0, |s| s.len);
+        // An index only saves time. One that cannot be read, or makes no sense, is not used.
+        let entries = self.index_entries(p, name).await.unwrap_or_default();
+        let within = entries.last().is_none_or(|last| last.position < len);
+        Rc::new(Index::from_entries(entries).filter(|_| within).unwrap_or_default())
+    }
+
+    /// The entries of the index file that are not in memory; fewer if the file is shorter than it should be.
+    pub(crate) async fn index_entries(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+    ) -> Result<Vec<IndexEntry>, ReadError> {
+        let (id, count) = {
             let p = p.borrow();
-            let count = p.files.get(&name).map_or(0, |f| f.index_base);
-            (p.id, count, p.log.segment(name).map_or(0, |s| s.len))
+            (p.id, p.files.get(&name).map_or(0, |f| f.index_base))
         };
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let path = self.inner.paths.segment(id, name, "index");
         let open = Open { read: true, direct: true, ..Open::default() };
         let file = self.inner.rt.disk().open(&path, open).await.map_err(|e| io_error(&e))?;
@@ -316,15 +360,39 @@ impl Store {
             }
             at += bytes.len();
         }
-        let rises = entries.len() == count as usize
-            && entries.last().is_none_or(|last| last.position < len);
-        // An index only saves time. One that makes no sense is not used; the batches themselves are checked.
-        Ok(Rc::new(Index::from_entries(entries).filter(|_| rises).unwrap_or_default()))
+        Ok(entries)
+    }
+
+    async fn open_segment(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        at: u32,
+    ) -> Result<File, ReadError> {
+        let id = p.borrow().id;
+        let known = self.inner.readers.borrow_mut().get(id, name);
+        if let Some(file) = known {
+            return Ok(file);
+        }
+        let path = self.inner.paths.segment(id, name, "log");
+        let open = Open { read: true, direct: true, ..Open::default() };
+        let file = match self.inner.rt.disk().open(&path, open).await {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(corrupt(name, at, "the file is missing"));
+            }
+            Err(e) => return Err(io_error(&e)),
+        };
+        // It may have left the log meanwhile; then nobody would close it.
+        if p.borrow().log.segment(name).is_some() && !p.borrow().deleted {
+            self.inner.readers.borrow_mut().put(id, name, file.clone());
+        }
+        Ok(file)
     }
 
     /// Bytes of a segment from the block at `from`: from its file as far as that is written, and behind that, for a batch that
     /// lies across the two, from the tail. Fewer than `wanted` only at the end of the segment.
-    async fn read_blocks(
+    pub(crate) async fn read_blocks(
         &self,
         p: &Shared,
         name: SegmentName,
@@ -341,7 +409,7 @@ impl Store {
         if in_file == 0 {
             return Err(corrupt(name, from, "bytes are neither in memory nor in the file"));
         }
-        let file = writer::open(&self.inner, p, name).await.map_err(|e| io_error(&e))?;
+        let file = self.open_segment(p, name, from).await?;
         let bytes = file.read_at(u64::from(from), in_file).await.map_err(|e| io_error(&e))?;
         self.inner.count(|c| {
             c.cold_reads += 1;

@@ -122,10 +122,12 @@ pub(crate) struct Recovered {
     pub(crate) chain: Chain,
     pub(crate) ring: Ring,
     /// The partitions of the last commit of the chain.
-    directory: Vec<PartitionId>,
-    ring_files: Vec<File>,
-    manifest: Manifest,
-    rest: RestLog,
+    pub(crate) directory: Vec<PartitionId>,
+    pub(crate) ring_files: Vec<File>,
+    pub(crate) manifest: Manifest,
+    /// The last intact batch of each copy of the manifest.
+    pub(crate) manifest_numbers: [u64; 2],
+    pub(crate) rest: RestLog,
 }
 
 /// What the caller is going to do with the files.
@@ -268,7 +270,18 @@ pub(crate) async fn recover(
         allocated: found.footer.rest_len,
     };
     let manifest = found.opened(manifest_files, part.ring);
-    Ok(Recovered { report, partitions, gone, chain, ring, directory, ring_files, manifest, rest })
+    Ok(Recovered {
+        report,
+        partitions,
+        gone,
+        chain,
+        ring,
+        directory,
+        ring_files,
+        manifest,
+        manifest_numbers: numbers,
+        rest,
+    })
 }
 
 /// Opens ring and manifests, and syncs them before anything of them is believed.

@@ -129,7 +129,11 @@ impl Replay {
             p
         });
         if p.incomplete.is_some() {
-            // What follows does not continue the prefix that verifies.
+            // What follows does not continue the prefix that verifies. It is told what that was.
+            if h.kind == Type::Data {
+                let end = h.offset + meta_of(payload).map_or(0, |m| i64::from(m.offsets));
+                p.seen_end = p.seen_end.max(end);
+            }
             return;
         }
         p.dirty = true;
@@ -170,6 +174,11 @@ impl Replay {
             {
                 p.incomplete = Some(why);
                 p.dirty = true;
+            }
+            if p.seen_end > p.log.end()
+                && let Some(why) = &mut p.incomplete
+            {
+                *why = format!("{why}; offsets {} to {} followed", p.log.end(), p.seen_end);
             }
             p.tail.rest();
             p.settle();

@@ -3,6 +3,7 @@
 use crate::checkpoint::{self, Manifest, RestLog};
 use crate::format::record::Type;
 use crate::journal::{Entry, Journal, JournalCounters, Stage};
+use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
@@ -13,8 +14,11 @@ use runtime::Runtime;
 use runtime::sync::{Gate, Notify};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::{Rc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -173,6 +177,7 @@ pub(crate) struct Inner {
     pub(crate) checkpoint_done: Notify,
     pub(crate) writing_done: Notify,
     pub(crate) writers: Gate,
+    pub(crate) readers: RefCell<OpenFiles>,
     /// Directories with names that may not be durable yet.
     pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
     /// Chunks of tails that can be read from a file, oldest first.
@@ -233,6 +238,7 @@ impl Inner {
             checkpoint_done: Notify::new(),
             writing_done: Notify::new(),
             writers: Gate::new(8),
+            readers: RefCell::default(),
             unlisted: RefCell::new(BTreeSet::new()),
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
@@ -394,9 +400,22 @@ impl Store {
             if first {
                 self.inner.checkpoint_wanted.notify();
             }
-            a.changed.notified().await;
+            self.something_gives(bytes).await;
         }
         drop(place);
+    }
+
+    /// Resolves when the queue or the ring has moved, or memory has come back: readers give it back without a word to us.
+    async fn something_gives(&self, bytes: usize) {
+        let memory = self.inner.rt.memory();
+        let short = memory.used() + bytes > memory.limit();
+        let mut moved = pin!(self.inner.admission.changed.notified());
+        let mut freed = pin!(memory.wait_for(bytes));
+        poll_fn(|cx| match moved.as_mut().poll(cx) {
+            Poll::Pending if short => freed.as_mut().poll(cx),
+            polled => polled,
+        })
+        .await;
     }
 
     /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
@@ -517,10 +536,10 @@ impl Store {
             }
         };
         if planted::is(Planted::UnlinkBeforeTheLogStart) {
-            self.unlink(id, &dropped).await;
+            unlink_segments(inner, id, &dropped).await;
         }
         inner.journal.flushed(sequence).await;
-        self.unlink(id, &dropped).await;
+        unlink_segments(inner, id, &dropped).await;
         Ok(start)
     }
 
@@ -552,24 +571,11 @@ impl Store {
         }
         let had_directory = shared.borrow().has_directory;
         shared.borrow_mut().tail.clear();
+        inner.readers.borrow_mut().forget_partition(id);
         if had_directory {
             remove_partition_files(inner, id).await;
         }
         Ok(())
-    }
-
-    async fn unlink(&self, id: PartitionId, dropped: &[SegmentName]) {
-        let disk = self.inner.rt.disk();
-        for name in dropped {
-            for ending in ["log", "index", "snapshot"] {
-                let path = self.inner.paths.segment(id, *name, ending);
-                match disk.remove_file(&path).await {
-                    Ok(()) => {}
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
-                }
-            }
-        }
     }
 
     /// Resolves when everything appended so far to any partition is flushed.
@@ -720,6 +726,22 @@ impl Drop for Ticket {
         let a = &self.admission.admission;
         a.waiting.borrow_mut().remove(&self.ticket);
         a.changed.notify_all();
+    }
+}
+
+/// Removes the files of segments that have left the log durably.
+pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped: &[SegmentName]) {
+    let disk = inner.rt.disk();
+    for name in dropped {
+        inner.readers.borrow_mut().forget(id, *name);
+        for ending in ["log", "index", "snapshot"] {
+            let path = inner.paths.segment(id, *name, ending);
+            match disk.remove_file(&path).await {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+            }
+        }
     }
 }
 

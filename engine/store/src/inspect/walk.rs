@@ -1,0 +1,134 @@
+//! Walks one segment from its first batch to its last, in constant memory.
+
+use crate::partition::{Shared, floor_block};
+use crate::store::Store;
+use log::SegmentName;
+use record::{BatchHeader, HEADER_LEN, MAGIC};
+use runtime::Slice;
+
+/// Bytes that are read at once.
+const WINDOW: usize = 1 << 20;
+/// The CRC of a batch covers what follows here.
+const CRC_FROM: u32 = 21;
+
+/// A batch as it lies in a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub(super) position: u32,
+    pub(super) bytes: u32,
+    pub(super) header: BatchHeader,
+    pub(super) crc_ok: bool,
+}
+
+/// What the walk came upon.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Batch(Placed),
+    /// Nothing behind this position can be told apart.
+    Lost {
+        position: u32,
+        why: String,
+    },
+    /// Every byte has been read.
+    End,
+}
+
+/// Where a walk is.
+pub(super) struct Walk<'a> {
+    store: &'a Store,
+    partition: Shared,
+    name: SegmentName,
+    position: u32,
+    len: u32,
+    window: Option<(u32, Slice)>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(store: &'a Store, partition: Shared, name: SegmentName) -> Self {
+        let len = partition.borrow().log.segment(name).map_or(0, |s| s.len);
+        Self { store, partition, name, position: 0, len, window: None }
+    }
+
+    /// The next batch.
+    pub(super) async fn next(&mut self) -> Step {
+        if self.position >= self.len {
+            return Step::End;
+        }
+        let at = self.position;
+        match self.batch(at).await {
+            Ok(placed) => {
+                self.position = at.saturating_add(placed.bytes);
+                Step::Batch(placed)
+            }
+            Err(why) => {
+                self.position = self.len;
+                Step::Lost { position: at, why }
+            }
+        }
+    }
+
+    async fn batch(&mut self, at: u32) -> Result<Placed, String> {
+        let mut head = Vec::with_capacity(HEADER_LEN);
+        let head_end = at.saturating_add(to_u32(HEADER_LEN));
+        self.each(at, head_end, |bytes| head.extend_from_slice(bytes)).await?;
+        let header = BatchHeader::read(&head)
+            .filter(|h| h.magic == MAGIC && h.last_offset_delta >= 0)
+            .ok_or("no batch header")?;
+        let bytes = header.batch_bytes().and_then(|n| u32::try_from(n).ok());
+        let bytes = bytes.ok_or("a batch of no possible length")?;
+        let end = at.checked_add(bytes).filter(|end| *end <= self.len);
+        let end = end.ok_or("a batch that ends behind its segment")?;
+        let mut crc = 0;
+        self.each(at + CRC_FROM, end, |bytes| crc = crc32c::crc32c_append(crc, bytes)).await?;
+        Ok(Placed { position: at, bytes, header, crc_ok: crc == header.crc })
+    }
+
+    /// Hands over the bytes `from..to`, piece by piece.
+    async fn each(
+        &mut self,
+        from: u32,
+        to: u32,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), String> {
+        let to = to.min(self.len);
+        let mut at = from;
+        while at < to {
+            let held = self.window.as_ref().and_then(|(base, bytes)| {
+                let skip = at.checked_sub(*base)? as usize;
+                bytes.get(skip..).filter(|b| !b.is_empty())
+            });
+            if let Some(bytes) = held {
+                let n = bytes.len().min((to - at) as usize);
+                take(&bytes[..n]);
+                at += to_u32(n);
+                continue;
+            }
+            self.window = Some(self.load(at).await?);
+        }
+        Ok(())
+    }
+
+    async fn load(&self, at: u32) -> Result<(u32, Slice), String> {
+        {
+            let p = self.partition.borrow();
+            let end = p.tail.run_end(self.name, at, self.len);
+            if end > at {
+                let slices = p.tail.slices(self.name, at, end).unwrap_or_default();
+                if let Some(first) = slices.into_iter().next() {
+                    return Ok((at, first));
+                }
+            }
+        }
+        let from = floor_block(at);
+        let bytes = self.store.read_blocks(&self.partition, self.name, from, WINDOW).await;
+        let bytes = bytes.map_err(|e| e.to_string())?;
+        if bytes.len() <= (at - from) as usize {
+            return Err("the file ends here".into());
+        }
+        Ok((from, bytes))
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,451 @@
+//! Bits that turn on the disk: what `verify` says, what recovery makes of it, and what a reader gets.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+#[path = "../scene/batches.rs"]
+mod batches;
+
+use batches::{EPOCH, append, batch, batch_of, partition, read_all, small};
+use ids::{CoreId, Offset, PartitionId, ProducerId, Timestamp};
+use log::Appended;
+use ringwood_store as store;
+use runtime::Runtime;
+use runtime::sim::{NodeId, SimConfig, World};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use store::inspect::{AcceptError, Finding, Info, Inspector, RingLine, Severity, Verified};
+use store::{Config, DataDir, OpenError, ReadError, Refusal, Report, Store};
+
+const ROOT: &str = "/data";
+const RING: u64 = 1 << 20;
+
+fn config() -> Config {
+    Config { ring_bytes: RING, free_bytes_min: 0, ..Config::default() }
+}
+
+struct Scene {
+    world: World,
+    node: NodeId,
+}
+
+async fn start(rt: &Runtime) -> Result<(Store, Report), OpenError> {
+    let data = DataDir::open(rt, Path::new(ROOT), 1, RING).await?;
+    let opened = store::open(rt, &data, CoreId(0), config(), |_| small()).await;
+    // The lock lives as long as the process.
+    std::mem::forget(data);
+    opened
+}
+
+impl Scene {
+    fn new(seed: u64) -> Self {
+        let world = World::new(seed, SimConfig::default());
+        let node = world.add_node();
+        Self { world, node }
+    }
+
+    /// Runs `body` in a new process, which is killed when it has ended.
+    fn run<T: 'static, F>(&self, body: impl FnOnce(Runtime) -> F) -> T
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let rt = self.world.core(self.node, CoreId(0));
+        let result = self.world.run(&rt, body(rt.clone())).expect_done();
+        self.world.kill(self.node);
+        result
+    }
+
+    /// Three partitions: 1 with several segments, 2 with a little, all checkpointed; 3 too, but only in the rest log.
+    fn with_checkpointed_data() -> Self {
+        let scene = Self::new(21);
+        scene.run(|rt| async move {
+            let (store, _) = start(&rt).await.unwrap();
+            for n in 1..=3 {
+                store.create(partition(n), small());
+            }
+            for n in 0..250u8 {
+                append(&store, partition(1), batch_of(ProducerId(5), i32::from(n), 1, &[n; 900]))
+                    .await;
+                if n % 10 == 0 {
+                    append(&store, partition(2), batch(2, &[n; 2000])).await;
+                    append(&store, partition(3), batch(1, &[n; 40])).await;
+                }
+            }
+            store.close().await;
+        });
+        scene
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.world.disk_image(self.node)
+    }
+
+    fn find(&self, id: PartitionId, ending: &str) -> PathBuf {
+        let part = format!("{}/{}/", id.topic, id.index);
+        let files = self.files();
+        let mut all = files.keys().filter(|p| {
+            let p = p.to_str().unwrap();
+            p.contains(&part) && p.ends_with(ending)
+        });
+        all.next().unwrap().clone()
+    }
+
+    fn flip(&self, path: &Path, byte: usize) {
+        self.world.flip_bit(self.node, path, byte as u64 * 8 + 3).unwrap();
+    }
+
+    fn verify(&self) -> (Verified, Vec<Finding>) {
+        self.run(|rt| async move {
+            let inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+            let findings = Rc::new(RefCell::new(Vec::new()));
+            let found = Rc::clone(&findings);
+            let verified = inspector.verify(|_| {}, |f| found.borrow_mut().push(f)).await;
+            drop(found);
+            (verified, findings.take())
+        })
+    }
+
+    fn info(&self) -> Info {
+        self.run(|rt| async move { Inspector::open(&rt, Path::new(ROOT)).await.unwrap().info() })
+    }
+}
+
+/// Starts of the batches in a segment's file.
+fn starts(bytes: &[u8]) -> Vec<usize> {
+    let mut at = 0;
+    let mut all = Vec::new();
+    while let Some(head) = bytes.get(at..at + 61) {
+        if head[16] != 2 {
+            break;
+        }
+        all.push(at);
+        at += 12 + i32::from_be_bytes(head[8..12].try_into().unwrap()) as usize;
+    }
+    all
+}
+
+#[test]
+fn an_undamaged_directory_verifies_and_is_left_as_it_was() {
+    let scene = Scene::with_checkpointed_data();
+    let before = scene.files();
+    let (verified, findings) = scene.verify();
+    assert_eq!(findings, []);
+    assert_eq!((verified.partitions, verified.batches, verified.damaged), (3, 300, 0));
+    assert!(verified.segments >= 4, "{verified:?}");
+    let info = scene.info();
+    let offsets: Vec<_> = info.partitions.iter().map(|p| p.offsets).collect();
+    assert_eq!(
+        offsets,
+        [(Offset(0), Offset(250)), (Offset(0), Offset(50)), (Offset(0), Offset(25))]
+    );
+    let one = &info.partitions[0];
+    assert_eq!((one.producers, one.in_files + one.in_rest, one.segments), (1, one.bytes, 3));
+    assert!(info.cores[0].clean);
+    assert!(scene.files() == before, "looking changed something");
+}
+
+#[test]
+fn no_one_looks_while_a_broker_runs_and_nothing_is_made_where_none_was() {
+    let scene = Scene::new(3);
+    let refused = scene.run(|rt| async move {
+        let (store, _) = start(&rt).await.unwrap();
+        let refused = Inspector::open(&rt, Path::new(ROOT)).await.err();
+        store.close().await;
+        refused
+    });
+    assert!(matches!(refused, Some(OpenError::Locked)), "{refused:?}");
+    let refused = scene.run(|rt| async move {
+        rt.disk().create_dir_all(Path::new("/home/other")).await.unwrap();
+        Inspector::open(&rt, Path::new("/home/other")).await.err()
+    });
+    assert!(matches!(refused, Some(OpenError::Missing)), "{refused:?}");
+    assert!(!scene.files().keys().any(|p| p.starts_with("/home/other")));
+}
+
+/// One flipped bit of partition 1's first segment, at `byte` of its 40th batch.
+fn flipped_segment(byte: usize, expected: &str) {
+    let scene = Scene::with_checkpointed_data();
+    let path = scene.find(partition(1), ".log");
+    let at = starts(&scene.files()[&path])[40];
+    scene.flip(&path, at + byte);
+    let (verified, findings) = scene.verify();
+    assert!(verified.damaged > 0, "byte {byte} is not noticed");
+    assert!(findings.iter().all(|f| f.partition == Some(partition(1))), "{findings:?}");
+    assert!(findings[0].what.contains(expected), "byte {byte}: {findings:?}");
+    assert_eq!(findings[0].position, Some(at as u64), "byte {byte}");
+    scene.run(move |rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete, [], "recovery does not read segments");
+        let read = |from: i64| store.read(partition(1), Offset(from), Offset(250), 1, true);
+        let refused = read(40).await;
+        assert!(matches!(refused, Err(ReadError::Corrupt { .. })), "byte {byte}: {refused:?}");
+        // What lies before it, what lies in other segments, and other partitions are served.
+        assert!(read(39).await.unwrap().bytes > 0);
+        assert!(read(249).await.unwrap().bytes > 0);
+        read_all(&store, partition(2)).await;
+        read_all(&store, partition(3)).await;
+        append(&store, partition(1), batch(1, b"goes on")).await;
+    });
+}
+
+#[test]
+fn a_flipped_bit_in_a_segment_is_never_served() {
+    flipped_segment(500, "checksum");
+    flipped_segment(30, "checksum");
+    flipped_segment(18, "checksum");
+}
+
+#[test]
+fn neither_is_one_in_the_fields_that_the_checksum_does_not_cover() {
+    // Base offset, leader epoch, length, magic.
+    flipped_segment(7, "begins with offset");
+    flipped_segment(15, "leader epoch");
+    flipped_segment(9, "ends behind its segment");
+    flipped_segment(16, "no batch header");
+}
+
+#[test]
+fn a_damaged_index_costs_time_and_no_record() {
+    for byte in [0, 3, 5, 16, 20, 23] {
+        let scene = Scene::with_checkpointed_data();
+        let path = scene.find(partition(1), ".index");
+        scene.flip(&path, byte);
+        let (verified, findings) = scene.verify();
+        assert_eq!(verified.damaged, 1, "byte {byte}: {findings:?}");
+        assert!(findings[0].place.starts_with("index"), "{findings:?}");
+        scene.run(move |rt| async move {
+            let (store, _) = start(&rt).await.unwrap();
+            for o in 0..250 {
+                let read = store.read(partition(1), Offset(o), Offset(250), 1, true).await.unwrap();
+                let base = i64::from_be_bytes(read.slices[0][..8].try_into().unwrap());
+                assert_eq!(base, o, "byte {byte}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_layout_or_manifest_is_mended_and_two_are_refused() {
+    for (name, copy) in
+        [("layout", "layout.copy"), ("cores-1/0/manifest-a", "cores-1/0/manifest-b")]
+    {
+        for damaged in [name, copy] {
+            let scene = Scene::with_checkpointed_data();
+            let path = Path::new(ROOT).join(damaged);
+            scene.flip(&path, 70);
+            let (_, findings) = scene.verify();
+            assert_eq!(findings.len(), 1, "{damaged}: {findings:?}");
+            let base = path.file_name().unwrap().to_str().unwrap();
+            assert!(findings[0].place.contains(base), "{findings:?}");
+            scene.run(move |rt| async move {
+                let (store, report) = start(&rt).await.unwrap();
+                assert_eq!(report.incomplete, []);
+                for n in 1..=3 {
+                    read_all(&store, partition(n)).await;
+                }
+                store.close().await;
+            });
+            assert_eq!(scene.verify().1, [], "{damaged} has not been mended");
+        }
+        let scene = Scene::with_checkpointed_data();
+        for damaged in [name, copy] {
+            scene.flip(&Path::new(ROOT).join(damaged), 70);
+        }
+        let before = scene.files();
+        let refused = scene.run(|rt| async move { start(&rt).await.err() });
+        assert!(matches!(refused, Some(OpenError::Damaged(_))), "{name}: {refused:?}");
+        assert!(before == scene.files(), "something was changed");
+    }
+}
+
+#[test]
+fn a_damaged_manifest_batch_that_is_not_the_last_is_damage() {
+    let scene = Scene::with_checkpointed_data();
+    scene.run(|rt| async move {
+        let (store, _) = start(&rt).await.unwrap();
+        append(&store, partition(1), batch(1, b"more")).await;
+        store.close().await;
+    });
+    scene.flip(&Path::new(ROOT).join("cores-1/0/manifest-b"), 70);
+    let (verified, findings) = scene.verify();
+    assert_eq!(verified.damaged, 1);
+    assert_eq!(findings[0].severity, Severity::Damage);
+}
+
+#[test]
+fn a_damaged_piece_of_the_rest_log_marks_its_partition_until_the_loss_is_accepted() {
+    let scene = Scene::with_checkpointed_data();
+    let files = scene.files();
+    let (path, rest) = files.iter().find(|(p, _)| p.to_str().unwrap().contains("/rest-")).unwrap();
+    // The bytes of partition 3: 40 times the same number, and no other batch has so few.
+    let needle = [100u8; 40];
+    let at = rest.windows(40).position(|w| w == needle && !rest.is_empty()).unwrap();
+    scene.flip(path, at + 7);
+    let (verified, findings) = scene.verify();
+    assert!(verified.damaged > 0);
+    assert!(findings.iter().all(|f| f.partition == Some(partition(3))), "{findings:?}");
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete.len(), 1);
+        refuses(&store, partition(3));
+        // The others go on, and a checkpoint keeps the mark.
+        append(&store, partition(1), batch(1, b"x")).await;
+        store.close().await;
+    });
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete.len(), 1);
+        refuses(&store, partition(3));
+        store.close().await;
+    });
+    let loss = scene.run(|rt| async move {
+        let mut inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+        let loss = inspector.accept_loss(partition(3)).await.unwrap();
+        let again = inspector.accept_loss(partition(3)).await;
+        assert!(matches!(again, Err(AcceptError::NotIncomplete(_))));
+        let other = inspector.accept_loss(partition(77)).await;
+        assert!(matches!(other, Err(AcceptError::Unknown(_))));
+        loss
+    });
+    // The piece was one: nothing of it can be believed.
+    assert_eq!(loss.lost, Some((Offset(0), Offset(25))));
+    assert_eq!(scene.verify().0.damaged, 0);
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete, []);
+        append(&store, partition(3), batch(1, b"again")).await;
+        read_all(&store, partition(3)).await;
+    });
+}
+
+fn refuses(store: &Store, id: PartitionId) {
+    let (bytes, meta) = batch(1, b"no");
+    let refused = store.append(id, &bytes, &meta, EPOCH, Timestamp(1));
+    assert!(matches!(refused, Err(Refusal::Incomplete(_))), "{refused:?}");
+}
+
+/// Nothing is checkpointed: ten commits, each with a batch of one partition, in turns. Returns file and place of the commit
+/// that holds offset 2 of partition 1.
+fn in_the_ring() -> (Scene, PathBuf, usize) {
+    let scene = Scene::new(31);
+    scene.run(|rt| async move {
+        let (store, _) = start(&rt).await.unwrap();
+        for n in 1..=2 {
+            store.create(partition(n), small());
+        }
+        for n in 0..10u8 {
+            let id = partition(1 + i32::from(n % 2));
+            append(
+                &store,
+                id,
+                batch_of(ProducerId(i64::from(id.index.0)), i32::from(n / 2), 1, &[n; 700]),
+            )
+            .await;
+            store.flush().await;
+        }
+        // The mark follows when nothing happens for a while.
+        rt.sleep(std::time::Duration::from_millis(50)).await;
+    });
+    let (position, file_bytes) = scene.run(|rt| async move {
+        let inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&lines);
+        inspector.dump_rings(|_| true, move |l| told.borrow_mut().push(l)).await.unwrap();
+        let lines = lines.take();
+        let commit = lines
+            .iter()
+            .find_map(|l| match l {
+                RingLine::Record(r)
+                    if r.partition == Some(partition(1)) && r.offset == Offset(2) =>
+                {
+                    Some(r.commit)
+                }
+                _ => None,
+            })
+            .unwrap();
+        let position = lines
+            .iter()
+            .find_map(|l| match l {
+                RingLine::Commit(c) if c.sequence == commit => Some(c.position),
+                _ => None,
+            })
+            .unwrap();
+        (usize::try_from(position).unwrap(), usize::try_from(RING / 4).unwrap())
+    });
+    let path = Path::new(ROOT).join(format!("cores-1/0/ring-{}", position / file_bytes));
+    (scene, path, position % file_bytes)
+}
+
+#[test]
+fn a_damaged_commit_marks_the_partitions_that_its_directory_names_and_no_other() {
+    let (scene, ring, at) = in_the_ring();
+    assert_eq!(scene.verify().0.damaged, 0);
+    scene.flip(&ring, at + 400);
+    let (verified, findings) = scene.verify();
+    assert!(verified.damaged >= 2, "{findings:?}");
+    assert!(findings.iter().any(|f| f.place == "ring of core 0"), "{findings:?}");
+    for _ in 0..2 {
+        scene.run(|rt| async move {
+            let (store, report) = start(&rt).await.unwrap();
+            assert_eq!(report.incomplete.len(), 1, "{report:?}");
+            assert_eq!(report.incomplete[0].0, partition(1));
+            assert!(!report.unknown_losses);
+            refuses(&store, partition(1));
+            // The prefix is served, the other partition is whole and goes on.
+            assert_eq!(read_all(&store, partition(1)).await.len(), 2 * (61 + 700));
+            let whole = read_all(&store, partition(2)).await.len();
+            assert!(whole >= 5 * (61 + 700));
+            append(&store, partition(2), batch(1, b"on")).await;
+            store.checkpoint().await;
+        });
+    }
+    let loss = scene.run(|rt| async move {
+        let mut inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+        inspector.accept_loss(partition(1)).await.unwrap()
+    });
+    assert_eq!(loss.kept, (Offset(0), Offset(2)));
+    assert!(loss.why.contains("offsets 2 to 5 followed"), "{}", loss.why);
+    assert_eq!(scene.verify(), (scene.verify().0, Vec::new()));
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete, []);
+        // The retry of a record that is gone is not taken for a duplicate.
+        let (bytes, meta) = batch_of(ProducerId(1), 2, 1, b"again");
+        let appended = store.append(partition(1), &bytes, &meta, EPOCH, Timestamp(1));
+        assert!(
+            matches!(appended, Ok(Appended::New { base_offset: Offset(2), .. })),
+            "{appended:?}"
+        );
+    });
+}
+
+#[test]
+fn a_loss_that_is_accepted_before_the_next_start_tells_what_followed() {
+    let (scene, ring, at) = in_the_ring();
+    scene.flip(&ring, at + 400);
+    let loss = scene.run(|rt| async move {
+        let mut inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+        inspector.accept_loss(partition(1)).await.unwrap()
+    });
+    assert_eq!(loss.lost, Some((Offset(2), Offset(5))));
+    assert_eq!(scene.verify().0.damaged, 0);
+}
+
+#[test]
+fn two_damaged_commits_mark_every_partition_that_cannot_prove_otherwise() {
+    let (scene, ring, at) = in_the_ring();
+    // This one and its successor, which holds a batch of partition 2.
+    scene.flip(&ring, at + 400);
+    scene.flip(&ring, at + 4096 + 400);
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert!(report.unknown_losses);
+        let marked: Vec<PartitionId> = report.incomplete.iter().map(|i| i.0).collect();
+        assert_eq!(marked, [partition(1), partition(2)]);
+        refuses(&store, partition(1));
+        refuses(&store, partition(2));
+    });
+    let refused =
+        scene.run(|rt| async move { DataDir::open(&rt, Path::new(ROOT), 2, RING).await.err() });
+    assert!(matches!(refused, Some(OpenError::Damaged(_))), "{refused:?}");
+}
