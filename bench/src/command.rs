@@ -186,7 +186,10 @@ fn runtime(args: RuntimeArgs) -> io::Result<()> {
         let why = if !is_built(*edition) {
             NO_GLOMMIO.to_owned()
         } else if *edition == Edition::Broker && !setup.broker.exists() {
-            format!("no {}; cargo build --release -p ringwood-node makes it", setup.broker.display())
+            format!(
+                "no {}; cargo build --release -p ringwood-node makes it",
+                setup.broker.display()
+            )
         } else {
             return true;
         };

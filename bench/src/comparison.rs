@@ -5,9 +5,7 @@
 //! its system calls counted.
 
 use crate::edition::Edition;
-use crate::load::{
-    Frames, Measured, Operation, Shape, Until, batch_of, latency_histogram, load,
-};
+use crate::load::{Frames, Measured, Operation, Shape, Until, batch_of, latency_histogram, load};
 use crate::server::{Server, Setup, Used};
 use crate::syscalls;
 use bench_core::TOPIC;

@@ -46,7 +46,10 @@ mod tests {
 
     #[test]
     fn the_sum_is_found() {
-        assert_eq!(parse("==1== \n==1== Events    : Ir\n==1== Collected : 7654321\n"), Some(7_654_321));
+        assert_eq!(
+            parse("==1== \n==1== Events    : Ir\n==1== Collected : 7654321\n"),
+            Some(7_654_321)
+        );
         assert_eq!(parse("==1== Collected : none"), None);
     }
 }

@@ -188,11 +188,7 @@ impl Run {
         }
     }
 
-    fn end(
-        &mut self,
-        since: Instant,
-        mark: &mut impl FnMut() -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn end(&mut self, since: Instant, mark: &mut impl FnMut() -> io::Result<()>) -> io::Result<()> {
         self.measured.elapsed = since.elapsed();
         self.ended = true;
         mark()

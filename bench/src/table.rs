@@ -56,7 +56,8 @@ pub fn comparison(comparison: &Comparison) -> String {
     for line in &comparison.lines {
         let cpu: Vec<f64> = line.rounds.iter().map(|r| r.cpu_us).collect();
         let rate: Vec<f64> = line.rounds.iter().map(|r| r.per_second).collect();
-        let kernel = line.kernel.share().map_or("n/a".to_owned(), |s| format!("{:.0} %", s * 100.0));
+        let kernel =
+            line.kernel.share().map_or("n/a".to_owned(), |s| format!("{:.0} %", s * 100.0));
         let calls = line.syscalls.as_ref().map_or("n/a".to_owned(), |n| number(*n));
         let rate = spread(&rate).map_or("n/a".to_owned(), |(middle, ..)| format!("{middle:.0}"));
         // Writing to a string does not fail.

@@ -42,9 +42,8 @@ pub fn measure(directory: &Path, bytes: usize, fixed: bool, count: u32) -> io::R
     let one = RuntimeConfig { core: CoreId(0), memory_limit: 64 << 20, pin: None };
     let tuning = Tuning { fixed_buffers: fixed, ..Tuning::default() };
     let file = path.clone();
-    let cost = run_with(&one, &tuning, move |rt| async move {
-        write(&rt, &file, bytes, count).await
-    });
+    let cost =
+        run_with(&one, &tuning, move |rt| async move { write(&rt, &file, bytes, count).await });
     std::fs::remove_file(&path)?;
     cost?
 }
@@ -52,8 +51,7 @@ pub fn measure(directory: &Path, bytes: usize, fixed: bool, count: u32) -> io::R
 async fn write(rt: &Runtime, path: &Path, bytes: usize, count: u32) -> io::Result<Cost> {
     let how = Open { write: true, direct: true, ..Open::default() };
     let file = rt.disk().open(path, how).await?;
-    let mut block =
-        rt.memory().alloc(bytes.max(BLOCK_MIN)).map_err(io::Error::other)?;
+    let mut block = rt.memory().alloc(bytes.max(BLOCK_MIN)).map_err(io::Error::other)?;
     block.spare_mut()[..bytes].fill(0x5a);
     block.advance(bytes);
     let slice = block.freeze();

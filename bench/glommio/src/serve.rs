@@ -215,10 +215,7 @@ impl Talk {
         let mut log = core.log.borrow_mut();
         while let Some(frame) = self.inbox.next_frame().map_err(refused)? {
             let frame = self.inbox.contents(frame);
-            let block = || GroupBuffer {
-                buffer: Some(allocate_dma_buffer(GROUP_BYTES)),
-                len: 0,
-            };
+            let block = || GroupBuffer { buffer: Some(allocate_dma_buffer(GROUP_BYTES)), len: 0 };
             self.connection.execute(frame, &mut log, block).map_err(refused)?;
         }
         core.appended.ring();

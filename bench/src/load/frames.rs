@@ -4,9 +4,7 @@ use super::Operation;
 use ids::{Offset, PartitionIndex, Timestamp};
 use record::{BatchBuilder, BuildError};
 use wire::api::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
-use wire::api::produce::{
-    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
-};
+use wire::api::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
 use wire::{ApiKey, EncodeError, Encoder, ErrorCode, Message, Reader, Records, ResponseHeader};
 
 /// The newest versions that name topics, which every server here speaks.

@@ -75,8 +75,7 @@ fn sent(connection: &mut Connection<Piece>, durable: u64) -> Vec<u8> {
 fn answer<'a, R: Response<'a>>(bytes: &'a [u8], version: i16) -> (i32, R, &'a [u8]) {
     let len = u32::from_be_bytes(*bytes.first_chunk().unwrap()) as usize;
     let mut r = Reader::new(&bytes[4..4 + len]);
-    let header =
-        ResponseHeader::decode(&mut r, R::KEY.response_header_version(version)).unwrap();
+    let header = ResponseHeader::decode(&mut r, R::KEY.response_header_version(version)).unwrap();
     (header.correlation_id, R::decode_from(&mut r, version).unwrap(), &bytes[4 + len..])
 }
 
