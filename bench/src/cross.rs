@@ -9,13 +9,15 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use ids::CoreId;
 use runtime::{Capacity, Class, Mailbox, Mailboxes, Pin, Runtime, Seat, StartConfig, Tuning};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::pin::Pin as Pinned;
-use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What round trips cost.
@@ -41,16 +43,31 @@ impl Trips {
     }
 }
 
+/// How long the process may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Makes round trips in a process of its own.
 ///
 /// # Errors
-/// The process fails; what it said is on the standard error.
+/// The process fails, or does not end in time; what it said is on the standard error.
 pub fn in_a_process(program: &Path, edition: Edition, trips: u64, depth: u64) -> io::Result<Trips> {
-    let output = Command::new(program)
+    let child = Command::new(program)
         .args(["cross", edition.name(), "--trips", &trips.to_string()])
         .args(["--depth", &depth.to_string()])
-        .stderr(std::process::Stdio::inherit())
-        .output()?;
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = match end.recv_timeout(PATIENCE) {
+        Ok(output) => output?,
+        Err(_) => {
+            if let Some(pid) = pid {
+                kill_process(pid, Signal::KILL)?;
+            }
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{edition} is stuck")));
+        }
+    };
     if !output.status.success() {
         return Err(io::Error::other(format!("{edition}: {}", output.status)));
     }

@@ -59,7 +59,8 @@ async fn ping(
 }
 
 async fn echo(trips: u64, there: SharedReceiver<u64>, back: SharedSender<u64>) -> io::Result<()> {
-    let (back, there) = (back.connect().await, there.connect().await);
+    // In the order of the other side: each waits until its peer has connected too.
+    let (there, back) = (there.connect().await, back.connect().await);
     for _ in 0..trips {
         let message = there.recv().await.ok_or_else(closed)?;
         back.send(message).await.map_err(|_| closed())?;
