@@ -1,6 +1,7 @@
 //! A broker process for tests: on free ports, in a fresh data directory, killed and started again at will.
 
 use std::fs::{File, create_dir_all, read_to_string, remove_dir_all};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,8 @@ pub(crate) struct Broker {
     address: SocketAddr,
     admin: SocketAddr,
     cores: u32,
+    /// More arguments of `ringwood start`.
+    more: Vec<String>,
     folder: PathBuf,
     process: Option<Child>,
 }
@@ -30,7 +33,37 @@ impl Broker {
             remove_dir_all(&folder)?;
         }
         create_dir_all(&folder)?;
-        Ok(Broker { address: free_port()?, admin: free_port()?, cores, folder, process: None })
+        let (address, admin) = (free_port()?, free_port()?);
+        Ok(Broker { address, admin, cores, more: Vec::new(), folder, process: None })
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn with(mut self, more: &[&str]) -> Broker {
+        self.more = more.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// From the next start on it has so many cores.
+    pub(crate) fn set_cores(&mut self, cores: u32) {
+        self.cores = cores;
+    }
+
+    /// The sum of a metric over all its labels, as the broker told it last; nothing if it does not answer.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let mut stream =
+            TcpStream::connect_timeout(&self.admin, Duration::from_millis(200)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            .ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let values: Vec<f64> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once("} "))
+            .filter_map(|(_, value)| value.trim().parse().ok())
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
     }
 
     /// Where clients find it.
@@ -47,6 +80,7 @@ impl Broker {
             .arg(self.folder.join("data"))
             .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
             .args(["--cores", &self.cores.to_string()])
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

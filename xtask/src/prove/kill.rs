@@ -33,6 +33,13 @@ const ROUND: u64 = 50;
 const NEVER: [&str; 6] =
     ["duplicated", "out_of_order", "holes", "producer_id_reused", "malformed", "missing"];
 
+/// What the broker counted up to a kill, as it told it last.
+const COUNTED: [(&str, &str); 3] = [
+    ("ringwood_store_checkpoints_total", "checkpoints"),
+    ("ringwood_journal_wraps_total", "ring_wraps"),
+    ("ringwood_store_segment_writes_total", "segment_writes"),
+];
+
 struct Options {
     cycles: u64,
     cores: Vec<u32>,
@@ -45,7 +52,7 @@ impl Options {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let mut options = Options {
             cycles: 100,
-            cores: vec![1],
+            cores: vec![1, 2, 4],
             state: tree::work().join("prove-kill.json"),
             seed: u64::from(now.subsec_nanos()) ^ now.as_secs(),
         };
@@ -136,12 +143,14 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         options.state.display()
     ))?;
     let mut left = options.cycles;
-    let mut cores = options.cores.iter().cycle();
+    if options.cores.is_empty() {
+        return Err("--cores names none".into());
+    }
     while left > 0 {
         let kills = left.min(ROUND);
-        let cores = *cores.next().ok_or("--cores names none")?;
-        let failed =
-            Round::start(cores)?.play(kills, &mut random, &mut counts, &options.state).err();
+        let failed = Round::start(&options.cores)?
+            .play(kills, &mut random, &mut counts, &options.state)
+            .err();
         if let Some(fault) = failed {
             counts.add("broker_failures", 1);
             say(&format!("FAILED {fault}"))?;
@@ -161,6 +170,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
 /// One data directory with its writers and its reader.
 struct Round {
     broker: Broker,
+    /// The numbers of cores to change among.
+    cores: Vec<u32>,
     load: Conversation,
     audit: Conversation,
     /// Producer and partition: records acknowledged, offset of the last.
@@ -172,14 +183,18 @@ struct Round {
 }
 
 impl Round {
-    fn start(cores: u32) -> Result<Round, Fault> {
-        let mut broker = Broker::fresh("prove-kill", cores)?;
+    fn start(cores: &[u32]) -> Result<Round, Fault> {
+        let first = cores.first().copied().unwrap_or(1);
+        // A small ring and small segments: checkpoints, rolls and laps fall into every cycle.
+        let small = ["--ring", "8MiB", "--memory", "256MiB"];
+        let mut broker = Broker::fresh("prove-kill", first)?.with(&small);
         broker.start()?;
         let bootstrap = broker.bootstrap();
         let client = || Command::new(tree::binary("ringwood-clients-rdkafka"));
         let (topic, partitions) = ("prove-kill", PARTITIONS.to_string());
         let mut create = client();
-        create.args(["create", &bootstrap, topic, &partitions, "retention.ms=-1"]);
+        create.args(["create", &bootstrap, topic, &partitions]);
+        create.args(["retention.ms=-1", "segment.bytes=1048576"]);
         let created = program::run(&mut create, None, Duration::from_secs(60))?;
         if !created.status.success() {
             return Err(
@@ -193,6 +208,7 @@ impl Round {
         audit.args(["audit", &bootstrap, topic]);
         Ok(Round {
             broker,
+            cores: cores.to_vec(),
             load: Conversation::start("the load", &mut load)?,
             audit: Conversation::start("the auditor", &mut audit)?,
             acknowledged: BTreeMap::new(),
@@ -219,7 +235,17 @@ impl Round {
                 if self.broker.is_ready() { "kills_while_serving" } else { "kills_before_service" },
                 1,
             );
+            for (metric, name) in COUNTED {
+                counts.add(name, self.broker.metric(metric).unwrap_or(0));
+            }
             self.broker.kill()?;
+            // One start in four is with another number of cores.
+            if random.below(4) == 0 {
+                let other = random.below(self.cores.len() as u64);
+                let cores = usize::try_from(other).ok().and_then(|n| self.cores.get(n)).copied();
+                self.broker.set_cores(cores.unwrap_or(1));
+                counts.add("core_counts_chosen", 1);
+            }
             self.broker.spawn()?;
             let dropped = self.load.ask("renew", Duration::from_secs(60))?;
             self.book(&dropped, counts);
