@@ -103,7 +103,10 @@ impl World {
                 };
                 match coordinator.offset_commit(&request, now) {
                     Outcome::Ready(r) => Ok(Reply::Commit(r)),
-                    Outcome::Parked(ticket) => Err(ticket),
+                    Outcome::Parked(ticket) => {
+                        self.checks.on_taken(self.incarnation, &group, *generation);
+                        Err(ticket)
+                    }
                 }
             }
             Ask::Leave { member_id } => {
@@ -163,6 +166,13 @@ impl World {
                         | ErrorCode::NOT_COORDINATOR
                 );
                 assert!(known, "LeaveGroup was answered with {code}");
+            }
+            Reply::Sync(r) if r.error_code.is_none() => {
+                let Ask::Sync { member_id, generation, .. } = &message.ask else {
+                    panic!("not what was asked")
+                };
+                let name = self.members[message.member].instance.as_deref().unwrap_or(member_id);
+                self.checks.on_assigned(group, *generation, name, &r.assignment);
             }
             Reply::Join(_) | Reply::Sync(_) | Reply::Beat(_) => {}
         }

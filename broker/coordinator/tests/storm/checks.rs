@@ -3,6 +3,7 @@
 use ringwood_coordinator::Record;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::internal::Prefixed;
+use wire::internal::group_metadata::{GroupMetadataKey, GroupMetadataValue};
 use wire::internal::offset_commit::{OffsetCommitKey, OffsetCommitValue};
 
 /// What happened, so that a test can tell that something did.
@@ -67,8 +68,8 @@ pub(crate) struct Checks {
     /// By coordinator, group and generation: leader and protocol. Before its record is committed a generation is known to
     /// one coordinator only; the next may use the number again.
     led: BTreeMap<(u64, String, i32), (String, String)>,
-    /// By group and generation: the mark of the leader whose assignment was given out.
-    assigned: BTreeMap<(String, i32), String>,
+    /// By group and generation: what the committed log says that each member gets.
+    assigned: BTreeMap<(String, i32), BTreeMap<String, String>>,
     /// By the mark of a leader's assignment: whom it names.
     sent: BTreeMap<String, BTreeSet<String>>,
     /// Commits in the committed log.
@@ -104,6 +105,7 @@ impl Checks {
         self.sent.insert(mark.to_owned(), names);
     }
 
+    /// SyncGroup was answered: with what is in the committed log for this member of this generation.
     pub(crate) fn on_assigned(
         &mut self,
         group: &str,
@@ -112,25 +114,61 @@ impl Checks {
         assignment: &[u8],
     ) {
         self.tally.assignments += 1;
+        let stored = self.assigned.get(&(group.to_owned(), generation));
+        let stored = stored.unwrap_or_else(|| panic!("{group} {generation} is not in the log"));
         let text = String::from_utf8(assignment.to_vec()).unwrap();
-        let key = (group.to_owned(), generation);
-        if text.is_empty() {
-            // Only a member that the leader did not know gets nothing.
-            if let Some(mark) = self.assigned.get(&key) {
-                assert!(!self.sent[mark].contains(name), "{name} was forgotten by {mark}");
+        assert_eq!(stored.get(name), Some(&text), "{group} {generation} {name}");
+    }
+
+    /// The assignment of a generation is in the log: all of it is what one and the same leader sent, everyone whom that
+    /// leader named has something, and it never changes.
+    fn on_stored(&mut self, group: &str, value: &GroupMetadataValue<'_>) {
+        let mut names = BTreeMap::new();
+        let mut marks = BTreeSet::new();
+        let mut leader = None;
+        for m in &value.members {
+            let name = m.group_instance_id.unwrap_or(m.member_id);
+            let text = std::str::from_utf8(m.assignment).unwrap();
+            if Some(m.member_id) == value.leader {
+                leader = Some(text);
             }
-            return;
+            if let Some((mark, whose)) = text.split_once('/') {
+                assert_eq!(whose, name, "{group} {}: not its own", value.generation);
+                assert!(self.sent[mark].contains(name), "{mark} never assigned to {name}");
+                marks.insert(mark);
+            }
+            names.insert(name.to_owned(), text.to_owned());
         }
-        let (mark, whose) = text.split_once('/').unwrap();
-        assert_eq!(whose, name, "{group} {generation}: somebody else's assignment");
-        assert!(self.sent[mark].contains(name), "{mark} never assigned to {name}");
-        let first = self.assigned.entry(key).or_insert_with(|| mark.to_owned());
-        assert_eq!(first, mark, "{group} generation {generation} has two assignments");
+        let place = format!("{group} generation {}", value.generation);
+        assert!(leader.is_some_and(|text| !text.is_empty()), "{place}: no assignment of a leader");
+        assert_eq!(marks.len(), 1, "{place}: assignments of two leaders");
+        for mark in marks {
+            let named = &self.sent[mark];
+            let forgotten = names.iter().find(|(n, text)| named.contains(*n) && text.is_empty());
+            assert_eq!(forgotten, None, "{place}: forgot whom {mark} named");
+        }
+        let key = (group.to_owned(), value.generation);
+        let first = self.assigned.entry(key).or_insert_with(|| names.clone());
+        assert_eq!(*first, names, "{place}: assigned twice");
+    }
+
+    /// A commit of `generation` was taken: by a coordinator that had not begun a later one.
+    pub(crate) fn on_taken(&self, coordinator: u64, group: &str, generation: i32) {
+        let from = (coordinator, group.to_owned(), generation + 1);
+        let to = (coordinator, group.to_owned(), i32::MAX);
+        let later = self.led.range(from..to).next();
+        assert_eq!(later, None, "{group} took a commit of generation {generation}");
     }
 
     /// A record is committed.
     pub(crate) fn on_committed(&mut self, record: &Record) {
-        if record.key[..2] != [0, 1] {
+        if record.key[..2] == [0, 2] {
+            let (_, key) = GroupMetadataKey::decode_prefixed(&record.key).unwrap();
+            let value = record.value.as_deref().unwrap();
+            let (_, value) = GroupMetadataValue::decode_prefixed(value).unwrap();
+            if !value.members.is_empty() {
+                self.on_stored(key.group, &value);
+            }
             return;
         }
         let (_, key) = OffsetCommitKey::decode_prefixed(&record.key).unwrap();

@@ -36,9 +36,4 @@ impl Member {
         self.next_number += 1;
         self.next_number
     }
-
-    /// How the assignment names it: a static member keeps its name under another member id.
-    pub(crate) fn name(&self) -> &str {
-        self.instance.as_deref().unwrap_or(&self.member_id)
-    }
 }

@@ -355,10 +355,6 @@ impl World {
             Reply::Sync(r) if is(self.members[n].waits_for.as_ref().map(|w| w.0)) => {
                 self.members[n].waits_for = None;
                 if r.error_code.is_none() {
-                    let member = &self.members[n];
-                    let name = member.name().to_owned();
-                    let (group, generation) = (member.group.clone(), member.generation);
-                    self.checks.on_assigned(&group, generation, &name, &r.assignment);
                     self.members[n].phase = Phase::Stable;
                 } else {
                     self.stumble(n, r.error_code);
