@@ -135,7 +135,8 @@ fn push(
     let committed_at = turn.now.wall;
     let value = CommittedOffset {
         offset: p.offset,
-        leader_epoch: p.leader_epoch,
+        // The one version of the record that has an end of its own has no leader epoch; nor do the clients that ask for it.
+        leader_epoch: request.retention_ms.map_or(p.leader_epoch, |_| LeaderEpoch::UNKNOWN),
         metadata: p.metadata.to_owned(),
         committed_at,
         expires_at: request.retention_ms.map(|ms| committed_at + ms),
