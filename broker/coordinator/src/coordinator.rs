@@ -1,0 +1,169 @@
+//! The coordinator of the groups of one partition of `__consumer_offsets`: one file per operation.
+
+mod delete_groups;
+mod describe_groups;
+mod expiry;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod replay;
+mod settle;
+mod sync_group;
+
+pub use delete_groups::{DeleteGroupsResponse, DeletedGroup};
+pub use describe_groups::{DescribedGroup, DescribedMember};
+pub use heartbeat::Heartbeat;
+pub use join_group::{JoinGroup, JoinGroupResponse, JoinedMember};
+pub use leave_group::{LeaveGroup, LeaveGroupResponse, LeavingMember, LeftMember};
+pub use list_groups::ListedGroup;
+pub use offset_commit::{
+    CommitPartition, CommitTopic, CommittedPartition, CommittedTopic, OffsetCommit,
+    OffsetCommitResponse,
+};
+pub use offset_delete::{OffsetDelete, OffsetDeleteResponse};
+pub use offset_fetch::{FetchedPartition, FetchedTopic, OffsetFetch};
+pub use replay::ReplayError;
+pub use sync_group::{SyncGroup, SyncGroupResponse};
+
+use crate::config::Config;
+use crate::group::Group;
+use crate::now::Now;
+use crate::outbox::{Append, Outbox};
+use crate::response::{Answer, Outcome, Response, Ticket};
+use crate::turn::Turn;
+use ids::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The groups of one partition of `__consumer_offsets`.
+///
+/// Lives on the partition's core from the moment its broker leads the partition until it does not. What must hold: every
+/// ticket that is given out is answered once; an answer that depends on records is given only after they are committed;
+/// after [`Coordinator::on_tick`] nothing is due.
+#[derive(Debug)]
+pub struct Coordinator {
+    config: Config,
+    groups: BTreeMap<String, Group>,
+    /// When to look at which group: exactly the groups' alarms.
+    timers: BTreeSet<(Instant, String)>,
+    /// When to look for offsets to expire.
+    expiry_at: Option<Instant>,
+    out: Outbox,
+}
+
+impl Coordinator {
+    /// A coordinator of a partition whose log is still to be replayed; [`Coordinator::start`] ends that.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let out = Outbox::new(config.batch_bytes_max);
+        Self { config, groups: BTreeMap::new(), timers: BTreeSet::new(), expiry_at: None, out }
+    }
+
+    /// The broker's configuration has changed. What has begun under the old one goes on under it.
+    pub fn configure(&mut self, config: Config) {
+        self.out.set_bytes_max(config.batch_bytes_max);
+        self.config = config;
+    }
+
+    /// The next batch to append. Ask after every other call, until there is none.
+    pub fn poll_append(&mut self) -> Option<Append> {
+        self.out.poll_append()
+    }
+
+    /// The next answer to a ticket. Ask after every other call, until there is none.
+    pub fn poll_answer(&mut self) -> Option<Answer> {
+        self.out.poll_answer()
+    }
+
+    /// When [`Coordinator::on_tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let first = self.timers.first().map(|(at, _)| *at);
+        first.into_iter().chain(self.expiry_at).min()
+    }
+
+    /// Time has passed: sessions end, rebalances end, offsets expire.
+    pub fn on_tick(&mut self, now: Now) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now.instant
+        {
+            let Some((_, id)) = self.timers.pop_first() else { break };
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            group.alarm = None;
+            let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+            group.classic.on_tick(turn);
+            self.look_after(&id);
+        }
+        if self.expiry_at.is_some_and(|at| at <= now.instant) {
+            let interval = Duration::from_millis(self.config.offsets_retention_check_interval_ms);
+            // Never again at the same moment.
+            self.expiry_at = Some(now.instant + interval.max(Duration::from_secs(1)));
+            self.expire(now);
+        }
+        self.out.finish();
+    }
+
+    /// Groups in memory.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Batches that are neither committed nor failed.
+    #[must_use]
+    pub fn batches_in_flight(&self) -> usize {
+        self.out.in_flight()
+    }
+
+    /// Works on a group, which is made if there is none, and then looks after it.
+    fn with_group<R>(
+        &mut self,
+        id: &str,
+        now: Now,
+        work: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
+    ) -> R {
+        let Self { groups, config, out, .. } = self;
+        let group = groups.entry(id.to_owned()).or_insert_with(|| Group::new(id));
+        let done = work(group, &mut Turn { now, config, out });
+        self.look_after(id);
+        done
+    }
+
+    /// Sets a group's alarm, or forgets it when there is nothing left of it.
+    fn look_after(&mut self, id: &str) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        if group.is_vacant() {
+            if let Some(at) = group.alarm {
+                self.timers.remove(&(at, id.to_owned()));
+            }
+            self.groups.remove(id);
+            return;
+        }
+        let wake = group.classic.wake();
+        // An alarm that rings too early finds out when the next one is due.
+        let sooner = match (wake, group.alarm) {
+            (Some(wake), Some(alarm)) => wake < alarm,
+            (wake, None) => wake.is_some(),
+            (None, Some(_)) => false,
+        };
+        if sooner && let Some(wake) = wake {
+            if let Some(at) = group.alarm.replace(wake) {
+                self.timers.remove(&(at, id.to_owned()));
+            }
+            self.timers.insert((wake, id.to_owned()));
+        }
+    }
+
+    /// Ends an operation: its answer, if it is there already.
+    fn outcome<R: TryFrom<Response>>(&mut self, ticket: Ticket) -> Outcome<R> {
+        self.out.finish();
+        match self.out.take_answer(ticket).map(R::try_from) {
+            Some(Ok(response)) => Outcome::Ready(response),
+            Some(Err(_)) | None => Outcome::Parked(ticket),
+        }
+    }
+}

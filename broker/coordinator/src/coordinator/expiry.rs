@@ -1,0 +1,99 @@
+//! Which offsets go because nobody needs them any more (KIP-211).
+//!
+//! | group | counted from |
+//! |---|---|
+//! | empty, was one with members | the moment it became empty; from the commit where an old record does not say it |
+//! | stable consumers | the commit, and only of topics that no member reads |
+//! | never had members | the commit |
+//! | anything else | never |
+//!
+//! A client of old (OffsetCommit 2 to 4) may have given an offset an end of its own: that one counts then. An empty group
+//! without offsets is deleted.
+
+use super::Coordinator;
+use super::delete_groups::delete_metadata;
+use super::offset_delete::delete_offset;
+use crate::classic::ClassicState;
+use crate::group::Group;
+use crate::now::Now;
+use crate::offsets::CommittedOffset;
+use ids::{PartitionIndex, Timestamp};
+
+impl Coordinator {
+    /// Puts the deletion of everything that has expired on its way.
+    pub(super) fn expire(&mut self, now: Now) {
+        let retention = self.config.offsets_retention_ms;
+        let due = |(id, group): (&String, &Group)| {
+            let gone = expired(group, now.wall, retention);
+            (!gone.is_empty() || is_left_over(group)).then(|| (id.clone(), gone))
+        };
+        let due: Vec<_> = self.groups.iter().filter_map(due).collect();
+        for (id, gone) in due {
+            self.with_group(&id, now, |group, turn| {
+                for (topic, partition) in &gone {
+                    // What has no room in a batch now is looked at again next time.
+                    let deleted = delete_offset(group, &id, topic, *partition, turn);
+                    debug_assert!(deleted.is_ok(), "a tombstone is a small record");
+                }
+                if is_left_over(group) {
+                    let deleted = delete_metadata(group, &id, turn);
+                    debug_assert!(deleted.is_ok(), "a tombstone is a small record");
+                }
+            });
+        }
+    }
+
+    /// Topics were deleted: so are the offsets in them.
+    pub fn on_topics_deleted(&mut self, topics: &[&str], now: Now) {
+        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        for id in ids {
+            self.with_group(&id, now, |group, turn| {
+                for topic in topics {
+                    let partitions: Vec<_> = group.offsets.topic(topic).map(|(p, _)| p).collect();
+                    for partition in partitions {
+                        let deleted = delete_offset(group, &id, topic, partition, turn);
+                        debug_assert!(deleted.is_ok(), "a tombstone is a small record");
+                    }
+                }
+            });
+        }
+        self.out.finish();
+    }
+}
+
+/// Whether the group is an empty one without offsets that is still in the log.
+fn is_left_over(group: &Group) -> bool {
+    group.classic.state == ClassicState::Empty
+        && group.classic.pending_members.is_empty()
+        && group.classic.metadata.latest().is_some()
+        && !group.offsets.will_hold_any()
+}
+
+fn expired(group: &Group, now: Timestamp, retention_ms: i64) -> Vec<(String, PartitionIndex)> {
+    let classic = &group.classic;
+    let is_consumers = classic.state == ClassicState::Stable && classic.subscribed.is_some();
+    let since = |value: &CommittedOffset| match (&classic.protocol_type, classic.state) {
+        (None, _) => Some(value.committed_at),
+        (Some(_), ClassicState::Empty) if classic.since != Timestamp::NONE => Some(classic.since),
+        (Some(_), ClassicState::Empty) => Some(value.committed_at),
+        (Some(_), ClassicState::Stable) if is_consumers => Some(value.committed_at),
+        (Some(_), _) => None,
+    };
+    let is_expired = |topic: &str, value: &CommittedOffset| {
+        if is_consumers && classic.is_subscribed(topic) {
+            return false;
+        }
+        since(value).is_some_and(|since| match value.expires_at {
+            Some(at) => now >= at,
+            None => now - since >= retention_ms,
+        })
+    };
+    group
+        .offsets
+        .iter()
+        // What is being written is not old.
+        .filter(|(_, _, slot)| !slot.is_pending())
+        .filter(|(topic, _, slot)| slot.committed().is_some_and(|value| is_expired(topic, value)))
+        .map(|(topic, partition, _)| (topic.to_owned(), partition))
+        .collect()
+}

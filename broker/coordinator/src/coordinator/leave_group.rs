@@ -1,0 +1,96 @@
+//! LeaveGroup 0 to 5: members leave, or are removed (KIP-345).
+
+use super::Coordinator;
+use crate::classic::Asker;
+use crate::now::Now;
+use crate::response::Outcome;
+use wire::ErrorCode;
+
+/// What the caller asks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LeaveGroup<'a> {
+    /// The group.
+    pub group_id: &'a str,
+    /// Who leaves; one member up to version 2.
+    pub members: Vec<LeavingMember<'a>>,
+}
+
+/// A member that leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeavingMember<'a> {
+    /// The member; empty where an administrator removes a static member.
+    pub member_id: &'a str,
+    /// The member's fixed name, of a static member.
+    pub group_instance_id: Option<&'a str>,
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LeaveGroupResponse {
+    /// NONE, INVALID_GROUP_ID, COORDINATOR_NOT_AVAILABLE or NOT_COORDINATOR. There are no members then.
+    pub error_code: ErrorCode,
+    /// What became of each member, in the order of the request. Up to version 2 the first one's error is the answer.
+    pub members: Vec<LeftMember>,
+}
+
+/// What became of one member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftMember {
+    /// As in the request.
+    pub member_id: String,
+    /// As in the request.
+    pub group_instance_id: Option<String>,
+    /// NONE, UNKNOWN_MEMBER_ID or FENCED_INSTANCE_ID.
+    pub error_code: ErrorCode,
+}
+
+impl Coordinator {
+    /// LeaveGroup. When the last member leaves, the answer waits until the log knows.
+    pub fn leave_group(
+        &mut self,
+        request: &LeaveGroup<'_>,
+        now: Now,
+    ) -> Outcome<LeaveGroupResponse> {
+        if request.group_id.is_empty() {
+            let error_code = ErrorCode::INVALID_GROUP_ID;
+            return Outcome::Ready(LeaveGroupResponse { error_code, members: Vec::new() });
+        }
+        let ticket = self.out.ticket();
+        let members = if self.groups.contains_key(request.group_id) {
+            self.with_group(request.group_id, now, |group, turn| {
+                let mut out = Vec::new();
+                let mut answers = Vec::new();
+                for leaving in &request.members {
+                    let asker = Asker {
+                        member_id: leaving.member_id,
+                        group_instance_id: leaving.group_instance_id,
+                    };
+                    let code = match group.classic.who_leaves(asker) {
+                        Ok(Some(id)) if out.contains(&id) => ErrorCode::UNKNOWN_MEMBER_ID,
+                        Ok(id) => {
+                            out.extend(id);
+                            ErrorCode::NONE
+                        }
+                        Err(code) => code,
+                    };
+                    answers.push(left(leaving, code));
+                }
+                group.classic.remove_all(&out, turn);
+                answers
+            })
+        } else {
+            request.members.iter().map(|m| left(m, ErrorCode::UNKNOWN_MEMBER_ID)).collect()
+        };
+        let response = LeaveGroupResponse { error_code: ErrorCode::NONE, members };
+        self.out.answer_when_committed(ticket, response);
+        self.outcome(ticket)
+    }
+}
+
+fn left(member: &LeavingMember<'_>, error_code: ErrorCode) -> LeftMember {
+    LeftMember {
+        member_id: member.member_id.to_owned(),
+        group_instance_id: member.group_instance_id.map(str::to_owned),
+        error_code,
+    }
+}

@@ -1,0 +1,101 @@
+//! The state as the log tells it. Records of Kafka's brokers are read as well as our own.
+
+use super::Coordinator;
+use crate::group::Group;
+use crate::now::Now;
+use crate::offsets::CommittedOffset;
+use crate::turn::Turn;
+use ids::Timestamp;
+use std::fmt;
+use std::time::Duration;
+use wire::internal::Prefixed;
+use wire::internal::group_metadata::{GroupMetadataKey, GroupMetadataValue};
+use wire::internal::offset_commit::{OffsetCommitKey, OffsetCommitValue};
+use wire::{DecodeError, Reader};
+
+/// Why a record of `__consumer_offsets` tells nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReplayError {
+    /// The key names a type of record that this version does not know.
+    UnknownType(i16),
+    /// The key cannot be read.
+    Key(DecodeError),
+    /// The value cannot be read.
+    Value(DecodeError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType(n) => write!(f, "a record of type {n}, which is not known"),
+            Self::Key(e) => write!(f, "the key of a group record: {e}"),
+            Self::Value(e) => write!(f, "the value of a group record: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+impl Coordinator {
+    /// Takes over one record of the log, in the order of the log and before [`Coordinator::start`].
+    ///
+    /// # Errors
+    /// The record is skipped then, and the state is as it was. Say so in the log: a record of a newer version, or a damaged
+    /// one, is an offset or a group that is not known.
+    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), ReplayError> {
+        let version = Reader::new(key).i16().map_err(ReplayError::Key)?;
+        match version {
+            0 | 1 => self.replay_offset(key, value),
+            2 => self.replay_group(key, value),
+            other => Err(ReplayError::UnknownType(other)),
+        }
+    }
+
+    fn replay_offset(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), ReplayError> {
+        let (_, key) = OffsetCommitKey::decode_prefixed(key).map_err(ReplayError::Key)?;
+        let value = match value.map(OffsetCommitValue::decode_prefixed).transpose() {
+            Ok(value) => value.map(|(_, value)| value),
+            Err(e) => return Err(ReplayError::Value(e)),
+        };
+        let value = value.map(|v| CommittedOffset {
+            offset: v.offset,
+            leader_epoch: v.leader_epoch,
+            metadata: v.metadata.to_owned(),
+            committed_at: Timestamp(v.commit_timestamp),
+            expires_at: (v.expire_timestamp >= 0).then_some(Timestamp(v.expire_timestamp)),
+        });
+        if value.is_some() || self.groups.contains_key(key.group) {
+            let group = self.groups.entry(key.group.to_owned());
+            let group = group.or_insert_with(|| Group::new(key.group));
+            group.offsets.replay(key.topic, key.partition, value);
+        }
+        Ok(())
+    }
+
+    fn replay_group(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), ReplayError> {
+        let (_, key) = GroupMetadataKey::decode_prefixed(key).map_err(ReplayError::Key)?;
+        let value = value.map(GroupMetadataValue::decode_prefixed).transpose();
+        let value = value.map_err(ReplayError::Value)?.map(|(_, value)| value);
+        if value.is_some() || self.groups.contains_key(key.group) {
+            let group = self.groups.entry(key.group.to_owned());
+            let group = group.or_insert_with(|| Group::new(key.group));
+            group.classic.replay(value.as_ref());
+        }
+        Ok(())
+    }
+
+    /// The log is read to its end: sessions begin anew, and requests may come.
+    pub fn start(&mut self, now: Now) {
+        let interval = Duration::from_millis(self.config.offsets_retention_check_interval_ms);
+        self.expiry_at = Some(now.instant + interval);
+        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        for id in ids {
+            if let Some(group) = self.groups.get_mut(&id) {
+                let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+                group.classic.start(turn);
+            }
+            self.look_after(&id);
+        }
+        self.out.finish();
+    }
+}

@@ -1,0 +1,55 @@
+//! A group: its members and its committed offsets.
+
+use crate::classic::ClassicGroup;
+use crate::offsets::Offsets;
+use crate::outbox::{BatchId, Key};
+use ids::Instant;
+
+/// One group. Born with the first request or record that names it; ends when it has no members, no offsets and nothing in
+/// the log.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) classic: ClassicGroup,
+    pub(crate) offsets: Offsets,
+    /// When the coordinator looks at the group again; the coordinator keeps the same in its timers.
+    pub(crate) alarm: Option<Instant>,
+}
+
+impl Group {
+    pub(crate) fn new(id: &str) -> Self {
+        Self { classic: ClassicGroup::new(id), offsets: Offsets::default(), alarm: None }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.classic.is_vacant() && self.offsets.is_void()
+    }
+
+    /// Whether there is such a group for those who ask: one whose deletion is on its way is none.
+    pub(crate) fn exists(&self) -> bool {
+        !self.classic.members.is_empty()
+            || !self.classic.pending_members.is_empty()
+            || self.classic.metadata.latest().is_some()
+            || self.offsets.will_hold_any()
+    }
+
+    pub(crate) fn on_settled(&mut self, batch: BatchId, keys: &[Key], committed: bool) {
+        for key in keys {
+            match (key, committed) {
+                (Key::Group, true) => {
+                    self.classic.metadata.on_committed(batch);
+                    if self.classic.metadata.is_void() {
+                        self.classic.on_deleted();
+                    }
+                }
+                (Key::Group, false) => self.classic.metadata.on_failed(batch),
+                (Key::Offset { topic, partition }, true) => {
+                    self.offsets.on_committed(batch, topic, *partition);
+                }
+                (Key::Offset { topic, partition }, false) => {
+                    self.offsets.on_failed(batch, topic, *partition);
+                }
+            }
+        }
+    }
+}

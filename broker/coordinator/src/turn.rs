@@ -1,0 +1,12 @@
+//! What an operation works with besides the group.
+
+use crate::config::Config;
+use crate::now::Now;
+use crate::outbox::Outbox;
+
+/// One operation: its moment, the settings, and where its outputs go.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) out: &'a mut Outbox,
+}

@@ -1,0 +1,348 @@
+//! Requests that no client sends. None of them panics, every ticket is answered once, and what is kept stays bounded.
+#![expect(clippy::unwrap_used, reason = "a broken test should stop here and say where")]
+
+use coordinator::{
+    AppendFailure, CommitPartition, CommitTopic, Config, Coordinator, Heartbeat, JoinGroup,
+    LeaveGroup, LeavingMember, Now, OffsetCommit, OffsetDelete, OffsetFetch, Outcome, SyncGroup,
+    Ticket,
+};
+use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, Timestamp};
+use proptest::prelude::*;
+use ringwood_coordinator as coordinator;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Join { who: Who, timeouts: (i32, i32), protocols: Vec<u8>, modern: bool },
+    Sync { who: Who, assignments: Vec<u8> },
+    Beat(Who),
+    Leave(Vec<Who>),
+    Commit { who: Who, partitions: Vec<i32>, offset: i64, retention: Option<i64>, text: usize },
+    DeleteOffsets { group: u8, partitions: Vec<i32> },
+    Delete(Vec<u8>),
+    DeleteTopic,
+    Look(u8),
+    Pass(u64),
+    Flush,
+    Fail(u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Who {
+    group: u8,
+    /// Of the member ids that were given out; too large is nobody, and the largest is none.
+    member: u8,
+    instance: u8,
+    generation: i32,
+}
+
+const GROUPS: [&str; 4] = ["", "g", "h", "i"];
+const INSTANCES: [Option<&str>; 4] = [None, None, Some("s"), Some("t")];
+const PROTOCOLS: [&str; 4] = ["p", "q", "", "r"];
+
+fn who() -> impl Strategy<Value = Who> {
+    let generation = prop_oneof![8 => -1..6i32, 1 => any::<i32>()];
+    (0..4u8, 0..12u8, 0..4u8, generation).prop_map(|(group, member, instance, generation)| Who {
+        group,
+        member,
+        instance,
+        generation,
+    })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let timeout = || prop_oneof![6 => 6_000..20_000i32, 1 => any::<i32>()];
+    let partitions = || proptest::collection::vec(prop_oneof![0..3i32, any::<i32>()], 0..4);
+    let protocols = proptest::collection::vec(0..4u8, 0..4);
+    prop_oneof![
+        6 => (who(), (timeout(), timeout()), protocols, any::<bool>()).prop_map(
+            |(who, timeouts, protocols, modern)| Act::Join { who, timeouts, protocols, modern }
+        ),
+        4 => (who(), proptest::collection::vec(0..14u8, 0..6))
+            .prop_map(|(who, assignments)| Act::Sync { who, assignments }),
+        2 => who().prop_map(Act::Beat),
+        1 => proptest::collection::vec(who(), 0..4).prop_map(Act::Leave),
+        3 => (who(), partitions(), any::<i64>(), any::<Option<i64>>(), 0..5_000usize).prop_map(
+            |(who, partitions, offset, retention, text)| Act::Commit {
+                who, partitions, offset, retention, text
+            }
+        ),
+        1 => (0..4u8, partitions())
+            .prop_map(|(group, partitions)| Act::DeleteOffsets { group, partitions }),
+        1 => proptest::collection::vec(0..4u8, 0..4).prop_map(Act::Delete),
+        1 => Just(Act::DeleteTopic),
+        1 => (0..4u8).prop_map(Act::Look),
+        4 => prop_oneof![0..10_000u64, 0..3_000_000_000u64].prop_map(Act::Pass),
+        3 => Just(Act::Flush),
+        1 => (0..3u8).prop_map(Act::Fail),
+    ]
+}
+
+struct Scene {
+    coordinator: Coordinator,
+    now: Now,
+    ids: Vec<String>,
+    fresh: usize,
+    waiting: BTreeSet<Ticket>,
+    held: Vec<coordinator::Append>,
+    log: Vec<coordinator::Record>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let config = Config {
+            group_max_size: 4,
+            pending_members_max: 3,
+            batch_bytes_max: 6_000,
+            ..Config::default()
+        };
+        let now = Now { instant: Instant(1), wall: Timestamp(1_000_000) };
+        let mut coordinator = Coordinator::new(config);
+        coordinator.start(now);
+        Self {
+            coordinator,
+            now,
+            ids: vec![String::new()],
+            fresh: 0,
+            waiting: BTreeSet::new(),
+            held: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn id(&self, n: u8) -> String {
+        let n = usize::from(n);
+        // Mostly ids of late.
+        let at = (self.ids.len() + n).saturating_sub(8);
+        self.ids.get(at).cloned().unwrap_or_default()
+    }
+
+    fn wait<R>(&mut self, outcome: Outcome<R>) -> Option<R> {
+        match outcome {
+            Outcome::Ready(r) => Some(r),
+            Outcome::Parked(ticket) => {
+                assert!(self.waiting.insert(ticket), "a ticket was given out twice");
+                None
+            }
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        let now = self.now;
+        match act {
+            Act::Join { who, timeouts, protocols, modern } => {
+                self.fresh += 1;
+                let member_id = self.id(who.member);
+                let request = JoinGroup {
+                    group_id: GROUPS[usize::from(who.group)],
+                    member_id: &member_id,
+                    group_instance_id: INSTANCES[usize::from(who.instance)],
+                    client_id: "c",
+                    client_host: "/h",
+                    session_timeout_ms: timeouts.0,
+                    rebalance_timeout_ms: timeouts.1,
+                    protocol_type: if who.generation == 5 { "other" } else { "consumer" },
+                    protocols: protocols
+                        .iter()
+                        .map(|n| (PROTOCOLS[usize::from(*n)], &[1, 2, 3][..]))
+                        .collect(),
+                    needs_member_id: *modern,
+                    can_skip_assignment: *modern,
+                };
+                let fresh = self.fresh.to_string();
+                let name = request.group_instance_id.unwrap_or("c");
+                let id = format!("{name}-{fresh}");
+                let outcome = self.coordinator.join_group(&request, &fresh, now);
+                self.wait(outcome);
+                self.ids.push(id);
+            }
+            Act::Sync { who, assignments } => {
+                let member_id = self.id(who.member);
+                let ids: Vec<String> = assignments.iter().map(|n| self.id(*n)).collect();
+                let request = SyncGroup {
+                    group_id: GROUPS[usize::from(who.group)],
+                    generation_id: who.generation,
+                    member_id: &member_id,
+                    group_instance_id: INSTANCES[usize::from(who.instance)],
+                    protocol_type: None,
+                    protocol_name: None,
+                    assignments: ids.iter().map(|id| (id.as_str(), &[7; 50][..])).collect(),
+                };
+                let outcome = self.coordinator.sync_group(&request, now);
+                self.wait(outcome);
+            }
+            Act::Beat(who) => {
+                let member_id = self.id(who.member);
+                let request = Heartbeat {
+                    group_id: GROUPS[usize::from(who.group)],
+                    generation_id: who.generation,
+                    member_id: &member_id,
+                    group_instance_id: INSTANCES[usize::from(who.instance)],
+                };
+                self.coordinator.heartbeat(request, now);
+            }
+            Act::Leave(all) => {
+                let ids: Vec<String> = all.iter().map(|who| self.id(who.member)).collect();
+                let members = ids
+                    .iter()
+                    .zip(all)
+                    .map(|(id, who)| LeavingMember {
+                        member_id: id,
+                        group_instance_id: INSTANCES[usize::from(who.instance)],
+                    })
+                    .collect();
+                let group_id = GROUPS[usize::from(all.first().map_or(0, |who| who.group))];
+                let request = LeaveGroup { group_id, members };
+                let outcome = self.coordinator.leave_group(&request, now);
+                self.wait(outcome);
+            }
+            Act::Commit { who, partitions, offset, retention, text } => {
+                let member_id = self.id(who.member);
+                let text = "x".repeat(*text);
+                let partitions = partitions
+                    .iter()
+                    .map(|p| CommitPartition {
+                        partition: PartitionIndex(*p),
+                        offset: Offset(*offset),
+                        leader_epoch: LeaderEpoch(who.generation),
+                        metadata: &text,
+                    })
+                    .collect();
+                let request = OffsetCommit {
+                    group_id: GROUPS[usize::from(who.group)],
+                    generation_id: who.generation,
+                    member_id: &member_id,
+                    group_instance_id: INSTANCES[usize::from(who.instance)],
+                    retention_ms: *retention,
+                    topics: vec![CommitTopic { name: "t", partitions }],
+                    knows_group_id_not_found: true,
+                };
+                let outcome = self.coordinator.offset_commit(&request, now);
+                self.wait(outcome);
+            }
+            Act::DeleteOffsets { group, partitions } => {
+                let partitions = partitions.iter().map(|p| PartitionIndex(*p)).collect();
+                let topics = vec![("t", partitions)];
+                let request = OffsetDelete { group_id: GROUPS[usize::from(*group)], topics };
+                let outcome = self.coordinator.offset_delete(&request, now);
+                self.wait(outcome);
+            }
+            Act::Delete(groups) => {
+                let groups: Vec<&str> = groups.iter().map(|n| GROUPS[usize::from(*n)]).collect();
+                let outcome = self.coordinator.delete_groups(&groups, now);
+                self.wait(outcome);
+            }
+            Act::DeleteTopic => self.coordinator.on_topics_deleted(&["t"], now),
+            Act::Look(group) => {
+                let group_id = GROUPS[usize::from(*group)];
+                if let Some(group) = self.coordinator.describe_group(group_id) {
+                    assert!(group.members.len() <= 4, "group.max.size");
+                }
+                assert!(self.coordinator.list_groups(&[], &[]).len() <= GROUPS.len());
+                let all = OffsetFetch { group_id, topics: None };
+                let topics = self.coordinator.offset_fetch(&all);
+                let mut partitions = topics.iter().flat_map(|t| &t.partitions);
+                assert!(partitions.all(|p| p.metadata.len() <= 4_096), "offset.metadata.max.bytes");
+            }
+            Act::Pass(ms) => {
+                let ms = i64::try_from(*ms).unwrap();
+                self.now.instant = Instant(self.now.instant.0 + ms.unsigned_abs() * 1_000_000);
+                self.now.wall = self.now.wall + ms;
+                self.coordinator.on_tick(self.now);
+                let due = self.coordinator.next_deadline();
+                assert!(due.is_none_or(|at| at > self.now.instant), "after a tick nothing is due");
+            }
+            Act::Flush => self.flush(),
+            Act::Fail(why) => {
+                if !self.held.is_empty() {
+                    let append = self.held.remove(usize::from(*why) % self.held.len());
+                    let why = match why {
+                        0 => AppendFailure::TooLarge,
+                        1 => AppendFailure::Unavailable,
+                        _ => AppendFailure::NotLeader,
+                    };
+                    self.coordinator.on_append_failed(append.batch, why, now);
+                }
+            }
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(append) = self.coordinator.poll_append() {
+            assert!(!append.records.is_empty());
+            let bytes: usize = append.records.iter().map(coordinator::Record::bytes).sum();
+            assert!(bytes <= 6_000, "a batch of {bytes} bytes");
+            self.held.push(append);
+        }
+        while let Some(answer) = self.coordinator.poll_answer() {
+            assert!(self.waiting.remove(&answer.ticket), "answered twice, or nobody");
+        }
+    }
+
+    fn flush(&mut self) {
+        while !self.held.is_empty() {
+            for append in std::mem::take(&mut self.held) {
+                self.log.extend(append.records);
+                let end = Offset(i64::try_from(self.log.len()).unwrap());
+                self.coordinator.on_appended(append.batch, end);
+                self.coordinator.on_committed(end, self.now);
+            }
+            self.collect();
+        }
+    }
+
+    /// What a coordinator that reads the log tells of the offsets is what this one tells.
+    fn compare_with_replay(&self) {
+        let mut other = Coordinator::new(Config::default());
+        for record in &self.log {
+            other.replay(&record.key, record.value.as_deref()).unwrap();
+        }
+        other.start(self.now);
+        for group_id in GROUPS {
+            let request = OffsetFetch { group_id, topics: None };
+            assert_eq!(self.coordinator.offset_fetch(&request), other.offset_fetch(&request));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn anything_may_be_asked(acts in proptest::collection::vec(act(), 1..80)) {
+        let mut scene = Scene::new();
+        for act in &acts {
+            scene.act(act);
+        }
+        scene.flush();
+        scene.compare_with_replay();
+        assert_eq!(scene.coordinator.batches_in_flight(), 0);
+        // Whoever still waits is told at the end.
+        scene.coordinator.abandon(wire::ErrorCode::NOT_COORDINATOR);
+        scene.collect();
+        assert!(scene.waiting.is_empty(), "{:?}", scene.waiting);
+    }
+}
+
+#[test]
+fn names_that_no_record_can_hold_are_refused_at_the_door() {
+    let mut scene = Scene::new();
+    let long = "é".repeat(20_000);
+    let request = JoinGroup {
+        group_id: "g",
+        client_id: &long[..32_766],
+        session_timeout_ms: 10_000,
+        protocol_type: "consumer",
+        protocols: vec![("p", b"")],
+        ..JoinGroup::default()
+    };
+    let outcome = scene.coordinator.join_group(&request, "1", scene.now);
+    assert!(matches!(outcome, Outcome::Parked(_)), "the member id is cut");
+    let request = JoinGroup { client_id: &long, ..request };
+    let outcome = scene.coordinator.join_group(&request, "2", scene.now);
+    let Outcome::Ready(refused) = outcome else { panic!("no answer") };
+    assert_eq!(refused.error_code, wire::ErrorCode::INVALID_REQUEST);
+    let request = OffsetCommit { group_id: &long, generation_id: -1, ..OffsetCommit::default() };
+    assert!(matches!(scene.coordinator.offset_commit(&request, scene.now), Outcome::Ready(_)));
+}
