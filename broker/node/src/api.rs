@@ -17,6 +17,7 @@ mod describe_topic_partitions;
 mod fetch;
 mod fetch_sessions;
 mod find_coordinator;
+mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -27,9 +28,10 @@ mod produce;
 pub(crate) use fetch_sessions::FetchSessions;
 
 use crate::broker::{Broker, CONTROLLER};
-use ids::TopicId;
+use ids::{CoreId, TopicId};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
+use std::net::IpAddr;
 use std::rc::Rc;
 use wire::api::ApiKey;
 use wire::{DecodeError, Encoder, Message, Piece, Reader, RequestHeader, Response};
@@ -42,7 +44,17 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Fetch, 4, 17),
     (ApiKey::ListOffsets, 1, 11),
     (ApiKey::Metadata, 0, 13),
+    (ApiKey::OffsetCommit, 2, 9),
+    (ApiKey::OffsetFetch, 1, 9),
     (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
+    (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
+    (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
@@ -68,6 +80,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<&'a str>,
+    /// The client's address.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// Requests that the controller decides: they run on its core.
@@ -84,15 +98,18 @@ fn is_for_the_controller(key: ApiKey) -> bool {
 }
 
 /// Answers one request.
-pub(crate) async fn answer(broker: Rc<Broker>, frame: Frame) -> Reply {
+pub(crate) async fn answer(broker: Rc<Broker>, peer: IpAddr, frame: Frame) -> Reply {
     let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
     if let Some(key) = key {
         broker.counters.count(key);
         if is_for_the_controller(key) && !broker.is_here(CONTROLLER) {
-            return forward(&broker, frame).await;
+            return forward(&broker, CONTROLLER, peer, frame).await;
+        }
+        if let Some(owner) = groups::owner(&broker, key, &frame) {
+            return forward(&broker, owner, peer, frame).await;
         }
     }
-    answer_here(&broker, &frame, Some(&frame)).await
+    answer_here(&broker, peer, &frame, Some(&frame)).await
 }
 
 /// What another core answered.
@@ -102,11 +119,11 @@ enum Answered {
     Nothing,
 }
 
-/// Lets the controller's core answer.
-async fn forward(broker: &Rc<Broker>, frame: Frame) -> Reply {
+/// Lets another core answer.
+async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) -> Reply {
     let frame = broker.rt.lend(frame);
-    let run = |b: Rc<Broker>| async move {
-        let answered = match answer_here(&b, &frame, None).await {
+    let run = move |b: Rc<Broker>| async move {
+        let answered = match answer_here(&b, peer, &frame, None).await {
             Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
                 Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
             }
@@ -116,7 +133,7 @@ async fn forward(broker: &Rc<Broker>, frame: Frame) -> Reply {
         // The frame goes home with the answer.
         (answered, frame)
     };
-    match broker.post.ask(CONTROLLER, Class::Control, false, run).await {
+    match broker.post.ask(core, Class::Control, false, run).await {
         Some((Answered::Send(bytes), _)) => Reply::Send(vec![Slice::from(bytes)]),
         Some((Answered::Close(why), _)) => Reply::Close(why),
         Some((Answered::Nothing, _)) => Reply::Nothing,
@@ -126,7 +143,12 @@ async fn forward(broker: &Rc<Broker>, frame: Frame) -> Reply {
 
 /// `frame` is what `bytes` lie in, if that is on this core.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
-async fn answer_here(broker: &Rc<Broker>, bytes: &[u8], frame: Option<&Frame>) -> Reply {
+async fn answer_here(
+    broker: &Rc<Broker>,
+    peer: IpAddr,
+    bytes: &[u8],
+    frame: Option<&Frame>,
+) -> Reply {
     let mut reader = Reader::new(bytes);
     let Ok(header) = RequestHeader::decode(&mut reader) else {
         return Reply::Close("a request header that cannot be read");
@@ -136,6 +158,7 @@ async fn answer_here(broker: &Rc<Broker>, bytes: &[u8], frame: Option<&Frame>) -
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
+        peer: Some(peer),
     };
     let Some((_, min, max)) = SERVED.iter().find(|(k, ..)| *k == key) else {
         return Reply::Close("an API that is not served");
@@ -152,7 +175,17 @@ async fn answer_here(broker: &Rc<Broker>, bytes: &[u8], frame: Option<&Frame>) -
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader).await,
         ApiKey::ListOffsets => list_offsets::answer(broker, &asked, &mut reader).await,
         ApiKey::Metadata => metadata::answer(broker, &asked, &mut reader).await,
-        ApiKey::FindCoordinator => find_coordinator::answer(&asked, &mut reader),
+        ApiKey::FindCoordinator => find_coordinator::answer(broker, &asked, &mut reader).await,
+        ApiKey::JoinGroup => groups::join(broker, &asked, &mut reader).await,
+        ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader).await,
+        ApiKey::Heartbeat => groups::heartbeat(broker, &asked, &mut reader),
+        ApiKey::LeaveGroup => groups::leave(broker, &asked, &mut reader).await,
+        ApiKey::OffsetCommit => groups::offset_commit(broker, &asked, &mut reader).await,
+        ApiKey::OffsetFetch => groups::offset_fetch(broker, &asked, &mut reader).await,
+        ApiKey::OffsetDelete => groups::offset_delete(broker, &asked, &mut reader).await,
+        ApiKey::DescribeGroups => groups::describe(broker, &asked, &mut reader).await,
+        ApiKey::ListGroups => groups::list(broker, &asked, &mut reader).await,
+        ApiKey::DeleteGroups => groups::delete(broker, &asked, &mut reader).await,
         ApiKey::ApiVersions => api_versions::answer(broker, &asked, &mut reader),
         ApiKey::CreateTopics => create_topics::answer(broker, &asked, &mut reader).await,
         ApiKey::DeleteTopics => delete_topics::answer(broker, &asked, &mut reader).await,

@@ -1,6 +1,7 @@
 //! What the connections of one core share.
 
 use crate::api::FetchSessions;
+use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
 use crate::post::Post;
@@ -45,6 +46,7 @@ pub(crate) struct Broker {
     pub(crate) rt: Runtime,
     pub(crate) shard: Rc<Shard>,
     pub(crate) metadata: Rc<Metadata>,
+    pub(crate) groups: Rc<Groups>,
     /// On core 0.
     pub(crate) controller: Option<Rc<MetadataLog>>,
     pub(crate) post: Post,
@@ -83,8 +85,7 @@ impl Broker {
 
 /// One connection's state.
 pub(crate) struct Session {
-    /// The client's host, for the log.
-    #[expect(dead_code, reason = "read by the group coordinator, which shows it")]
+    /// The client's address, which groups show.
     pub(crate) peer: SocketAddr,
 }
 
@@ -99,12 +100,8 @@ impl Handler for Requests {
         Session { peer }
     }
 
-    fn handle(
-        &self,
-        _session: &Rc<Session>,
-        frame: Frame,
-    ) -> impl Future<Output = Reply> + 'static {
-        crate::api::answer(Rc::clone(&self.0), frame)
+    fn handle(&self, session: &Rc<Session>, frame: Frame) -> impl Future<Output = Reply> + 'static {
+        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame)
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

@@ -6,6 +6,7 @@ mod broker;
 mod command;
 mod config;
 mod doctor;
+mod groups;
 mod metadata;
 mod metadata_log;
 mod metrics;

@@ -3,8 +3,10 @@
 //! Every core has its own, fed with the same committed records in the same order, so that a request reads it without asking
 //! anyone. Core 0 applies records when the metadata log has committed them, and passes them on to the others.
 
+use crate::groups::{self, Groups};
 use crate::shard::Shard;
 use cluster::config::{BrokerSettings, Layers, StaticConfig, TopicConfig};
+use cluster::name::CONSUMER_OFFSETS;
 use cluster::{Change, ClusterImage, Delta, Record, ResourceKind};
 use ids::{BrokerId, PartitionId, PartitionIndex, TopicId};
 use runtime::Runtime;
@@ -23,6 +25,7 @@ pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 pub(crate) struct Metadata {
     rt: Runtime,
     shard: Rc<Shard>,
+    groups: Rc<Groups>,
     pub(crate) me: BrokerId,
     pub(crate) cores: u16,
     image: RefCell<ClusterImage>,
@@ -36,6 +39,7 @@ impl Metadata {
     pub(crate) fn new(
         rt: Runtime,
         shard: Rc<Shard>,
+        groups: Rc<Groups>,
         me: BrokerId,
         cores: u16,
         image: ClusterImage,
@@ -44,6 +48,7 @@ impl Metadata {
         Rc::new(Self {
             rt,
             shard,
+            groups,
             me,
             cores,
             image: RefCell::new(image),
@@ -110,7 +115,9 @@ impl Metadata {
         for change in &delta.changes {
             match change {
                 Change::PartitionCreated(id) | Change::PartitionChanged(id) => self.lead(*id),
-                Change::TopicDeleted { id, partitions, .. } => {
+                Change::TopicDeleted { id, name, partitions } => {
+                    self.groups.forget(*id);
+                    self.groups.on_topics_deleted(&[name]);
                     self.topic_configs.borrow_mut().remove(id);
                     let (topic, count) = (*id, i32::try_from(*partitions).unwrap_or(0));
                     let mine: Vec<PartitionId> = (0..count)
@@ -160,7 +167,11 @@ impl Metadata {
             (topic.name.clone(), state.leader_epoch, state.replication_factor())
         };
         let config = self.topic_config(id.topic, &name);
+        let batch_bytes_max = config.max_message_bytes;
         self.shard.lead(id, &name, epoch, factor, config);
+        if *name == *CONSUMER_OFFSETS {
+            self.groups.lead(id, groups::config_of(&self.settings(), batch_bytes_max));
+        }
     }
 
     fn reconfigure(&self, topic: Option<&str>) {
@@ -174,6 +185,10 @@ impl Metadata {
         for (id, name, partitions) in changed {
             self.topic_configs.borrow_mut().remove(&id);
             let config = self.topic_config(id, &name);
+            if *name == *CONSUMER_OFFSETS {
+                self.groups
+                    .configure(&groups::config_of(&self.settings(), config.max_message_bytes));
+            }
             for id in partitions {
                 self.shard.configure(id, &config);
             }

@@ -181,6 +181,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     t.gauge("ringwood_partitions", "Partitions led.", core, broker.shard.replicas().len() as f64);
     let sessions = broker.fetch_sessions.borrow().len();
     t.gauge("ringwood_fetch_sessions", "Incremental fetch sessions.", core, sessions as f64);
+    t.gauge("ringwood_groups", "Consumer groups.", core, broker.groups.count() as f64);
     let full = f64::from(u8::from(broker.shard.store.disk_full().is_some()));
     t.gauge("ringwood_disk_full", "1 while writes are refused for want of space.", core, full);
     t.0

@@ -3,6 +3,7 @@
 use crate::api::FetchSessions;
 use crate::broker::{Broker, Counters};
 use crate::config::NodeConfig;
+use crate::groups::Groups;
 use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
 use crate::metadata_log::{self, MetadataLog};
 use crate::node::{Stopped, stopped};
@@ -91,7 +92,8 @@ pub(crate) async fn open_first(
         1,
         Rc::new(config_of_the_metadata_log()),
     );
-    let metadata = view(rt, config, &shard, image);
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let metadata = view(rt, config, &shard, &groups, image);
     let post = Post::new(rt.clone(), mail);
     let log = MetadataLog::new(
         rt.clone(),
@@ -102,7 +104,7 @@ pub(crate) async fn open_first(
     );
     register(rt, config, &metadata, &log, dir.uuid()).await?;
     metadata.lead_all();
-    let broker = assemble(rt, config, shard, metadata, Some(log), post);
+    let broker = assemble(rt, config, (shard, metadata, groups), Some(log), post);
     Ok(Opened { broker, records: report.records + records, dir })
 }
 
@@ -117,24 +119,30 @@ pub(crate) async fn open_another(
     let (store, report) = open_store(rt, config, &dir).await?;
     drop_strays(&store, &opening.image, report.incomplete.is_empty()).await;
     let shard = Shard::new(rt.clone(), store, BrokerId(config.node_id));
-    let metadata = view(rt, config, &shard, opening.image);
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let metadata = view(rt, config, &shard, &groups, opening.image);
     metadata.lead_all();
     let post = Post::new(rt.clone(), mail);
-    let broker = assemble(rt, config, shard, metadata, None, post);
+    let broker = assemble(rt, config, (shard, metadata, groups), None, post);
     Ok(Opened { broker, records: report.records, dir })
 }
 
-fn view(rt: &Runtime, config: &NodeConfig, shard: &Rc<Shard>, image: ClusterImage) -> Rc<Metadata> {
+fn view(
+    rt: &Runtime,
+    config: &NodeConfig,
+    shard: &Rc<Shard>,
+    groups: &Rc<Groups>,
+    image: ClusterImage,
+) -> Rc<Metadata> {
     let me = BrokerId(config.node_id);
-    let (shard, fixed) = (Rc::clone(shard), config.fixed.clone());
-    Metadata::new(rt.clone(), shard, me, config.cores, image, fixed)
+    let (shard, groups) = (Rc::clone(shard), Rc::clone(groups));
+    Metadata::new(rt.clone(), shard, groups, me, config.cores, image, config.fixed.clone())
 }
 
 fn assemble(
     rt: &Runtime,
     config: &NodeConfig,
-    shard: Rc<Shard>,
-    metadata: Rc<Metadata>,
+    (shard, metadata, groups): (Rc<Shard>, Rc<Metadata>, Rc<Groups>),
     controller: Option<Rc<MetadataLog>>,
     post: Post,
 ) -> Rc<Broker> {
@@ -142,6 +150,7 @@ fn assemble(
         rt: rt.clone(),
         shard,
         metadata,
+        groups,
         controller,
         post,
         data_dir: config.data.display().to_string(),

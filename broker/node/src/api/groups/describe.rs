@@ -1,0 +1,94 @@
+//! DescribeGroups: state, protocol and members of groups.
+
+use super::super::owners::at_owners;
+use super::super::{Asked, read, reply};
+use super::partition;
+use crate::broker::Broker;
+use coordinator::DescribedGroup as Described;
+use ids::PartitionId;
+use server::Reply;
+use std::rc::Rc;
+use wire::api::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+use wire::{DecodeError, ErrorCode, Reader};
+
+/// From here on a group that does not exist is an error.
+const NOT_FOUND_FROM: i16 = 6;
+/// Read, delete and describe: what a group supports, one bit an operation (KIP-430).
+const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
+
+type Found = Result<Option<Described>, ErrorCode>;
+
+pub(in super::super) async fn answer(
+    broker: &Rc<Broker>,
+    asked: &Asked<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Reply, DecodeError> {
+    let request: DescribeGroupsRequest<'_> = read(reader, asked)?;
+    let ids: Vec<Option<PartitionId>> =
+        request.groups.iter().map(|g| partition(broker, g)).collect();
+    let questions = ids
+        .iter()
+        .zip(&request.groups)
+        .filter_map(|(id, group)| id.map(|id| (id, (*group).to_owned())))
+        .collect();
+    let mut answers = at_owners(broker, questions, look).await.into_iter();
+    let found: Vec<Found> = ids
+        .iter()
+        .map(|id| match id {
+            Some(_) => answers.next().flatten().unwrap_or(Err(ErrorCode::NOT_COORDINATOR)),
+            // There are no groups before there is a place for them.
+            None => Ok(None),
+        })
+        .collect();
+    let operations =
+        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let groups = request
+        .groups
+        .iter()
+        .zip(&found)
+        .map(|(group, found)| DescribedGroup {
+            authorized_operations: operations,
+            ..phrase(group, found, asked.version)
+        })
+        .collect();
+    Ok(reply(asked, &DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }))
+}
+
+async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found {
+    broker.groups.look(id, |c| c.describe_group(&group)).map_err(|e| e.code())
+}
+
+fn phrase<'a>(group_id: &'a str, found: &'a Found, version: i16) -> DescribedGroup<'a> {
+    match found {
+        Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
+        Ok(None) if version >= NOT_FOUND_FROM => DescribedGroup {
+            group_id,
+            error_code: ErrorCode::GROUP_ID_NOT_FOUND,
+            error_message: Some("there is no group of this name"),
+            group_state: "Dead",
+            ..DescribedGroup::default()
+        },
+        Ok(None) => DescribedGroup { group_id, group_state: "Dead", ..DescribedGroup::default() },
+        Ok(Some(g)) => DescribedGroup {
+            group_id,
+            group_state: g.state.name(),
+            protocol_type: &g.protocol_type,
+            protocol_data: &g.protocol,
+            members: g
+                .members
+                .iter()
+                .map(|m| DescribedGroupMember {
+                    member_id: &m.member_id,
+                    group_instance_id: m.group_instance_id.as_deref(),
+                    client_id: &m.client_id,
+                    client_host: &m.client_host,
+                    member_metadata: &m.metadata,
+                    member_assignment: &m.assignment,
+                })
+                .collect(),
+            ..DescribedGroup::default()
+        },
+    }
+}

@@ -1,0 +1,373 @@
+//! The coordinators of this core: one for each partition of `__consumer_offsets` that it owns.
+//!
+//! A coordinator decides; this file carries out. Its batches are appended to its partition through the ordinary path, and when
+//! they are committed it says which answers may go. While the log is read after a start, requests are told to come again.
+
+use crate::shard::{Acks, PartitionError, Shard};
+use cluster::config::BrokerSettings;
+use coordinator::{Append, AppendFailure, Config, Coordinator, Now, Outcome, Response, Ticket};
+use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
+use log::BatchMeta;
+use record::{BatchBuilder, BatchView, Batches, Decompressor};
+use runtime::Runtime;
+use runtime::sync::{Notify, OneshotSender, oneshot};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use store::Refusal;
+use wire::ErrorCode;
+
+/// How long an append of group records may wait for its commitment: `offsets.commit.timeout.ms` is for clients, this is for a
+/// disk that hangs.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes read at once when a log is replayed.
+const READ_BYTES: usize = 1 << 20;
+
+/// The partition of `__consumer_offsets` that a group belongs to, among `partitions`: that of Java's hash of its name.
+pub(crate) fn partition_of(group: &str, partitions: usize) -> PartitionIndex {
+    let hash =
+        group.encode_utf16().fold(0i32, |h, unit| h.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // Kafka's abs: the smallest number has none, and counts as zero.
+    let hash = hash.checked_abs().unwrap_or(0);
+    let count = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
+    PartitionIndex(hash % count)
+}
+
+/// What the coordinator reads of the broker's settings.
+pub(crate) fn config_of(settings: &BrokerSettings, batch_bytes_max: u32) -> Config {
+    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Config {
+        group_min_session_timeout_ms: ms(settings.group_min_session_timeout_ms),
+        group_max_session_timeout_ms: ms(settings.group_max_session_timeout_ms),
+        group_initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
+        group_max_size: size(settings.group_max_size),
+        offset_metadata_max_bytes: size(settings.offset_metadata_max_bytes),
+        offsets_retention_ms: settings.offsets_retention_ms,
+        offsets_retention_check_interval_ms: u64::try_from(
+            settings.offsets_retention_check_interval_ms,
+        )
+        .unwrap_or(600_000),
+        batch_bytes_max: size(batch_bytes_max),
+        ..Config::default()
+    }
+}
+
+/// One core's coordinators. Lives as long as the core's broker.
+pub(crate) struct Groups {
+    rt: Runtime,
+    shard: Rc<Shard>,
+    parts: RefCell<BTreeMap<PartitionId, Rc<Part>>>,
+}
+
+/// The coordinator of one partition.
+struct Part {
+    id: PartitionId,
+    coordinator: RefCell<Coordinator>,
+    loaded: Cell<bool>,
+    ended: Cell<bool>,
+    waiting: RefCell<BTreeMap<Ticket, OneshotSender<Response>>>,
+    /// The next deadline may have changed.
+    changed: Notify,
+}
+
+/// Why a request did not reach a coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoCoordinator {
+    /// The partition is not here.
+    NotHere,
+    /// Its log is being read.
+    Loading,
+}
+
+impl NoCoordinator {
+    pub(crate) fn code(self) -> ErrorCode {
+        match self {
+            Self::NotHere => ErrorCode::NOT_COORDINATOR,
+            Self::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        }
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(rt: Runtime, shard: Rc<Shard>) -> Rc<Self> {
+        Rc::new(Self { rt, shard, parts: RefCell::default() })
+    }
+
+    /// The shard leads this partition of `__consumer_offsets`: reads its log, then serves.
+    pub(crate) fn lead(self: &Rc<Self>, id: PartitionId, config: Config) {
+        if self.parts.borrow().contains_key(&id) {
+            return;
+        }
+        let part = Rc::new(Part {
+            id,
+            coordinator: RefCell::new(Coordinator::new(config)),
+            loaded: Cell::new(false),
+            ended: Cell::new(false),
+            waiting: RefCell::default(),
+            changed: Notify::new(),
+        });
+        self.parts.borrow_mut().insert(id, Rc::clone(&part));
+        let me = Rc::clone(self);
+        self.rt.spawn(async move {
+            if let Err(why) = me.load(&part).await {
+                // Requests go on being told that the log is being read: nothing that is in it may be forgotten.
+                eprintln!("the groups of __consumer_offsets {} cannot be read: {why}", id.index);
+                return;
+            }
+            part.loaded.set(true);
+            part.coordinator.borrow_mut().start(me.now());
+            me.pump(&part);
+            me.keep_time(&part).await;
+        });
+    }
+
+    /// The topic is gone: everybody who waits is told.
+    pub(crate) fn forget(&self, topic: ids::TopicId) {
+        let gone: Vec<Rc<Part>> = {
+            let mut parts = self.parts.borrow_mut();
+            let ids: Vec<PartitionId> =
+                parts.keys().copied().filter(|p| p.topic == topic).collect();
+            ids.iter().filter_map(|id| parts.remove(id)).collect()
+        };
+        for part in gone {
+            part.ended.set(true);
+            part.coordinator.borrow_mut().abandon(ErrorCode::NOT_COORDINATOR);
+            answer(&part);
+            part.changed.notify();
+        }
+    }
+
+    /// These topics are deleted: so are the offsets in them.
+    pub(crate) fn on_topics_deleted(self: &Rc<Self>, names: &[&str]) {
+        let parts: Vec<Rc<Part>> = self.parts.borrow().values().cloned().collect();
+        for part in parts.into_iter().filter(|p| p.loaded.get()) {
+            part.coordinator.borrow_mut().on_topics_deleted(names, self.now());
+            self.pump(&part);
+        }
+    }
+
+    /// The broker's settings have changed.
+    pub(crate) fn configure(&self, config: &Config) {
+        for part in self.parts.borrow().values() {
+            part.coordinator.borrow_mut().configure(config.clone());
+        }
+    }
+
+    /// Groups in memory.
+    pub(crate) fn count(&self) -> usize {
+        self.parts.borrow().values().map(|p| p.coordinator.borrow().group_count()).sum()
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { instant: self.rt.now(), wall: self.rt.wall() }
+    }
+
+    fn part(&self, id: PartitionId) -> Result<Rc<Part>, NoCoordinator> {
+        let part = self.parts.borrow().get(&id).cloned().ok_or(NoCoordinator::NotHere)?;
+        if part.loaded.get() { Ok(part) } else { Err(NoCoordinator::Loading) }
+    }
+
+    /// Looks at a coordinator.
+    pub(crate) fn look<R>(
+        &self,
+        id: PartitionId,
+        look: impl FnOnce(&Coordinator) -> R,
+    ) -> Result<R, NoCoordinator> {
+        Ok(look(&self.part(id)?.coordinator.borrow()))
+    }
+
+    /// Asks a coordinator for something that is answered at once.
+    pub(crate) fn ask<R>(
+        self: &Rc<Self>,
+        id: PartitionId,
+        ask: impl FnOnce(&mut Coordinator, Now) -> R,
+    ) -> Result<R, NoCoordinator> {
+        let part = self.part(id)?;
+        let now = self.now();
+        let answer = ask(&mut part.coordinator.borrow_mut(), now);
+        self.pump(&part);
+        Ok(answer)
+    }
+
+    /// Asks a coordinator for something that may have to wait, and waits.
+    pub(crate) async fn ask_and_wait<R: TryFrom<Response>>(
+        self: &Rc<Self>,
+        id: PartitionId,
+        ask: impl FnOnce(&mut Coordinator, Now) -> Outcome<R>,
+    ) -> Result<R, NoCoordinator> {
+        let part = self.part(id)?;
+        let now = self.now();
+        let outcome = ask(&mut part.coordinator.borrow_mut(), now);
+        let ticket = match outcome {
+            Outcome::Ready(answer) => {
+                self.pump(&part);
+                return Ok(answer);
+            }
+            Outcome::Parked(ticket) => ticket,
+        };
+        let (send, receive) = oneshot();
+        part.waiting.borrow_mut().insert(ticket, send);
+        self.pump(&part);
+        let response = receive.await.ok_or(NoCoordinator::NotHere)?;
+        R::try_from(response).map_err(|_| NoCoordinator::NotHere)
+    }
+
+    /// Carries out what the coordinator wants: batches to append, answers to give.
+    fn pump(self: &Rc<Self>, part: &Rc<Part>) {
+        loop {
+            let next = part.coordinator.borrow_mut().poll_append();
+            let Some(append) = next else { break };
+            let (me, part) = (Rc::clone(self), Rc::clone(part));
+            self.rt.spawn(async move { me.append(&part, append).await });
+        }
+        answer(part);
+        part.changed.notify();
+    }
+
+    async fn append(self: &Rc<Self>, part: &Rc<Part>, append: Append) {
+        let result = self.write(part.id, &append).await;
+        {
+            let mut coordinator = part.coordinator.borrow_mut();
+            let now = self.now();
+            match result {
+                Ok(end) => {
+                    coordinator.on_appended(append.batch, end);
+                    let replica = self.shard.replica(part.id);
+                    let high_watermark = replica.map_or(Offset::ZERO, |r| r.high_watermark());
+                    coordinator.on_committed(high_watermark, now);
+                }
+                Err(why) => coordinator.on_append_failed(append.batch, why, now),
+            }
+        }
+        self.pump(part);
+    }
+
+    /// Appends a batch and resolves to the offset after it when it is committed.
+    async fn write(&self, id: PartitionId, append: &Append) -> Result<Offset, AppendFailure> {
+        let now = self.rt.wall();
+        let mut builder = BatchBuilder::new();
+        for r in &append.records {
+            builder.push(now, Some(&r.key), r.value.as_deref(), &[]);
+        }
+        let bytes = builder.build().map_err(|_| AppendFailure::TooLarge)?;
+        let meta = BatchMeta {
+            len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            offsets: i32::try_from(append.records.len()).unwrap_or(i32::MAX),
+            max_timestamp: now,
+            producer_id: ProducerId::NONE,
+            producer_epoch: ProducerEpoch::NONE,
+            base_sequence: -1,
+            transactional: false,
+            control: false,
+        };
+        match self.shard.produce(id, &bytes, &meta, Acks::All, APPEND_TIMEOUT).await {
+            Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
+            // It is in the log and may be committed yet: it cannot be taken for not written.
+            Err(PartitionError::TimedOut) => {
+                self.rt.fault("records of a group were not flushed for 30 s".to_owned())
+            }
+            Err(PartitionError::Refused(Refusal::TooLarge { .. })) => Err(AppendFailure::TooLarge),
+            Err(PartitionError::Refused(Refusal::DiskFull { .. }))
+            | Err(PartitionError::NotEnoughReplicas { .. }) => Err(AppendFailure::Unavailable),
+            Err(_) => Err(AppendFailure::NotLeader),
+        }
+    }
+
+    /// Wakes the coordinator when something is due.
+    async fn keep_time(self: &Rc<Self>, part: &Rc<Part>) {
+        while !part.ended.get() {
+            let deadline = part.coordinator.borrow().next_deadline();
+            match deadline {
+                None => part.changed.notified().await,
+                Some(at) if at > self.rt.now() => {
+                    let left = at.since(self.rt.now());
+                    // Either way the deadline is looked at again.
+                    let _ = crate::shard::within(&self.rt, left, part.changed.notified()).await;
+                }
+                Some(_) => {
+                    part.coordinator.borrow_mut().on_tick(self.now());
+                    self.pump(part);
+                    self.rt.yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn load(&self, part: &Part) -> Result<(), String> {
+        let (mut at, end) = self
+            .shard
+            .store
+            .with_log(part.id, |l| (l.start(), l.end()))
+            .map_err(|e| e.to_string())?;
+        let mut decompressor = Decompressor::new();
+        while at < end {
+            let read = self.shard.store.read(part.id, at, end, READ_BYTES, true).await;
+            let read = read.map_err(|e| e.to_string())?;
+            let mut bytes = Vec::with_capacity(read.bytes);
+            for s in &read.slices {
+                bytes.extend_from_slice(s);
+            }
+            let before = at;
+            for batch in Batches::new(&bytes) {
+                let batch = batch.map_err(|e| format!("{e:?}"))?;
+                at = batch.header().last_offset().next();
+                if batch.header().attributes.is_control() {
+                    continue;
+                }
+                replay(&mut part.coordinator.borrow_mut(), &batch, &mut decompressor)?;
+            }
+            if at == before {
+                return Err(format!("no progress at {at}"));
+            }
+            self.rt.yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+/// Hands one batch's records to the coordinator. What it cannot read is named and left out: it is of a newer release.
+fn replay(
+    coordinator: &mut Coordinator,
+    batch: &BatchView<'_>,
+    decompressor: &mut Decompressor,
+) -> Result<(), String> {
+    let records = batch
+        .records_with(decompressor, record::DECOMPRESSED_BYTES_MAX)
+        .map_err(|e| format!("{e:?}"))?;
+    for r in records {
+        let r = r.map_err(|e| format!("{e:?}"))?;
+        let Some(key) = r.key else { continue };
+        if let Err(e) = coordinator.replay(key, r.value) {
+            eprintln!("a record of __consumer_offsets is not taken over: {e}");
+        }
+    }
+    Ok(())
+}
+
+/// Gives out the answers that may go.
+fn answer(part: &Part) {
+    loop {
+        let next = part.coordinator.borrow_mut().poll_answer();
+        let Some(answer) = next else { return };
+        let waiter = part.waiting.borrow_mut().remove(&answer.ticket);
+        if let Some(w) = waiter {
+            w.send(answer.response);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_belongs_where_kafka_puts_it() {
+        // "abc".hashCode() is 96354; "polygenelubricants".hashCode() is the smallest number.
+        assert_eq!(partition_of("abc", 50), PartitionIndex(96_354 % 50));
+        assert_eq!(partition_of("polygenelubricants", 50), PartitionIndex(0));
+        assert_eq!(partition_of("", 50), PartitionIndex(0));
+        assert_eq!(partition_of("\u{1f980}", 1), PartitionIndex(0));
+    }
+}
