@@ -134,7 +134,9 @@ impl Metadata {
                 Change::Config { resource, .. } => match resource.kind {
                     ResourceKind::Topic => self.reconfigure(Some(&resource.name)),
                     ResourceKind::Broker => self.reconfigure(None),
-                    _ => {}
+                    ResourceKind::BrokerLogger
+                    | ResourceKind::ClientMetrics
+                    | ResourceKind::Group => {}
                 },
                 Change::Formatted
                 | Change::Broker(_)

@@ -18,7 +18,6 @@ use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -411,9 +410,9 @@ impl Store {
         let short = memory.used() + bytes > memory.limit();
         let mut moved = pin!(self.inner.admission.changed.notified());
         let mut freed = pin!(memory.wait_for(bytes));
-        poll_fn(|cx| match moved.as_mut().poll(cx) {
-            Poll::Pending if short => freed.as_mut().poll(cx),
-            polled => polled,
+        poll_fn(|cx| {
+            let moved = moved.as_mut().poll(cx);
+            if moved.is_pending() && short { freed.as_mut().poll(cx) } else { moved }
         })
         .await;
     }

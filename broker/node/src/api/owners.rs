@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
+/// The questions to one core, and their places among all.
+type Part<Q> = (Vec<usize>, Vec<(PartitionId, Q)>);
+
 /// Asks the core that owns each partition. The answers come in the order of the questions; a core that has ended gives none.
 ///
 /// Questions to one core are answered one after the other, those to different cores at the same time.
@@ -24,7 +27,7 @@ where
 {
     let mut answers: Vec<Option<A>> = questions.iter().map(|_| None).collect();
     let mut here = Vec::new();
-    let mut elsewhere: BTreeMap<CoreId, (Vec<usize>, Vec<(PartitionId, Q)>)> = BTreeMap::new();
+    let mut elsewhere: BTreeMap<CoreId, Part<Q>> = BTreeMap::new();
     for (place, (id, question)) in questions.into_iter().enumerate() {
         let owner = broker.owner(id);
         if broker.is_here(owner) {

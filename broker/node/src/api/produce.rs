@@ -231,7 +231,7 @@ fn hand_over(
 ) -> (Vec<usize>, Asked1) {
     let places = checked.iter().map(|c| c.place).collect();
     let sent: Vec<Sent> =
-        checked.into_iter().map(|c| (c.id, lend(broker, &c.batch, frame), c.meta)).collect();
+        checked.into_iter().map(|c| (c.id, lend(broker, c.batch, frame), c.meta)).collect();
     let run = move |b: Rc<Broker>| async move {
         let results = {
             let mut results: Vec<Option<_>> = sent.iter().map(|_| None).collect();
@@ -249,14 +249,14 @@ fn hand_over(
 }
 
 /// The batch where it lies in the request, if it was not changed.
-fn lend(broker: &Broker, batch: &Cow<'_, [u8]>, frame: Option<&Frame>) -> Loan {
-    if let (Cow::Borrowed(bytes), Some(frame)) = (batch, frame) {
+fn lend(broker: &Broker, batch: Cow<'_, [u8]>, frame: Option<&Frame>) -> Loan {
+    if let (Cow::Borrowed(bytes), Some(frame)) = (&batch, frame) {
         let from = (bytes.as_ptr() as usize).checked_sub(frame.as_ptr() as usize);
         if let Some(from) = from.filter(|from| from + bytes.len() <= frame.len()) {
             return broker.rt.lend(frame.slice(from..from + bytes.len()));
         }
     }
-    broker.rt.lend(batch.to_vec())
+    broker.rt.lend(batch.into_owned())
 }
 
 async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: How) -> Outcome {

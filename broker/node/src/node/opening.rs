@@ -43,7 +43,9 @@ fn refused(config: &NodeConfig) -> impl Fn(OpenError) -> Stopped {
             "another broker uses it",
             "stop it, or choose another directory with --data",
         ),
-        e => stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed"),
+        e @ (OpenError::Io { .. } | OpenError::Damaged(_) | OpenError::NoSuchCore { .. }) => {
+            stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed")
+        }
     }
 }
 

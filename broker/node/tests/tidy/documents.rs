@@ -55,6 +55,24 @@ fn metrics(operations: &str, source: &str) -> Complaints {
     said.symmetric_difference(&known).map(|name| format!("{name} is only on one side")).collect()
 }
 
+/// Every command that the binary's help lists is in the README.
+fn commands(readme: &str, help: &str) -> Complaints {
+    let list = help.split_once("Commands:").map_or("", |(_, rest)| rest);
+    let lines = list.lines().skip(1).take_while(|line| line.starts_with("  "));
+    let names = lines
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    if names.len() < 3 {
+        return vec![format!("the help lists {names:?} only")];
+    }
+    let missing = names.into_iter().filter(|name| {
+        !readme.contains(&format!("`ringwood {name}`"))
+            && !readme.contains(&format!("`ringwood {name} "))
+    });
+    missing.map(|name| format!("ringwood {name} is not explained")).collect()
+}
+
 /// Rows of the table of limits that say something else than the code.
 fn limits(operations: &str, expected: &[(&str, String)]) -> Complaints {
     let rows = rows(section(operations, "limits"));
@@ -126,6 +144,13 @@ fn operations_lists_every_metric() {
 }
 
 #[test]
+fn the_readme_explains_every_command() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_ringwood")).arg("--help").output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    none(&commands(&tree::read("README.md"), &help));
+}
+
+#[test]
 fn operations_has_the_limits_of_the_code() {
     none(&limits(&tree::read("docs/operations.md"), &limits_of_the_code()));
 }
@@ -164,6 +189,13 @@ fn what_is_missing_on_either_side_is_named() {
         &metrics(table, r#"t.counter("ringwood_b"); t.gauge("ringwood_c", "help")"#),
         &["_a", "_c"],
     );
+}
+
+#[test]
+fn a_command_that_is_not_explained_is_named() {
+    let help = "A broker\n\nCommands:\n  start  Starts\n         one\n  topic  Topics\n  perf   Measures\n  help   Helps\n\nOptions:\n  -h  x\n";
+    named(&commands("`ringwood start` and `ringwood topic list`", help), &["ringwood perf"]);
+    named(&commands("", "no commands"), &["the help lists"]);
 }
 
 #[test]

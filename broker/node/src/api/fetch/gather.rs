@@ -97,6 +97,9 @@ async fn one_core(
     take(broker.post.ask(core, Class::Data, true, run).await)
 }
 
+/// Where in the request its partitions stand, and what another core will answer.
+type Reading<'a> = (&'a Vec<usize>, Asked<Vec<Got<Loan>>>);
+
 async fn rounds(
     broker: &Rc<Broker>,
     limits: &Limits,
@@ -104,7 +107,7 @@ async fn rounds(
     got: &mut [Option<Got<Slice>>],
 ) {
     loop {
-        let asked: Vec<(&Vec<usize>, Asked<Vec<Got<Loan>>>)> = parts
+        let asked: Vec<Reading<'_>> = parts
             .iter()
             .filter(|(core, _)| !broker.is_here(**core))
             .map(|(core, (places, part))| {
