@@ -426,19 +426,20 @@ impl Producer {
             .filter(|(_, lane)| lane.wants_identity(now))
             .map(|(key, _)| key.clone())
             .collect();
-        for key in keys {
-            let identity = match init_producer(&mut self.client) {
+        for (i, key) in keys.iter().enumerate() {
+            let identity = match self.client.without_retries(init_producer) {
                 Ok(identity) => Some(identity),
                 Err(e) if e.is_network() || e.is_retriable() => {
-                    self.put_off(&[key], &e.to_string());
-                    continue;
+                    // The others would fare no better.
+                    self.put_off(keys.get(i..).unwrap_or_default(), &e.to_string());
+                    return Ok(());
                 }
                 Err(e) => return Err(e),
             };
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
             for batch in lane.start_again(identity, &self.config, &mut self.compressor) {
                 let why = "the batch cannot be read back".to_owned();
-                self.report(&key, &batch, Err(SendError::TimedOut(why)));
+                self.report(key, &batch, Err(SendError::TimedOut(why)));
             }
         }
         Ok(())
@@ -521,10 +522,11 @@ impl Producer {
     fn find_leaders(&mut self, keys: Vec<Key>) -> Result<(), ClientError> {
         let mut names: Vec<_> = keys.iter().map(|(t, _)| t.clone()).collect();
         names.dedup();
+        let mut why = "the partition has no leader".to_owned();
         for name in names {
-            match self.client.refresh(&[&name], false) {
-                Ok(_) => {}
-                Err(e) if e.is_network() || e.is_retriable() => {}
+            match self.client.without_retries(|c| c.refresh(&[&name], false).map(drop)) {
+                Ok(()) => {}
+                Err(e) if e.is_network() || e.is_retriable() => why = e.to_string(),
                 Err(e) => return Err(e),
             }
         }
@@ -544,7 +546,7 @@ impl Producer {
                 leaderless.push(key);
             }
         }
-        self.put_off(&leaderless, "no leader");
+        self.put_off(&leaderless, &why);
         Ok(())
     }
 
