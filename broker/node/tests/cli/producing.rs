@@ -30,8 +30,8 @@ fn keys_headers_formats_files_and_codecs_arrive() {
     broker.feed(&keyed, b"k:v:w\nplain\n").ok();
     broker.feed(&["produce", "t", "-k", "fixed"], b"x\n").ok();
     broker.feed(&["produce", "t", "--empty-is-null", "-k", "gone"], b"\n").ok();
-    let format = ["produce", "t", "-f", "%T %h %k{base64}=%v{hex};"];
-    broker.feed(&format, b"1000 c=3 AP8==00ff;").ok();
+    let format = ["produce", "t", "-f", "%T %h %k{base64}|%v{hex};"];
+    broker.feed(&format, b"1000 c=3 AP8=|00ff;").ok();
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         broker.feed(&["produce", "t", "-z", codec], format!("{codec}\n").as_bytes()).ok();
     }

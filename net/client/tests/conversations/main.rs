@@ -352,7 +352,9 @@ fn a_cluster_that_went_away_does_not_hold_up_every_record() {
     drop(fake);
     let begun = Instant::now();
     for i in 0..200 {
-        producer.send("t", Some(i % 4), Timestamp(1), None, Some(&[b'x'; 50]), &[]).unwrap();
+        let key = i.to_string();
+        let (key, value) = (Some(key.as_bytes()), Some(&[b'x'; 50][..]));
+        producer.send("t", None, Timestamp(1), key, value, &[]).unwrap();
     }
     producer.flush().unwrap();
     // The operation timeout is 5 s: one reconnection with retries would take that long.
