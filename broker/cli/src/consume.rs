@@ -70,8 +70,6 @@ fn output_format(text: &str) -> Result<Format, String> {
 
 /// How long a partition may be in trouble, unless --timeout says otherwise: a broker may restart in between.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long one round of reconnecting may block while other partitions wait.
-const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// How often the end of the reader and the length of trouble are looked at.
 const TURN: Duration = Duration::from_millis(500);
 /// Output is handed on in pieces of about this size, and at every pause.
@@ -91,7 +89,6 @@ pub(crate) fn run(args: ConsumeArgs) -> Done {
     let patience = args.cluster.timeout.unwrap_or(PATIENCE);
     let mut client = args.cluster.connect()?;
     let stretches = stretches(&mut client, &args, isolation)?;
-    client.set_operation_timeout(patience.min(RECONNECT_MAX));
     let config = FetchConfig {
         isolation,
         on_out_of_range: OnOutOfRange::Fail,

@@ -1,8 +1,12 @@
 //! `ringwood generate`: files that other programs want.
 
-use crate::failure::Done;
-use crate::output;
+mod seccomp;
+mod systemd;
+
+use crate::failure::{Done, Failure};
+use crate::output::{self, say};
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
 
 /// What is written.
 #[derive(Debug, Subcommand)]
@@ -12,6 +16,16 @@ pub enum Generate {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Man pages: all of them into a directory, or ringwood(1) to stdout
+    Man {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// A systemd unit
+    Systemd(systemd::SystemdArgs),
+    /// A seccomp profile for containers, which allows io_uring and nothing that a broker does not need
+    Seccomp,
 }
 
 /// Writes it; the exit code. `command` is the whole command line.
@@ -19,6 +33,10 @@ pub enum Generate {
 pub fn run(what: &Generate, command: clap::Command) -> u8 {
     crate::end(match what {
         Generate::Completion { shell } => completion(*shell, command),
+        Generate::Man { dir: Some(dir) } => man_pages(dir, command),
+        Generate::Man { dir: None } => man_page(command),
+        Generate::Systemd(args) => systemd::run(args),
+        Generate::Seccomp => seccomp::run(),
     })
 }
 
@@ -27,4 +45,21 @@ fn completion(shell: clap_complete::Shell, mut command: clap::Command) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "ringwood", &mut script);
     output::write(&script)
+}
+
+fn man_page(command: clap::Command) -> Done {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|e| Failure::file("cannot write the man page", &e))?;
+    output::write(&page)
+}
+
+fn man_pages(dir: &Path, command: clap::Command) -> Done {
+    let at = dir.display();
+    let failed = |e| Failure::file(format!("cannot write man pages to {at}"), &e);
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    clap_mangen::generate_to(command, dir).map_err(failed)?;
+    say(format_args!("man pages are in {at}: try `man {at}/ringwood.1`"));
+    Ok(())
 }

@@ -17,7 +17,8 @@ use client::{Acks, Client, ClientError, Producer, ProducerConfig};
 use input::{Message, Numbered, Source};
 use ledger::Ledger;
 use record::{Codec, Header};
-use report::Report;
+use report::{Report, plural};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -91,8 +92,6 @@ fn input_format(text: &str) -> Result<Splitter, String> {
 
 /// How long a record may take, retries included, unless --timeout says otherwise: a broker may restart in between.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long one round of reconnecting may block while other partitions wait.
-const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long a topic that the broker makes is waited for.
 const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long acknowledgements are waited for while the input has nothing.
@@ -132,7 +131,6 @@ pub(crate) fn run(args: ProduceArgs) -> Done {
         first_partition: somewhere(),
         ..ProducerConfig::default()
     };
-    client.set_operation_timeout(timeout.min(RECONNECT_MAX));
     let producer = Producer::new(client, config)
         .map_err(|e| Failure::client("produce", "cannot start an idempotent producer", &e))?;
     let source = if args.files.is_empty() {
@@ -214,6 +212,7 @@ impl Sender {
                 Ok(Message::Records(records)) => {
                     for numbered in records {
                         self.one(numbered)?;
+                        self.book()?;
                     }
                     self.turn(Duration::ZERO)?;
                 }
@@ -280,19 +279,31 @@ impl Sender {
 
     /// Enters what has become of batches. A batch that ran out of time ends the command: what follows would too.
     fn book(&mut self) -> Done {
+        let deliveries = self.producer.deliveries();
+        if deliveries.is_empty() {
+            return Ok(());
+        }
         let mut late = None;
-        for delivery in self.producer.deliveries() {
+        let mut failed: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+        for delivery in deliveries {
             let numbers = self.ledger.settle(delivery.partition, delivery.first, delivery.records);
-            if let Some(why) = self.report.delivered(&delivery, &numbers) {
+            if let Some(why) = self.report.delivered(&delivery) {
                 late = Some(why);
             }
+            if let Err(e) = &delivery.result {
+                failed.entry(e.to_string()).or_default().extend(numbers);
+            }
+        }
+        for (why, numbers) in failed {
+            self.report.tell(&numbers, &why);
         }
         late.map_or(Ok(()), |why| {
+            let open = plural(self.report.failed() + self.ledger.open());
             Err(Failure {
                 area: "produce",
-                what: "the cluster did not acknowledge in time".into(),
+                what: format!("{open} not acknowledged in time"),
                 cause: why,
-                remedy: "look at the brokers with `ringwood cluster brokers`; records without an acknowledgement may have been written".into(),
+                remedy: "look at the brokers with `ringwood cluster brokers`; what was not acknowledged may have been written all the same".into(),
                 code: crate::exit::UNREACHABLE,
             }
             .into())

@@ -8,11 +8,19 @@ use std::process::ExitCode;
 
 /// A Kafka-compatible broker: every ack durable, every core an endpoint, every microsecond explained.
 #[derive(Parser)]
-#[command(name = "ringwood", version, about, propagate_version = true)]
+#[command(name = "ringwood", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "\
+Begin with:
+  ringwood start                             a broker on 127.0.0.1:9092
+  echo hello | ringwood produce greetings    a record
+  ringwood consume greetings --follow        and back
+  ringwood topic list                        what there is
+Client commands ask 127.0.0.1:9092, or the brokers in -b or RINGWOOD_BOOTSTRAP.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -58,11 +58,6 @@ impl Client {
         &self.config
     }
 
-    /// Changes how long a call that retries may take in all, for a client whose user does the waiting.
-    pub fn set_operation_timeout(&mut self, timeout: Duration) {
-        self.config.operation_timeout = timeout;
-    }
-
     /// The cluster as last seen.
     #[must_use]
     pub fn metadata(&self) -> &MetadataView {
@@ -236,6 +231,14 @@ impl Client {
                 other => return other,
             }
         }
+    }
+
+    /// Makes calls that fail at the first error, for callers that come back by themselves and have more to do meanwhile.
+    pub(crate) fn without_retries<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        let patience = std::mem::replace(&mut self.config.operation_timeout, Duration::ZERO);
+        let result = call(self);
+        self.config.operation_timeout = patience;
+        result
     }
 
     pub(crate) fn millis(time: Duration) -> i32 {

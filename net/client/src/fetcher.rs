@@ -283,8 +283,9 @@ impl Fetcher {
         };
         for topic in topics {
             // A topic that is not there is an error: it was there when the partition was assigned.
-            match self.client.topic(&topic, false, Duration::from_secs(5)) {
-                Ok(_) => {}
+            let patience = Duration::from_secs(5);
+            match self.client.without_retries(|c| c.topic(&topic, false, patience).map(drop)) {
+                Ok(()) => {}
                 Err(e) if e.is_network() => {
                     let of_topic: Vec<_> =
                         keys.iter().filter(|(t, _)| **t == *topic).cloned().collect();

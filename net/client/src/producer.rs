@@ -144,6 +144,15 @@ pub struct Delivery {
 
 type Key = (Arc<str>, i32);
 
+/// How a topic's records are spread.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    /// Which partition keyless records go to until its batch is full.
+    sticky: i32,
+    /// How many partitions there were when last seen: records are taken while no broker can be asked.
+    partitions: i32,
+}
+
 /// Sends records to one cluster.
 #[derive(Debug)]
 pub struct Producer {
@@ -153,8 +162,7 @@ pub struct Producer {
     identity: Option<(ProducerId, ProducerEpoch)>,
     lanes: BTreeMap<Key, Lane>,
     nodes: BTreeMap<i32, Node>,
-    /// Which partition keyless records of a topic go to until its batch is full.
-    sticky: BTreeMap<Arc<str>, i32>,
+    topics: BTreeMap<Arc<str>, Spread>,
     deliveries: Vec<Delivery>,
     buffered: usize,
     oldest_open: Option<Instant>,
@@ -186,7 +194,7 @@ impl Producer {
             identity,
             lanes: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            sticky: BTreeMap::new(),
+            topics: BTreeMap::new(),
             deliveries: Vec::new(),
             buffered: 0,
             oldest_open: None,
@@ -284,32 +292,32 @@ impl Producer {
         key: Option<&[u8]>,
     ) -> Result<Key, ClientError> {
         // A name that is in use is shared, not allocated again for every record.
-        let known = self.sticky.get_key_value(topic).map(|(t, p)| (t.clone(), *p));
-        let (name, sticky) = match known {
+        let known = self.topics.get_key_value(topic).map(|(t, spread)| (t.clone(), *spread));
+        let (name, spread) = match known {
             Some(known) => known,
             None => {
                 let create = self.config.create_topics;
                 let view = self.client.topic(topic, create, self.config.topic_timeout)?;
-                let count = u32::try_from(view.partitions.len()).unwrap_or(u32::MAX).max(1);
-                let first = i32::try_from(self.config.first_partition % count).unwrap_or(0);
+                let partitions = i32::try_from(view.partitions.len()).unwrap_or(i32::MAX).max(1);
+                let first = self.config.first_partition % partitions.unsigned_abs();
+                let spread = Spread { sticky: i32::try_from(first).unwrap_or(0), partitions };
                 let name: Arc<str> = Arc::from(topic);
-                self.sticky.insert(name.clone(), first);
-                (name, first)
+                self.topics.insert(name.clone(), spread);
+                (name, spread)
             }
         };
         if let Some(partition) = partition {
             return Ok((name, partition));
         }
-        let Some(key) = key else { return Ok((name, sticky)) };
-        let count = self.client.metadata().topics.get(topic).map_or(0, |t| t.partitions.len());
-        let count = if count == 0 {
-            // Forgotten after an error; the count has not changed for that.
-            let view = self.client.topic(topic, false, self.config.topic_timeout)?;
-            view.partitions.len()
-        } else {
-            count
-        };
-        Ok((name, partition_of_key(key, i32::try_from(count).unwrap_or(i32::MAX))))
+        let Some(key) = key else { return Ok((name, spread.sticky)) };
+        let partitions = self.partitions_of(topic).unwrap_or(spread.partitions);
+        Ok((name, partition_of_key(key, partitions)))
+    }
+
+    /// How many partitions the metadata at hand has; it has none of a topic that was forgotten after an error.
+    fn partitions_of(&self, topic: &str) -> Option<i32> {
+        let view = self.client.metadata().topics.get(topic)?;
+        i32::try_from(view.partitions.len()).ok().filter(|n| *n > 0)
     }
 
     /// Closes a lane's open batch: it is now waiting to be sent.
@@ -322,12 +330,12 @@ impl Producer {
             let bytes = raw;
             self.deliveries.push(Delivery { topic, partition, first, records, bytes, result });
         }
-        if let Some(sticky) = self.sticky.get_mut(&key.0)
-            && *sticky == key.1
-        {
-            let count =
-                self.client.metadata().topics.get(&*key.0).map_or(0, |t| t.partitions.len());
-            *sticky = (*sticky + 1).checked_rem(i32::try_from(count).unwrap_or(1)).unwrap_or(0);
+        let seen = self.partitions_of(&key.0);
+        if let Some(spread) = self.topics.get_mut(&key.0) {
+            spread.partitions = seen.unwrap_or(spread.partitions);
+            if spread.sticky == key.1 {
+                spread.sticky = (spread.sticky + 1).checked_rem(spread.partitions).unwrap_or(0);
+            }
         }
         self.recount();
     }
@@ -364,6 +372,8 @@ impl Producer {
         let sockets: Vec<_> =
             ids.iter().filter_map(|id| self.nodes.get(id)).map(Node::connection).collect();
         if sockets.is_empty() && until.is_none() && self.lanes.values().all(Lane::is_idle) {
+            // What was given up a moment ago no longer waits.
+            self.recount();
             return Ok(());
         }
         let ready = readable(&sockets, wake).map_err(|error| ClientError::Socket {
@@ -426,19 +436,20 @@ impl Producer {
             .filter(|(_, lane)| lane.wants_identity(now))
             .map(|(key, _)| key.clone())
             .collect();
-        for key in keys {
-            let identity = match init_producer(&mut self.client) {
+        for (i, key) in keys.iter().enumerate() {
+            let identity = match self.client.without_retries(init_producer) {
                 Ok(identity) => Some(identity),
                 Err(e) if e.is_network() || e.is_retriable() => {
-                    self.put_off(&[key], &e.to_string());
-                    continue;
+                    // The others would fare no better.
+                    self.put_off(keys.get(i..).unwrap_or_default(), &e.to_string());
+                    return Ok(());
                 }
                 Err(e) => return Err(e),
             };
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
             for batch in lane.start_again(identity, &self.config, &mut self.compressor) {
                 let why = "the batch cannot be read back".to_owned();
-                self.report(&key, &batch, Err(SendError::TimedOut(why)));
+                self.report(key, &batch, Err(SendError::TimedOut(why)));
             }
         }
         Ok(())
@@ -521,10 +532,11 @@ impl Producer {
     fn find_leaders(&mut self, keys: Vec<Key>) -> Result<(), ClientError> {
         let mut names: Vec<_> = keys.iter().map(|(t, _)| t.clone()).collect();
         names.dedup();
+        let mut why = "the partition has no leader".to_owned();
         for name in names {
-            match self.client.refresh(&[&name], false) {
-                Ok(_) => {}
-                Err(e) if e.is_network() || e.is_retriable() => {}
+            match self.client.without_retries(|c| c.refresh(&[&name], false).map(drop)) {
+                Ok(()) => {}
+                Err(e) if e.is_network() || e.is_retriable() => why = e.to_string(),
                 Err(e) => return Err(e),
             }
         }
@@ -544,7 +556,7 @@ impl Producer {
                 leaderless.push(key);
             }
         }
-        self.put_off(&leaderless, "no leader");
+        self.put_off(&leaderless, &why);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     lanes: BTreeMap<i32, Lane>,
+    open: u64,
 }
 
 impl Ledger {
@@ -37,12 +38,20 @@ impl Ledger {
             Some(_) | None => lane.runs.push_back(Run { at: lane.next, number, length: 1 }),
         }
         lane.next += 1;
+        self.open += 1;
+    }
+
+    /// Records that are on their way.
+    pub(super) fn open(&self) -> u64 {
+        self.open
     }
 
     /// `count` records of the partition from its `first` on are settled. Their numbers in the input, as ranges.
     pub(super) fn settle(&mut self, partition: i32, first: u64, count: i32) -> Vec<(u64, u64)> {
         let Some(lane) = self.lanes.get_mut(&partition) else { return Vec::new() };
-        let end = first.saturating_add(u64::try_from(count).unwrap_or(0));
+        let count = u64::try_from(count).unwrap_or(0);
+        let end = first.saturating_add(count);
+        self.open = self.open.saturating_sub(count);
         let from = lane.runs.partition_point(|r| r.at + r.length <= first);
         let numbers = lane
             .runs
@@ -79,6 +88,7 @@ mod tests {
         assert_eq!(ledger.settle(0, 4, 2), [(5, 5), (7, 7)]);
         assert_eq!(ledger.settle(0, 0, 4), [(1, 4)]);
         assert_eq!(ledger.settle(1, 0, 3), [(6, 6), (8, 8), (10, 10)]);
+        assert_eq!(ledger.open(), 1);
         assert_eq!(ledger.settle(0, 6, 1), [(9, 9)]);
         assert!(ledger.lanes.values().all(|l| l.runs.is_empty() && l.ahead.is_empty()));
     }

@@ -78,12 +78,8 @@ impl Report {
         );
     }
 
-    /// What became of a batch; `numbers` are its records in the input. Gives back why, if it ran out of time.
-    pub(super) fn delivered(
-        &mut self,
-        delivery: &Delivery,
-        numbers: &[(u64, u64)],
-    ) -> Option<String> {
+    /// What became of a batch. Gives back why, if it ran out of time.
+    pub(super) fn delivered(&mut self, delivery: &Delivery) -> Option<String> {
         let records = u64::try_from(delivery.records).unwrap_or(0);
         let error = match &delivery.result {
             Ok(offset) => {
@@ -96,7 +92,6 @@ impl Report {
             SendError::TimedOut(why) => Some(why.clone()),
             SendError::Refused(..) | SendError::Build(_) => None,
         };
-        self.tell(numbers, &error.to_string());
         self.fail(records, failure(error));
         late
     }
@@ -123,9 +118,9 @@ impl Report {
         self.first.get_or_insert(failure);
     }
 
-    /// Names records that failed, the first ones.
-    fn tell(&mut self, numbers: &[(u64, u64)], why: &str) {
-        for (from, to) in numbers {
+    /// Names records that failed, the first ones, by their numbers in the input.
+    pub(super) fn tell(&mut self, numbers: &[(u64, u64)], why: &str) {
+        for (from, to) in merged(numbers) {
             self.told += 1;
             if self.told > NAMED_MAX {
                 if self.told == NAMED_MAX + 1 {
@@ -139,6 +134,10 @@ impl Report {
                 say(format_args!("records {from} to {to}: {why}"));
             }
         }
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
     fn total(&self) -> u64 {
@@ -216,7 +215,21 @@ impl Report {
     }
 }
 
-fn plural(records: u64) -> String {
+/// Ranges in their order, those that touch as one.
+fn merged(numbers: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (from, to) in numbers {
+        match merged.last_mut() {
+            Some((_, end)) if end.saturating_add(1) >= from => *end = to.max(*end),
+            Some(_) | None => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+pub(super) fn plural(records: u64) -> String {
     count(i64::try_from(records).unwrap_or(i64::MAX), "record")
 }
 
@@ -244,5 +257,16 @@ fn failure(error: &SendError) -> Failure {
             remedy: "send smaller records".into(),
             code: exit::FAILED,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_told_as_one() {
+        assert_eq!(merged(&[(7, 9), (1, 3), (4, 4), (6, 6)]), [(1, 4), (6, 9)]);
+        assert_eq!(merged(&[]), []);
     }
 }

@@ -336,6 +336,34 @@ fn a_cluster_that_went_away_ends_the_delivery_in_time() {
     assert!(matches!(last.result, Err(SendError::TimedOut(_))), "{last:?}");
 }
 
+/// Many records after the cluster has gone: none of them may cost the time of a reconnection that retries.
+#[test]
+fn a_cluster_that_went_away_does_not_hold_up_every_record() {
+    let fake = Fake::start();
+    fake.create("t", 4);
+    let config = ProducerConfig {
+        delivery_timeout: Duration::from_millis(300),
+        buffer_bytes_max: 2_000,
+        ..small_batches()
+    };
+    let mut producer = producer(&fake, config);
+    producer.send("t", Some(0), Timestamp(1), None, Some(b"v"), &[]).unwrap();
+    producer.flush().unwrap();
+    drop(fake);
+    let begun = Instant::now();
+    for i in 0..200 {
+        let key = i.to_string();
+        let (key, value) = (Some(key.as_bytes()), Some(&[b'x'; 50][..]));
+        producer.send("t", None, Timestamp(1), key, value, &[]).unwrap();
+    }
+    producer.flush().unwrap();
+    // The operation timeout is 5 s: one reconnection with retries would take that long.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let deliveries = producer.deliveries();
+    let lost: i32 = deliveries.iter().filter(|d| d.result.is_err()).map(|d| d.records).sum();
+    assert_eq!(lost, 200);
+}
+
 #[test]
 fn acks_none_is_not_answered_and_acks_leader_is() {
     let fake = Fake::start();

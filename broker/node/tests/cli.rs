@@ -1,0 +1,14 @@
+//! The command line as people and scripts see it: the built binary against a broker that is the same binary. Stdout, stderr and
+//! exit codes are compared, the failing cases too.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod cli {
+    mod broker;
+    mod clusters;
+    mod configs;
+    mod consuming;
+    mod generating;
+    mod producing;
+    mod restarts;
+    mod topics;
+}

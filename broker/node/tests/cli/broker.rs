@@ -1,0 +1,151 @@
+//! A broker on ports of its own, and commands against it.
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+
+/// A broker that is killed when the test ends.
+pub(super) struct Broker {
+    process: Child,
+    pub(super) port: u16,
+    admin: u16,
+    data: PathBuf,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl Ran {
+    /// It worked; what it printed.
+    #[track_caller]
+    pub(super) fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out
+    }
+
+    /// It ended with this code and an error in three parts, whose words these are.
+    #[track_caller]
+    pub(super) fn fails(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        for word in ["error[", "  cause: ", "  try:   "].iter().chain(words) {
+            assert!(self.err.contains(word), "no `{word}` in {self:?}");
+        }
+        self
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs the binary without a broker of its own.
+pub(super) fn ringwood(arguments: &[&str], stdin: &[u8]) -> Ran {
+    run(Command::new(BINARY).args(arguments).env_remove("RINGWOOD_BOOTSTRAP"), stdin)
+}
+
+pub(super) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let input = stdin.to_vec();
+    // A command that reads nothing closes its end.
+    let writer = std::thread::spawn(move || drop(to.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Broker {
+    pub(super) fn start() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("cli-{}-{n}", std::process::id()));
+        let (port, admin) = (free_port(), free_port());
+        let process = launch(port, admin, &data);
+        let broker = Self { process, port, admin, data };
+        broker.wait();
+        broker
+    }
+
+    /// Ends it without a word, as a crash does.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same ports and data.
+    pub(super) fn restart(&mut self) {
+        self.process = launch(self.port, self.admin, &self.data);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A command that talks to this broker.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).env("RINGWOOD_BOOTSTRAP", self.address());
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        self.feed(arguments, b"")
+    }
+
+    pub(super) fn feed(&self, arguments: &[&str], stdin: &[u8]) -> Ran {
+        run(&mut self.command(arguments), stdin)
+    }
+}
+
+fn launch(port: u16, admin: u16, data: &std::path::Path) -> Child {
+    Command::new(BINARY)
+        .arg("start")
+        .arg("--data")
+        .arg(data)
+        .args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
+        .args(["--ring", "8MiB", "--memory", "64MiB", "--reserve", "1MiB"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.data);
+    }
+}

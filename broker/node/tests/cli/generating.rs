@@ -1,0 +1,49 @@
+//! `ringwood generate`.
+
+use super::broker::ringwood;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = ringwood(&["generate", "completion", shell], b"").ok();
+        for word in ["add-partitions", "key-delim", "read-committed"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn there_is_a_man_page_for_every_command() {
+    assert!(ringwood(&["generate", "man"], b"").ok().contains(".TH ringwood 1"));
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("man-{}", std::process::id()));
+    assert_eq!(ringwood(&["generate", "man", dir.to_str().unwrap()], b"").ok(), "");
+    for page in ["ringwood", "ringwood-topic-create", "ringwood-consume", "ringwood-perf-run"] {
+        let text = fs::read_to_string(dir.join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+    ringwood(&["generate", "man", "/dev/null/x"], b"").fails(1, &["/dev/null/x"]);
+}
+
+#[test]
+fn the_unit_starts_this_binary() {
+    let unit = ringwood(&["generate", "systemd", "--config", "/etc/ringwood.toml"], b"").ok();
+    let start = unit.lines().find(|l| l.starts_with("ExecStart=")).unwrap();
+    assert!(start.ends_with("/ringwood\" start --config \"/etc/ringwood.toml\""), "{start}");
+    assert!(unit.contains("io_uring_setup"), "{unit}");
+    ringwood(&["generate", "systemd", "--config", "here.toml"], b"").fails(2, &["here.toml"]);
+}
+
+#[test]
+fn the_seccomp_profile_refuses_by_default_and_allows_io_uring() {
+    let profile = ringwood(&["generate", "seccomp"], b"").ok();
+    assert!(profile.contains(r#""defaultAction": "SCMP_ACT_ERRNO""#), "{profile}");
+    for call in ["io_uring_setup", "io_uring_enter", "io_uring_register", "accept4", "fdatasync"] {
+        assert!(profile.contains(&format!("\"{call}\"")), "{call}");
+    }
+    for call in ["ptrace", "mount", "bpf", "kexec_load", "init_module"] {
+        assert!(!profile.contains(&format!("\"{call}\"")), "{call}");
+    }
+}
