@@ -462,7 +462,13 @@ pub async fn open(
     let mut directory = Vec::new();
     for link in &chain.links {
         match link {
-            Link::Hole(hole) => replay.hole(hole),
+            Link::Hole(hole) => {
+                // The next start must come to the same result: what is missing here is what its first commit speaks of.
+                if !planted::is(Planted::HoleForgottenAtStart) {
+                    directory = hole.partitions.clone().unwrap_or_else(|| vec![NO_PARTITION]);
+                }
+                replay.hole(hole);
+            }
             Link::Commit { header } => {
                 report.commits += 1;
                 let bytes = read(header.position, header.used as usize).unwrap_or_default();
