@@ -50,6 +50,8 @@ pub enum Planted {
     ProducersForgotten,
     /// The first commit after a start does not list the partitions of its predecessor.
     DirectoryLostAtStart,
+    /// After a hole, the first commit lists the partitions of the last readable commit as those of the missing one.
+    HoleForgottenAtStart,
     /// A partition that is deleted meanwhile is left out of a checkpoint though its Delete is not flushed.
     DeletedLeftOutTooEarly,
     /// A segment that is dropped meanwhile is left out of a checkpoint though its LogStart is not flushed.

@@ -230,6 +230,10 @@ pub(crate) async fn recover(
         match link {
             Link::Hole(hole) => {
                 report.unknown_losses |= hole.partitions.is_none();
+                // The next start must come to the same result: what is missing here is what its first commit speaks of.
+                if !planted::is(Planted::HoleForgottenAtStart) {
+                    directory = hole.partitions.clone().unwrap_or_else(|| vec![NO_PARTITION]);
+                }
                 replay.hole(hole);
             }
             Link::Commit { header } => {

@@ -7,6 +7,7 @@
 use crate::format::commit::{Header, Kind};
 use crate::format::manifest::Footer;
 use crate::format::{BLOCK, record};
+use crate::journal::NO_PARTITION;
 use crate::planted::{self, Planted};
 use crate::ring::Ring;
 use ids::PartitionId;
@@ -166,17 +167,19 @@ fn find_all(
     all
 }
 
-/// The partitions of the predecessor, which a commit lists in its first record. No directory means that it had none.
+/// The partitions of the predecessor, which a commit lists in its first record. No directory means that it had none; one that
+/// names no partition says that nobody knew.
 fn directory(bytes: &[u8], header: &Header) -> Option<Vec<PartitionId>> {
     let body = bytes.get(crate::format::commit::HEADER..)?;
     let first = record::records(body, header.records).next();
     match first {
-        Some(Ok((h, payload))) if h.kind == record::Type::Directory => Some(
-            payload
+        Some(Ok((h, payload))) if h.kind == record::Type::Directory => {
+            let ids: Vec<PartitionId> = payload
                 .chunks_exact(PartitionId::LEN)
                 .filter_map(|id| id.try_into().ok().map(PartitionId::from_bytes))
-                .collect(),
-        ),
+                .collect();
+            (!ids.contains(&NO_PARTITION)).then_some(ids)
+        }
         Some(Ok(_)) | None => Some(Vec::new()),
         Some(Err(_)) => None,
     }

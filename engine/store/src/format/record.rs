@@ -27,7 +27,7 @@ pub enum Type {
     /// A process stopped in good order. No partition.
     CleanShutdown = 10,
     /// The partitions of the predecessor commit, 20 bytes each: should that one be damaged, these are the ones that lost
-    /// something. No partition.
+    /// something. All zeros among them says that they are not known. No partition.
     Directory = 13,
 }
 

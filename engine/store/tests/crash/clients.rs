@@ -312,7 +312,7 @@ impl Clients {
     }
 
     async fn retain(&self, id: PartitionId) {
-        let keep = self.below(u64::from(self.settings.log.segment_bytes) * 3);
+        let keep = self.below(u64::from(self.settings.log.segment_bytes));
         let retention = Retention { ms: None, bytes: Some(keep) };
         let Ok(progress) = self.store.progress(id) else { return };
         let now = self.rt.wall();

@@ -14,7 +14,7 @@ use crate::tally::Tally;
 use ids::{CoreId, Offset, PartitionId};
 use ringwood_store::{DataDir, OpenError, Report, Store};
 use runtime::Runtime;
-use runtime::sim::{NodeId, World};
+use runtime::sim::{DiskOp, Injection, NodeId, World};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -370,17 +370,26 @@ impl Explorer {
         model: &mut Model,
     ) -> Result<()> {
         let found: Rc<RefCell<BTreeMap<PartitionId, Found>>> = Rc::default();
-        let chunk = 1 + usize::try_from(self.below(200_000)).unwrap();
+        let most = if self.one_in(2) { 4_000 } else { 200_000 };
+        let chunk = 1 + usize::try_from(self.below(most)).unwrap();
+        let places = self.random.borrow_mut().next();
         self.run(world, node, &process.runtimes, |i| {
             let (store, found) = (process.stores[i].clone(), Rc::clone(&found));
             async move {
                 for id in store.partitions() {
-                    let f = read_all(&store, id, chunk).await;
+                    let mut f = read_all(&store, id, chunk).await;
+                    look_up(&store, id, &mut f, places).await;
                     found.borrow_mut().insert(id, f);
                 }
             }
         })
         .map_err(|e| format!("while everything is read: {e}"))?;
+        if std::env::var_os("RINGWOOD_CRASH_LOOK").is_some() {
+            look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
+            for r in &process.reports {
+                eprintln!("{r:?}");
+            }
+        }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
         for report in &process.reports {
@@ -440,6 +449,9 @@ impl Explorer {
         let mut seen = world.effects(node);
         let mut full_until = None;
         let fills_at = if s.fills_up && depth == 0 { self.below(requests) } else { u64::MAX };
+        if s.breaks && depth == 0 {
+            self.break_something(world, node);
+        }
         let ended = world.run_until(|| {
             let effects = world.effects(node);
             if effects != seen && world.is_alive(node) && !verdict.is_guilty() {
@@ -470,6 +482,14 @@ impl Explorer {
         world.set_capacity(node, s.sim.capacity);
         if let Some(what) = verdict.take() {
             return Err(what);
+        }
+        world.heal_disk(node);
+        if world.fault_of(node).is_some_and(|f| f.contains("os error 5")) {
+            // As it should: after a failed write or flush nobody knows what the device holds.
+            self.tally.one("stopped by an I/O error");
+            *model = shared.borrow().clone();
+            model.crash(false, world.now().0);
+            return Ok(());
         }
         self.alive(world, node)?;
         if !ended {
@@ -505,6 +525,21 @@ impl Explorer {
         }
         *model = shared.borrow().clone();
         Ok(())
+    }
+
+    /// One write or sync of some file will fail.
+    fn break_something(&self, world: &World, node: NodeId) {
+        let mut random = self.random.borrow_mut();
+        world.inject(
+            node,
+            Injection {
+                op: random.pick(&[DiskOp::Write, DiskOp::Sync]),
+                path: random.pick(&["/ring-", "/ring-", "/manifest-", ".log", "/rest-"]).into(),
+                after: random.below(80),
+                times: 1,
+                errno: 5,
+            },
+        );
     }
 
     fn image_with_room(
@@ -548,6 +583,29 @@ impl Explorer {
             "directory"
         };
         self.tally.one(&format!("checkpoint: {verb} {what}"));
+    }
+}
+
+/// Some offsets are looked up by themselves: the index must lead to the batches that were read in order.
+async fn look_up(store: &Store, id: PartitionId, f: &mut Found, places: u64) {
+    let mut random = Random::new(places);
+    let Ok(batches) = crate::batch::cut(&f.bytes) else { return };
+    for _ in 0..3 {
+        let nth = usize::try_from(random.below(batches.len() as u64)).unwrap();
+        let Some((base, end, bytes)) = batches.get(nth) else { return };
+        let at = (*base).max(f.start) + i64::try_from(random.below(2)).unwrap();
+        let at = at.min(end - 1);
+        let wrong = match store.read(id, Offset(at), Offset(f.end), 1, true).await {
+            Ok(read) => {
+                let found: Vec<u8> = read.slices.iter().flat_map(|s| s.iter().copied()).collect();
+                (found != *bytes).then(|| format!("offset {at} leads to another batch"))
+            }
+            Err(e) => Some(format!("offset {at} by itself: {e}")),
+        };
+        if wrong.is_some() {
+            f.broken = wrong;
+            return;
+        }
     }
 }
 

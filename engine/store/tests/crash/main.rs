@@ -69,7 +69,9 @@ struct Stretch {
 
 /// Tries seeds from `from` on, on all processors, until there were so many images or something is wrong.
 fn stretch(from: u64, images: u64) -> Stretch {
+    let look = std::env::var_os("RINGWOOD_CRASH_LOOK").is_some();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if look { 1 } else { threads };
     let (next, seen) = (AtomicU64::new(from), AtomicU64::new(0));
     let (tally, violation) = (Mutex::new(BTreeMap::new()), Mutex::new(None));
     std::thread::scope(|scope| {

@@ -28,6 +28,7 @@ const ALL: &[Planted] = &[
     Planted::SequencesReused,
     Planted::ProducersForgotten,
     Planted::DirectoryLostAtStart,
+    Planted::HoleForgottenAtStart,
     Planted::DeletedLeftOutTooEarly,
     Planted::DroppedLeftOutTooEarly,
 ];

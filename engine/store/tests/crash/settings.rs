@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) pause: u64,
     /// The disk is full for a while.
     pub(crate) fills_up: bool,
+    /// A write or a sync fails once.
+    pub(crate) breaks: bool,
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -55,13 +57,17 @@ impl Settings {
         let mut left = i32::try_from(partitions).unwrap();
         while left > 0 {
             let n = i32::try_from(r.between(1, 6)).unwrap().min(left);
-            topics.push((n, !r.one_in(4)));
+            topics.push((n, !r.one_in(if tiny { 2 } else { 4 })));
             left -= n;
         }
         let us = Duration::from_micros;
         let slow = r.pick(&[1, 1, 3]);
+        // So little that tails have to go; with many partitions that much is always held.
+        let scarce = partitions <= 3 && r.one_in(2);
+        let memory_limit =
+            if scarce { usize::try_from(ring).unwrap() * 3 + (2 << 20) } else { 64 << 20 };
         let sim = SimConfig {
-            memory_limit: 64 << 20,
+            memory_limit,
             sector: r.pick(&[512, 4096]),
             capacity: 256 << 20,
             write: (us(20), us(2_000 * slow)),
@@ -80,7 +86,7 @@ impl Settings {
         };
         let store = Config {
             ring_bytes: ring,
-            flush_every: MS(r.pick(&[5, 30])),
+            flush_every: MS(if tiny { 30 } else { r.pick(&[5, 30]) }),
             free_bytes_min: 0,
             thresholds,
         };
@@ -104,6 +110,7 @@ impl Settings {
             body_usual,
             pause: if tiny { 30 } else { r.pick(&[50, 300, 1500]) },
             fills_up: r.one_in(5),
+            breaks: r.one_in(5),
         }
     }
 

@@ -37,6 +37,7 @@ pub(crate) const REQUIRED: &[&str] = &[
     "cut during recovery",
     "crash loop",
     "late write after a kill",
+    "stopped by an I/O error",
     "ring wrapped",
     "ring file changed",
     "ring full at start",
