@@ -487,6 +487,45 @@ mod tests {
         b.patch(0, b"j");
     }
 
+    /// What the kernel does: it writes through a pointer while the buffer is moved about, and slices of it are read.
+    #[test]
+    fn the_spare_part_is_written_from_outside_while_slices_are_read() {
+        let memory = Memory::new(1 << 20);
+        let mut b = memory.alloc(8192).unwrap();
+        b.append(b"head");
+        let head = b.slice(..);
+        let at = b.spare_ptr();
+        let keep = Box::new(b);
+        assert_eq!(&*head, b"head");
+        for i in 0..100u8 {
+            // SAFETY: within the spare part, which nobody else touches.
+            unsafe { at.add(usize::from(i)).write(i) };
+        }
+        let mut b = *keep;
+        b.advance(100);
+        let tail = b.slice(4..);
+        b.append(&tail[90..]);
+        b.append(&head);
+        b.patch(104, b"x");
+        assert_eq!(b.len(), 118);
+        drop(memory);
+        let (all, head) = (b.freeze(), head.slice(1..));
+        assert!(tail.iter().copied().eq(0..100));
+        assert_eq!(&all[100..], b"\x60\x61\x62\x63x\x5b\x5c\x5d\x5e\x5f\x60\x61\x62\x63head");
+        assert_eq!((&*head, all.is_aligned()), (&b"ead"[..], false));
+    }
+
+    #[test]
+    fn other_bytes_are_slices_too() {
+        let owned = Slice::from(vec![1, 2, 3]);
+        let part = owned.slice(1..);
+        drop(owned);
+        let both = [part, Slice::from_static(b"abc").slice(..=1), Slice::from(Vec::new())];
+        assert_eq!(both.map(|s| s.to_vec()), [vec![2, 3], b"ab".to_vec(), vec![]]);
+        let none = Buffer::empty();
+        assert_eq!((none.capacity(), none.filled().len(), none.slice(..).len()), (0, 0, 0));
+    }
+
     #[test]
     fn padding_is_zeros_also_in_a_reused_block() {
         let memory = Memory::new(1 << 20);

@@ -182,3 +182,78 @@ impl Executor {
         drop(timers);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    /// Resolves when it is polled again.
+    #[derive(Default)]
+    struct Twice(bool);
+
+    impl Future for Twice {
+        type Output = ();
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            cx.waker().clone().wake();
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn first_come_is_first_polled_and_nobody_is_queued_twice() {
+        let executor = Executor::new();
+        let order: Rc<RefCell<Vec<u8>>> = Rc::default();
+        for i in 0..3 {
+            let order = Rc::clone(&order);
+            executor.spawn(async move {
+                order.borrow_mut().push(i);
+                Twice::default().await;
+                order.borrow_mut().push(i + 10);
+            });
+        }
+        assert!(executor.run(4), "two more");
+        assert!(!executor.run(100));
+        assert_eq!(*order.borrow(), [0, 1, 2, 10, 11, 12]);
+        assert_eq!(Rc::strong_count(&order), 1, "tasks that have ended are dropped");
+    }
+
+    #[test]
+    fn a_waker_may_be_dropped_elsewhere_and_outlive_everything() {
+        let executor = Executor::new();
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let slot = Rc::clone(&kept);
+        executor.spawn(std::future::poll_fn(move |cx| {
+            *slot.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        }));
+        assert!(!executor.run(10));
+        let waker = kept.take().unwrap();
+        waker.wake_by_ref();
+        assert!(executor.is_ready());
+        executor.close();
+        drop(executor);
+        // Nobody is there any more; it is put into a queue that nobody reads.
+        waker.wake_by_ref();
+        thread::spawn(move || drop(waker)).join().unwrap();
+    }
+
+    #[test]
+    fn waking_from_another_thread_stops_there() {
+        let executor = Executor::new();
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let slot = Rc::clone(&kept);
+        executor.spawn(std::future::poll_fn(move |cx| {
+            *slot.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        }));
+        assert!(!executor.run(10));
+        let waker = kept.take().unwrap();
+        assert!(thread::spawn(move || waker.wake()).join().is_err());
+        assert!(!executor.is_ready());
+    }
+}

@@ -5,12 +5,19 @@
 //! receiver has made room; nothing is dropped. A receiver is woken only if it sleeps.
 
 pub(crate) mod bell;
+mod flag;
 mod outside;
+
+/// Where [`flag`] finds its atomics; the test of its fences has others.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 
 pub use outside::{OutsideReceiver, OutsideSender, outside};
 
 use crate::runtime::{Inner, Runtime};
 use bell::Bell;
+use flag::Flag;
 use ids::CoreId;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use std::cell::{Cell, RefCell};
@@ -18,7 +25,6 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Poll, Waker};
 
 /// How urgent a message is.
@@ -109,7 +115,7 @@ impl Mailboxes {
                 let mut consumers = Vec::with_capacity(CLASSES);
                 for size in sizes {
                     let (producer, consumer) = RingBuffer::new(size.max(1));
-                    let waiting = Arc::new(AtomicBool::new(false));
+                    let waiting = Arc::new(Flag::new());
                     producers.push(Out { ring: producer, waiting: Arc::clone(&waiting) });
                     consumers.push(In { ring: consumer, waiting });
                 }
@@ -125,13 +131,13 @@ impl Mailboxes {
 struct Out<M> {
     ring: Producer<M>,
     /// The writer waits for room.
-    waiting: Arc<AtomicBool>,
+    waiting: Arc<Flag>,
 }
 
 /// The reader's end of a ring.
 struct In<M> {
     ring: Consumer<M>,
-    waiting: Arc<AtomicBool>,
+    waiting: Arc<Flag>,
 }
 
 impl<M> Out<M> {
@@ -141,8 +147,7 @@ impl<M> Out<M> {
             Ok(()) => return Ok(()),
             Err(full) => full,
         };
-        self.waiting.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.waiting.raise();
         match self.ring.push(message) {
             Ok(()) => Ok(()),
             Err(PushError::Full(message)) => Err(message),
@@ -154,10 +159,7 @@ impl<M> In<M> {
     /// Takes a message; whether the writer waits for the room that it leaves.
     fn pop(&mut self) -> Option<(M, bool)> {
         let message = self.ring.pop().ok()?;
-        fence(Ordering::SeqCst);
-        let waiting =
-            self.waiting.load(Ordering::Relaxed) && self.waiting.swap(false, Ordering::AcqRel);
-        Some((message, waiting))
+        Some((message, self.waiting.take()))
     }
 }
 

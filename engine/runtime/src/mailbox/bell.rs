@@ -1,18 +1,19 @@
 //! How one thread wakes another.
 //!
-//! Who is about to sleep raises a flag and looks at its mail once more; who has sent mail looks at the flag. Both put a full
-//! fence between, so at least one of them sees the other. Only a raised flag costs a wake-up.
+//! Who is about to sleep raises a [flag](super::flag) and looks at its mail once more; who has sent mail looks at the flag.
+//! Only a raised flag costs a wake-up.
 
+use super::flag::Flag;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 /// The bell of one core, or of one thread outside.
 #[derive(Debug)]
 pub(crate) struct Bell {
-    asleep: AtomicBool,
+    asleep: Flag,
     /// The core's io_uring, once it has one.
     ring: AtomicI32,
     /// Wakes a core from anywhere.
@@ -31,7 +32,7 @@ impl Bell {
         // SAFETY: a new descriptor that nobody else has.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
-            asleep: AtomicBool::new(false),
+            asleep: Flag::new(),
             ring: AtomicI32::new(-1),
             event,
             wakers: Mutex::new(Vec::new()),
@@ -40,19 +41,17 @@ impl Bell {
 
     /// The owner is about to sleep; it looks at its mail after this.
     pub(crate) fn fall_asleep(&self) {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.asleep.raise();
     }
 
     /// The owner is awake.
     pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.asleep.lower();
     }
 
     /// Whether the owner sleeps; who gets `true` must wake it. What the owner should see was stored before.
     pub(crate) fn must_wake(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
+        self.asleep.take()
     }
 
     /// Wakes the owner by its descriptor, or its tasks.

@@ -168,6 +168,40 @@ fn a_thread_outside_talks_to_a_core_both_ways(io: Io) {
     core.join().unwrap();
 }
 
+/// As between cores, but without one: small enough for Miri, whose memory is as weak as the language allows.
+#[test]
+fn threads_outside_talk_to_each_other() {
+    let boxes = Mailboxes::new(0, 2).unwrap();
+    let small = Capacity { control: 1, data: 2, background: 1 };
+    let mut seats = boxes.open::<Box<u64>>(small).into_iter();
+    let (mut tx, mut back) = outside(seats.next().unwrap());
+    let (mut reply, mut rx) = outside(seats.next().unwrap());
+    let n = if cfg!(miri) { 60 } else { 20_000 };
+    let echo = std::thread::spawn(move || {
+        block_on(async {
+            for i in 0..n {
+                let (from, m) = rx.recv().await;
+                assert_eq!((from, *m), (0, i));
+                reply.send(0, Class::Data, m).await;
+            }
+        });
+    });
+    let sender = std::thread::spawn(move || {
+        block_on(async {
+            for i in 0..n {
+                tx.send(1, Class::Data, Box::new(i)).await;
+            }
+        });
+    });
+    block_on(async {
+        for i in 0..n {
+            assert_eq!(back.recv().await, (1, Box::new(i)));
+        }
+    });
+    sender.join().unwrap();
+    echo.join().unwrap();
+}
+
 struct Unpark(std::thread::Thread);
 
 impl std::task::Wake for Unpark {
