@@ -20,6 +20,7 @@ enum Command {
     Start(Start),
     /// Check what this machine needs to run a broker well
     Doctor(Start),
+    Storage(crate::storage::Storage),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -143,6 +144,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
                 ExitCode::from(exit::USAGE)
             }
         },
+        Command::Storage(storage) => crate::storage::run(storage),
         Command::Version => {
             println!("ringwood {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

@@ -11,6 +11,7 @@ mod metrics;
 mod node;
 mod say;
 mod shard;
+mod storage;
 
 use clap::Parser;
 use std::process::ExitCode;
