@@ -1,4 +1,5 @@
 //! Every edition keeps what it acknowledges: read back over the wire, and from the file after a kill. No timing verdicts.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use bench_core::{TOPIC, read_back};
 use ringwood_bench::comparison::{Plan, compare};

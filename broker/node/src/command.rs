@@ -28,6 +28,7 @@ enum Command {
     Start(Start),
     /// Check what this machine needs to run a broker well
     Doctor(Start),
+    Storage(crate::storage::Storage),
     /// Print the version
     Version,
     #[command(flatten)]
@@ -148,5 +149,6 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Client(command) => ExitCode::from(cli::run(command)),
         Command::Perf(command) => ExitCode::from(perf::run(command)),
         Command::Generate(what) => ExitCode::from(cli::generate::run(&what, Cli::command())),
+        Command::Storage(storage) => crate::storage::run(storage),
     }
 }

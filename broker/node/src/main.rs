@@ -14,6 +14,7 @@ mod node;
 mod post;
 mod say;
 mod shard;
+mod storage;
 
 use clap::Parser;
 use std::process::ExitCode;
