@@ -13,6 +13,7 @@ mod offset_fetch;
 mod replay;
 mod settle;
 mod sync_group;
+mod transactions;
 
 pub use delete_groups::{DeleteGroupsResponse, DeletedGroup};
 pub use describe_groups::{DescribedGroup, DescribedMember};
@@ -26,8 +27,9 @@ pub use offset_commit::{
 };
 pub use offset_delete::{OffsetDelete, OffsetDeleteResponse};
 pub use offset_fetch::{FetchedPartition, FetchedTopic, OffsetFetch};
-pub use replay::ReplayError;
+pub use replay::{ReplayError, Replayed};
 pub use sync_group::{SyncGroup, SyncGroupResponse};
+pub use transactions::TxnOffsetCommit;
 
 use crate::config::Config;
 use crate::group::Group;
@@ -35,7 +37,7 @@ use crate::now::Now;
 use crate::outbox::{Append, Outbox};
 use crate::response::{Answer, Outcome, Response, Ticket};
 use crate::turn::Turn;
-use ids::Instant;
+use ids::{Instant, ProducerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -50,6 +52,8 @@ pub struct Coordinator {
     groups: BTreeMap<String, Group>,
     /// When to look at which group: exactly the groups' alarms.
     timers: BTreeSet<(Instant, String)>,
+    /// The groups in which a producer has an open transaction.
+    transactions: BTreeMap<ProducerId, BTreeSet<String>>,
     /// When to look for offsets to expire.
     expiry_at: Option<Instant>,
     out: Outbox,
@@ -60,7 +64,14 @@ impl Coordinator {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let out = Outbox::new(config.batch_bytes_max);
-        Self { config, groups: BTreeMap::new(), timers: BTreeSet::new(), expiry_at: None, out }
+        Self {
+            config,
+            groups: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            transactions: BTreeMap::new(),
+            expiry_at: None,
+            out,
+        }
     }
 
     /// The broker's configuration has changed. What has begun under the old one goes on under it.

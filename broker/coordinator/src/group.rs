@@ -3,7 +3,7 @@
 use crate::classic::ClassicGroup;
 use crate::offsets::Offsets;
 use crate::outbox::{BatchId, Key};
-use ids::Instant;
+use ids::{Instant, Offset};
 
 /// One group. Born with the first request or record that names it; ends when it has no members, no offsets and nothing in
 /// the log.
@@ -33,22 +33,32 @@ impl Group {
             || self.offsets.will_hold_any()
     }
 
-    pub(crate) fn on_settled(&mut self, batch: BatchId, keys: &[Key], committed: bool) {
-        for key in keys {
-            match (key, committed) {
-                (Key::Group, true) => {
-                    self.classic.metadata.on_committed(batch);
-                    if self.classic.metadata.is_void() {
-                        self.classic.on_deleted();
-                    }
+    /// A record of `batch` is committed; it is at `at`.
+    pub(crate) fn on_committed(&mut self, batch: BatchId, key: &Key, at: Offset) {
+        match key {
+            Key::Group => {
+                self.classic.metadata.on_committed(batch);
+                if self.classic.metadata.is_void() {
+                    self.classic.on_deleted();
                 }
-                (Key::Group, false) => self.classic.metadata.on_failed(batch),
-                (Key::Offset { topic, partition }, true) => {
-                    self.offsets.on_committed(batch, topic, *partition);
-                }
-                (Key::Offset { topic, partition }, false) => {
-                    self.offsets.on_failed(batch, topic, *partition);
-                }
+            }
+            Key::Offset { topic, partition } => {
+                self.offsets.on_committed(batch, topic, *partition, at);
+            }
+            Key::TxnOffset { producer, topic, partition } => {
+                let offsets = &mut self.offsets;
+                offsets.on_committed_in_transaction(*producer, batch, topic, *partition, at);
+            }
+        }
+    }
+
+    /// A record of `batch` will never be in the log.
+    pub(crate) fn on_failed(&mut self, batch: BatchId, key: &Key) {
+        match key {
+            Key::Group => self.classic.metadata.on_failed(batch),
+            Key::Offset { topic, partition } => self.offsets.on_failed(batch, topic, *partition),
+            Key::TxnOffset { producer, topic, partition } => {
+                self.offsets.on_failed_in_transaction(*producer, batch, topic, *partition);
             }
         }
     }

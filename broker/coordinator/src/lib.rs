@@ -19,6 +19,9 @@
 //! [`start`](Coordinator::start) begins the sessions anew. Requests wait until then: answer them with
 //! COORDINATOR_LOAD_IN_PROGRESS, and heartbeats with NONE, so that no member leaves because of it.
 //!
+//! Offsets of a transaction are in the log at once and count when the caller reports a committed marker
+//! ([`on_transaction_end`](Coordinator::on_transaction_end)).
+//!
 //! What the caller checks before it asks: that the topic-partitions of a commit exist (UNKNOWN_TOPIC_OR_PARTITION), and
 //! what the client may do.
 //!
@@ -44,10 +47,10 @@ pub use coordinator::{
     DeleteGroupsResponse, DeletedGroup, DescribedGroup, DescribedMember, FetchedPartition,
     FetchedTopic, Heartbeat, JoinGroup, JoinGroupResponse, JoinedMember, LeaveGroup,
     LeaveGroupResponse, LeavingMember, LeftMember, ListedGroup, OffsetCommit, OffsetCommitResponse,
-    OffsetDelete, OffsetDeleteResponse, OffsetFetch, ReplayError, SyncGroup, SyncGroupResponse,
+    OffsetDelete, OffsetDeleteResponse, OffsetFetch, ReplayError, Replayed, SyncGroup,
+    SyncGroupResponse, TxnOffsetCommit,
 };
 pub use now::Now;
-pub use offsets::CommittedOffset;
 pub use outbox::{Append, AppendFailure, BatchId};
 pub use records::Record;
 pub use response::{Answer, Outcome, Response, Ticket};

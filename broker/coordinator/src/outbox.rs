@@ -5,7 +5,7 @@
 
 use crate::records::Record;
 use crate::response::{Answer, Response, Ticket};
-use ids::{Offset, PartitionIndex};
+use ids::{Offset, PartitionIndex, ProducerEpoch, ProducerId};
 use std::collections::{BTreeMap, VecDeque};
 use wire::ErrorCode;
 
@@ -21,6 +21,9 @@ pub struct Append {
     pub batch: BatchId,
     /// At least one.
     pub records: Vec<Record>,
+    /// The producer whose transaction the records are part of (KIP-98): the batch is transactional then, without sequence
+    /// numbers.
+    pub producer: Option<(ProducerId, ProducerEpoch)>,
 }
 
 /// Why a batch was not appended. It is not in the log and never will be.
@@ -52,6 +55,8 @@ pub(crate) enum Key {
     Group,
     /// An offset of the group.
     Offset { topic: String, partition: PartitionIndex },
+    /// An offset of the group that is part of a transaction.
+    TxnOffset { producer: ProducerId, topic: String, partition: PartitionIndex },
 }
 
 /// What else happens when a batch is settled.
@@ -68,8 +73,8 @@ pub(crate) enum Action {
 pub(crate) struct InFlight {
     pub(crate) batch: BatchId,
     /// The offset after the batch, once it is appended.
-    end: Option<Offset>,
-    /// What it writes: group by group.
+    pub(crate) end: Option<Offset>,
+    /// What it writes, record by record: group by group.
     pub(crate) keys: Vec<(String, Vec<Key>)>,
     pub(crate) actions: Vec<Action>,
     tickets: Vec<Ticket>,
@@ -92,6 +97,8 @@ pub(crate) struct Outbox {
     /// Records of the batch under construction, and their bytes.
     open: Vec<Record>,
     open_bytes: usize,
+    /// Whose transaction the operation is part of.
+    producer: Option<(ProducerId, ProducerEpoch)>,
     /// To be appended, in order.
     appends: VecDeque<Append>,
     /// In order: all that are not settled.
@@ -117,6 +124,7 @@ impl Outbox {
             next_ticket: 0,
             open: Vec::new(),
             open_bytes: 0,
+            producer: None,
             appends: VecDeque::new(),
             in_flight: VecDeque::new(),
             operation: 0,
@@ -134,6 +142,12 @@ impl Outbox {
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
+    }
+
+    /// All records of the operation are part of a transaction of this producer.
+    pub(crate) fn in_transaction_of(&mut self, producer: (ProducerId, ProducerEpoch)) {
+        debug_assert!(self.open.is_empty(), "an operation is in a transaction or is not");
+        self.producer = Some(producer);
     }
 
     /// Adds a record to the operation.
@@ -212,12 +226,14 @@ impl Outbox {
             }
         }
         self.operation = self.next_batch;
+        self.producer = None;
     }
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
             let records = std::mem::take(&mut self.open);
-            self.appends.push_back(Append { batch: BatchId(self.next_batch), records });
+            let (batch, producer) = (BatchId(self.next_batch), self.producer);
+            self.appends.push_back(Append { batch, records, producer });
             self.next_batch += 1;
             self.open_bytes = 0;
         }

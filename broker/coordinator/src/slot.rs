@@ -57,12 +57,21 @@ impl<V> Slot<V> {
     }
 
     pub(crate) fn on_committed(&mut self, batch: BatchId) {
-        let count = self.pending.iter().take_while(|(id, _)| *id <= batch).count();
-        if let Some((id, value)) = self.pending.drain(..count).next_back()
-            && id == batch
-        {
+        if let Some(value) = self.take_pending(batch) {
             self.committed = value;
         }
+    }
+
+    /// The value that is on its way with `batch`, or its deletion; it and everything before it is no longer on its way.
+    pub(crate) fn take_pending(&mut self, batch: BatchId) -> Option<Option<V>> {
+        let count = self.pending.iter().take_while(|(id, _)| *id <= batch).count();
+        let last = self.pending.drain(..count).next_back();
+        last.filter(|(id, _)| *id == batch).map(|(_, value)| value)
+    }
+
+    /// The committed value is taken out.
+    pub(crate) fn take_committed(&mut self) -> Option<V> {
+        self.committed.take()
     }
 
     pub(crate) fn on_failed(&mut self, batch: BatchId) {

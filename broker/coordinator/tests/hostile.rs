@@ -3,8 +3,8 @@
 
 use coordinator::{
     AppendFailure, CommitPartition, CommitTopic, Config, Coordinator, Heartbeat, JoinGroup,
-    LeaveGroup, LeavingMember, Now, OffsetCommit, OffsetDelete, OffsetFetch, Outcome, SyncGroup,
-    Ticket,
+    LeaveGroup, LeavingMember, Now, OffsetCommit, OffsetDelete, OffsetFetch, Outcome, Replayed,
+    SyncGroup, Ticket,
 };
 use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, Timestamp};
 use proptest::prelude::*;
@@ -239,7 +239,7 @@ impl Scene {
                     assert!(group.members.len() <= 4, "group.max.size");
                 }
                 assert!(self.coordinator.list_groups(&[], &[]).len() <= GROUPS.len());
-                let all = OffsetFetch { group_id, topics: None };
+                let all = OffsetFetch { group_id, ..OffsetFetch::default() };
                 let topics = self.coordinator.offset_fetch(&all);
                 let mut partitions = topics.iter().flat_map(|t| &t.partitions);
                 assert!(partitions.all(|p| p.metadata.len() <= 4_096), "offset.metadata.max.bytes");
@@ -295,12 +295,14 @@ impl Scene {
     /// What a coordinator that reads the log tells of the offsets is what this one tells.
     fn compare_with_replay(&self) {
         let mut other = Coordinator::new(Config::default());
-        for record in &self.log {
-            other.replay(&record.key, record.value.as_deref()).unwrap();
+        for (at, record) in self.log.iter().enumerate() {
+            let at = Offset(i64::try_from(at).unwrap());
+            let (key, value) = (&record.key, record.value.as_deref());
+            other.replay(Replayed { at, producer: None, key, value }).unwrap();
         }
         other.start(self.now);
         for group_id in GROUPS {
-            let request = OffsetFetch { group_id, topics: None };
+            let request = OffsetFetch { group_id, ..OffsetFetch::default() };
             assert_eq!(self.coordinator.offset_fetch(&request), other.offset_fetch(&request));
         }
     }

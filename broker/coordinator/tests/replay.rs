@@ -1,7 +1,9 @@
 //! The log as others wrote it: every version of Kafka's records, deletions, and bytes that are none.
 #![expect(clippy::unwrap_used, reason = "a broken test should stop here and say where")]
 
-use coordinator::{ClassicState, Config, Coordinator, Heartbeat, Now, OffsetFetch, ReplayError};
+use coordinator::{
+    ClassicState, Config, Coordinator, Heartbeat, Now, OffsetFetch, ReplayError, Replayed,
+};
 use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, Timestamp};
 use ringwood_coordinator as coordinator;
 use wire::ErrorCode;
@@ -59,15 +61,17 @@ fn group(generation: i32) -> GroupMetadataValue<'static> {
 
 fn replayed(records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Coordinator {
     let mut coordinator = Coordinator::new(Config::default());
-    for (key, value) in records {
-        coordinator.replay(key, value.as_deref()).unwrap();
+    for (at, (key, value)) in records.iter().enumerate() {
+        let at = Offset(i64::try_from(at).unwrap());
+        let record = Replayed { at, producer: None, key, value: value.as_deref() };
+        coordinator.replay(record).unwrap();
     }
     coordinator.start(NOW);
     coordinator
 }
 
 fn offsets(coordinator: &Coordinator) -> Vec<(i32, i64, i32)> {
-    let request = OffsetFetch { group_id: "g", topics: None };
+    let request = OffsetFetch { group_id: "g", ..OffsetFetch::default() };
     let topics = coordinator.offset_fetch(&request);
     let partitions = topics.iter().flat_map(|t| &t.partitions);
     partitions.map(|p| (p.partition.0, p.offset.0, p.leader_epoch.0)).collect()
@@ -167,27 +171,30 @@ fn a_group_without_members_may_be_led_by_nobody_and_one_with_a_twin_has_one() {
 #[test]
 fn bytes_that_are_no_record_are_told_and_change_nothing() {
     let mut coordinator = Coordinator::new(Config::default());
-    assert!(matches!(coordinator.replay(&[], None), Err(ReplayError::Key(_))));
-    assert!(matches!(coordinator.replay(&[0], None), Err(ReplayError::Key(_))));
-    assert!(matches!(coordinator.replay(&[0, 3, 0], None), Err(ReplayError::UnknownType(3))));
-    assert!(matches!(coordinator.replay(&[255, 255], None), Err(ReplayError::UnknownType(-1))));
+    let mut replay = |key: &[u8], value: Option<&[u8]>| {
+        coordinator.replay(Replayed { at: Offset(0), producer: None, key, value })
+    };
+    assert!(matches!(replay(&[], None), Err(ReplayError::Key(_))));
+    assert!(matches!(replay(&[0], None), Err(ReplayError::Key(_))));
+    assert!(matches!(replay(&[0, 3, 0], None), Err(ReplayError::UnknownType(3))));
+    assert!(matches!(replay(&[255, 255], None), Err(ReplayError::UnknownType(-1))));
     let key = offset_key(1, 0);
-    assert!(matches!(coordinator.replay(&key, Some(&[])), Err(ReplayError::Value(_))));
-    assert!(matches!(coordinator.replay(&key, Some(&[0, 5])), Err(ReplayError::Value(_))));
+    assert!(matches!(replay(&key, Some(&[])), Err(ReplayError::Value(_))));
+    assert!(matches!(replay(&key, Some(&[0, 5])), Err(ReplayError::Value(_))));
     for value in [bytes(&commit(1), 3), bytes(&group(1), 3), bytes(&group(1), 4)] {
         let key = if value.len() < 40 { offset_key(1, 0) } else { group_key() };
         for cut in 0..value.len() {
-            assert!(coordinator.replay(&key, Some(&value[..cut])).is_err(), "{cut}");
+            assert!(replay(&key, Some(&value[..cut])).is_err(), "{cut}");
         }
         for cut in 0..key.len() {
-            assert!(coordinator.replay(&key[..cut], Some(&value)).is_err(), "{cut}");
+            assert!(replay(&key[..cut], Some(&value)).is_err(), "{cut}");
         }
         for at in 0..value.len() {
             for bit in 0..8 {
                 let mut damaged = value.clone();
                 damaged[at] ^= 1 << bit;
                 // Some of them are records too; none may panic, here or later.
-                let _ = coordinator.replay(&key, Some(&damaged));
+                let _ = replay(&key, Some(&damaged));
             }
         }
     }

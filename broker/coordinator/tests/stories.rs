@@ -11,9 +11,9 @@
 use coordinator::{
     Append, AppendFailure, CommitPartition, CommitTopic, Config, Coordinator, Heartbeat, JoinGroup,
     JoinGroupResponse, LeaveGroup, LeavingMember, Now, OffsetCommit, OffsetDelete, OffsetFetch,
-    Outcome, Record, Response, SyncGroup, Ticket,
+    Outcome, Record, Replayed, Response, SyncGroup, Ticket, TxnOffsetCommit,
 };
-use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, Timestamp};
+use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp};
 use ringwood_coordinator as coordinator;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -78,14 +78,19 @@ struct Scene {
     coordinator: Coordinator,
     now: Now,
     fresh: u32,
-    /// Committed records.
-    log: Vec<Record>,
+    /// What is committed.
+    log: Vec<Logged>,
     /// Appended, not committed.
     held: VecDeque<Append>,
     hold: bool,
     /// Who waits, in the words of the command.
     waiting: BTreeMap<Ticket, String>,
     trace: String,
+}
+
+enum Logged {
+    Record(Record, Option<ProducerId>),
+    Marker(ProducerId, bool),
 }
 
 /// A command's words: names, and settings `key=value`.
@@ -187,6 +192,14 @@ impl Scene {
                 }
             }
             "wait" => self.pass(words.names[0].parse().unwrap()),
+            // A marker goes into the log: `end 7 commit`.
+            "end" => {
+                let producer = ProducerId(words.names[0].parse().unwrap());
+                let at = Offset(i64::try_from(self.log.len()).unwrap());
+                let committed = words.names[1] == "commit";
+                self.log.push(Logged::Marker(producer, committed));
+                self.coordinator.on_transaction_end(producer, at, committed);
+            }
             "hold" => self.hold = true,
             "flush" => {
                 self.hold = false;
@@ -328,7 +341,16 @@ impl Scene {
             topics,
             knows_group_id_not_found: words.number("v", 9) >= 9,
         };
-        match self.coordinator.offset_commit(&request, self.now) {
+        let outcome = match words.get("producer") {
+            None => self.coordinator.offset_commit(&request, self.now),
+            Some(id) => {
+                let producer_id = ProducerId(id.parse().unwrap());
+                let producer_epoch = ProducerEpoch(0);
+                let request = TxnOffsetCommit { commit: request, producer_id, producer_epoch };
+                self.coordinator.txn_offset_commit(&request, self.now)
+            }
+        };
+        match outcome {
             Outcome::Ready(r) => self.say_response("", &r.into()),
             Outcome::Parked(ticket) => self.wait(ticket, "commit"),
         }
@@ -337,7 +359,11 @@ impl Scene {
     fn fetch(&mut self, words: &Words<'_>) {
         let wanted = words.partition_names();
         let topics = if wanted.is_empty() { None } else { Some(wanted) };
-        let request = OffsetFetch { group_id: words.names.first().unwrap_or(&""), topics };
+        let request = OffsetFetch {
+            group_id: words.names.first().unwrap_or(&""),
+            topics,
+            require_stable: words.names.contains(&"stable"),
+        };
         let topics = self.coordinator.offset_fetch(&request);
         if topics.is_empty() {
             self.say("no offsets");
@@ -399,8 +425,18 @@ impl Scene {
         self.waiting.clear();
         self.held.clear();
         self.hold = false;
-        for record in &self.log {
-            self.coordinator.replay(&record.key, record.value.as_deref()).unwrap();
+        for (at, logged) in self.log.iter().enumerate() {
+            let at = Offset(i64::try_from(at).unwrap());
+            match logged {
+                Logged::Record(record, producer) => {
+                    let (key, value) = (&record.key, record.value.as_deref());
+                    let record = Replayed { at, producer: *producer, key, value };
+                    self.coordinator.replay(record).unwrap();
+                }
+                Logged::Marker(producer, committed) => {
+                    self.coordinator.on_transaction_end(*producer, at, *committed);
+                }
+            }
         }
         self.coordinator.start(self.now);
     }
@@ -417,7 +453,11 @@ impl Scene {
             while let Some(append) = self.coordinator.poll_append() {
                 idle = false;
                 for (i, record) in append.records.iter().enumerate() {
-                    let mark = if i == 0 { '>' } else { ' ' };
+                    let mark = match (i, append.producer) {
+                        (0, None) => ">".to_owned(),
+                        (0, Some((id, _))) => format!("> in a transaction of {id}:"),
+                        _ => " ".to_owned(),
+                    };
                     let line = format!("{mark} {}", told(record));
                     self.say(&line);
                 }
@@ -426,7 +466,9 @@ impl Scene {
             if !self.hold {
                 while let Some(append) = self.held.pop_front() {
                     idle = false;
-                    self.log.extend(append.records);
+                    let producer = append.producer.map(|(id, _)| id);
+                    let records = append.records.into_iter();
+                    self.log.extend(records.map(|record| Logged::Record(record, producer)));
                     let end = Offset(i64::try_from(self.log.len()).unwrap());
                     self.coordinator.on_appended(append.batch, end);
                     self.coordinator.on_committed(end, self.now);

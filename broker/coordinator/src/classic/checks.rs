@@ -70,6 +70,20 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether `asker` may commit offsets in a transaction: as a member of the generation, if it says that it is one.
+    pub(crate) fn check_txn_commit(
+        &self,
+        asker: Asker<'_>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        let empty = self.state == ClassicState::Empty && generation < 0;
+        let nobody = asker.member_id.is_empty() && asker.group_instance_id.is_none();
+        if empty || (generation < 0 && nobody) {
+            return Ok(());
+        }
+        self.check_generation(asker, generation)
+    }
+
     /// Heartbeat: refreshes the session, also while the member is asked to join again.
     pub(crate) fn heartbeat(
         &mut self,

@@ -36,7 +36,11 @@ impl ClassicGroup {
         let refuse = |turn: &mut Turn<'_>, code| {
             turn.out.answer(ticket, JoinGroupResponse::error(request.member_id, code));
         };
-        if !self.has_room_for(request.member_id, turn.config.group_max_size) {
+        // A static member that comes back without its id takes its own place.
+        let place = request.group_instance_id.and_then(|i| self.static_members.get(i));
+        let place = place.filter(|_| request.member_id.is_empty());
+        let place = place.map_or(request.member_id, String::as_str);
+        if !self.has_room_for(place, turn.config.group_max_size) {
             refuse(turn, ErrorCode::GROUP_MAX_SIZE_REACHED);
             self.pending_members.remove(request.member_id);
             self.remove_all(&[request.member_id.to_owned()], turn);

@@ -52,8 +52,7 @@ impl Coordinator {
 /// Puts the deletion of an empty group on its way: its offsets first, so that a deletion that is cut short by a restart
 /// leaves a group that can be deleted again.
 fn delete(group: &mut Group, group_id: &str, turn: &mut Turn<'_>) -> Result<(), AppendFailure> {
-    let offsets: Vec<_> = group.offsets.iter().map(|(t, p, _)| (t.to_owned(), p)).collect();
-    for (topic, partition) in offsets {
+    for (topic, partition) in group.offsets.partitions(None) {
         delete_offset(group, group_id, &topic, partition, turn)?;
     }
     delete_metadata(group, group_id, turn)

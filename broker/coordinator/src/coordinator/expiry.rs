@@ -8,7 +8,7 @@
 //! | anything else | never |
 //!
 //! A client of old (OffsetCommit 2 to 4) may have given an offset an end of its own: that one counts then. An empty group
-//! without offsets is deleted.
+//! without offsets is deleted. Offsets that an open transaction will write stay.
 
 use super::Coordinator;
 use super::delete_groups::delete_metadata;
@@ -49,8 +49,8 @@ impl Coordinator {
         for id in ids {
             self.with_group(&id, now, |group, turn| {
                 for topic in topics {
-                    let partitions: Vec<_> = group.offsets.topic(topic).map(|(p, _)| p).collect();
-                    for partition in partitions {
+                    for (topic, partition) in group.offsets.partitions(Some(topic)) {
+                        let topic = &topic;
                         let deleted = delete_offset(group, &id, topic, partition, turn);
                         debug_assert!(deleted.is_ok(), "a tombstone is a small record");
                     }
@@ -91,8 +91,8 @@ fn expired(group: &Group, now: Timestamp, retention_ms: i64) -> Vec<(String, Par
     group
         .offsets
         .iter()
-        // What is being written is not old.
-        .filter(|(_, _, slot)| !slot.is_pending())
+        // What is being written, or may be by a transaction, is not old.
+        .filter(|(topic, p, slot)| !slot.is_pending() && !group.offsets.is_unstable(topic, *p))
         .filter(|(topic, _, slot)| slot.committed().is_some_and(|value| is_expired(topic, value)))
         .map(|(topic, partition, _)| (topic.to_owned(), partition))
         .collect()

@@ -6,11 +6,11 @@ use crate::classic::Asker;
 use crate::group::Group;
 use crate::now::Now;
 use crate::offsets::CommittedOffset;
-use crate::outbox::Key;
+use crate::outbox::{BatchId, Key};
 use crate::records;
 use crate::response::Outcome;
 use crate::turn::Turn;
-use ids::{LeaderEpoch, Offset, PartitionIndex};
+use ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId};
 use wire::ErrorCode;
 
 /// What the caller asks.
@@ -129,8 +129,43 @@ fn push(
     request: &OffsetCommit<'_>,
     turn: &mut Turn<'_>,
 ) -> ErrorCode {
+    let key = Key::Offset { topic: topic.to_owned(), partition: p.partition };
+    match push_record(key, topic, p, request, turn) {
+        Ok((batch, value)) => {
+            group.offsets.push(batch, topic, p.partition, Some(value));
+            ErrorCode::NONE
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) fn push_in_transaction(
+    producer: ProducerId,
+    group: &mut Group,
+    topic: &str,
+    p: &CommitPartition<'_>,
+    request: &OffsetCommit<'_>,
+    turn: &mut Turn<'_>,
+) -> ErrorCode {
+    let key = Key::TxnOffset { producer, topic: topic.to_owned(), partition: p.partition };
+    match push_record(key, topic, p, request, turn) {
+        Ok((batch, value)) => {
+            group.offsets.push_in_transaction(producer, batch, topic, p.partition, value);
+            ErrorCode::NONE
+        }
+        Err(code) => code,
+    }
+}
+
+fn push_record(
+    key: Key,
+    topic: &str,
+    p: &CommitPartition<'_>,
+    request: &OffsetCommit<'_>,
+    turn: &mut Turn<'_>,
+) -> Result<(BatchId, CommittedOffset), ErrorCode> {
     if p.metadata.len() > turn.config.offset_metadata_max_bytes {
-        return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
     let committed_at = turn.now.wall;
     let value = CommittedOffset {
@@ -140,22 +175,17 @@ fn push(
         metadata: p.metadata.to_owned(),
         committed_at,
         expires_at: request.retention_ms.map(|ms| committed_at + ms),
+        record_at: Offset::NONE,
     };
     let Ok(record) = records::offset(request.group_id, topic, p.partition, &value) else {
         // Only the text can be longer than a string of a record, where the broker allows longer ones.
-        return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     };
-    let key = Key::Offset { topic: topic.to_owned(), partition: p.partition };
-    match turn.out.push(request.group_id, key, record) {
-        Ok(batch) => {
-            group.offsets.push(batch, topic, p.partition, Some(value));
-            ErrorCode::NONE
-        }
-        Err(_) => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
-    }
+    let pushed = turn.out.push(request.group_id, key, record);
+    pushed.map(|batch| (batch, value)).map_err(|_| ErrorCode::INVALID_COMMIT_OFFSET_SIZE)
 }
 
-fn answer<'a>(
+pub(super) fn answer<'a>(
     topic: &CommitTopic<'a>,
     mut code: impl FnMut(&CommitPartition<'a>) -> ErrorCode,
 ) -> CommittedTopic {

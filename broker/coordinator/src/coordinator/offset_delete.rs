@@ -84,7 +84,8 @@ pub(super) fn delete_offset(
     partition: PartitionIndex,
     turn: &mut Turn<'_>,
 ) -> Result<(), AppendFailure> {
-    if group.offsets.slot(topic, partition).is_none() {
+    let offsets = &group.offsets;
+    if offsets.slot(topic, partition).is_none() && !offsets.is_unstable(topic, partition) {
         return Ok(());
     }
     let tombstone = records::offset_tombstone(group_id, topic, partition);

@@ -11,6 +11,8 @@ pub struct OffsetFetch<'a> {
     pub group_id: &'a str,
     /// The partitions wanted; `None`: all that have an offset.
     pub topics: Option<Vec<(&'a str, Vec<PartitionIndex>)>>,
+    /// Whether an offset that an open transaction may still change is UNSTABLE_OFFSET_COMMIT (version 7 and up).
+    pub require_stable: bool,
 }
 
 /// A topic's offsets.
@@ -33,7 +35,7 @@ pub struct FetchedPartition {
     pub leader_epoch: LeaderEpoch,
     /// The text beside it.
     pub metadata: String,
-    /// NONE.
+    /// NONE or UNSTABLE_OFFSET_COMMIT.
     pub error_code: ErrorCode,
 }
 
@@ -44,6 +46,10 @@ impl Coordinator {
         let offsets = self.groups.get(request.group_id).map(|group| &group.offsets);
         if let Some(topics) = &request.topics {
             let one = |topic: &str, partition: PartitionIndex| {
+                let is_unstable = offsets.is_some_and(|o| o.is_unstable(topic, partition));
+                if request.require_stable && is_unstable {
+                    return unstable(partition);
+                }
                 let slot = offsets.and_then(|o| o.slot(topic, partition));
                 fetched(partition, slot.and_then(|slot| slot.committed()))
             };
@@ -58,7 +64,12 @@ impl Coordinator {
         let mut topics: Vec<FetchedTopic> = Vec::new();
         for (name, partition, slot) in offsets.into_iter().flat_map(|o| o.iter()) {
             let Some(value) = slot.committed() else { continue };
-            let partition = fetched(partition, Some(value));
+            let is_unstable = offsets.is_some_and(|o| o.is_unstable(name, partition));
+            let partition = if request.require_stable && is_unstable {
+                unstable(partition)
+            } else {
+                fetched(partition, Some(value))
+            };
             match topics.last_mut() {
                 Some(topic) if topic.name == name => topic.partitions.push(partition),
                 _ => {
@@ -69,6 +80,11 @@ impl Coordinator {
         }
         topics
     }
+}
+
+fn unstable(partition: PartitionIndex) -> FetchedPartition {
+    let error_code = ErrorCode::UNSTABLE_OFFSET_COMMIT;
+    FetchedPartition { error_code, ..fetched(partition, None) }
 }
 
 fn fetched(

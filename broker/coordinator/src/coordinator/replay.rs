@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::now::Now;
 use crate::offsets::CommittedOffset;
 use crate::turn::Turn;
-use ids::Timestamp;
+use ids::{Offset, ProducerId, Timestamp};
 use std::fmt;
 use std::time::Duration;
 use wire::internal::Prefixed;
@@ -36,22 +36,37 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
+/// A record of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replayed<'a> {
+    /// Where it is.
+    pub at: Offset,
+    /// The producer of its batch, if that is part of a transaction.
+    pub producer: Option<ProducerId>,
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value; `None` deletes.
+    pub value: Option<&'a [u8]>,
+}
+
 impl Coordinator {
-    /// Takes over one record of the log, in the order of the log and before [`Coordinator::start`].
+    /// Takes over one record of the log, in the order of the log and before [`Coordinator::start`]. The markers
+    /// between them go to [`Coordinator::on_transaction_end`].
     ///
     /// # Errors
     /// The record is skipped then, and the state is as it was. Say so in the log: a record of a newer version, or a damaged
     /// one, is an offset or a group that is not known.
-    pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), ReplayError> {
-        let version = Reader::new(key).i16().map_err(ReplayError::Key)?;
+    pub fn replay(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
+        let version = Reader::new(record.key).i16().map_err(ReplayError::Key)?;
         match version {
-            0 | 1 => self.replay_offset(key, value),
-            2 => self.replay_group(key, value),
+            0 | 1 => self.replay_offset(record),
+            2 => self.replay_group(record.key, record.value),
             other => Err(ReplayError::UnknownType(other)),
         }
     }
 
-    fn replay_offset(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), ReplayError> {
+    fn replay_offset(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
+        let Replayed { at, producer, key, value } = record;
         let (_, key) = OffsetCommitKey::decode_prefixed(key).map_err(ReplayError::Key)?;
         let value = match value.map(OffsetCommitValue::decode_prefixed).transpose() {
             Ok(value) => value.map(|(_, value)| value),
@@ -63,11 +78,19 @@ impl Coordinator {
             metadata: v.metadata.to_owned(),
             committed_at: Timestamp(v.commit_timestamp),
             expires_at: (v.expire_timestamp >= 0).then_some(Timestamp(v.expire_timestamp)),
+            record_at: at,
         });
-        if value.is_some() || self.groups.contains_key(key.group) {
-            let group = self.groups.entry(key.group.to_owned());
-            let group = group.or_insert_with(|| Group::new(key.group));
-            group.offsets.replay(key.topic, key.partition, value);
+        if value.is_none() && !self.groups.contains_key(key.group) {
+            return Ok(());
+        }
+        let group = self.groups.entry(key.group.to_owned());
+        let group = group.or_insert_with(|| Group::new(key.group));
+        match (producer, value) {
+            (Some(producer), Some(value)) => {
+                group.offsets.set_in_transaction(producer, key.topic, key.partition, value);
+                self.note_transaction(producer, key.group);
+            }
+            (_, value) => group.offsets.set(key.topic, key.partition, value),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use crate::now::Now;
-use crate::outbox::{Action, AppendFailure, BatchId, InFlight};
+use crate::outbox::{Action, AppendFailure, BatchId, InFlight, Key};
 use crate::turn::Turn;
 use ids::Offset;
 use wire::ErrorCode;
@@ -37,15 +37,27 @@ impl Coordinator {
         }
         self.groups.clear();
         self.timers.clear();
+        self.transactions.clear();
         self.expiry_at = None;
         self.out.abandon(code);
     }
 
     fn settle(&mut self, batch: InFlight, failure: Option<AppendFailure>, now: Now) {
         // First what is read, then who waits to read it.
+        let count: usize = batch.keys.iter().map(|(_, keys)| keys.len()).sum();
+        let mut at = batch.end.unwrap_or_default() + -i64::try_from(count).unwrap_or(0);
         for (id, keys) in &batch.keys {
-            if let Some(group) = self.groups.get_mut(id) {
-                group.on_settled(batch.batch, keys, failure.is_none());
+            for key in keys {
+                if let Some(group) = self.groups.get_mut(id) {
+                    match failure {
+                        None => group.on_committed(batch.batch, key, at),
+                        Some(_) => group.on_failed(batch.batch, key),
+                    }
+                }
+                if let Key::TxnOffset { producer, .. } = key {
+                    self.note_transaction(*producer, id);
+                }
+                at = at.next();
             }
         }
         self.out.settle(&batch, failure);

@@ -4,7 +4,7 @@ use crate::network::{Ask, Message, Reply};
 use crate::world::{Event, World};
 use coordinator::{
     AppendFailure, CommitPartition, CommitTopic, Coordinator, Heartbeat, JoinGroup, LeaveGroup,
-    LeavingMember, OffsetCommit, OffsetFetch, Outcome, Record, Response, SyncGroup,
+    LeavingMember, OffsetCommit, OffsetFetch, Outcome, Record, Replayed, Response, SyncGroup,
 };
 use ids::{LeaderEpoch, Offset, PartitionIndex};
 use ringwood_coordinator as coordinator;
@@ -275,7 +275,11 @@ impl World {
         let Some(coordinator) = self.coordinator.as_ref() else { return };
         for group in ["readers", "statics", "workers"] {
             let partitions = (0..PARTITIONS).map(PartitionIndex).collect();
-            let request = OffsetFetch { group_id: group, topics: Some(vec![("t", partitions)]) };
+            let request = OffsetFetch {
+                group_id: group,
+                topics: Some(vec![("t", partitions)]),
+                require_stable: false,
+            };
             for p in &coordinator.offset_fetch(&request)[0].partitions {
                 self.checks.on_fetched(group, p.partition.0, p.offset.0, &p.metadata);
             }
@@ -313,8 +317,10 @@ impl World {
     pub(crate) fn restart(&mut self) {
         let now = self.now();
         let mut coordinator = Coordinator::new(self.config.clone());
-        for record in &self.log.records {
-            coordinator.replay(&record.key, record.value.as_deref()).unwrap();
+        for (at, record) in self.log.records.iter().enumerate() {
+            let at = Offset(i64::try_from(at).unwrap());
+            let (key, value) = (&record.key, record.value.as_deref());
+            coordinator.replay(Replayed { at, producer: None, key, value }).unwrap();
         }
         coordinator.start(now);
         self.coordinator = Some(coordinator);
