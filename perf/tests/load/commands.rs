@@ -39,7 +39,8 @@ fn run(broker: &FakeBroker, out: &Path, more: &[&str]) -> u8 {
     let mut words = vec!["run", "-b", &address, "--out", &out, "--warmup", "500ms"];
     words.extend(["--size", "120", "--partitions", "2", "--producers", "2", "--batch", "4KiB"]);
     for (name, value) in [("--rate", "4k"), ("--duration", "500ms"), ("--linger", "5ms")] {
-        if !more.contains(&name) && !(name == "--rate" && more.contains(&"--find-max")) {
+        let is_searched = name == "--rate" && more.contains(&"--find-max");
+        if !more.contains(&name) && !is_searched {
             words.extend([name, value]);
         }
     }
