@@ -426,6 +426,8 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
     let mut high = all.rate();
     terminal::note(&format!("without a bound on latency: {}/s", format_count(high)));
     let mut low = 0.0;
+    // Whether the lowest rate that did not do was the generator's own bound.
+    let mut generator_bound = false;
     // The first probe is near the top, so that a loose condition ends soon.
     let mut rate = high * 0.9;
     for _ in 0..PROBES {
@@ -448,11 +450,19 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
             low = rate;
         } else {
             high = rate;
+            generator_bound = run.verdict.is_invalid();
         }
         if high - low < high * 0.02 {
             break;
         }
         rate = f64::midpoint(low, high);
+    }
+    if generator_bound {
+        return Err(Failure::Invalid(format!(
+            "INVALID(generator): it was the bound at {}/s; the broker carries at least {}/s",
+            format_count(high),
+            format_count(low)
+        )));
     }
     if low == 0.0 {
         return Err(Failure::Assertion(format!("{condition} holds at no rate that was tried")));

@@ -91,9 +91,14 @@ fn relative(condition: Assertion, baseline: &Measured, run: &Measured) -> Findin
         Some(_) => format!(", medians of {} and {} repeats", before.len(), after.len()),
         None => ", one measurement each".into(),
     };
-    let chance = chance::probability(&before, &after)
-        .filter(|_| differs.is_some())
-        .map_or_else(String::new, |p| format!(", chance {:.2} %", p * 100.0));
+    let chance = chance::probability(&before, &after).filter(|_| differs.is_some()).map_or_else(
+        String::new,
+        |p| {
+            let percent = (p * 100.0).max(0.01);
+            let at_most = if p < 1e-4 { "<" } else { "" };
+            format!(", by chance {at_most}{percent:.2} %")
+        },
+    );
     let text = format!(
         "{} against {}, {:+.1} %{of}{chance}",
         subject.show(here),

@@ -56,7 +56,7 @@ impl HeatMap {
         let held: Vec<_> = intervals.iter().filter(|(_, latency)| latency.count() > 0).collect();
         let (start, end) = (held.first()?.0, held.last()?.0 + 1.0);
         let width = ((end - start) / columns_max.max(1) as f64).ceil().max(1.0);
-        let count = (((end - start) / width).ceil() as usize).max(1);
+        let count = (((end - start - 0.002) / width).ceil() as usize).max(1);
         let values = || {
             held.iter().flat_map(|(_, latency)| {
                 latency.histogram().iter_recorded().map(|step| step.value_iterated_to())
@@ -76,7 +76,8 @@ impl HeatMap {
         let empty = Column { counts: vec![0; rows], latency: Latency::new() };
         let mut columns = vec![empty; count];
         for (at, latency) in held {
-            let place = (((at - start) / width) as usize).min(count - 1);
+            // A log keeps three places of a second: a moment that lies that close before a column is in it.
+            let place = (((at - start + 0.002) / width) as usize).min(count - 1);
             columns[place].latency.add(latency);
             for step in latency.histogram().iter_recorded() {
                 let row = (logarithm(step.value_iterated_to()) * per_decade).floor() - first_row;
@@ -156,6 +157,17 @@ mod tests {
         assert!(map.shade(0, 0).is_some_and(|shade| shade > 0.99));
         assert!(map.floor(0) <= 1e6 && map.rows <= 30);
         assert!(map.text().contains('░') && map.text().contains('█'), "{}", map.text());
+    }
+
+    #[test]
+    fn every_second_has_its_column() {
+        let calm = second(&[(1_000_000, 10)]);
+        // As a log has them: starts of 0.1 s, in floating point.
+        let seconds: Vec<(f64, &Latency)> =
+            (0..60).map(|s| (0.1 + f64::from(s) * 1.0 - 1e-9 * f64::from(s % 7), &calm)).collect();
+        let map = HeatMap::of(&seconds, 80, 30).unwrap();
+        assert_eq!(map.columns.len(), 60);
+        assert!(map.columns.iter().all(|column| column.count() == 10));
     }
 
     #[test]

@@ -171,12 +171,20 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
 /// Acknowledged, received and offered records by second.
 fn rates(run: &Run, recording: &Recording) -> Vec<(String, Vec<(f64, f64)>)> {
     let column = |number: usize| -> Vec<(f64, f64)> {
+        // What came after the end of a repeat is no second of it.
+        let is_measured = |second: f64| {
+            run.repeats.iter().any(|repeat| {
+                let seconds: f64 = repeat.stages.iter().map(|stage| stage.seconds).sum();
+                second > repeat.from_seconds - 0.9 && second < repeat.from_seconds + seconds - 0.4
+            })
+        };
         let of = |line: &String| {
             let mut columns = line.split(',');
             let second = columns.next()?.parse().ok()?;
             Some((second, columns.nth(number - 1)?.parse().ok()?))
         };
-        recording.timeline.iter().filter_map(of).collect()
+        let seconds = recording.timeline.iter().filter_map(of);
+        seconds.filter(|(second, _)| is_measured(*second)).collect()
     };
     let mut lines = vec![("acknowledged".to_owned(), column(1))];
     let received = column(3);

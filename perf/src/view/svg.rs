@@ -151,10 +151,12 @@ pub(crate) fn percentile_svg(title: &str, lines: &[Line]) -> String {
     canvas.axis_name(
         "percentile of the records, each step ten times rarer; the maximum at the right edge",
     );
-    for (number, line) in lines.iter().enumerate() {
+    // The first is drawn last: it stays visible where others are the same.
+    for (number, line) in lines.iter().enumerate().rev() {
         let colour = COLOURS[number % COLOURS.len()];
         canvas.line(colour, &line.name, line.points.iter().map(|p| axes.place(*p)));
     }
+    canvas.legend.reverse();
     canvas.finish()
 }
 
