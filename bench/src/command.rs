@@ -59,8 +59,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct RuntimeArgs {
     /// How often each server meets each load
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Seconds that each load is measured
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -90,8 +90,8 @@ struct RuntimeArgs {
 #[derive(Debug, Args)]
 struct WritesArgs {
     /// How often each size is measured with each kind of buffer
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// MiB written in each measurement
     #[arg(long, default_value_t = 64)]
     mib: u32,
@@ -187,7 +187,7 @@ fn runtime(args: RuntimeArgs) -> io::Result<()> {
             NO_GLOMMIO.to_owned()
         } else if *edition == Edition::Broker && !setup.broker.exists() {
             format!(
-                "no {}; cargo build --release -p ringwood-node makes it",
+                "no {}; cargo build --release makes it",
                 setup.broker.display()
             )
         } else {

@@ -22,7 +22,7 @@ pub struct Plan {
     /// The loads.
     pub shapes: Vec<Shape>,
     /// How often each server meets each load.
-    pub rounds: usize,
+    pub rounds: u32,
     /// Not measured, at the beginning of each load.
     pub warm_up: Duration,
     /// Measured, of each load.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// What round trips cost.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Trips {
-    /// How many.
+    /// How many, of those whose time and CPU time is known.
     pub trips: u64,
     /// In how many seconds.
     pub seconds: f64,
@@ -99,13 +99,13 @@ pub fn trips(edition: Edition, trips: u64, depth: u64) -> io::Result<Trips> {
         }
     }
     let note = note.lock().unwrap_or_else(PoisonError::into_inner);
-    let (Some(begun), Some(ended)) = (note.begun, note.ended) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no trips to measure"));
+    let (Some(begun), Some((ended, trips))) = (note.begun, note.ended) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too few trips to measure"));
     };
     let mut latency = Vec::new();
     V2Serializer::new().serialize(&note.latency, &mut latency).map_err(io::Error::other)?;
     Ok(Trips {
-        trips: note.latency.len(),
+        trips,
         seconds: (ended.0 - begun.0).as_secs_f64(),
         cpu_seconds: (ended.1 - begun.1).as_secs_f64(),
         latency,
@@ -118,7 +118,8 @@ struct Note {
     warm_up: u64,
     /// Time and CPU time.
     begun: Option<(Instant, Duration)>,
-    ended: Option<(Instant, Duration)>,
+    /// The same at the latest look at the clocks, and how many trips there were.
+    ended: Option<((Instant, Duration), u64)>,
 }
 
 impl Note {
@@ -127,15 +128,14 @@ impl Note {
             self.warm_up -= 1;
             return;
         }
-        let first = self.begun.is_none();
-        if first {
+        if self.begun.is_none() {
             self.begun = Some((Instant::now(), cpu()));
-        } else {
-            self.latency.saturating_record(ns.max(1));
+            return;
         }
+        self.latency.saturating_record(ns.max(1));
         // Reading the CPU clock is a system call: now and then is enough, the last trips may lie beyond.
-        if first || self.latency.len().is_multiple_of(256) {
-            self.ended = Some((Instant::now(), cpu()));
+        if self.latency.len().is_multiple_of(256) {
+            self.ended = Some(((Instant::now(), cpu()), self.latency.len()));
         }
     }
 }

@@ -4,6 +4,10 @@
 use clap::Parser;
 use std::process::ExitCode;
 
+// The broker's allocator, for every edition.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match ringwood_bench::command::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,14 +79,30 @@ struct Perf {
     tracer: Tracer,
     control: File,
     answers: File,
-    output: std::path::PathBuf,
+    output: PathBuf,
+    /// Removed in the end.
+    _files: Scratch,
+}
+
+/// Files of a tracer, gone with this.
+struct Scratch(Vec<PathBuf>);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            // Some may never have been made.
+            let _ = fs::remove_file(file);
+        }
+    }
 }
 
 impl Perf {
     fn attach(pid: u32, scratch: &Path) -> io::Result<Self> {
         let [control, answers, output] =
             ["perf-control", "perf-answers", "perf-output"].map(|name| scratch.join(name));
+        let files = Scratch(vec![control.clone(), answers.clone(), output.clone()]);
         for fifo in [&control, &answers] {
+            // Of a run that was killed.
             let _ = fs::remove_file(fifo);
             mknodat(CWD, fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         }
@@ -107,7 +123,8 @@ impl Perf {
             .stderr(Stdio::null())
             .spawn()?;
         let tracer = Tracer(child);
-        let mut perf = Self { tracer, control: control_end, answers: answers_end, output };
+        let (control, answers) = (control_end, answers_end);
+        let mut perf = Self { tracer, control, answers, output, _files: files };
         perf.say("enable")?;
         Ok(perf)
     }
@@ -149,13 +166,15 @@ fn parse_perf(said: &str) -> Option<u64> {
 
 struct Strace {
     tracer: Tracer,
-    output: std::path::PathBuf,
+    output: PathBuf,
+    _files: Scratch,
 }
 
 impl Strace {
     fn attach(pid: u32, scratch: &Path) -> io::Result<Self> {
         let output = scratch.join("strace-output");
         let said = scratch.join("strace-said");
+        let files = Scratch(vec![output.clone(), said.clone()]);
         let child = Command::new("strace")
             .args(["-f", "-c", "-p", &pid.to_string(), "-o"])
             .arg(&output)
@@ -164,10 +183,9 @@ impl Strace {
             .stderr(File::create(&said)?)
             .spawn()?;
         let mut tracer = Tracer(child);
-        let threads = fs::read_dir(format!("/proc/{pid}/task"))?.count();
         wait_until("strace does not attach", || {
             let text = fs::read_to_string(&said)?;
-            if text.matches("attached").count() >= threads.min(1) {
+            if text.contains("attached") {
                 return Ok(Some(()));
             }
             match tracer.0.try_wait()? {
@@ -175,7 +193,7 @@ impl Strace {
                 None => Ok(None),
             }
         })?;
-        Ok(Self { tracer, output })
+        Ok(Self { tracer, output, _files: files })
     }
 
     fn detach(mut self) -> io::Result<u64> {

@@ -216,8 +216,8 @@ fn messages_cross_between_cores_and_come_back() {
         for depth in [1, 64] {
             let program = Path::new(env!("CARGO_BIN_EXE_ringwood-bench"));
             let trips = cross::in_a_process(program, edition, 2_000, depth).unwrap();
-            // All but the first, which starts the clock.
-            assert_eq!((trips.trips, trips.latency().unwrap().len()), (1_999, 1_999));
+            // All but the first, which starts the clock; the clocks are looked at every 256 trips.
+            assert_eq!((trips.trips, trips.latency().unwrap().len()), (1_792, 1_999));
             assert!(trips.seconds > 0.0 && trips.cpu_seconds > 0.0);
         }
     }

@@ -84,6 +84,19 @@ impl Inbox {
         }
     }
 
+    /// The frame that has begun and is not whole: how many bytes it needs in all, and those that are there. Known after
+    /// [`Inbox::next_frame`] has found no other.
+    #[must_use]
+    pub fn begun(&self) -> Option<(usize, &[u8])> {
+        let there = &self.bytes[self.start..self.end];
+        (self.need > there.len()).then_some((self.need, there))
+    }
+
+    /// Forgets the bytes that wait: they have gone on in another way.
+    pub fn clear(&mut self) {
+        (self.start, self.end, self.need) = (0, 0, 0);
+    }
+
     /// The bytes of a frame, valid until the next receive.
     #[must_use]
     pub fn contents(&self, frame: Range<usize>) -> &[u8] {
@@ -117,6 +130,20 @@ mod tests {
             // The buffer grew with the largest frame, not with the stream.
             assert!(inbox.bytes.len() <= 200_004 + RECEIVE_BYTES + step);
         }
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_can_be_taken_elsewhere() {
+        let mut inbox = Inbox::new();
+        inbox.append(&[0, 0, 0, 1, 9, 0, 1, 0, 0, 7, 7]);
+        assert!(inbox.next_frame().unwrap().is_some());
+        assert_eq!(inbox.next_frame().unwrap(), None);
+        assert_eq!(inbox.begun(), Some((65_540, &[0, 1, 0, 0, 7, 7][..])));
+        inbox.clear();
+        assert!(inbox.is_empty() && inbox.begun().is_none());
+        inbox.append(&[0, 0, 0, 0]);
+        assert!(inbox.next_frame().unwrap().is_some());
+        assert_eq!(inbox.next_frame().unwrap(), None);
     }
 
     #[test]

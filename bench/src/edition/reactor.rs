@@ -20,6 +20,9 @@ const MEMORY_BYTES: usize = 256 << 20;
 /// From this many missing bytes on, a frame is received into a buffer of its own.
 const DIRECT_BYTES_MIN: usize = 32 << 10;
 
+/// Sizes of such buffers.
+const BUFFERS: [usize; 2] = [256 << 10, 1 << 20];
+
 #[derive(Debug)]
 struct GroupBuffer(Buffer);
 
@@ -186,24 +189,30 @@ async fn take_requests(core: &Core, talk: &Talk) -> io::Result<()> {
                     execute(core, talk, &bytes[contents.clone()])?;
                     bytes = &bytes[contents.end..];
                 }
-                Frame::Partial { need } if need - bytes.len() >= DIRECT_BYTES_MIN => {
-                    let mut whole = core.rt.memory().alloc_beyond(need);
-                    whole.append(bytes);
-                    bytes = &[];
-                    let missing = need - whole.len();
-                    if !talk.stream.recv_exact_into(&mut whole, missing).await? {
-                        return Ok(());
-                    }
-                    execute(core, talk, &whole.filled()[frame::PREFIX_LEN..])?;
-                }
                 Frame::Partial { .. } => inbox.append(std::mem::take(&mut bytes)),
             }
         }
         inbox.append(bytes);
+        drop(received);
         while let Some(frame) = inbox.next_frame().map_err(refused)? {
             execute(core, talk, inbox.contents(frame))?;
         }
         core.appended.notify();
+        if let Some((need, there)) = inbox.begun()
+            && need - there.len() >= DIRECT_BYTES_MIN
+        {
+            // Of a size that is kept for its next use.
+            let capacity = BUFFERS.into_iter().find(|size| *size >= need).unwrap_or(need);
+            let mut whole = core.rt.memory().alloc_beyond(capacity);
+            whole.append(there);
+            inbox.clear();
+            let missing = need - whole.len();
+            if !talk.stream.recv_exact_into(&mut whole, missing).await? {
+                return Ok(());
+            }
+            execute(core, talk, &whole.filled()[frame::PREFIX_LEN..])?;
+            core.appended.notify();
+        }
         if talk.connection.borrow().is_releasable(core.log.borrow().durable()) {
             talk.bell.notify();
         }
