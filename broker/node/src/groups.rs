@@ -5,7 +5,9 @@
 
 use crate::shard::{Acks, PartitionError, Shard};
 use cluster::config::BrokerSettings;
-use coordinator::{Append, AppendFailure, Config, Coordinator, Now, Outcome, Response, Ticket};
+use coordinator::{
+    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, Ticket,
+};
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::BatchMeta;
 use record::{BatchBuilder, BatchView, Batches, Decompressor};
@@ -339,7 +341,14 @@ fn replay(
     for r in records {
         let r = r.map_err(|e| format!("{e:?}"))?;
         let Some(key) = r.key else { continue };
-        if let Err(e) = coordinator.replay(key, r.value) {
+        let header = batch.header();
+        let replayed = Replayed {
+            at: header.base_offset + i64::from(r.offset_delta),
+            producer: header.attributes.is_transactional().then_some(header.producer_id),
+            key,
+            value: r.value,
+        };
+        if let Err(e) = coordinator.replay(replayed) {
             eprintln!("a record of __consumer_offsets is not taken over: {e}");
         }
     }

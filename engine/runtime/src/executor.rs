@@ -194,6 +194,7 @@ mod tests {
 
     impl Future for Twice {
         type Output = ();
+        #[expect(clippy::waker_clone_wake, reason = "both ways of waking are tried")]
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
             if std::mem::replace(&mut self.0, true) {
                 return Poll::Ready(());

@@ -43,7 +43,10 @@ fn refused(config: &NodeConfig) -> impl Fn(OpenError) -> Stopped {
             "another broker uses it",
             "stop it, or choose another directory with --data",
         ),
-        e @ (OpenError::Io { .. } | OpenError::Damaged(_) | OpenError::NoSuchCore { .. }) => {
+        e @ (OpenError::Missing
+        | OpenError::Io { .. }
+        | OpenError::Damaged(_)
+        | OpenError::NoSuchCore { .. }) => {
             stopped(format!("cannot open {at}"), e, "see the cause; nothing has been changed")
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{Failed, Only};
 use crate::config::NodeConfig;
-use crate::metadata::{self, METADATA_TOPIC};
+use crate::metadata::METADATA_TOPIC;
+use crate::metadata_log;
 use cluster::Controller;
 use ids::{BrokerId, CoreId, PartitionId, PartitionIndex, TopicId};
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ impl Names {
         let mut controller = Controller::new(BrokerId(config.node_id), config.fixed.clone());
         match inspector.store(CoreId(0)) {
             Some(store) => {
-                if let Err(e) = metadata::replay(store, &mut controller).await {
+                if let Err(e) = metadata_log::replay(store, &mut controller).await {
                     eprintln!("the metadata log cannot be read, so topics have no names: {e}");
                 }
             }

@@ -156,55 +156,6 @@ impl RecvRing {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The kernel's side: the entries between its head and our tail.
-    fn offered(ring: &RecvRing, head: u16) -> Vec<(u64, u16)> {
-        let first = ring.entries.as_ptr().cast::<types::BufRingEntry>();
-        // SAFETY: the ring is there, and this is the thread that writes it.
-        unsafe {
-            let tail = AtomicU16::from_ptr(types::BufRingEntry::tail(first).cast_mut());
-            let end = tail.load(Ordering::Acquire);
-            (0..end.wrapping_sub(head))
-                .map(|i| head.wrapping_add(i) & (ring.count - 1))
-                .map(|slot| &*first.add(usize::from(slot)))
-                .map(|entry| (entry.addr(), entry.bid()))
-                .collect()
-        }
-    }
-
-    #[test]
-    fn buffers_go_round() {
-        let ring = RecvRing::new(4, 64);
-        assert!(ring.is_low(), "the kernel has none yet");
-        (0..4).for_each(|id| ring.give_back(id));
-        assert!(!ring.is_low());
-        let first = offered(&ring, 0);
-        assert!(first.iter().map(|(_, id)| *id).eq(0..4));
-        for (i, (at, id)) in first.into_iter().enumerate() {
-            assert_eq!(at, ring.at(id) as u64);
-            // SAFETY: the kernel's, until it says otherwise.
-            unsafe { ring.at(id).write_bytes(id_byte(i), 10) };
-            ring.taken();
-        }
-        assert!(ring.is_low());
-        let held = ring.bytes(2, 10);
-        // Back in another order, while one is still read.
-        for id in [3, 0, 1] {
-            assert_eq!(ring.bytes(id, 10), [id_byte(usize::from(id)); 10]);
-            ring.give_back(id);
-        }
-        assert_eq!(held, [id_byte(2); 10]);
-        assert!(offered(&ring, 4).iter().map(|(_, id)| *id).eq([3, 0, 1]));
-    }
-
-    fn id_byte(i: usize) -> u8 {
-        u8::try_from(i + 1).unwrap()
-    }
-}
-
 /// A place among those who wait for a buffer.
 struct Place<'a> {
     ring: &'a RecvRing,
@@ -261,5 +212,54 @@ impl RecvBuffer {
 impl Drop for RecvBuffer {
     fn drop(&mut self) {
         self.uring.recv.give_back(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's side: the entries between its head and our tail.
+    fn offered(ring: &RecvRing, head: u16) -> Vec<(u64, u16)> {
+        let first = ring.entries.as_ptr().cast::<types::BufRingEntry>();
+        // SAFETY: the ring is there, and this is the thread that writes it.
+        unsafe {
+            let tail = AtomicU16::from_ptr(types::BufRingEntry::tail(first).cast_mut());
+            let end = tail.load(Ordering::Acquire);
+            (0..end.wrapping_sub(head))
+                .map(|i| head.wrapping_add(i) & (ring.count - 1))
+                .map(|slot| &*first.add(usize::from(slot)))
+                .map(|entry| (entry.addr(), entry.bid()))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn buffers_go_round() {
+        let ring = RecvRing::new(4, 64);
+        assert!(ring.is_low(), "the kernel has none yet");
+        (0..4).for_each(|id| ring.give_back(id));
+        assert!(!ring.is_low());
+        let first = offered(&ring, 0);
+        assert!(first.iter().map(|(_, id)| *id).eq(0..4));
+        for (i, (at, id)) in first.into_iter().enumerate() {
+            assert_eq!(at, ring.at(id) as u64);
+            // SAFETY: the kernel's, until it says otherwise.
+            unsafe { ring.at(id).write_bytes(id_byte(i), 10) };
+            ring.taken();
+        }
+        assert!(ring.is_low());
+        let held = ring.bytes(2, 10);
+        // Back in another order, while one is still read.
+        for id in [3, 0, 1] {
+            assert_eq!(ring.bytes(id, 10), [id_byte(usize::from(id)); 10]);
+            ring.give_back(id);
+        }
+        assert_eq!(held, [id_byte(2); 10]);
+        assert!(offered(&ring, 4).iter().map(|(_, id)| *id).eq([3, 0, 1]));
+    }
+
+    fn id_byte(i: usize) -> u8 {
+        u8::try_from(i + 1).unwrap()
     }
 }

@@ -22,6 +22,7 @@ const SEVERAL_FROM: i16 = 8;
 struct Question {
     group: String,
     topics: Option<Vec<(String, Vec<PartitionIndex>)>>,
+    stable: bool,
 }
 
 type Found = Result<Vec<FetchedTopic>, ErrorCode>;
@@ -43,13 +44,18 @@ pub(in super::super) async fn answer(
             .map(|g| Question {
                 group: g.group_id.to_owned(),
                 topics: g.topics.as_ref().map(|topics| topics.iter().map(named).collect()),
+                stable: request.require_stable,
             })
             .collect()
     } else {
         let topics = request.topics.as_ref().map(|topics| {
             topics.iter().map(|t| (t.name.to_owned(), t.partition_indexes.clone())).collect()
         });
-        vec![Question { group: request.group_id.to_owned(), topics }]
+        vec![Question {
+            group: request.group_id.to_owned(),
+            topics,
+            stable: request.require_stable,
+        }]
     };
     let names: Vec<String> = questions.iter().map(|q| q.group.clone()).collect();
     let found = find(broker, questions).await;
@@ -88,6 +94,7 @@ async fn find(broker: &Rc<Broker>, questions: Vec<Question>) -> Vec<Found> {
 async fn look(broker: Rc<Broker>, id: PartitionId, q: Question) -> Found {
     let fetch = OffsetFetch {
         group_id: &q.group,
+        require_stable: q.stable,
         topics: q.topics.as_ref().map(|topics| {
             topics.iter().map(|(name, partitions)| (name.as_str(), partitions.clone())).collect()
         }),
