@@ -155,11 +155,11 @@ fn no_one_looks_while_a_broker_runs_and_nothing_is_made_where_none_was() {
     });
     assert!(matches!(refused, Some(OpenError::Locked)), "{refused:?}");
     let refused = scene.run(|rt| async move {
-        rt.disk().create_dir_all(Path::new("/home/other")).await.unwrap();
-        Inspector::open(&rt, Path::new("/home/other")).await.err()
+        rt.disk().create_dir_all(Path::new("/elsewhere")).await.unwrap();
+        Inspector::open(&rt, Path::new("/elsewhere")).await.err()
     });
     assert!(matches!(refused, Some(OpenError::Missing)), "{refused:?}");
-    assert!(!scene.files().keys().any(|p| p.starts_with("/home/other")));
+    assert!(!scene.files().keys().any(|p| p.starts_with("/elsewhere")));
 }
 
 /// One flipped bit of partition 1's first segment, at `byte` of its 40th batch.
