@@ -138,6 +138,7 @@ async fn recover(
         Metadata::new(rt.clone(), Rc::clone(&shard), me, controller, config.fixed.clone());
     register(rt, config, &metadata, data.uuid()).await?;
     metadata.lead_all();
+    shard.store.all_named();
     let broker = Rc::new(Broker {
         rt: rt.clone(),
         shard,

@@ -16,7 +16,7 @@ use crate::journal::{self, Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
-use crate::replay::Replay;
+use crate::replay::{Outcome, Replay};
 use crate::ring::Ring;
 use crate::scan::{self, Link};
 use crate::store::{Config, Parts, Store};
@@ -428,7 +428,7 @@ pub async fn open(
     };
     let chain = scan::chain(&ring, &part.ring, &found.footer, read);
 
-    let mut replay = Replay::new(rt.clone());
+    let mut replay = Replay::new(rt.clone(), found.footer.unaccounted);
     report.listed = found.states.len() as u64;
     let rest_file = open_rest(rt, &paths, generation, core, &found.footer).await?;
     for (id, state) in found.states {
@@ -493,7 +493,7 @@ pub async fn open(
         }
     }
     drop(ring_bytes);
-    let (partitions, gone) = replay.finish();
+    let Outcome { partitions, gone, unaccounted } = replay.finish();
     for (id, p) in &partitions {
         if let Some(why) = &p.borrow().incomplete {
             report.incomplete.push((*id, why.clone()));
@@ -538,9 +538,11 @@ pub async fn open(
             allocated: found.footer.rest_len,
         },
         gone,
+        unaccounted,
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
-    if !store.inner.journal.has_control_room() {
+    // So it is when the Start commit would be written over the place of a damaged one, which alone shows the damage.
+    if chain.open || !store.inner.journal.has_control_room() {
         store.checkpoint().await;
     }
     let start = journal::Entry::of_the_ring(Type::Start, rt.wall());

@@ -11,6 +11,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// The state as the ring leaves it.
+pub(crate) struct Outcome {
+    pub(crate) partitions: BTreeMap<PartitionId, Shared>,
+    pub(crate) gone: Vec<PartitionId>,
+    /// Commits after this one are missing, and nobody knows which partitions they held: also one that is not known at all.
+    pub(crate) unaccounted: Option<u64>,
+}
+
 /// The state being formed.
 pub(crate) struct Replay {
     rt: Runtime,
@@ -23,13 +31,14 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(rt: Runtime) -> Self {
+    /// `unaccounted` is what the manifest's footer says.
+    pub(crate) fn new(rt: Runtime, unaccounted: u64) -> Self {
         Self {
             rt,
             partitions: BTreeMap::new(),
             gone: Vec::new(),
             suspects: BTreeMap::new(),
-            unknown_since: None,
+            unknown_since: unaccounted.checked_sub(1),
         }
     }
 
@@ -145,8 +154,8 @@ impl Replay {
         }
     }
 
-    /// The partitions, shared, and the ones that are gone.
-    pub(crate) fn finish(mut self) -> (BTreeMap<PartitionId, Shared>, Vec<PartitionId>) {
+    /// The state that was formed.
+    pub(crate) fn finish(mut self) -> Outcome {
         for (id, after) in std::mem::take(&mut self.suspects) {
             self.mark(id, format!("commits after {after} are damaged"));
         }
@@ -161,7 +170,7 @@ impl Replay {
             p.settle();
             shared.insert(id, Rc::new(RefCell::new(p)));
         }
-        (shared, self.gone)
+        Outcome { partitions: shared, gone: self.gone, unaccounted: self.unknown_since }
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Chain {
     /// The highest sequence seen anywhere, also in commits that do not count.
     pub(crate) highest_seen: u64,
     pub(crate) flushed_through: u64,
+    /// It ends in a hole, over which the next commit will be written.
+    pub(crate) open: bool,
 }
 
 /// One step of the chain.
@@ -63,6 +65,7 @@ pub(crate) fn chain(
     let by_position: BTreeMap<u64, u64> =
         intact.values().map(|f| (f.header.position, f.header.sequence)).collect();
     let mut links = Vec::new();
+    let mut open = false;
     let mut last = (footer.sequence, footer.crc);
     let mut head = footer.position;
     loop {
@@ -87,6 +90,7 @@ pub(crate) fn chain(
         };
         let Some(f) = intact.range(last.0 + 1..).map(|(_, f)| f).find(lives) else {
             links.push(Link::Hole(Hole { after: last.0, partitions: None }));
+            open = true;
             break;
         };
         let partitions = victims(
@@ -100,7 +104,7 @@ pub(crate) fn chain(
         last = (f.header.sequence, f.crc);
         head = f.header.next;
     }
-    Chain { links, last, head, highest_seen, flushed_through }
+    Chain { links, last, head, highest_seen, flushed_through, open }
 }
 
 /// A commit that an earlier recovery has dropped: a later one lies before it, where a start began to write anew.

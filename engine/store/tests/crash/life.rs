@@ -369,6 +369,16 @@ impl Explorer {
         process: &Process,
         model: &mut Model,
     ) -> Result<()> {
+        // The metadata knows all partitions; those without a record are made anew at each start.
+        for (id, p) in &model.parts {
+            if p.life == Life::Here {
+                process.stores[id.owner(self.settings.cores).index()]
+                    .create(*id, self.settings.partition(p.fsync));
+            }
+        }
+        for store in &process.stores {
+            store.all_named();
+        }
         let found: Rc<RefCell<BTreeMap<PartitionId, Found>>> = Rc::default();
         let most = if self.one_in(2) { 4_000 } else { 200_000 };
         let chunk = 1 + usize::try_from(self.below(most)).unwrap();
@@ -408,12 +418,6 @@ impl Explorer {
         depth: u32,
     ) -> Result<()> {
         let s = &self.settings;
-        // The metadata knows all partitions; those without a record are made anew at each start.
-        for (id, p) in &model.parts {
-            if p.life == Life::Here {
-                process.stores[id.owner(s.cores).index()].create(*id, s.partition(p.fsync));
-            }
-        }
         let shared = Rc::new(RefCell::new(model.clone()));
         let verdict: Rc<Verdict> = Rc::default();
         let stores = Rc::new(process.stores.clone());
