@@ -747,10 +747,7 @@ impl Drop for Ticket {
 pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
     let disk = inner.rt.disk();
     let dir = inner.paths.partition(id);
-    let entries = match disk.read_dir(&dir).await {
-        Ok(entries) => entries,
-        Err(_) => return,
-    };
+    let Ok(entries) = disk.read_dir(&dir).await else { return };
     for e in entries {
         match disk.remove_file(&dir.join(&e.name)).await {
             Ok(()) => {}

@@ -7,6 +7,8 @@
 //!
 //! `cargo test` looks at a bounded number of images; `cargo xtask prove crash` at as many as are asked for.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
 mod autopsy;
 mod batch;
 mod clients;
