@@ -289,6 +289,37 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_hole_the_chain_goes_on_with_what_no_start_has_dropped() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let after_two = (d.ring, d.last);
+        for s in [4, 6, 8] {
+            d.commit(s, 2);
+        }
+        // A crash has lost 4; a start drops what lay behind it, and writes over 4 and 6, but not over 8.
+        (d.ring, d.last) = after_two;
+        let damaged = d.commit(12, 2);
+        d.commit(14, 12);
+        d.bytes[usize::try_from(damaged).unwrap() + 150] ^= 1;
+        let c = d.scan();
+        assert_eq!(sequences(&c), [Some(2), None, Some(14)]);
+        // From 2 to 12 there may have been others: nobody knows whom it hit.
+        assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: None }));
+        assert!(!c.open);
+    }
+
+    #[test]
+    fn a_damaged_skip_hits_nobody() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let skip = d.commit(3, 2);
+        d.commit(4, 3);
+        d.bytes[usize::try_from(skip).unwrap() + 150] ^= 1;
+        let c = d.scan();
+        assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: Some(Vec::new()) }));
+    }
+
+    #[test]
     fn a_commit_of_an_earlier_lap_is_not_the_next_one() {
         let mut d = Disk::new();
         for s in 1..=10 {

@@ -18,6 +18,7 @@ mod model;
 #[cfg(feature = "planted")]
 mod planted;
 mod random;
+mod reading;
 mod settings;
 mod tally;
 
