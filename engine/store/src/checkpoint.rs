@@ -67,6 +67,8 @@ struct Plan {
     rest_base: u64,
     rest_bytes: Vec<u8>,
     taken: Vec<Taken>,
+    /// As it was at the seal: partitions that have been named since are not among the taken.
+    unaccounted: u64,
 }
 
 /// Takes a checkpoint; manifest and rest log are written anew if that is due.
@@ -107,6 +109,7 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
         rest_base,
         rest_bytes: Vec::new(),
         taken: Vec::new(),
+        unaccounted: inner.unaccounted.get().map_or(0, |after| after + 1),
     };
     let result = carry_out(inner, &mut plan, n, &dirty, &gone).await;
     if result.is_err() {
@@ -174,6 +177,7 @@ async fn carry_out(
         position,
         rest_file: plan.rest_file,
         rest_len: plan.rest_base + plan.rest_bytes.len() as u64,
+        unaccounted: plan.unaccounted,
     };
     write_manifest(inner, plan, gone, footer).await?;
     apply(inner, plan, rest_file, footer).await;

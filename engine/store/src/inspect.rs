@@ -183,6 +183,7 @@ impl Inspector {
             manifest: found.manifest,
             rest: found.rest,
             gone: found.gone,
+            unaccounted: found.unaccounted,
         });
         Ok(Looked {
             core,

@@ -3,7 +3,10 @@
 //! Only with the feature `planted`; without it [`is`] is a constant and nothing is left of them.
 
 /// One bug. The name says what the store does then.
-#[cfg_attr(not(feature = "planted"), expect(unreachable_pub, reason = "public with the feature"))]
+#[cfg_attr(
+    not(feature = "planted"),
+    expect(unreachable_pub, reason = "a test names them, and it has the feature")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
     /// A record is told to be durable when its commit is written.

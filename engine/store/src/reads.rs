@@ -132,6 +132,14 @@ impl Store {
         let Some((place, head)) = self.find(&p, &Target::Offset(from)).await? else {
             return Ok(Read::default());
         };
+        {
+            // While it was looked for, a new start of the log may have passed it: what was found then is another batch.
+            let p = p.borrow();
+            let (start, end) = (p.log.start(), p.log.end());
+            if from < start {
+                return Err(ReadError::OutOfRange { start, end });
+            }
+        }
         if head.base >= bound || (head.len as usize > max_bytes && !at_least_one) {
             return Ok(Read::default());
         }

@@ -15,7 +15,7 @@ use crate::format::{BLOCK, blocks, commit};
 use crate::journal::{self, Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::planted::{self, Planted};
-use crate::replay::Replay;
+use crate::replay::{Outcome, Replay};
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
@@ -119,6 +119,8 @@ pub(crate) struct Recovered {
     pub(crate) report: Report,
     pub(crate) partitions: BTreeMap<PartitionId, Shared>,
     pub(crate) gone: Vec<PartitionId>,
+    /// See [`Outcome`].
+    pub(crate) unaccounted: Option<u64>,
     pub(crate) chain: Chain,
     pub(crate) ring: Ring,
     /// The partitions of the last commit of the chain.
@@ -193,7 +195,7 @@ pub(crate) async fn recover(
     let chain = scan::chain(&ring, &part.ring, &found.footer, read);
 
     let expected = expected_bytes(&chain, read);
-    let mut replay = Replay::new(rt.clone(), expected);
+    let mut replay = Replay::new(rt.clone(), expected, found.footer.unaccounted);
     report.listed = found.states.len() as u64;
     let rest_file = open_rest(rt, data, &found.footer, purpose).await?;
     for (id, state) in std::mem::take(&mut found.states) {
@@ -260,7 +262,7 @@ pub(crate) async fn recover(
         }
     }
     drop(ring_bytes);
-    let (partitions, gone) = replay.finish();
+    let Outcome { partitions, gone, unaccounted } = replay.finish();
     for (id, p) in &partitions {
         if let Some(why) = &p.borrow().incomplete {
             report.incomplete.push((*id, why.clone()));
@@ -278,6 +280,7 @@ pub(crate) async fn recover(
         report,
         partitions,
         gone,
+        unaccounted,
         chain,
         ring,
         directory,
@@ -388,9 +391,11 @@ pub async fn open(
         manifest: recovered.manifest,
         rest: recovered.rest,
         gone: recovered.gone,
+        unaccounted: recovered.unaccounted,
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
-    if !store.inner.journal.has_control_room() {
+    // So it is when the Start commit would be written over the place of a damaged one, which alone shows the damage.
+    if recovered.chain.open || !store.inner.journal.has_control_room() {
         store.checkpoint().await;
     }
     let start = journal::Entry::of_the_ring(Type::Start, rt.wall());

@@ -122,7 +122,7 @@ fn refuse_what_cannot_move(
     seen: &mut BTreeSet<PartitionId>,
 ) -> Result<(), OpenError> {
     let core = core.0;
-    if found.report.unknown_losses {
+    if found.report.unknown_losses || found.unaccounted.is_some() {
         return Err(OpenError::Damaged(format!(
             "commits of core {core}'s ring are missing, and which partitions they held is not known: \
              start with the cores and ring size that the directory has, and see what is incomplete"
@@ -176,6 +176,7 @@ async fn heir(
         manifest,
         rest: RestLog { file: None, number: 0, len: 0, allocated: 0 },
         gone: Vec::new(),
+        unaccounted: None,
     }))
 }
 

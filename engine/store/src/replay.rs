@@ -11,6 +11,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// The state as the ring leaves it.
+pub(crate) struct Outcome {
+    pub(crate) partitions: BTreeMap<PartitionId, Shared>,
+    pub(crate) gone: Vec<PartitionId>,
+    /// Commits after this one are missing, and nobody knows which partitions they held: also one that is not known at all.
+    pub(crate) unaccounted: Option<u64>,
+}
+
 /// The state being formed.
 pub(crate) struct Replay {
     rt: Runtime,
@@ -25,14 +33,19 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(rt: Runtime, expected: BTreeMap<PartitionId, usize>) -> Self {
+    /// `expected` is how many bytes each partition is going to get; `unaccounted` is what the manifest's footer says.
+    pub(crate) fn new(
+        rt: Runtime,
+        expected: BTreeMap<PartitionId, usize>,
+        unaccounted: u64,
+    ) -> Self {
         Self {
             rt,
             partitions: BTreeMap::new(),
             gone: Vec::new(),
             expected,
             suspects: BTreeMap::new(),
-            unknown_since: None,
+            unknown_since: unaccounted.checked_sub(1),
         }
     }
 
@@ -162,8 +175,8 @@ impl Replay {
         }
     }
 
-    /// The partitions, shared, and the ones that are gone.
-    pub(crate) fn finish(mut self) -> (BTreeMap<PartitionId, Shared>, Vec<PartitionId>) {
+    /// The state that was formed.
+    pub(crate) fn finish(mut self) -> Outcome {
         for (id, after) in std::mem::take(&mut self.suspects) {
             self.mark(id, format!("commits after {after} are damaged"));
         }
@@ -184,7 +197,7 @@ impl Replay {
             p.settle();
             shared.insert(id, Rc::new(RefCell::new(p)));
         }
-        (shared, self.gone)
+        Outcome { partitions: shared, gone: self.gone, unaccounted: self.unknown_since }
     }
 }
 

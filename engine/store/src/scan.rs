@@ -33,6 +33,8 @@ pub(crate) struct Chain {
     /// The highest sequence seen anywhere, also in commits that do not count.
     pub(crate) highest_seen: u64,
     pub(crate) flushed_through: u64,
+    /// It ends in a hole, over which the next commit will be written.
+    pub(crate) open: bool,
 }
 
 /// One step of the chain.
@@ -63,6 +65,7 @@ pub(crate) fn chain(
     let by_position: BTreeMap<u64, u64> =
         intact.values().map(|f| (f.header.position, f.header.sequence)).collect();
     let mut links = Vec::new();
+    let mut open = false;
     let mut last = (footer.sequence, footer.crc);
     let mut head = footer.position;
     loop {
@@ -87,6 +90,7 @@ pub(crate) fn chain(
         };
         let Some(f) = intact.range(last.0 + 1..).map(|(_, f)| f).find(lives) else {
             links.push(Link::Hole(Hole { after: last.0, partitions: None }));
+            open = true;
             break;
         };
         let partitions = victims(
@@ -100,7 +104,7 @@ pub(crate) fn chain(
         last = (f.header.sequence, f.crc);
         head = f.header.next;
     }
-    Chain { links, last, head, highest_seen, flushed_through }
+    Chain { links, last, head, highest_seen, flushed_through, open }
 }
 
 /// A commit that an earlier recovery has dropped: a later one lies before it, where a start began to write anew.
@@ -281,6 +285,37 @@ mod tests {
         d.bytes[usize::try_from(damaged).unwrap() + 150] ^= 1;
         let c = d.scan();
         assert_eq!(sequences(&c), [Some(2), None, Some(6), Some(8)]);
+        assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: Some(Vec::new()) }));
+    }
+
+    #[test]
+    fn behind_a_hole_the_chain_goes_on_with_what_no_start_has_dropped() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let after_two = (d.ring, d.last);
+        for s in [4, 6, 8] {
+            d.commit(s, 2);
+        }
+        // A crash has lost 4; a start drops what lay behind it, and writes over 4 and 6, but not over 8.
+        (d.ring, d.last) = after_two;
+        let damaged = d.commit(12, 2);
+        d.commit(14, 12);
+        d.bytes[usize::try_from(damaged).unwrap() + 150] ^= 1;
+        let c = d.scan();
+        assert_eq!(sequences(&c), [Some(2), None, Some(14)]);
+        // From 2 to 12 there may have been others: nobody knows whom it hit.
+        assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: None }));
+        assert!(!c.open);
+    }
+
+    #[test]
+    fn a_damaged_skip_hits_nobody() {
+        let mut d = Disk::new();
+        d.commit(2, 0);
+        let skip = d.commit(3, 2);
+        d.commit(4, 3);
+        d.bytes[usize::try_from(skip).unwrap() + 150] ^= 1;
+        let c = d.scan();
         assert_eq!(c.links[1], Link::Hole(Hole { after: 2, partitions: Some(Vec::new()) }));
     }
 

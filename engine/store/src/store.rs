@@ -182,6 +182,8 @@ pub(crate) struct Inner {
     /// Chunks of tails that can be read from a file, oldest first.
     pub(crate) evictable: RefCell<VecDeque<Evictable>>,
     pub(crate) observer: RefCell<Option<Observer>>,
+    /// Commits after this one are missing, and with them perhaps all there was of a partition that is not known.
+    pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
     pub(crate) counters: Cell<Counters>,
@@ -215,6 +217,7 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     pub(crate) rest: RestLog,
     pub(crate) gone: Vec<PartitionId>,
+    pub(crate) unaccounted: Option<u64>,
 }
 
 impl Inner {
@@ -242,6 +245,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            unaccounted: Cell::new(parts.unaccounted),
             counters: Cell::new(Counters::default()),
             admission: Admission::default(),
             stopping: Cell::new(false),
@@ -261,6 +265,11 @@ impl Inner {
         }
         let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
         self.full.set(Some(free));
+    }
+
+    fn unaccounted_for(&self) -> Option<String> {
+        let after = self.unaccounted.get()?;
+        Some(format!("commits after {after} are damaged, and with them perhaps all that was here"))
     }
 
     /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free.
@@ -496,9 +505,24 @@ impl Store {
     }
 
     /// Makes an empty partition. It has no file until it has data.
+    ///
+    /// If commits are missing of which nobody knows what they held, one that is not known is incomplete, until
+    /// [`Store::all_named`] says that those to come are new.
     pub fn create(&self, id: PartitionId, config: PartitionConfig) {
-        let mut all = self.inner.partitions.borrow_mut();
-        all.entry(id).or_insert_with(|| Rc::new(RefCell::new(Partition::new(id, config))));
+        let inner = &self.inner;
+        let mut all = inner.partitions.borrow_mut();
+        all.entry(id).or_insert_with(|| {
+            let mut p = Partition::new(id, config);
+            p.incomplete = inner.unaccounted_for();
+            p.dirty = p.incomplete.is_some();
+            p.checkpoint = inner.checkpoint.get();
+            Rc::new(RefCell::new(p))
+        });
+    }
+
+    /// Every partition that was here before the start has been named to [`Store::create`]; what comes now is new.
+    pub fn all_named(&self) {
+        self.inner.unaccounted.set(None);
     }
 
     /// Changes what is read of a partition's configuration, from now on.
@@ -641,10 +665,13 @@ impl Store {
         Ok(Progress { partition: id, written: p.written, durable: p.durable })
     }
 
-    /// Why a partition is incomplete, if it is.
+    /// Why a partition is incomplete, if it is. One that is not known may be, too: see [`Store::create`].
     #[must_use]
     pub fn incomplete(&self, id: PartitionId) -> Option<String> {
-        self.partition(id).ok().and_then(|p| p.borrow().incomplete.clone())
+        match self.partition(id) {
+            Ok(p) => p.borrow().incomplete.clone(),
+            Err(_) => self.inner.unaccounted_for(),
+        }
     }
 
     /// The partitions that this core holds data of, in order.
@@ -750,8 +777,11 @@ pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
     let dir = inner.paths.partition(id);
     let Ok(entries) = disk.read_dir(&dir).await else { return };
     for e in entries {
-        if let Err(e) = disk.remove_file(&dir.join(&e.name)).await {
-            eprintln!("cannot remove a file of {id}: {e}");
+        match disk.remove_file(&dir.join(&e.name)).await {
+            Ok(()) => {}
+            // A new start of the log came first.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => eprintln!("cannot remove a file of {id}: {e}"),
         }
     }
     // A directory that is not empty stays: another partition of the topic is still there.

@@ -109,6 +109,7 @@ pub(crate) async fn open_first(
     );
     register(rt, config, &metadata, &log, dir.uuid()).await?;
     metadata.lead_all();
+    shard.store.all_named();
     let broker = assemble(rt, config, (shard, metadata, groups), Some(log), post);
     Ok(Opened { broker, records: report.records + records, dir })
 }
@@ -127,6 +128,7 @@ pub(crate) async fn open_another(
     let groups = Groups::new(rt.clone(), Rc::clone(&shard));
     let metadata = view(rt, config, &shard, &groups, opening.image);
     metadata.lead_all();
+    shard.store.all_named();
     let post = Post::new(rt.clone(), mail);
     let broker = assemble(rt, config, (shard, metadata, groups), None, post);
     Ok(Opened { broker, records: report.records, dir })

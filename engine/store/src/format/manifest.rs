@@ -25,6 +25,8 @@ pub struct Footer {
     pub rest_file: u32,
     /// How many bytes of it count.
     pub rest_len: u64,
+    /// If not 0: commits from this one on were damaged, and with them perhaps all there was of a partition that no entry names.
+    pub unaccounted: u64,
 }
 
 /// One batch's header.
@@ -119,6 +121,7 @@ impl Header {
         h[72..76].copy_from_slice(&self.footer.crc.to_le_bytes());
         h[76..80].copy_from_slice(&self.footer.rest_file.to_le_bytes());
         h[80..88].copy_from_slice(&self.footer.rest_len.to_le_bytes());
+        h[88..96].copy_from_slice(&self.footer.unaccounted.to_le_bytes());
         h
     }
 
@@ -142,6 +145,7 @@ impl Header {
                 crc: le::u32(b, 72),
                 rest_file: le::u32(b, 76),
                 rest_len: le::u64(b, 80),
+                unaccounted: le::u64(b, 88),
             },
         };
         let crc = le::u32(b, 4);
@@ -338,7 +342,14 @@ mod tests {
         let mut b = BatchBuilder::default();
         b.push(&entry);
         b.push(&gone);
-        let footer = Footer { sequence: 8, crc: 3, position: 4096, rest_file: 1, rest_len: 4096 };
+        let footer = Footer {
+            sequence: 8,
+            crc: 3,
+            position: 4096,
+            rest_file: 1,
+            rest_len: 4096,
+            unaccounted: 7,
+        };
         let (mut bytes, crc) = b.seal(false, [7; 16], 5, 11, footer);
         assert_eq!(bytes.len(), 4096);
         let (header, read_crc) = Header::parse(&bytes, &[7; 16]).unwrap();

@@ -105,6 +105,7 @@ impl Inspector {
             manifest: found.manifest,
             rest: found.rest,
             gone: found.gone,
+            unaccounted: found.unaccounted,
         }))
     }
 }

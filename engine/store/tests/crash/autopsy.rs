@@ -194,3 +194,34 @@ fn follow(ring: &Ring) -> Vec<u64> {
     }
     chain
 }
+
+/// With RINGWOOD_CRASH_LOOK in the environment, what the rings of an image hold.
+pub(crate) fn look(number: u64, examined: &Examined) {
+    if std::env::var_os("RINGWOOD_CRASH_LOOK").is_none() {
+        return;
+    }
+    for ring in examined {
+        eprintln!("image {number} core {} {:?} F {}", ring.core, ring.footer, ring.flushed());
+        for c in ring.commits.values() {
+            let h = &c.header;
+            let chained = if ring.chain.contains(&h.sequence) { "in" } else { "--" };
+            let what: Vec<String> = c
+                .records
+                .iter()
+                .map(|(id, kind, at)| {
+                    let id = id.to_string();
+                    format!("{kind:?} {} {at}", &id[id.len().saturating_sub(8)..])
+                })
+                .collect();
+            eprintln!(
+                "  {chained} {} at {}+{} after {} flushed {}: {}",
+                h.sequence,
+                h.position,
+                h.length,
+                h.previous_sequence,
+                h.flushed_through,
+                what.join(", ")
+            );
+        }
+    }
+}

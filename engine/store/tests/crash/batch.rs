@@ -70,8 +70,11 @@ impl Batch {
     }
 }
 
-/// Cuts bytes into batches: base offset, end offset, bytes. `Err` where they are none.
-pub(crate) fn cut(mut bytes: &[u8]) -> Result<Vec<(i64, i64, &[u8])>, String> {
+/// Base offset, end offset, bytes.
+pub(crate) type Piece<'a> = (i64, i64, &'a [u8]);
+
+/// Cuts bytes into batches. `Err` where they are none.
+pub(crate) fn cut(mut bytes: &[u8]) -> Result<Vec<Piece<'_>>, String> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
         let Some(head) = bytes.get(..HEADER) else { return Err("half a header".into()) };

@@ -4,14 +4,15 @@
 //! power is cut there, or the process is killed, and what the disk holds then must satisfy the model as it was at that moment.
 //! An image may live a while and have images of its own.
 
-use crate::autopsy::{Autopsy, Examined};
+use crate::autopsy::{Autopsy, Examined, look};
 use crate::clients::{Clients, Verdict};
 use crate::damage;
 use crate::model::{Found, Life, Model};
 use crate::random::Random;
+use crate::reading::{look_up, read_all};
 use crate::settings::Settings;
 use crate::tally::Tally;
-use ids::{CoreId, Offset, PartitionId};
+use ids::{CoreId, PartitionId};
 use ringwood_store::{DataDir, OpenError, Report, Store};
 use runtime::Runtime;
 use runtime::sim::{DiskOp, Injection, NodeId, World};
@@ -369,6 +370,16 @@ impl Explorer {
         process: &Process,
         model: &mut Model,
     ) -> Result<()> {
+        // The metadata knows all partitions; those without a record are made anew at each start.
+        for (id, p) in &model.parts {
+            if p.life == Life::Here {
+                process.stores[id.owner(self.settings.cores).index()]
+                    .create(*id, self.settings.partition(p.fsync));
+            }
+        }
+        for store in &process.stores {
+            store.all_named();
+        }
         let found: Rc<RefCell<BTreeMap<PartitionId, Found>>> = Rc::default();
         let most = if self.one_in(2) { 4_000 } else { 200_000 };
         let chunk = 1 + usize::try_from(self.below(most)).unwrap();
@@ -408,12 +419,6 @@ impl Explorer {
         depth: u32,
     ) -> Result<()> {
         let s = &self.settings;
-        // The metadata knows all partitions; those without a record are made anew at each start.
-        for (id, p) in &model.parts {
-            if p.life == Life::Here {
-                process.stores[id.owner(s.cores).index()].create(*id, s.partition(p.fsync));
-            }
-        }
         let shared = Rc::new(RefCell::new(model.clone()));
         let verdict: Rc<Verdict> = Rc::default();
         let stores = Rc::new(process.stores.clone());
@@ -584,96 +589,4 @@ impl Explorer {
         };
         self.tally.one(&format!("checkpoint: {verb} {what}"));
     }
-}
-
-/// Some offsets are looked up by themselves: the index must lead to the batches that were read in order.
-async fn look_up(store: &Store, id: PartitionId, f: &mut Found, places: u64) {
-    let mut random = Random::new(places);
-    let Ok(batches) = crate::batch::cut(&f.bytes) else { return };
-    for _ in 0..3 {
-        let nth = usize::try_from(random.below(batches.len() as u64)).unwrap();
-        let Some((base, end, bytes)) = batches.get(nth) else { return };
-        let at = (*base).max(f.start) + i64::try_from(random.below(2)).unwrap();
-        let at = at.min(end - 1);
-        let wrong = match store.read(id, Offset(at), Offset(f.end), 1, true).await {
-            Ok(read) => {
-                let found: Vec<u8> = read.slices.iter().flat_map(|s| s.iter().copied()).collect();
-                (found != *bytes).then(|| format!("offset {at} leads to another batch"))
-            }
-            Err(e) => Some(format!("offset {at} by itself: {e}")),
-        };
-        if wrong.is_some() {
-            f.broken = wrong;
-            return;
-        }
-    }
-}
-
-/// With RINGWOOD_CRASH_LOOK in the environment, what the rings of an image hold.
-fn look(number: u64, examined: &Examined) {
-    if std::env::var_os("RINGWOOD_CRASH_LOOK").is_none() {
-        return;
-    }
-    for ring in examined {
-        eprintln!("image {number} core {} {:?} F {}", ring.core, ring.footer, ring.flushed());
-        for c in ring.commits.values() {
-            let h = &c.header;
-            let chained = if ring.chain.contains(&h.sequence) { "in" } else { "--" };
-            let what: Vec<String> = c
-                .records
-                .iter()
-                .map(|(id, kind, at)| {
-                    let id = id.to_string();
-                    format!("{kind:?} {} {at}", &id[id.len().saturating_sub(8)..])
-                })
-                .collect();
-            eprintln!(
-                "  {chained} {} at {}+{} after {} flushed {}: {}",
-                h.sequence,
-                h.position,
-                h.length,
-                h.previous_sequence,
-                h.flushed_through,
-                what.join(", ")
-            );
-        }
-    }
-}
-
-async fn read_all(store: &Store, id: PartitionId, chunk: usize) -> Found {
-    let mut f = Found { incomplete: store.incomplete(id), ..Found::default() };
-    match store.with_log(id, |l| (l.start().0, l.end().0)) {
-        Ok((start, end)) => (f.start, f.end) = (start, end),
-        Err(e) => {
-            f.broken = Some(e.to_string());
-            return f;
-        }
-    }
-    let mut at = f.start;
-    while at < f.end {
-        match store.read(id, Offset(at), Offset(f.end), chunk, true).await {
-            Ok(read) if read.bytes > 0 => {
-                let from = f.bytes.len();
-                for s in &read.slices {
-                    f.bytes.extend_from_slice(s);
-                }
-                match crate::batch::cut(&f.bytes[from..]) {
-                    Ok(batches) => at = batches.last().map_or(at, |b| b.1),
-                    Err(e) => {
-                        f.broken = Some(e);
-                        break;
-                    }
-                }
-            }
-            Ok(_) => {
-                f.broken = Some(format!("nothing at {at} of {}", f.end));
-                break;
-            }
-            Err(e) => {
-                f.broken = Some(e.to_string());
-                break;
-            }
-        }
-    }
-    f
 }

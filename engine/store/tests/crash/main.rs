@@ -7,6 +7,8 @@
 //!
 //! `cargo test` looks at a bounded number of images; `cargo xtask prove crash` at as many as are asked for.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
 mod autopsy;
 mod batch;
 mod clients;
@@ -16,6 +18,7 @@ mod model;
 #[cfg(feature = "planted")]
 mod planted;
 mod random;
+mod reading;
 mod settings;
 mod tally;
 

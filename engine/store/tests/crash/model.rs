@@ -336,7 +336,8 @@ impl Model {
             return Err(format!("{id} ends at {}, nothing was sent beyond {}", f.end, p.end));
         }
         let known = f.start == p.start || p.starts_asked.contains(&f.start);
-        if !known && !(lax && f.start < p.start) {
+        let excusable = lax && f.start < p.start;
+        if !known && !excusable {
             let asked = &p.starts_asked;
             return Err(format!("{id} starts at {}, not at {} or {asked:?}", f.start, p.start));
         }
