@@ -186,10 +186,7 @@ fn runtime(args: RuntimeArgs) -> io::Result<()> {
         let why = if !is_built(*edition) {
             NO_GLOMMIO.to_owned()
         } else if *edition == Edition::Broker && !setup.broker.exists() {
-            format!(
-                "no {}; cargo build --release makes it",
-                setup.broker.display()
-            )
+            format!("no {}; cargo build --release makes it", setup.broker.display())
         } else {
             return true;
         };
