@@ -360,14 +360,14 @@ fn in_the_ring() -> (Scene, PathBuf, usize) {
                 {
                     Some(r.commit)
                 }
-                _ => None,
+                RingLine::Record(_) | RingLine::Commit(_) | RingLine::Hole { .. } => None,
             })
             .unwrap();
         let position = lines
             .iter()
             .find_map(|l| match l {
                 RingLine::Commit(c) if c.sequence == commit => Some(c.position),
-                _ => None,
+                RingLine::Record(_) | RingLine::Commit(_) | RingLine::Hole { .. } => None,
             })
             .unwrap();
         (usize::try_from(position).unwrap(), usize::try_from(RING / 4).unwrap())
