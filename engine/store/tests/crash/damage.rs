@@ -124,6 +124,16 @@ fn manifest(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {
     Some(Done { kind: "bit flip in a manifest".into(), place, excuse: Excuse::default() })
 }
 
+/// One bit of the first copy of a manifest; nothing may come of it.
+pub(crate) fn flip_the_first_manifest(
+    world: &World,
+    node: NodeId,
+    random: &mut Random,
+) -> Option<Done> {
+    let (_, place) = some_bit(world, node, "/manifest-a", random)?;
+    Some(Done { kind: "bit flip in a manifest".into(), place, excuse: Excuse::default() })
+}
+
 fn layout(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {
     let paths = Paths::new(Path::new(ROOT)).layouts();
     let lens: Vec<u64> =

@@ -31,6 +31,7 @@ const ALL: &[Planted] = &[
     Planted::HoleForgottenAtStart,
     Planted::DeletedLeftOutTooEarly,
     Planted::DroppedLeftOutTooEarly,
+    Planted::SnapshotOfARefusedCheckpoint,
 ];
 
 /// Seeds that are tried before a bug counts as not found.
