@@ -73,7 +73,7 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     let mut lost: BTreeMap<PartitionId, i64> = BTreeMap::new();
     for sequence in &ring.chain[nth..] {
         for (id, kind, offset) in &ring.commits[sequence].records {
-            // Its segments may be unlinked already: a reader is told.
+            // Its segments may be unlinked already, or left out of a checkpoint: a reader is told.
             if matches!(kind, Type::LogStart | Type::Delete) {
                 excuse.unreadable.push(*id);
             }
@@ -83,6 +83,7 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
             *entry = (*entry).min(from);
         }
     }
+    excuse.incomplete = Incomplete::These(excuse.unreadable.clone());
     excuse.lost_from = lost;
     Some(Done { kind: "bit flip above F".into(), place, excuse })
 }
