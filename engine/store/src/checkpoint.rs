@@ -120,6 +120,11 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
             p.dirty = true;
             p.snapshot = None;
             p.processed = number;
+            // Nobody asks for the state after this N any more: a change that comes before the next checkpoint must not keep
+            // it aside, or that one would take it for its own.
+            if !planted::is(Planted::SnapshotOfARefusedCheckpoint) {
+                p.checkpoint = number;
+            }
         }
         inner.gone.borrow_mut().extend(gone);
     }

@@ -57,6 +57,8 @@ pub enum Planted {
     HoleForgottenAtStart,
     /// A partition that is deleted meanwhile is left out of a checkpoint though its Delete is not flushed.
     DeletedLeftOutTooEarly,
+    /// A checkpoint takes a state that was kept for the one before, which the disk refused.
+    SnapshotOfARefusedCheckpoint,
     /// A segment that is dropped meanwhile is left out of a checkpoint though its LogStart is not flushed.
     DroppedLeftOutTooEarly,
 }

@@ -73,7 +73,7 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     let mut lost: BTreeMap<PartitionId, i64> = BTreeMap::new();
     for sequence in &ring.chain[nth..] {
         for (id, kind, offset) in &ring.commits[sequence].records {
-            // Its segments may be unlinked already: a reader is told.
+            // Its segments may be unlinked already, or left out of a checkpoint: a reader is told.
             if matches!(kind, Type::LogStart | Type::Delete) {
                 excuse.unreadable.push(*id);
             }
@@ -83,6 +83,7 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
             *entry = (*entry).min(from);
         }
     }
+    excuse.incomplete = Incomplete::These(excuse.unreadable.clone());
     excuse.lost_from = lost;
     Some(Done { kind: "bit flip above F".into(), place, excuse })
 }
@@ -121,6 +122,16 @@ fn some_bit(
 fn manifest(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {
     let which = random.pick(&["/manifest-a", "/manifest-b"]);
     let (_, place) = some_bit(world, node, which, random)?;
+    Some(Done { kind: "bit flip in a manifest".into(), place, excuse: Excuse::default() })
+}
+
+/// One bit of the first copy of a manifest; nothing may come of it.
+pub(crate) fn flip_the_first_manifest(
+    world: &World,
+    node: NodeId,
+    random: &mut Random,
+) -> Option<Done> {
+    let (_, place) = some_bit(world, node, "/manifest-a", random)?;
     Some(Done { kind: "bit flip in a manifest".into(), place, excuse: Excuse::default() })
 }
 

@@ -163,8 +163,11 @@ impl Explorer {
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
         let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
         look(number, &examined);
-        if self.damage && !recovering && model.power && self.one_in(6) {
-            return self.damaged(&fork, node, &mut model, &examined, depth).map_err(context);
+        // The first copy of the manifest is ahead of the second: the moment at which the second must still be enough.
+        let ahead = last.starts_with("submitted") && last.contains("/manifest-b");
+        let damage = self.one_in(if ahead { 2 } else { 6 });
+        if self.damage && !recovering && model.power && damage {
+            return self.damaged(&fork, node, &mut model, &examined, depth, ahead).map_err(context);
         }
         if self.one_in(40) {
             self.crash_loop(&fork, node, &mut model).map_err(context)?;
@@ -219,8 +222,16 @@ impl Explorer {
         model: &mut Model,
         examined: &Examined,
         depth: u32,
+        ahead: bool,
     ) -> Result<()> {
-        let done = damage::flip(world, node, model, examined, &mut self.random.borrow_mut());
+        let mut random = self.random.borrow().clone();
+        random.next();
+        let done = if ahead {
+            damage::flip_the_first_manifest(world, node, &mut random)
+        } else {
+            damage::flip(world, node, model, examined, &mut random)
+        };
+        *self.random.borrow_mut() = random;
         let Some(done) = done else { return self.life(world, node, model, 0, depth).map(drop) };
         self.tally.one(&done.kind);
         let context = |e: String| format!("{} in {}: {e}", done.kind, done.place);
@@ -399,6 +410,13 @@ impl Explorer {
             look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
             for r in &process.reports {
                 eprintln!("{r:?}");
+            }
+            for (id, f) in found.borrow().iter() {
+                eprintln!("found {id} {}..{} {:?}", f.start, f.end, f.incomplete);
+            }
+            for (id, p) in &model.parts {
+                let (start, end, asked) = (p.start, p.end, &p.starts_asked);
+                eprintln!("model {id} {start}..{end} {asked:?} {:?}", p.life);
             }
         }
         let taken = model.verify(&found.borrow())?;
