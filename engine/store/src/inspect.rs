@@ -182,6 +182,7 @@ impl Inspector {
             manifest: found.manifest,
             rest: found.rest,
             gone: found.gone,
+            data: None,
         });
         Ok(Looked {
             core,

@@ -357,6 +357,7 @@ pub async fn open(
         manifest: recovered.manifest,
         rest: recovered.rest,
         gone: recovered.gone,
+        data: Some(data.clone()),
     });
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     if !store.inner.journal.has_room(4 * BLOCK) {

@@ -176,6 +176,7 @@ async fn heir(
         manifest,
         rest: RestLog { file: None, number: 0, len: 0, allocated: 0 },
         gone: Vec::new(),
+        data: None,
     }))
 }
 

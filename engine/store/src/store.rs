@@ -1,6 +1,7 @@
 //! The store of one core: what the shard asks of it.
 
 use crate::checkpoint::{self, Manifest, RestLog};
+use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
@@ -150,6 +151,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
     stopping: Cell<bool>,
+    /// Its share of the lock: whoever can write holds it.
+    _data: Option<DataDir>,
 }
 
 /// Who waits for room, in the order of arrival.
@@ -178,6 +181,8 @@ pub(crate) struct Parts {
     pub(crate) manifest: Manifest,
     pub(crate) rest: RestLog,
     pub(crate) gone: Vec<PartitionId>,
+    /// None if the caller holds the lock for as long as the store lives.
+    pub(crate) data: Option<DataDir>,
 }
 
 impl Inner {
@@ -208,6 +213,7 @@ impl Inner {
             counters: Cell::new(Counters::default()),
             admission: Admission::default(),
             stopping: Cell::new(false),
+            _data: parts.data,
         })
     }
 

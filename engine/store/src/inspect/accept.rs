@@ -104,6 +104,7 @@ impl Inspector {
             manifest: found.manifest,
             rest: found.rest,
             gone: found.gone,
+            data: None,
         }))
     }
 }

@@ -193,10 +193,8 @@ fn record_line(commit: u64, h: &record::Header, payload: &[u8]) -> RecordLine {
         Type::Directory => "directory",
     };
     let of_the_ring = matches!(h.kind, Type::Start | Type::CleanShutdown | Type::Directory);
-    let offsets = match h.kind {
-        Type::Data => meta_of(payload).map_or(0, |m| m.offsets),
-        _ => 0,
-    };
+    let is_data = h.kind == Type::Data;
+    let offsets = meta_of(payload).filter(|_| is_data).map_or(0, |m| m.offsets);
     RecordLine {
         commit,
         kind,
