@@ -19,6 +19,7 @@ use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::recovery::{self, Purpose, Report};
+use crate::reserve::Reserve;
 use crate::ring::Ring;
 use crate::scan::Chain;
 use crate::store::{Config, Inner, Parts, Store};
@@ -183,6 +184,7 @@ impl Inspector {
             rest: found.rest,
             gone: found.gone,
             data: None,
+            reserve: Reserve::none(),
         });
         Ok(Looked {
             core,

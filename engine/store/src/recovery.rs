@@ -15,6 +15,7 @@ use crate::format::{BLOCK, blocks, commit};
 use crate::journal::{self, Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::replay::Replay;
+use crate::reserve::Reserve;
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
@@ -343,6 +344,7 @@ pub async fn open(
         previous: recovered.chain.last,
         highest_seen: recovered.chain.highest_seen,
     };
+    let reserve = Reserve::open(rt, &part).await.map_err(fail("cannot open the reserve"))?;
     let uuid = part.ring.ring;
     let files = recovered.ring_files;
     let journal = Journal::new(rt.clone(), files, uuid, resume, config.flush_every);
@@ -358,7 +360,9 @@ pub async fn open(
         rest: recovered.rest,
         gone: recovered.gone,
         data: Some(data.clone()),
+        reserve,
     });
+    store.keep_reserve().await;
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     if !store.inner.journal.has_room(4 * BLOCK) {
         store.checkpoint().await;

@@ -8,6 +8,7 @@ use crate::data_dir::OpenError;
 use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::recovery::{self, Purpose};
+use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
 use ids::{Offset, PartitionId};
 use log::{BatchMeta, Producers, Segment, SegmentName};
@@ -105,6 +106,7 @@ impl Inspector {
             rest: found.rest,
             gone: found.gone,
             data: None,
+            reserve: Reserve::none(),
         }))
     }
 }
