@@ -73,7 +73,8 @@ pub(crate) fn fail(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenErr
 
 /// A data directory whose lock is held and whose layout is known, as one core has it. A cheap copy of the names.
 ///
-/// Core 0's is the one that owns the lock: when it is dropped other processes may come, so it is dropped last.
+/// Core 0's is the one that owns the lock: other processes may come when its last copy is gone. A store keeps a copy, so the
+/// store of core 0 is dropped last.
 #[derive(Clone, Debug)]
 pub struct DataDir {
     shared: SharedDir,

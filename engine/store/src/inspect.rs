@@ -19,6 +19,7 @@ use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::recovery::{self, Purpose, Report};
+use crate::reserve::Reserve;
 use crate::ring::Ring;
 use crate::scan::Chain;
 use crate::store::{Config, Inner, Parts, Store};
@@ -184,6 +185,8 @@ impl Inspector {
             rest: found.rest,
             gone: found.gone,
             unaccounted: found.unaccounted,
+            data: None,
+            reserve: Reserve::none(),
         });
         Ok(Looked {
             core,

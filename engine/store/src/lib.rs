@@ -17,6 +17,7 @@
 //! | `tail.rs` | the end of a log in memory |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
+//! | `reserve.rs` | space for checkpoints on a full disk |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
 //! | `relayout.rs` | another number of cores, or rings of another size |
@@ -38,6 +39,7 @@ mod reads;
 mod recovery;
 mod relayout;
 mod replay;
+mod reserve;
 mod ring;
 mod scan;
 mod store;

@@ -66,6 +66,12 @@ impl Paths {
         self.core(generation, core).join(format!("rest-{number}"))
     }
 
+    /// Space that a core keeps for checkpoints on a full disk.
+    #[must_use]
+    pub fn reserve(&self, generation: u64, core: CoreId) -> PathBuf {
+        self.core(generation, core).join("reserve")
+    }
+
     /// The directory of all topics.
     #[must_use]
     pub fn topics(&self) -> PathBuf {

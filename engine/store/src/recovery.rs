@@ -16,6 +16,7 @@ use crate::journal::{self, Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::planted::{self, Planted};
 use crate::replay::{Outcome, Replay};
+use crate::reserve::Reserve;
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
@@ -377,6 +378,7 @@ pub async fn open(
             recovered.directory
         },
     };
+    let reserve = Reserve::open(rt, &part).await.map_err(fail("cannot open the reserve"))?;
     let uuid = part.ring.ring;
     let files = recovered.ring_files;
     let journal = Journal::new(rt.clone(), files, uuid, resume, config.flush_every);
@@ -392,7 +394,10 @@ pub async fn open(
         rest: recovered.rest,
         gone: recovered.gone,
         unaccounted: recovered.unaccounted,
+        data: Some(data.clone()),
+        reserve,
     });
+    store.keep_reserve().await;
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     // So it is when the Start commit would be written over the place of a damaged one, which alone shows the damage.
     if recovered.chain.open || !store.inner.journal.has_control_room() {

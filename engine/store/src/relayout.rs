@@ -15,6 +15,7 @@ use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::recovery::{self, Purpose, Recovered};
+use crate::reserve::Reserve;
 use crate::ring::Ring;
 use crate::store::{Config, Inner, Parts};
 use ids::{CoreId, PartitionId};
@@ -177,6 +178,8 @@ async fn heir(
         rest: RestLog { file: None, number: 0, len: 0, allocated: 0 },
         gone: Vec::new(),
         unaccounted: None,
+        data: None,
+        reserve: Reserve::none(),
     }))
 }
 

@@ -1,25 +1,30 @@
 //! The store of one core: what the shard asks of it.
 
 use crate::checkpoint::{self, Manifest, RestLog};
+use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
+use crate::reserve::{self, Reserve, is_full};
 use crate::writer;
-use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp};
+use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
 use runtime::Runtime;
 use runtime::sync::{Gate, Notify};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use std::{fmt, io};
+
+/// Writes that were refused are taken again only when this much, or an eighth of the minimum, is free beyond it.
+const FREE_AGAIN_MIN: u64 = 2 << 20;
 
 /// What the store reads of the broker's configuration.
 #[derive(Clone, Debug)]
@@ -186,9 +191,14 @@ pub(crate) struct Inner {
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    pub(crate) reserve: Reserve,
+    /// Partitions that take writes though the disk is full: what the node cannot do without.
+    exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
     stopping: Cell<bool>,
+    /// Its share of the lock: whoever can write holds it.
+    _data: Option<DataDir>,
 }
 
 /// Who waits for room, in the order of arrival.
@@ -218,6 +228,9 @@ pub(crate) struct Parts {
     pub(crate) rest: RestLog,
     pub(crate) gone: Vec<PartitionId>,
     pub(crate) unaccounted: Option<u64>,
+    /// None if the caller holds the lock for as long as the store lives.
+    pub(crate) data: Option<DataDir>,
+    pub(crate) reserve: Reserve,
 }
 
 impl Inner {
@@ -246,9 +259,12 @@ impl Inner {
             observer: RefCell::new(None),
             full: Cell::new(None),
             unaccounted: Cell::new(parts.unaccounted),
+            reserve: parts.reserve,
+            exempt: RefCell::default(),
             counters: Cell::new(Counters::default()),
             admission: Admission::default(),
             stopping: Cell::new(false),
+            _data: parts.data,
         })
     }
 
@@ -260,11 +276,29 @@ impl Inner {
 
     /// An allocation was refused. Anything but a full disk is a fault.
     pub(crate) fn on_refused(&self, e: &io::Error) {
-        if e.kind() != io::ErrorKind::StorageFull && e.kind() != io::ErrorKind::QuotaExceeded {
+        if !is_full(e) {
             self.rt.fault(format!("the data directory cannot be written: {e}"));
         }
+        self.set_full();
+    }
+
+    fn set_full(&self) {
         let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
         self.full.set(Some(free));
+        // Whoever waits for room is refused instead.
+        self.admission.changed.notify_all();
+    }
+
+    /// How large the reserve must be for the next checkpoint.
+    fn reserve_target(&self) -> u64 {
+        let ring = self.journal.ring().size();
+        let manifest = self.manifest.borrow().len;
+        let rest = self.rest.borrow().len;
+        reserve::target(ring, manifest, rest)
+    }
+
+    fn is_exempt(&self, id: PartitionId) -> bool {
+        id.topic == TopicId::METADATA || self.exempt.borrow().contains(&id)
     }
 
     fn unaccounted_for(&self) -> Option<String> {
@@ -355,7 +389,7 @@ impl Store {
                 }
                 if let Err(e) = checkpoint::run(&me).await {
                     me.on_refused(&e);
-                    me.rt.sleep(Duration::from_millis(200)).await;
+                    me.give_from_reserve().await;
                     me.checkpoint_wanted.notify();
                 }
                 me.admission.changed.notify_all();
@@ -364,11 +398,19 @@ impl Store {
         let me = Rc::clone(&inner);
         inner.rt.spawn(async move {
             while !me.stopping.get() {
-                me.watch_space();
+                me.watch_space().await;
                 me.rt.sleep(Duration::from_secs(1)).await;
             }
         });
         store
+    }
+
+    /// Makes the reserve whole, or refuses writes from the start.
+    pub(crate) async fn keep_reserve(&self) {
+        let inner = &self.inner;
+        if let Err(e) = inner.reserve.grow(inner.reserve_target()).await {
+            inner.on_refused(&e);
+        }
     }
 
     /// Calls `observer` with every step of every partition, in order, on this core.
@@ -376,8 +418,9 @@ impl Store {
         *self.inner.observer.borrow_mut() = Some(Rc::new(observer));
     }
 
-    /// Resolves when a batch of `bytes` may be appended: in the order of arrival, when memory and ring have room.
-    /// Returns at once, without a turn of the executor, if nobody waits and there is room.
+    /// Resolves when a batch of `bytes` may be appended: in the order of arrival, when memory and ring have room, or when the
+    /// disk is full and the append is going to be refused. Returns at once, without a turn of the executor, if nobody waits
+    /// and there is room.
     pub async fn admit(&self, bytes: usize) {
         let a = &self.inner.admission;
         if bytes > self.inner.journal.largest_payload() {
@@ -402,7 +445,8 @@ impl Store {
         }
         loop {
             let first = a.waiting.borrow().first() == Some(&ticket);
-            if first && self.inner.room(bytes) {
+            let refused = self.inner.full.get().is_some() && !self.inner.room(bytes);
+            if refused || (first && self.inner.room(bytes)) {
                 break;
             }
             if first {
@@ -458,7 +502,7 @@ impl Store {
         if let Some(why) = &p.incomplete {
             return Err(Refusal::Incomplete(why.clone()));
         }
-        if let Some(free) = inner.full.get() {
+        if let Some(free) = inner.full.get().filter(|_| !inner.is_exempt(id)) {
             return Err(Refusal::DiskFull { free });
         }
         assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
@@ -523,6 +567,12 @@ impl Store {
     /// Every partition that was here before the start has been named to [`Store::create`]; what comes now is new.
     pub fn all_named(&self) {
         self.inner.unaccounted.set(None);
+    }
+
+    /// Lets a partition take writes also while the disk is full. For what the node cannot do without, such as committed
+    /// offsets; the metadata log is exempt always.
+    pub fn exempt(&self, id: PartitionId) {
+        self.inner.exempt.borrow_mut().insert(id);
     }
 
     /// Changes what is read of a partition's configuration, from now on.
@@ -616,12 +666,25 @@ impl Store {
         }
     }
 
+    /// Takes a checkpoint on a full disk, with what the reserve can give. The ring keeps what it has if that is not enough.
+    async fn checkpoint_if_possible(&self) {
+        let before = self.inner.counters.get().checkpoints;
+        while self.inner.counters.get().checkpoints == before
+            && (self.inner.reserve.has_some() || self.inner.full.get().is_none())
+        {
+            self.inner.checkpoint_wanted.notify();
+            self.inner.checkpoint_done.notified().await;
+        }
+    }
+
     /// Stops in good order: everything flushed, checkpointed, and the clean shutdown recorded.
     pub async fn close(&self) {
         let inner = &self.inner;
         self.flush().await;
         if inner.full.get().is_none() {
             self.checkpoint().await;
+        } else {
+            self.checkpoint_if_possible().await;
         }
         inner.stopping.set(true);
         inner.checkpoint_wanted.notify();
@@ -707,16 +770,47 @@ impl Store {
 }
 
 impl Inner {
-    /// Refuses writes below the minimum of free space and takes them again, with hysteresis, when there is room.
-    fn watch_space(&self) {
-        let Ok(space) = self.rt.disk().space(self.paths.root()) else { return };
+    /// A checkpoint was refused space: it gets some of the reserve, or waits a while when there is none left.
+    async fn give_from_reserve(&self) {
+        match self.reserve.shrink().await {
+            Ok(true) => {}
+            Ok(false) => self.rt.sleep(Duration::from_millis(200)).await,
+            Err(e) => self.rt.fault(format!("the reserve cannot be shrunk: {e}")),
+        }
+    }
+
+    /// Refuses writes below the minimum of free space, or while the reserve is not whole, and takes them again, with
+    /// hysteresis, when there is room.
+    async fn watch_space(&self) {
+        let free = match self.rt.disk().space(self.paths.root()) {
+            Ok(space) => space.free,
+            Err(e) => {
+                eprintln!("the free space of {} is not known: {e}", self.paths.root().display());
+                return;
+            }
+        };
         let min = self.config.free_bytes_min;
-        if space.free < min {
-            self.full.set(Some(space.free));
-        } else if self.full.get().is_some() && space.free >= min + min / 8 {
+        let again = min + (min / 8).max(FREE_AGAIN_MIN);
+        let target = self.reserve_target();
+        let missing = self.reserve.missing(target);
+        if missing > 0 && free >= again + missing {
+            match self.reserve.grow(target).await {
+                Ok(()) => {}
+                Err(e) => self.on_refused(&e),
+            }
+        }
+        let whole = self.reserve.missing(target) == 0;
+        if self.full.get().is_none() {
+            // A reserve that is only a little behind a growing manifest is no reason to refuse.
+            if free < min || self.reserve.missing(target) > target / 2 {
+                self.set_full();
+            }
+        } else if whole && free >= again {
             self.full.set(None);
             self.checkpoint_wanted.notify();
             self.admission.changed.notify_all();
+        } else {
+            self.full.set(Some(free));
         }
     }
 }
@@ -757,6 +851,9 @@ impl Drop for Ticket {
 
 /// Removes the files of segments that have left the log durably.
 pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped: &[SegmentName]) {
+    if dropped.is_empty() {
+        return;
+    }
     let disk = inner.rt.disk();
     for name in dropped {
         inner.readers.borrow_mut().forget(id, *name);
@@ -768,6 +865,16 @@ pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped:
                 Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
             }
         }
+    }
+    give_space_back(inner, &inner.paths.partition(id)).await;
+}
+
+/// A journalling file system hands the blocks of removed files out again only when the removal is durable.
+async fn give_space_back(inner: &Rc<Inner>, dir: &Path) {
+    match inner.rt.disk().sync_dir(dir).await {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => inner.rt.fault(format!("sync of {} failed: {e}", dir.display())),
     }
 }
 
@@ -784,6 +891,7 @@ pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
             Err(e) => eprintln!("cannot remove a file of {id}: {e}"),
         }
     }
+    give_space_back(inner, &dir).await;
     // A directory that is not empty stays: another partition of the topic is still there.
     let _ = disk.remove_dir(&dir).await;
     let _ = disk.remove_dir(&inner.paths.topic(id.topic)).await;

@@ -2,6 +2,7 @@
 
 use crate::partition::{Partition, Shared, floor_block};
 use crate::planted::{self, Planted};
+use crate::reserve::is_full;
 use crate::store::Inner;
 use log::{IndexEntry, SegmentName};
 use runtime::{File, Open};
@@ -94,6 +95,9 @@ pub(crate) async fn write_segment(
             c.segment_bytes += len;
             c.segment_writes += 1;
         });
+        if pad && end >= to {
+            cut_to(inner, p, &file, segment, end).await?;
+        }
         let mut p_mut = p.borrow_mut();
         if let Some(f) = p_mut.files.get_mut(&segment) {
             f.written = end;
@@ -112,6 +116,26 @@ pub(crate) async fn write_segment(
     }
 }
 
+/// A sealed segment gives back what was allocated and not used. The checkpoint that sealed it syncs the file afterwards.
+async fn cut_to(
+    inner: &Rc<Inner>,
+    p: &Shared,
+    file: &File,
+    segment: SegmentName,
+    end: u32,
+) -> io::Result<()> {
+    if file.len()? <= u64::from(end) {
+        return Ok(());
+    }
+    if let Err(e) = file.set_len(u64::from(end)).await {
+        inner.rt.fault(format!("segment {segment} of {} cannot be cut: {e}", p.borrow().id));
+    }
+    if let Some(f) = p.borrow_mut().files.get_mut(&segment) {
+        f.allocated = u64::from(end);
+    }
+    Ok(())
+}
+
 /// Disk full is met here and nowhere else: blocks are written only where space is allocated.
 async fn allocate(p: &Shared, file: &File, segment: SegmentName, to: u64) -> io::Result<()> {
     let allocated = p.borrow().files.get(&segment).map_or(0, |f| f.allocated);
@@ -121,7 +145,15 @@ async fn allocate(p: &Shared, file: &File, segment: SegmentName, to: u64) -> io:
     let limit = u64::from(p.borrow().config.log.segment_bytes).next_multiple_of(4096);
     let step = allocated.clamp(ALLOCATE_MIN, ALLOCATE_MAX);
     let wanted = (allocated + step).min(limit.max(to)).max(to);
-    file.allocate(allocated, wanted - allocated).await?;
+    let wanted = match file.allocate(allocated, wanted - allocated).await {
+        Ok(()) => wanted,
+        // Not as much as would be good, but what is needed now.
+        Err(e) if is_full(&e) => {
+            file.allocate(allocated, to - allocated).await?;
+            to
+        }
+        Err(e) => return Err(e),
+    };
     if let Some(f) = p.borrow_mut().files.get_mut(&segment) {
         f.allocated = wanted;
     }

@@ -197,6 +197,7 @@ fn the_manifest() -> Written {
         position: 0x51_5253,
         rest_file: 0x61_6263,
         rest_len: 0x71_7273,
+        unaccounted: 0xa1_a2a3,
     };
     let empty = manifest::BatchBuilder::default();
     let (mut bytes, crc) = empty.seal(true, [0x55; 16], 0x81_8283, 0x91_9293, footer);
@@ -220,6 +221,7 @@ fn the_manifest() -> Written {
             ("commit_crc", le32(0x41_4243)),
             ("rest_file", le32(0x61_6263)),
             ("rest_len", le64(0x71_7273)),
+            ("unaccounted", le64(0xa1_a2a3)),
         ],
     }
 }

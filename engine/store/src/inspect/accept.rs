@@ -8,6 +8,7 @@ use crate::data_dir::OpenError;
 use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::recovery::{self, Purpose};
+use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
 use ids::{Offset, PartitionId};
 use log::{BatchMeta, Producers, Segment, SegmentName};
@@ -106,6 +107,8 @@ impl Inspector {
             rest: found.rest,
             gone: found.gone,
             unaccounted: found.unaccounted,
+            data: None,
+            reserve: Reserve::none(),
         }))
     }
 }

@@ -31,10 +31,7 @@ struct Scene {
 
 async fn start(rt: &Runtime) -> Result<(Store, Report), OpenError> {
     let data = DataDir::open(rt, Path::new(ROOT), 1, RING).await?;
-    let opened = store::open(rt, &data, CoreId(0), config(), |_| small()).await;
-    // The lock lives as long as the process.
-    std::mem::forget(data);
-    opened
+    store::open(rt, &data, CoreId(0), config(), |_| small()).await
 }
 
 impl Scene {
@@ -149,8 +146,11 @@ fn no_one_looks_while_a_broker_runs_and_nothing_is_made_where_none_was() {
     let scene = Scene::new(3);
     let refused = scene.run(|rt| async move {
         let (store, _) = start(&rt).await.unwrap();
+        // The store alone keeps the lock.
         let refused = Inspector::open(&rt, Path::new(ROOT)).await.err();
         store.close().await;
+        drop(store);
+        assert!(Inspector::open(&rt, Path::new(ROOT)).await.is_ok());
         refused
     });
     assert!(matches!(refused, Some(OpenError::Locked)), "{refused:?}");
