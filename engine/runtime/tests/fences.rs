@@ -60,7 +60,6 @@ impl Core {
 }
 
 #[test]
-#[ignore = "the model, with two messages in a row, ends in a deadlock that is not explained yet"]
 fn a_sleeper_never_misses_its_mail() {
     loom::model(|| {
         let shared = Arc::new((Ring::new(4), Core::new()));
