@@ -16,13 +16,14 @@ impl Flag {
 
     /// The caller wants something; it looks once more after this.
     pub(crate) fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        // A swap, not a store: so all writes of the flag have one order, and an older take cannot pass for a newer one.
+        self.0.swap(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
     /// The caller has found what it wanted. Who provides it meanwhile may still take the flag, and tell for nothing.
     pub(crate) fn lower(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.swap(false, Ordering::Relaxed);
     }
 
     /// The caller has provided something. If this is `true` it must tell the other one, and nobody else will.
