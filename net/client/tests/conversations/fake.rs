@@ -4,8 +4,8 @@ use ids::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId};
 use record::{BatchView, Batches, patch_base_offset};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ pub(crate) struct State {
 }
 
 pub(crate) struct Fake {
-    pub(crate) port: u16,
+    at: SocketAddr,
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     /// One for the listener, one for each connection that is open.
@@ -61,8 +61,11 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        // Each on an address of its own: the port of one that has ended must not be given to another test's.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let host = Ipv4Addr::new(127, 77, 1, NEXT.fetch_add(1, Ordering::SeqCst));
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let at = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
             topics: BTreeMap::new(),
             faults: VecDeque::new(),
@@ -86,17 +89,17 @@ impl Fake {
                     let (state, stop, alive) = (state.clone(), stop.clone(), alive.clone());
                     let stream = stream.unwrap();
                     std::thread::spawn(move || {
-                        serve(stream, port, &state, &stop);
+                        serve(stream, at, &state, &stop);
                         drop(alive);
                     });
                 }
             }
         });
-        Self { port, state, stop, alive, thread: Some(thread) }
+        Self { at, state, stop, alive, thread: Some(thread) }
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.at.to_string()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -152,7 +155,7 @@ enum Answer {
     Close,
 }
 
-fn serve(mut stream: TcpStream, port: u16, state: &Mutex<State>, stop: &AtomicBool) {
+fn serve(mut stream: TcpStream, at: SocketAddr, state: &Mutex<State>, stop: &AtomicBool) {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut received = Vec::new();
     let mut buffer = vec![0; 64 << 10];
@@ -166,7 +169,7 @@ fn serve(mut stream: TcpStream, port: u16, state: &Mutex<State>, stop: &AtomicBo
         while let Frame::Whole { contents } = scan(&received, 100 << 20).unwrap() {
             let late = state.lock().unwrap().answer_late;
             std::thread::sleep(late);
-            match answer(&received[contents.clone()], port, state, stop) {
+            match answer(&received[contents.clone()], at, state, stop) {
                 Answer::Frame(frame) => {
                     if stream.write_all(&frame).is_err() {
                         return;
@@ -186,7 +189,7 @@ fn say<'a, R: Response<'a>>(h: &RequestHeader<'_>, body: &R) -> Answer {
     Answer::Frame(e.into_bytes())
 }
 
-fn answer(frame: &[u8], port: u16, state: &Mutex<State>, stop: &AtomicBool) -> Answer {
+fn answer(frame: &[u8], at: SocketAddr, state: &Mutex<State>, stop: &AtomicBool) -> Answer {
     let mut r = Reader::new(frame);
     let h = RequestHeader::decode(&mut r).unwrap();
     let api = h.api().unwrap();
@@ -203,7 +206,7 @@ fn answer(frame: &[u8], port: u16, state: &Mutex<State>, stop: &AtomicBool) -> A
         ApiKey::ApiVersions => api_versions(&h, &mut state.lock().unwrap()),
         ApiKey::Metadata => {
             let request = m::MetadataRequest::decode_from(&mut r, v).unwrap();
-            metadata(&h, &request, port, &mut state.lock().unwrap())
+            metadata(&h, &request, at, &mut state.lock().unwrap())
         }
         ApiKey::Produce => {
             let request = p::ProduceRequest::decode_from(&mut r, v).unwrap();
@@ -301,7 +304,7 @@ fn api_versions(h: &RequestHeader<'_>, state: &mut State) -> Answer {
 fn metadata(
     h: &RequestHeader<'_>,
     request: &m::MetadataRequest<'_>,
-    port: u16,
+    at: SocketAddr,
     state: &mut State,
 ) -> Answer {
     let names: Vec<String> = match &request.topics {
@@ -346,10 +349,11 @@ fn metadata(
             },
         })
         .collect();
+    let host = at.ip().to_string();
     let broker = m::MetadataResponseBroker {
         node_id: BrokerId(7),
-        host: "127.0.0.1",
-        port: port.into(),
+        host: &host,
+        port: at.port().into(),
         rack: None,
     };
     let body = m::MetadataResponse {
