@@ -50,7 +50,7 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
                 .args(["dependency:copy-dependencies", "-Dmdep.overWriteReleases=true"])
                 .arg(format!("-DoutputDirectory={}", into.join("lib").display()));
             let mut compile = command("javac", &["-d", "classes", "-cp", "lib/*"]);
-            compile.arg(from.join("Client.java"));
+            compile.args([from.join("Client.java"), from.join("Groups.java")]);
             vec![fetch, compile]
         }
         "go" => {
