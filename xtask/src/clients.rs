@@ -1,4 +1,4 @@
-//! The client suites: foreign clients write the corpus, read each other's records, administer topics, and do it again after kill -9.
+//! The client suites: foreign clients write the corpus, read each other's records (in groups too), administer topics, and do it again after kill -9.
 
 mod examples;
 mod kcat;
@@ -59,7 +59,9 @@ pub(crate) fn run(tally: &mut Tally, wants: impl Fn(&str) -> bool) -> Result<(),
     let under = match std::env::var("RINGWOOD_TEST_BOOTSTRAP") {
         Ok(address) => Under::Running(address),
         Err(_) => {
-            let mut broker = Broker::fresh("broker", 3)?;
+            // The members of the groups come at once; waiting for more of them would only make the run longer.
+            let mut broker =
+                Broker::fresh("broker", 3)?.with(&["--set", "group.initial.rebalance.delay.ms=0"]);
             if let Err(fault) = broker.start() {
                 return tally.check("clients: the broker starts", Some(&fault.to_string()));
             }

@@ -12,18 +12,20 @@ pub(crate) struct Member {
     pub(crate) suite: &'static str,
     /// Whether it can read without a group.
     pub(crate) reads: bool,
+    /// Whether its program plays consumer groups. kcat only prints what a group is given.
+    pub(crate) groups: bool,
 }
 
 /// Every client, in the order in which they write. kafkajs reads only in groups.
 pub(crate) const ROSTER: [Member; 8] = [
-    Member { name: "rdkafka", suite: "librdkafka", reads: true },
-    Member { name: "confluent", suite: "python", reads: true },
-    Member { name: "kafkapython", suite: "python", reads: true },
-    Member { name: "aiokafka", suite: "python", reads: true },
-    Member { name: "kafkajs", suite: "node", reads: false },
-    Member { name: "java", suite: "java", reads: true },
-    Member { name: "go", suite: "go", reads: true },
-    Member { name: "kcat", suite: "kcat", reads: true },
+    Member { name: "rdkafka", suite: "librdkafka", reads: true, groups: true },
+    Member { name: "confluent", suite: "python", reads: true, groups: true },
+    Member { name: "kafkapython", suite: "python", reads: true, groups: true },
+    Member { name: "aiokafka", suite: "python", reads: true, groups: true },
+    Member { name: "kafkajs", suite: "node", reads: false, groups: true },
+    Member { name: "java", suite: "java", reads: true, groups: true },
+    Member { name: "go", suite: "go", reads: true, groups: true },
+    Member { name: "kcat", suite: "kcat", reads: true, groups: false },
 ];
 
 /// The Python of the virtual environment.

@@ -1,4 +1,5 @@
-//! What the clients do, in order: administer, write, read what the others wrote; then the broker is killed and they read again.
+//! What the clients do, in order: administer, write, read what the others wrote, alone and in groups; then the broker is killed and they
+//! read again, and ask for what their groups had committed.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ pub(crate) fn play(
             .map(|writer| format!("{}:{}", writer.name, corpus::STREAMS.join(",")))
             .collect();
         stage.act(tally, reader, "read", &asked, "")?;
+    }
+    for (place, member) in members.iter().enumerate().filter(|(_, member)| member.groups) {
+        stage.act(tally, member, "group", &group_of(members, place), "")?;
     }
     if members.iter().any(|member| member.suite == "python") {
         examples::run(tally, &stage.bootstrap, run)?;
@@ -71,7 +75,20 @@ fn again(tally: &mut Tally, stage: &Stage, members: &[&'static Member]) -> Resul
             stage.act(tally, reader, "read", &asked, " after kill -9")?;
         }
     }
+    for (place, member) in members.iter().enumerate().filter(|(_, member)| member.groups) {
+        stage.act(tally, member, "committed", &group_of(members, place), " after kill -9")?;
+    }
     Ok(())
+}
+
+/// What the group of a member reads: `none` and one compressed stream of two writers, others than itself where there are so many.
+fn group_of(members: &[&'static Member], place: usize) -> Vec<String> {
+    let codec = corpus::CODECS.iter().skip(1).cycle().nth(place).unwrap_or(&"gzip");
+    let mut writers: Vec<&str> =
+        [1, 3, 2, 0].map(|step| members[(place + step) % members.len()].name).to_vec();
+    let mut seen = std::collections::BTreeSet::new();
+    writers.retain(|writer| seen.insert(*writer));
+    writers.iter().take(2).map(|writer| format!("{writer}:none,{codec}")).collect()
 }
 
 /// Where and about what the clients play.

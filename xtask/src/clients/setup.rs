@@ -37,7 +37,7 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
             vec![command("python3", &["-m", "venv", "venv"]), pip]
         }
         "node" => {
-            for file in ["package.json", "package-lock.json", "client.js"] {
+            for file in ["package.json", "package-lock.json", "client.js", "groups.js"] {
                 copy(from.join(file), into.join(file))?;
             }
             vec![command("npm", &["ci", "--no-audit", "--no-fund"])]
@@ -50,7 +50,7 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
                 .args(["dependency:copy-dependencies", "-Dmdep.overWriteReleases=true"])
                 .arg(format!("-DoutputDirectory={}", into.join("lib").display()));
             let mut compile = command("javac", &["-d", "classes", "-cp", "lib/*"]);
-            compile.arg(from.join("Client.java"));
+            compile.args([from.join("Client.java"), from.join("Groups.java")]);
             vec![fetch, compile]
         }
         "go" => {

@@ -1,7 +1,7 @@
 // franz-go: writes and reads the corpus of CORPUS.md, administers topics, and speaks the request versions of older Kafkas.
 //
 //	go run . write|admin BOOTSTRAP RUN BASE
-//	go run . read BOOTSTRAP RUN BASE WRITER:STREAM,... ...
+//	go run . read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 //	go run . audit BOOTSTRAP TOPIC        (see audit.go)
 package main
 
@@ -713,6 +713,10 @@ func main() {
 		c.read(os.Args[5:])
 	case "admin":
 		c.administer()
+	case "group":
+		c.group(os.Args[5:])
+	case "committed":
+		c.committed(os.Args[5:])
 	default:
 		panic("no such verb: " + os.Args[1])
 	}

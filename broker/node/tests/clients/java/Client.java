@@ -32,7 +32,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  *
  * <pre>
  *     java Client write|admin BOOTSTRAP RUN BASE
- *     java Client read BOOTSTRAP RUN BASE WRITER:STREAM,... ...
+ *     java Client read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
  * </pre>
  */
 public final class Client {
@@ -569,6 +569,8 @@ public final class Client {
             case "write" -> client.write();
             case "read" -> client.read(Arrays.asList(args).subList(4, args.length));
             case "admin" -> client.administer();
+            case "group" -> new Groups(client, Arrays.asList(args).subList(4, args.length)).play();
+            case "committed" -> new Groups(client, Arrays.asList(args).subList(4, args.length)).committed();
             default -> throw new IllegalArgumentException("no such verb: " + args[0]);
         }
         client.admin.close();

@@ -1,6 +1,7 @@
-// kafkajs: writes the corpus of CORPUS.md and administers topics. It cannot read without a group.
+// kafkajs: writes the corpus of CORPUS.md, administers topics, and reads in groups; it cannot read without one.
 //
 //     node client.js write|admin BOOTSTRAP RUN BASE
+//     node client.js group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 
 'use strict'
 
@@ -8,6 +9,7 @@ const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkaj
 const snappy = require('kafkajs-snappy')
 const lz4 = require('lz4-napi')
 const zstd = require('@bokuweb/zstd-wasm')
+const { Groups } = require('./groups')
 
 const NAME = 'kafkajs'
 const DIGEST = 0xb5b84ce0
@@ -30,7 +32,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: async buffer => Buffer.from(zstd.decompress(buffer)),
 })
 
-// ---- the corpus (CORPUS.md, profiles `full` and `filled`)
+// ---- the corpus (CORPUS.md)
 
 const count = stream => ({ big: 1, acks0: 30, acks1: 30 })[stream] ?? 240
 const partitionsOf = stream => (stream === 'big' ? 1 : 3)
@@ -50,7 +52,8 @@ function mix(x) {
 }
 
 class Random {
-  constructor(seed, i) {
+  constructor(seed, i, letters) {
+    this.letters = letters
     this.state = mix(seed ^ mix((i + 1) >>> 0)) || 0x9e3779b9
   }
 
@@ -65,7 +68,10 @@ class Random {
 
   bytes(n) {
     const out = Buffer.alloc(n)
-    for (let k = 0; k < n; k++) out[k] = this.next() >>> 24
+    for (let k = 0; k < n; k++) {
+      const drawn = this.next() >>> 24
+      out[k] = this.letters ? 97 + (drawn % 26) : drawn
+    }
     return out
   }
 
@@ -75,9 +81,11 @@ class Random {
 }
 
 function record(seed, i, base, profile) {
-  const random = new Random(seed, i)
+  const text = profile === 'text'
+  const random = new Random(seed, i, text)
+  const empty = () => (text ? null : Buffer.alloc(0))
   let key = null
-  if (i % 5 === 1) key = Buffer.alloc(0)
+  if (i % 5 === 1) key = empty()
   else if (i % 5 !== 0) key = random.bytes(1 + (random.next() % 32))
   let length
   if (i === 0) length = 1
@@ -88,9 +96,10 @@ function record(seed, i, base, profile) {
   else if (i % 8 === 5) length = 1000 + (random.next() % 9000)
   else length = 1 + (random.next() % 200)
   let value = null
-  if (length === 0) value = Buffer.alloc(0)
+  if (length === 0) value = empty()
   else if (length !== null) value = random.repeated(length, i % 2 ? 251 : 65521)
   if (profile === 'filled' && key === null && value === null) value = Buffer.alloc(0)
+  if (text) return { key, value, headers: [['profile', Buffer.from('text')]], timestamp: null }
   const headers = []
   for (let h = 0; h < i % 4; h++) {
     const name = h === 2 ? 'h\u00e9' : 'h0'
@@ -102,14 +111,30 @@ function record(seed, i, base, profile) {
   return { key, value, headers, timestamp: base + 100 * i - (i % 10 === 9 ? 450 : 0) }
 }
 
-const seedOf = stream => fnv(Buffer.from(`${NAME}/${stream}`))
+const seedOf = (writer, stream) => fnv(Buffer.from(`${writer}/${stream}`))
+const profileOf = writer => ({ kcat: 'text', kafkajs: 'filled', kafkapython: 'filled', aiokafka: 'filled' })[writer] ?? 'full'
 
 function big(base, extra) {
-  const value = new Random(seedOf('big'), 0).repeated(BIG_VALUE_BYTES + extra, 65521)
+  const value = new Random(seedOf(NAME, 'big'), 0, false).repeated(BIG_VALUE_BYTES + extra, 65521)
   return { key: null, value, headers: [], timestamp: base }
 }
 
-const expected = (stream, i, base) => (stream === 'big' ? big(base, 0) : record(seedOf(stream), i, base, 'filled'))
+const expected = (writer, stream, i, base) =>
+  (stream === 'big' ? big(base, 0) : record(seedOf(writer, stream), i, base, profileOf(writer)))
+
+// What differs between a record of the corpus and a message that was read.
+function difference(want, got) {
+  const brief = bytes => (bytes === null ? 'null' : `${bytes.length} bytes, fnv ${fnv(bytes).toString(16)}`)
+  const alike = (a, b) => (a === null || b === null ? a === b : a.equals(b))
+  if (!alike(want.key, got.key)) return `key: want ${brief(want.key)}, got ${brief(got.key)}`
+  if (!alike(want.value, got.value)) return `value: want ${brief(want.value)}, got ${brief(got.value)}`
+  const headers = Object.entries(got.headers).flatMap(([name, values]) => [values].flat().map(bytes => [name, bytes]))
+  const good = headers.length === want.headers.length
+    && headers.every(([name, bytes], h) => name === want.headers[h][0] && alike(bytes, want.headers[h][1]))
+  if (!good) return `headers: want ${JSON.stringify(want.headers)}, got ${JSON.stringify(headers)}`
+  if (want.timestamp !== null && String(want.timestamp) !== got.timestamp) return `timestamp: want ${want.timestamp}, got ${got.timestamp}`
+  return undefined
+}
 
 function digest() {
   const parts = []
@@ -240,7 +265,7 @@ async function write(kafka, admin, run, base) {
       await admin.createTopics({ topics: [{ topic, numPartitions: parts, replicationFactor: 1, configEntries }] })
       const started = await wait(Array(parts).fill('0-0').join(' '), () => ends(admin, topic))
       if (started) return started
-      const records = Array.from({ length: count(stream) }, (_, i) => expected(stream, i, base))
+      const records = Array.from({ length: count(stream) }, (_, i) => expected(NAME, stream, i, base))
       const acks = { acks0: 0, acks1: 1 }[stream] ?? -1
       const complaint = await send(kafka, topic, CODECS.includes(stream) ? stream : 'none', acks, records, parts)
       if (complaint) return complaint
@@ -321,7 +346,7 @@ async function administer(kafka, admin, run, base) {
 }
 
 async function main() {
-  const [verb, bootstrap, run, base] = process.argv.slice(2)
+  const [verb, bootstrap, run, base, ...words] = process.argv.slice(2)
   await zstd.init()
   await attempt('corpus digest', async () => (digest() === DIGEST ? undefined : digest().toString(16)))
   const kafka = new Kafka({ clientId: 'ringwood-tests', brokers: [bootstrap], logLevel: logLevel.ERROR, retry: { initialRetryTime: 100, retries: 5 } })
@@ -329,7 +354,11 @@ async function main() {
   await admin.connect()
   if (verb === 'write') await write(kafka, admin, run, Number(base))
   else if (verb === 'admin') await administer(kafka, admin, run, Number(base))
-  else throw new Error(`no such verb: ${verb}`)
+  else if (verb === 'group' || verb === 'committed') {
+    const corpus = { count, partitionsOf, expected, difference }
+    const groups = new Groups({ kafka, admin, corpus, attempt, refused }, NAME, run, Number(base), words)
+    await (verb === 'group' ? groups.play() : groups.committed())
+  } else throw new Error(`no such verb: ${verb}`)
   await admin.disconnect()
   console.log(JSON.stringify({ end: checks }))
 }

@@ -3,13 +3,17 @@
 import asyncio
 import time
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 import corpus
 import driver
+import groups
 
 
 class refusing:
@@ -27,6 +31,41 @@ def check_codes(topics):
     for topic in topics:
         if topic[1]:
             raise driver.Refused(topic[1], str(topic))
+
+
+class Listener(ConsumerRebalanceListener):
+    def __init__(self, member):
+        self.member = member
+
+    def on_partitions_revoked(self, revoked):
+        self.member.on_revoked()
+
+    def on_partitions_assigned(self, assigned):
+        self.member.on_assigned(assigned)
+
+
+class Member(groups.Member):
+    def __init__(self, bootstrap, group, topics, instance):
+        super().__init__()
+        self.consumer = AIOKafkaConsumer(
+            **bootstrap, group_id=group, group_instance_id=instance, enable_auto_commit=False,
+            auto_offset_reset="earliest", partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=groups.SESSION_MS, heartbeat_interval_ms=groups.HEARTBEAT_MS,
+            max_partition_fetch_bytes=10_000_000)
+        self.consumer.subscribe(topics, listener=Listener(self))
+
+    async def poll(self, seconds):
+        return [
+            (place.topic, place.partition, message.offset, corpus.Record(
+                message.key, message.value, list(message.headers), message.timestamp))
+            for place, messages in (await self.consumer.getmany(timeout_ms=int(seconds * 1000))).items()
+            for message in messages]
+
+    async def commit(self):
+        await self.consumer.commit()
+
+    async def close(self):
+        await self.consumer.stop()
 
 
 class Client:
@@ -113,6 +152,47 @@ class Client:
                 got.append((message.offset, corpus.Record(
                     message.key, message.value, list(message.headers), message.timestamp)))
         return got
+
+    async def member(self, group, topics, instance=None):
+        member = Member(self.bootstrap, group, topics, instance)
+        await member.consumer.start()
+        return member
+
+    async def group_state(self, group):
+        found = (await self.admin.describe_consumer_groups([group]))[0].groups[0]
+        code, _, state, _, _, members = found[:6]
+        if code:
+            raise driver.Refused(code, group)
+        assigned = [ConsumerProtocolMemberAssignment.decode(member[-1]).assignment for member in members]
+        return state, sorted(
+            sorted((topic, partition) for topic, partitions in one for partition in partitions) for one in assigned)
+
+    async def group_names(self):
+        return [one[0] for one in await self.admin.list_consumer_groups()]
+
+    async def group_offsets(self, group):
+        found = await self.admin.list_consumer_group_offsets(group)
+        return {(place.topic, place.partition): one.offset for place, one in found.items()}
+
+    async def set_offsets(self, group, offsets):
+        # Its admin client cannot, so a consumer without a membership commits.
+        consumer = AIOKafkaConsumer(**self.bootstrap, group_id=group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            places = {TopicPartition(*place): offset for place, offset in offsets.items()}
+            consumer.assign(list(places))
+            with refusing():
+                await consumer.commit(places)
+        finally:
+            await consumer.stop()
+
+    async def delete_group(self, group):
+        # Its admin client has no method for this; its protocol has the request.
+        node = await self.admin.find_coordinator(group)
+        found = await self.admin._send_request(DeleteGroupsRequest([group]), node)
+        for _, code in found.results:
+            if code:
+                raise driver.Refused(code, group)
 
     def extra(self, verb, run, base):
         return []

@@ -2,11 +2,12 @@
 
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 import corpus
 import driver
+import groups
 
 LIMITS = {"message.max.bytes": 10_000_000}
 
@@ -17,6 +18,42 @@ def answer(futures):
             return future.result(30)
         except KafkaException as error:
             raise driver.Refused(error.args[0].code(), error.args[0].str()) from error
+
+
+class Member(groups.Member):
+    def __init__(self, bootstrap, group, topics, instance):
+        super().__init__()
+        extra = {"group.instance.id": instance} if instance else {}
+        self.consumer = Consumer({
+            **bootstrap, **extra,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": groups.SESSION_MS,
+            "heartbeat.interval.ms": groups.HEARTBEAT_MS,
+            "fetch.message.max.bytes": 10_000_000,
+        })
+        self.consumer.subscribe(
+            topics, on_assign=lambda _, partitions: self.on_assigned(partitions),
+            on_revoke=lambda *_: self.on_revoked())
+
+    async def poll(self, seconds):
+        got = []
+        for message in self.consumer.consume(500, timeout=seconds):
+            if message.error():
+                raise driver.Refused(message.error().code(), message.error().str())
+            got.append((message.topic(), message.partition(), message.offset(), corpus.Record(
+                message.key(), message.value(), message.headers() or [], message.timestamp()[1])))
+        return got
+
+    async def commit(self):
+        for one in self.consumer.commit(asynchronous=False):
+            if one.error:
+                raise driver.Refused(one.error.code(), one.error.str())
+
+    async def close(self):
+        self.consumer.close()
 
 
 class Client:
@@ -111,6 +148,36 @@ class Client:
                     message.key(), message.value(), message.headers() or [], message.timestamp()[1])))
         self.consumer.unassign()
         return got
+
+    async def member(self, group, topics, instance=None):
+        return Member(self.bootstrap, group, topics, instance)
+
+    async def group_state(self, group):
+        found = answer(self.admin.describe_consumer_groups([group]))
+        state = found.state.name.title().replace("_", "")
+        return state, sorted(
+            sorted((one.topic, one.partition) for one in member.assignment.topic_partitions)
+            for member in found.members)
+
+    async def group_names(self):
+        found = self.admin.list_consumer_groups().result(30)
+        if found.errors:
+            raise driver.Refused(found.errors[0].args[0].code(), str(found.errors[0]))
+        return [one.group_id for one in found.valid]
+
+    async def group_offsets(self, group):
+        found = answer(self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]))
+        return {(one.topic, one.partition): one.offset for one in found.topic_partitions}
+
+    async def set_offsets(self, group, offsets):
+        places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        found = answer(self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)]))
+        for one in found.topic_partitions:
+            if one.error:
+                raise driver.Refused(one.error.code(), one.error.str())
+
+    async def delete_group(self, group):
+        answer(self.admin.delete_consumer_groups([group]))
 
     def extra(self, verb, run, base):
         return []

@@ -1,7 +1,7 @@
 """What all three Python clients are asked to do; each of them is a `Client` with the methods used here.
 
     python CLIENT.py write|admin BOOTSTRAP RUN BASE
-    python CLIENT.py read BOOTSTRAP RUN BASE WRITER[:STREAM,...] ...
+    python CLIENT.py read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 """
 
 import asyncio
@@ -206,6 +206,8 @@ async def eventually(client, topic, done):
 
 
 def main(name, client_type):
+    import groups  # it uses this module
+
     async def run_all():
         verb, bootstrap, run, base, *writers = sys.argv[1:]
         base = int(base)
@@ -220,6 +222,10 @@ def main(name, client_type):
                 await read(client, writers, run, base, report)
             elif verb == "admin":
                 await admin(client, name, run, base, report)
+            elif verb == "group":
+                await groups.play(client, name, writers, run, base, report)
+            elif verb == "committed":
+                await groups.committed(client, name, writers, run, base, report)
             else:
                 raise SystemExit(f"no such verb: {verb}")
             for check, action in client.extra(verb, run, base):

@@ -1,13 +1,18 @@
 """kafka-python."""
 
+import asyncio
 import time
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+import kafka.errors
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 
 import corpus
 import driver
+import groups
 
 
 class refusing:
@@ -19,6 +24,43 @@ class refusing:
     def __exit__(self, kind, error, trace):
         if isinstance(error, KafkaError) and (getattr(error, "errno", None) or 0) > 0:
             raise driver.Refused(error.errno, str(error)) from error
+
+
+class Listener(ConsumerRebalanceListener):
+    def __init__(self, member):
+        self.member = member
+
+    def on_partitions_revoked(self, revoked):
+        self.member.on_revoked()
+
+    def on_partitions_assigned(self, assigned):
+        self.member.on_assigned(assigned)
+
+
+class Member(groups.Member):
+    def __init__(self, bootstrap, group, topics, instance):
+        super().__init__()
+        self.consumer = KafkaConsumer(
+            **bootstrap, group_id=group, group_instance_id=instance, enable_auto_commit=False,
+            auto_offset_reset="earliest", partition_assignment_strategy=[RangePartitionAssignor],
+            session_timeout_ms=groups.SESSION_MS, heartbeat_interval_ms=groups.HEARTBEAT_MS,
+            max_partition_fetch_bytes=10_000_000)
+        self.consumer.subscribe(topics, listener=Listener(self))
+
+    async def poll(self, seconds):
+        # In a thread, and longer than a rebalance takes: where a poll ends before the broker has answered JoinGroup, the library
+        # forgets that request and sends another one.
+        found = await asyncio.to_thread(self.consumer.poll, 500)
+        return [
+            (place.topic, place.partition, message.offset, corpus.Record(
+                message.key, message.value, list(message.headers), message.timestamp))
+            for place, messages in found.items() for message in messages]
+
+    async def commit(self):
+        self.consumer.commit()
+
+    async def close(self):
+        self.consumer.close()
 
 
 class Client:
@@ -97,6 +139,37 @@ class Client:
                 got.append((message.offset, corpus.Record(
                     message.key, message.value, list(message.headers), message.timestamp)))
         return got
+
+    async def member(self, group, topics, instance=None):
+        return Member(self.bootstrap, group, topics, instance)
+
+    async def group_state(self, group):
+        found = self.admin.describe_groups([group])[group]
+        if found["error"]:
+            raise ValueError(found["error"])
+        return found["group_state"], sorted(
+            sorted((one["topic"], partition) for one in member["member_assignment"]["assigned_partitions"]
+                   for partition in one["partitions"])
+            for member in found["members"])
+
+    async def group_names(self):
+        return [one["group_id"] for one in self.admin.list_groups()]
+
+    async def group_offsets(self, group):
+        found = self.admin.list_group_offsets([group])[group]
+        return {(place.topic, place.partition): one.offset for place, one in found.items()}
+
+    async def set_offsets(self, group, offsets):
+        places = {TopicPartition(*place): OffsetAndMetadata(offset, "", None) for place, offset in offsets.items()}
+        for error in self.admin.alter_group_offsets(group, places).values():
+            if error.errno:
+                raise driver.Refused(error.errno, error.__name__)
+
+    async def delete_group(self, group):
+        # The library gives the name of the error.
+        word = self.admin.delete_groups([group])[group]
+        if word != "OK":
+            raise driver.Refused(getattr(kafka.errors, word).errno, word)
 
     def extra(self, verb, run, base):
         if verb == "admin":

@@ -1,6 +1,6 @@
 //! Topics: create, describe, grow, trim, delete, and what must be refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::admin::{
@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::block_on::block_on;
+use crate::member::Place;
 use crate::read::Reader;
 use crate::report::{Fault, Report, eventually, refused};
 use crate::{NAME, write};
@@ -29,6 +30,26 @@ fn only(answers: Vec<Result<String, (String, RDKafkaErrorCode)>>) -> Result<(), 
         answer.map_err(|(_, code)| KafkaError::AdminOp(code))?;
     }
     Ok(())
+}
+
+/// The partitions of an assignment of the consumer protocol, which the binding gives as bytes: version, then for each topic its name
+/// and its partitions, then user data.
+fn assignment(bytes: &[u8]) -> Result<BTreeSet<Place>, Fault> {
+    let mut rest = bytes.get(2..).ok_or("an assignment without a version")?;
+    let mut take = |count: usize| -> Result<&[u8], Fault> {
+        let (taken, left) = rest.split_at_checked(count).ok_or("the assignment ends")?;
+        rest = left;
+        Ok(taken)
+    };
+    let mut found = BTreeSet::new();
+    for _ in 0..i32::from_be_bytes(take(4)?.try_into()?) {
+        let length = usize::try_from(i16::from_be_bytes(take(2)?.try_into()?))?;
+        let topic = String::from_utf8(take(length)?.to_vec())?;
+        for _ in 0..i32::from_be_bytes(take(4)?.try_into()?) {
+            found.insert((topic.clone(), i32::from_be_bytes(take(4)?.try_into()?)));
+        }
+    }
+    Ok(found)
 }
 
 impl Admin {
@@ -79,6 +100,26 @@ impl Admin {
             element.error()?;
         }
         Ok(())
+    }
+
+    /// State of a group, and what each of its members has.
+    pub(crate) fn group(&self, group: &str) -> Result<(String, Vec<BTreeSet<Place>>), Fault> {
+        let found = self.client.inner().fetch_group_list(Some(group), Duration::from_secs(20))?;
+        let one = found.groups().iter().find(|one| one.name() == group).ok_or("no such group")?;
+        let members = one.members().iter();
+        let assigned = members.map(|member| assignment(member.assignment().unwrap_or_default()));
+        Ok((one.state().to_owned(), assigned.collect::<Result<_, _>>()?))
+    }
+
+    /// The names of all groups.
+    pub(crate) fn group_names(&self) -> Result<BTreeSet<String>, Fault> {
+        let found = self.client.inner().fetch_group_list(None, Duration::from_secs(20))?;
+        Ok(found.groups().iter().map(|one| one.name().to_owned()).collect())
+    }
+
+    /// Deletes a group.
+    pub(crate) fn delete_group(&self, group: &str) -> Result<(), Fault> {
+        only(block_on(self.client.delete_groups(&[group], &self.options))?)
     }
 
     fn partitions(&self, topic: &str) -> Result<Option<usize>, Fault> {

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! ringwood-clients-rdkafka write|admin BOOTSTRAP RUN BASE
-//! ringwood-clients-rdkafka read BOOTSTRAP RUN BASE WRITER:STREAM,... ...
+//! ringwood-clients-rdkafka read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 //! ringwood-clients-rdkafka create BOOTSTRAP TOPIC PARTITIONS [KEY=VALUE ...]
 //! ringwood-clients-rdkafka load BOOTSTRAP TOPIC PARTITIONS PRODUCERS RATE
 //! ```
 //!
-//! The first three follow `CORPUS.md`; `create` serves clients that cannot create topics; `load` is the writing half of
+//! The first five follow `CORPUS.md`; `create` serves clients that cannot create topics; `load` is the writing half of
 //! `cargo xtask prove kill`.
 #![forbid(unsafe_code)]
 
 mod admin;
 mod block_on;
+mod group;
 mod load;
+mod member;
 mod read;
 mod report;
 mod write;
@@ -35,6 +37,12 @@ fn main() -> Result<(), Fault> {
         }
         ["read", bootstrap, run, base, writers @ ..] => {
             checked(|report| read::all(bootstrap, run, base.parse()?, writers, report))
+        }
+        ["group", bootstrap, run, base, writers @ ..] => {
+            checked(|report| group::all(bootstrap, run, base.parse()?, writers, report))
+        }
+        ["committed", bootstrap, run, base, writers @ ..] => {
+            checked(|report| group::committed(bootstrap, run, base.parse()?, writers, report))
         }
         ["create", bootstrap, topic, partitions, configs @ ..] => {
             let configs: Vec<(&str, &str)> =

@@ -141,7 +141,8 @@ impl Reader {
     }
 }
 
-fn as_record(message: &BorrowedMessage<'_>) -> Record {
+/// A message as the corpus describes it.
+pub(crate) fn as_record(message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers
             .iter()
