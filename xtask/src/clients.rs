@@ -35,7 +35,11 @@ impl Under {
 }
 
 /// Sets up every suite whose runtime is here and runs all of them against one broker.
-pub(crate) fn run(tally: &mut Tally, wants: impl Fn(&str) -> bool) -> Result<(), Fault> {
+pub(crate) fn run(
+    tally: &mut Tally,
+    groups: bool,
+    wants: impl Fn(&str) -> bool,
+) -> Result<(), Fault> {
     if RUNTIMES.iter().all(|runtime| !wants(runtime.suite)) && !wants("librdkafka") {
         return Ok(());
     }
@@ -74,5 +78,5 @@ pub(crate) fn run(tally: &mut Tally, wants: impl Fn(&str) -> bool) -> Result<(),
     let run = format!("t{}", now % 1_000_000_000);
     let names: Vec<&str> = members.iter().map(|member| member.name).collect();
     say(&format!("clients: {} against {}", names.join(", "), under.bootstrap()))?;
-    scenes::play(tally, under, &members, &run, base)
+    scenes::play(tally, under, &members, groups, &run, base)
 }

@@ -19,7 +19,7 @@ type Fault = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 usage: cargo xtask check
-       cargo xtask test [--install] [--require all|SUITE,...] [--only SUITE,...]
+       cargo xtask test [--install] [--groups] [--require all|SUITE,...] [--only SUITE,...]
        cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
 
@@ -27,6 +27,7 @@ check   formatting and lints
 test    check, every test of the workspace, and the client suites:
         librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH)
           --install  install what is missing first (Debian family, as root)
+          --groups   the clients play consumer groups too (about two minutes more)
           --require  a skipped suite is a failure
           --only     these suites only; `workspace` and `check` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)

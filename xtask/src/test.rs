@@ -12,6 +12,8 @@ use crate::{Fault, check, clients, install, program, tree};
 #[derive(Default)]
 struct Options {
     install: bool,
+    /// The clients play consumer groups too.
+    groups: bool,
     require: Vec<String>,
     only: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl Options {
         while let Some(word) = words.next() {
             match (*word, words.as_slice().first()) {
                 ("--install", _) => options.install = true,
+                ("--groups", _) => options.groups = true,
                 ("--require", Some(value)) => {
                     options.require = list(value)?;
                     words.next();
@@ -65,10 +68,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     }
     if options.wants("workspace") {
         workspace(&mut tally)?;
-    } else {
-        build()?;
     }
-    clients::run(&mut tally, |suite| options.wants(suite))?;
+    build()?;
+    clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
     tally.close(clients::CLIENTS, |suite| {
         options.require.iter().any(|one| one == suite || one == "all")
     })
@@ -90,7 +92,7 @@ fn build() -> Result<(), Fault> {
     }
 }
 
-/// Every test of the workspace. It builds the binaries that the client suites need too.
+/// Every test of the workspace.
 fn workspace(tally: &mut Tally) -> Result<(), Fault> {
     let (mut passed, mut failed, mut named) = (0, 0, 0);
     let good = program::follow(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), |line| {

@@ -20,9 +20,8 @@ use std::time::Duration;
 use store::Refusal;
 use wire::ErrorCode;
 
-/// How long an append of group records may wait for its commitment: `offsets.commit.timeout.ms` is for clients, this is for a
-/// disk that hangs.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Group records wait for their commitment as long as it takes: what is in the log cannot be taken for not written.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes read at once when a log is replayed.
 const READ_BYTES: usize = 1 << 20;
 
@@ -266,9 +265,8 @@ impl Groups {
         };
         match self.shard.produce(id, &bytes, &meta, Acks::All, APPEND_TIMEOUT).await {
             Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
-            // It is in the log and may be committed yet: it cannot be taken for not written.
             Err(PartitionError::TimedOut) => {
-                self.rt.fault("records of a group were not flushed for 30 s".to_owned())
+                self.rt.fault("records of a group were not flushed for a year".to_owned())
             }
             Err(PartitionError::Refused(Refusal::TooLarge { .. })) => Err(AppendFailure::TooLarge),
             Err(PartitionError::Refused(Refusal::DiskFull { .. }))

@@ -18,6 +18,7 @@ pub(crate) fn play(
     tally: &mut Tally,
     under: Under,
     members: &[&'static Member],
+    groups: bool,
     run: &str,
     base: i64,
 ) -> Result<(), Fault> {
@@ -33,7 +34,7 @@ pub(crate) fn play(
             .collect();
         stage.act(tally, reader, "read", &asked, "")?;
     }
-    for (place, member) in members.iter().enumerate().filter(|(_, member)| member.groups) {
+    for (place, member) in members.iter().enumerate().filter(|(_, m)| groups && m.groups) {
         stage.act(tally, member, "group", &group_of(members, place), "")?;
     }
     if members.iter().any(|member| member.suite == "python") {
@@ -51,7 +52,7 @@ pub(crate) fn play(
                 return Ok(());
             }
             say(&format!("clients: killed, and back after {} ms", started.elapsed().as_millis()))?;
-            again(tally, &stage, members)?;
+            again(tally, &stage, members, groups)?;
             let alive = broker.must_live().err().map(|fault| fault.to_string());
             tally.check("clients: the broker is alive at the end", alive.as_deref())
         }
@@ -59,7 +60,12 @@ pub(crate) fn play(
 }
 
 /// After the kill everything acknowledged is read by a client other than the writer (acks=0 promises nothing).
-fn again(tally: &mut Tally, stage: &Stage, members: &[&'static Member]) -> Result<(), Fault> {
+fn again(
+    tally: &mut Tally,
+    stage: &Stage,
+    members: &[&'static Member],
+    groups: bool,
+) -> Result<(), Fault> {
     let readers: Vec<&&Member> = members.iter().filter(|member| member.reads).collect();
     let promised: Vec<&str> =
         corpus::STREAMS.into_iter().filter(|stream| *stream != "acks0").collect();
@@ -75,7 +81,7 @@ fn again(tally: &mut Tally, stage: &Stage, members: &[&'static Member]) -> Resul
             stage.act(tally, reader, "read", &asked, " after kill -9")?;
         }
     }
-    for (place, member) in members.iter().enumerate().filter(|(_, member)| member.groups) {
+    for (place, member) in members.iter().enumerate().filter(|(_, m)| groups && m.groups) {
         stage.act(tally, member, "committed", &group_of(members, place), " after kill -9")?;
     }
     Ok(())
