@@ -50,20 +50,25 @@ impl Broker {
 
     /// The sum of a metric over all its labels, as the broker told it last; nothing if it does not answer.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
-        let mut stream =
-            TcpStream::connect_timeout(&self.admin, Duration::from_millis(200)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-            .ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
+        let text = self.get("/metrics")?;
         let values: Vec<f64> = text
             .lines()
             .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once("} "))
             .filter_map(|(_, value)| value.trim().parse().ok())
             .collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
+    }
+
+    /// What the admin address answers.
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream =
+            TcpStream::connect_timeout(&self.admin, Duration::from_millis(200)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
     }
 
     /// Where clients find it.
@@ -92,9 +97,10 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether it takes connections now.
+    /// Whether it serves now. That something takes connections says less: the kernel may hold the listener of a process that
+    /// was killed until its last request has ended.
     pub(crate) fn is_ready(&self) -> bool {
-        TcpStream::connect_timeout(&self.address, Duration::from_millis(500)).is_ok()
+        self.get("/readyz").is_some_and(|text| text.starts_with("HTTP/1.1 200"))
     }
 
     /// An error if the process has ended by itself.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use corpus::Record;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -65,6 +66,10 @@ impl Reader {
         let mut left = count;
         while left > 0 {
             match self.0.poll(Duration::from_millis(500)) {
+                // It connects again by itself: a broker that was killed may keep its old sockets for a moment.
+                Some(Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown,
+                ))) if Instant::now() < deadline => {}
                 Some(message) => {
                     each(&message?)?;
                     left -= 1;
