@@ -343,7 +343,7 @@ fn a_cluster_that_went_away_does_not_hold_up_every_record() {
     fake.create("t", 4);
     let config = ProducerConfig {
         delivery_timeout: Duration::from_millis(300),
-        buffer_bytes_max: 2_000,
+        buffer_bytes_max: 6_000,
         ..small_batches()
     };
     let mut producer = producer(&fake, config);
