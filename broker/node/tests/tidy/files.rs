@@ -64,7 +64,7 @@ fn machine(path: &str, text: &str) -> Complaints {
     complaints
 }
 
-/// Not within a longer path: `net/work/` is a folder of ours to have.
+/// Not within a longer path: a folder of ours may have such a name.
 fn starts_a_path(line: &str, needle: &str) -> bool {
     line.match_indices(needle).any(|(at, _)| {
         line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && !".-_/".contains(c))
