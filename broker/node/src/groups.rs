@@ -6,7 +6,7 @@
 use crate::shard::{Acks, PartitionError, Shard};
 use cluster::config::BrokerSettings;
 use coordinator::{
-    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, Ticket,
+    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics, Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::BatchMeta;
@@ -50,6 +50,9 @@ pub(crate) fn config_of(settings: &BrokerSettings, batch_bytes_max: u32) -> Conf
             settings.offsets_retention_check_interval_ms,
         )
         .unwrap_or(600_000),
+        consumer_session_timeout_ms: ms(settings.group_consumer_session_timeout_ms),
+        consumer_heartbeat_interval_ms: ms(settings.group_consumer_heartbeat_interval_ms),
+        consumer_max_size: size(settings.group_consumer_max_size),
         batch_bytes_max: size(batch_bytes_max),
         ..Config::default()
     }
@@ -60,6 +63,8 @@ pub(crate) struct Groups {
     rt: Runtime,
     shard: Rc<Shard>,
     parts: RefCell<BTreeMap<PartitionId, Rc<Part>>>,
+    /// What consumer groups may read.
+    topics: SharedTopics,
 }
 
 /// The coordinator of one partition.
@@ -93,7 +98,7 @@ impl NoCoordinator {
 
 impl Groups {
     pub(crate) fn new(rt: Runtime, shard: Rc<Shard>) -> Rc<Self> {
-        Rc::new(Self { rt, shard, parts: RefCell::default() })
+        Rc::new(Self { rt, shard, parts: RefCell::default(), topics: SharedTopics::default() })
     }
 
     /// The shard leads this partition of `__consumer_offsets`: reads its log, then serves.
@@ -103,7 +108,7 @@ impl Groups {
         }
         let part = Rc::new(Part {
             id,
-            coordinator: RefCell::new(Coordinator::new(config)),
+            coordinator: RefCell::new(Coordinator::with_topics(config, Rc::clone(&self.topics))),
             loaded: Cell::new(false),
             ended: Cell::new(false),
             waiting: RefCell::default(),
@@ -122,6 +127,22 @@ impl Groups {
             me.pump(&part);
             me.keep_time(&part).await;
         });
+    }
+
+    /// A topic is there, or has more partitions; none: it is gone. Consumer groups follow at their next heartbeats.
+    pub(crate) fn on_topic(&self, name: &str, found: Option<(ids::TopicId, i32)>) {
+        {
+            let mut topics = self.topics.borrow_mut();
+            let same = topics.named(name) == found;
+            match found {
+                Some(_) | None if same => return,
+                Some((id, partitions)) => topics.set(name, id, partitions),
+                None => topics.remove(name),
+            }
+        }
+        for part in self.parts.borrow().values() {
+            part.coordinator.borrow_mut().on_topics_changed();
+        }
     }
 
     /// The topic is gone: everybody who waits is told.

@@ -107,6 +107,14 @@ impl Metadata {
         }
     }
 
+    /// Consumer groups follow the topics that they read.
+    fn tell_groups(&self, id: TopicId) {
+        let image = self.image();
+        let Some(topic) = image.topic(id) else { return };
+        let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        self.groups.on_topic(&topic.name, Some((id, count)));
+    }
+
     fn is_mine(&self, id: PartitionId) -> bool {
         id.owner(self.cores) == self.rt.core()
     }
@@ -114,8 +122,13 @@ impl Metadata {
     fn carry_out(&self, delta: &Delta) {
         for change in &delta.changes {
             match change {
-                Change::PartitionCreated(id) | Change::PartitionChanged(id) => self.lead(*id),
+                Change::PartitionCreated(id) => {
+                    self.tell_groups(id.topic);
+                    self.lead(*id);
+                }
+                Change::PartitionChanged(id) => self.lead(*id),
                 Change::TopicDeleted { id, name, partitions } => {
+                    self.groups.on_topic(name, None);
                     self.groups.forget(*id);
                     self.groups.on_topics_deleted(&[name]);
                     self.topic_configs.borrow_mut().remove(id);
@@ -150,6 +163,10 @@ impl Metadata {
     pub(crate) fn lead_all(&self) {
         let ids: Vec<PartitionId> =
             self.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
+        let topics: Vec<TopicId> = self.image().topics().map(|t| t.id).collect();
+        for topic in topics {
+            self.tell_groups(topic);
+        }
         for id in ids {
             self.lead(id);
         }

@@ -71,7 +71,7 @@ pub(in super::super) async fn answer(
 }
 
 /// Sixteen random bytes in the usual form (RFC 9562, version 4).
-fn uuid(broker: &Broker) -> String {
+pub(super) fn uuid(broker: &Broker) -> String {
     let (a, b) = (broker.rt.random(), broker.rt.random());
     let version = (a & 0xffff_ffff_ffff_0fff) | 0x4000;
     let variant = (b & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
