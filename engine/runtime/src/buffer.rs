@@ -43,8 +43,9 @@ pub(crate) trait Registrar {
 /// Blocks of these sizes are registered: commits and tails are written from them. Pinning others would serve nobody.
 const REGISTERED: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
 
-/// At most this part of the budget waits in the pools; the rest goes back to the allocator.
-const POOLED_SHARE: usize = 8;
+/// At most one part in so many of the budget waits in the pools; the rest goes back to the allocator. A checkpoint gives back
+/// a quarter of the budget at once and what comes next takes it again: a smaller pool would pay for fresh pages each time.
+const POOLED_SHARE: usize = 2;
 
 struct Budget {
     limit: usize,
@@ -58,7 +59,8 @@ struct Budget {
 impl Budget {
     /// Frees blocks of the class that holds most, until `capacity` more may wait; false if that class is `class` itself.
     fn make_room(&self, capacity: usize, class: Class) -> bool {
-        while self.pooled.get() + capacity > self.limit / POOLED_SHARE {
+        let most = (self.limit / POOLED_SHARE).min(self.limit.saturating_sub(self.used.get()));
+        while self.pooled.get() + capacity > most {
             let mut pools = self.pools.borrow_mut();
             let held = |c: usize| pools[c].iter().map(|raw| raw.capacity).sum::<usize>();
             let Some(fullest) = (0..CLASSES).max_by_key(|c| held(*c)) else { return false };
@@ -507,7 +509,7 @@ mod tests {
     /// A frame of an odd size must not cost fresh pages each time.
     #[test]
     fn blocks_of_every_size_come_back_and_the_fullest_class_makes_room() {
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(256 << 10);
         let small: Vec<Buffer> = (0..20).map(|_| memory.alloc(4096).unwrap()).collect();
         drop(small);
         assert_eq!(memory.0.pooled.get(), 20 * 4096);
@@ -515,7 +517,7 @@ mod tests {
         assert_eq!((odd.capacity(), memory.used()), (112 << 10, 112 << 10));
         let at = odd.block.at;
         drop(odd);
-        assert_eq!(memory.0.pooled.get(), (112 << 10) + 4 * 4096, "an eighth of the budget");
+        assert_eq!(memory.0.pooled.get(), (112 << 10) + 4 * 4096, "half of the budget");
         assert_eq!(memory.alloc(112 << 10).unwrap().block.at, at);
         drop((memory.alloc(100_000).unwrap(), memory.alloc(100_000).unwrap()));
         assert!(memory.0.pooled.get() <= 128 << 10);
