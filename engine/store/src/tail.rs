@@ -188,7 +188,8 @@ impl Tail {
 
     /// How many chunks of `segment` end beyond `from` and not beyond `to`.
     pub(crate) fn ends_within(&self, segment: SegmentName, from: u32, to: u32) -> usize {
-        let upto = |end: u32| self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, end));
+        let upto =
+            |end: u32| self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, end));
         upto(to) - upto(from)
     }
 
