@@ -11,6 +11,7 @@ mod metadata;
 mod metadata_log;
 mod metrics;
 mod node;
+mod planted;
 mod post;
 mod say;
 mod shard;

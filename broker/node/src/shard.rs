@@ -5,6 +5,7 @@
 
 mod waiters;
 
+use crate::planted::{self, Planted};
 use crate::shard::waiters::Waiters;
 use cluster::config::{Durability, TimestampType, TopicConfig};
 use ids::{BrokerId, LeaderEpoch, Offset, PartitionId, Timestamp};
@@ -246,6 +247,7 @@ impl Shard {
         let appended =
             self.store.append(id, bytes, meta, epoch, now).map_err(PartitionError::Refused)?;
         let stamped = replica.config.borrow().timestamp_type == TimestampType::LogAppendTime;
+        let duplicate = matches!(appended, Appended::Duplicate(_));
         let (base_offset, end, time) = match appended {
             Appended::New { base_offset, .. } => {
                 let end = base_offset + i64::from(meta.offsets);
@@ -259,6 +261,8 @@ impl Shard {
         };
         match acks {
             Acks::None => {}
+            _ if (id.topic != ids::TopicId::METADATA && planted::is(Planted::AckedAtAppend))
+                || (duplicate && planted::is(Planted::DuplicateAckedEarly)) => {}
             Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, timeout).await?,
         }
         if acks == Acks::All && replica.leader.borrow().check_in_sync().is_err() {
