@@ -8,7 +8,7 @@ use crate::post::Post;
 use crate::shard::{PartitionError, Shard};
 use cluster::{Controller, Decision};
 use ids::{CoreId, PartitionId};
-use record::Decompressor;
+use record::{Compressor, Decompressor};
 use runtime::Runtime;
 use runtime::sync::Notify;
 use server::{Frame, Handler, OnDisconnect, Reply, Server};
@@ -56,6 +56,7 @@ pub(crate) struct Broker {
     /// Where the time of this core's requests went, since the control thread last asked.
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) decompressor: RefCell<Decompressor>,
+    pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
     /// Once it listens.
     pub(crate) server: OnceCell<Server<Requests>>,

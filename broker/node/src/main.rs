@@ -12,6 +12,7 @@ mod metadata;
 mod metadata_log;
 mod metrics;
 mod node;
+mod planted;
 mod post;
 mod say;
 mod shard;

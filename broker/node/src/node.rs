@@ -7,6 +7,8 @@
 mod banner;
 mod opening;
 mod serving;
+#[cfg(test)]
+mod simulation;
 
 use crate::admin;
 use crate::broker::Broker;

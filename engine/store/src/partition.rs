@@ -64,6 +64,8 @@ pub(crate) struct Partition {
     pub(crate) config: PartitionConfig,
     pub(crate) tail: Tail,
     pub(crate) files: BTreeMap<SegmentName, SegmentFile>,
+    /// Chunks of the tail that a file holds and that could not go, because an older one had not been written yet.
+    pub(crate) held_up: usize,
     /// Live pieces of the rest log, by segment and position.
     pub(crate) rest: Vec<RestPiece>,
     /// The commit of its last record.
@@ -96,6 +98,17 @@ pub(crate) struct Partition {
 pub(crate) type Shared = Rc<RefCell<Partition>>;
 
 impl Partition {
+    /// Drops the oldest chunk of the tail if a file holds all of it. If not, one that is younger waits for it: readers go
+    /// from files to memory once and never back. The next write mentions it again.
+    pub(crate) fn evict(&mut self) {
+        let Some((segment, _, end)) = self.tail.chunks().next() else { return };
+        if self.files.get(&segment).is_some_and(|f| end <= f.written) {
+            self.tail.drop_oldest();
+        } else {
+            self.held_up += 1;
+        }
+    }
+
     pub(crate) fn new(id: PartitionId, config: PartitionConfig) -> Self {
         Self {
             id,
@@ -103,6 +116,7 @@ impl Partition {
             config,
             tail: Tail::default(),
             files: BTreeMap::new(),
+            held_up: 0,
             rest: Vec::new(),
             last_record: 0,
             written: Offset::ZERO,

@@ -160,7 +160,7 @@ pub struct Counters {
 
 type Observer = Rc<dyn Fn(Progress)>;
 /// A chunk of a partition's tail: segment and base.
-type Evictable = (Weak<RefCell<Partition>>, SegmentName, u32);
+type Evictable = Weak<RefCell<Partition>>;
 
 pub(crate) struct Inner {
     pub(crate) rt: Runtime,
@@ -184,7 +184,7 @@ pub(crate) struct Inner {
     pub(crate) readers: RefCell<OpenFiles>,
     /// Directories with names that may not be durable yet.
     pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
-    /// Chunks of tails that can be read from a file, oldest first.
+    /// One mention of its partition for each chunk of a tail that a file holds as well, oldest first.
     pub(crate) evictable: RefCell<VecDeque<Evictable>>,
     pub(crate) observer: RefCell<Option<Observer>>,
     /// Commits after this one are missing, and with them perhaps all there was of a partition that is not known.
@@ -311,11 +311,9 @@ impl Inner {
         let memory = self.rt.memory();
         let goal = memory.limit() / 4 * 3;
         while memory.used() > goal {
-            let Some((p, segment, base)) = self.evictable.borrow_mut().pop_front() else { return };
+            let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
             if let Some(p) = p.upgrade() {
-                let mut p = p.borrow_mut();
-                let written = p.files.get(&segment).map_or(0, |f| f.written);
-                p.tail.drop_chunk(segment, base, written);
+                p.borrow_mut().evict();
             }
         }
     }
@@ -449,7 +447,8 @@ impl Store {
             if refused || (first && self.inner.room(bytes)) {
                 break;
             }
-            if first {
+            // With nothing in the ring a checkpoint would bring neither room nor memory: then readers have it.
+            if first && self.inner.journal.fullness() > 0.0 {
                 self.inner.checkpoint_wanted.notify();
             }
             self.something_gives(bytes).await;

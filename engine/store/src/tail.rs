@@ -181,16 +181,21 @@ impl Tail {
         (end > start).then(|| c.buffer.slice(start..end))
     }
 
-    /// Drops the chunk of `segment` that begins at `base`, if it is the oldest of the partition and wholly below `written`.
-    pub(crate) fn drop_chunk(&mut self, segment: SegmentName, base: u32, written: u32) -> bool {
-        let oldest = self
-            .chunks
-            .front()
-            .is_some_and(|c| c.segment == segment && c.base == base && c.end() <= written);
-        if oldest {
-            self.chunks.pop_front();
-        }
-        oldest
+    /// How many chunks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// How many chunks of `segment` end beyond `from` and not beyond `to`.
+    pub(crate) fn ends_within(&self, segment: SegmentName, from: u32, to: u32) -> usize {
+        let upto =
+            |end: u32| self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, end));
+        upto(to) - upto(from)
+    }
+
+    /// Drops the oldest chunk.
+    pub(crate) fn drop_oldest(&mut self) {
+        self.chunks.pop_front();
     }
 
     /// Drops all chunks of segments below `name`, which have left the log.

@@ -104,15 +104,12 @@ pub(crate) async fn write_segment(
             // Again: a sync that ran meanwhile did not cover this write.
             f.unsynced = !left_out;
         }
-        let done: Vec<u32> = p_mut
-            .tail
-            .chunks()
-            .filter(|(s, _, chunk_end)| *s == segment && *chunk_end > from && *chunk_end <= end)
-            .map(|(_, base, _)| base)
-            .collect();
+        let (mut done, all) = (p_mut.tail.ends_within(segment, from, end), p_mut.tail.len());
+        // A chunk that was written while it still grew has been mentioned before: never more mentions than chunks.
+        done += std::mem::take(&mut p_mut.held_up).min(all - done);
         drop(p_mut);
-        let mut evictable = inner.evictable.borrow_mut();
-        evictable.extend(done.into_iter().map(|base| (Rc::downgrade(p), segment, base)));
+        let mentions = std::iter::repeat_with(|| Rc::downgrade(p)).take(done);
+        inner.evictable.borrow_mut().extend(mentions);
     }
 }
 

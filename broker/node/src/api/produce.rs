@@ -3,6 +3,8 @@
 //! All partitions of a request are appended before any is waited for, in the order of the request, and requests of one
 //! connection in the order of their arrival: later ones join the next commit without waiting for the acknowledgement.
 
+mod recode;
+
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
 use crate::shard::{Acks, PartitionError, Produced, Trail};
@@ -235,6 +237,7 @@ fn look<'a>(
     }
     let config = broker.metadata.topic_config(id.topic, topic);
     let (batch, meta) = check(broker, &config, asked.version, bytes)?;
+    let (batch, meta) = recode::for_topic(broker, &config, batch, meta)?;
     Ok((id, batch, meta))
 }
 
@@ -301,7 +304,7 @@ async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: 
     }
 }
 
-/// The batch as it will be stored, and what the log must know of it.
+/// The batch as the producer compressed it, with the topic's corrections, and what the log must know of it.
 fn check<'a>(
     broker: &Broker,
     config: &TopicConfig,

@@ -33,7 +33,9 @@ impl Observed {
         for pulse in beat.pulses {
             series.push((pulse.core, pulse.series));
             slow.extend(pulse.slow);
-            let now = self.cores.entry(pulse.core).or_default();
+            // Of its first second nothing is known but its end.
+            let first = Now { gauges: pulse.gauges, ..Now::default() };
+            let now = self.cores.entry(pulse.core).or_insert(first);
             now.before = std::mem::replace(&mut now.gauges, pulse.gauges);
             now.busy = pulse.busy;
         }
