@@ -139,7 +139,8 @@ fn a_slow_send_is_a_slow_send() {
 
 #[test]
 fn a_log_of_it_is_told_from_that_of_a_sound_one() {
-    let (slow, sound) = (Broker::with("log-slow", "sync,path=ring,delay=60ms"), Broker::with("log", ""));
+    let (slow, sound) =
+        (Broker::with("log-slow", "sync,path=ring,delay=60ms"), Broker::with("log", ""));
     let file = |broker: &Broker| {
         broker.produce();
         let file = broker.data.join("x.hlog").to_str().unwrap().to_owned();

@@ -131,6 +131,7 @@ pub(super) async fn answer(
         .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
         .collect();
     all(here, &mut outcomes).await;
+    let others = !asked_others.is_empty();
     let mut crossed = false;
     let mut last = slowest(outcomes.iter().flatten(), None);
     for (places, answer) in asked_others {
@@ -146,12 +147,15 @@ pub(super) async fn answer(
             }
         }
     }
-    match last {
+    if let Some(trail) = last {
         // The request waited for the one that came last; the others came meanwhile.
-        Some(trail) => trail.give(laps, crossed),
-        None => laps.lap(Stage::Handle, || broker.rt.clock()),
+        trail.give(laps, crossed);
     }
-    if crossed {
+    let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
+    if last.is_none() || refused {
+        // Nobody knows where a refusal's time went: a timeout, or a full disk that answers late.
+        laps.lap(Stage::Handle, || broker.rt.clock());
+    } else if others {
         laps.lap(Stage::Crossing, || broker.rt.clock());
     }
     let unanswered = || Outcome::error(ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
