@@ -1,6 +1,6 @@
 //! The store of one core: what the shard asks of it.
 
-use crate::checkpoint::{self, Manifest, RestLog};
+use crate::checkpoint::{self, Manifest};
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
@@ -9,6 +9,7 @@ use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reserve::{self, Reserve, is_full};
+use crate::rest_log::RestLog;
 use crate::writer;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -156,6 +157,8 @@ pub struct Counters {
     pub cold_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
+    /// Pieces read from the rest log, after the start.
+    pub rest_reads: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -313,7 +316,10 @@ impl Inner {
         while memory.used() > goal {
             let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
             if let Some(p) = p.upgrade() {
-                p.borrow_mut().evict();
+                let again = p.borrow_mut().evict();
+                if again {
+                    self.evictable.borrow_mut().push_back(Rc::downgrade(&p));
+                }
             }
         }
     }
@@ -518,6 +524,7 @@ impl Store {
         head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
         head[12..].copy_from_slice(&epoch.0.to_be_bytes());
         let memory = inner.rt.memory();
+        p.resume_tail(memory, place, bytes.len());
         p.tail.append(memory, place.segment, place.position, &head);
         p.tail.append(memory, place.segment, place.position + 16, &bytes[16..]);
         let end = p.log.end();

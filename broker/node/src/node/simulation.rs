@@ -98,8 +98,13 @@ fn start(
         if life > 0 && attempt < 3 && world.random().is_multiple_of(4) {
             world.cut_after(node, world.random() % 40);
         }
-        match Machine::start(world, node, cores) {
-            Ok(machine) if world.is_alive(node) => return Some(machine),
+        let machine = Machine::start(world, node, cores);
+        match machine {
+            Ok(machine) if world.is_alive(node) => {
+                // A cut that opening did not reach must not come later.
+                world.cut_after(node, u64::MAX >> 1);
+                return Some(machine);
+            }
             Ok(_) => facts.borrow_mut().tally.cut_in_recovery += 1,
             Err(_) if !world.is_alive(node) => facts.borrow_mut().tally.cut_in_recovery += 1,
             Err(why) => {
