@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod doctor;
 mod groups;
+mod latency;
 mod metadata;
 mod metadata_log;
 mod metrics;

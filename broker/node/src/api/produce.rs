@@ -7,7 +7,7 @@ mod recode;
 
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
-use crate::shard::{Acks, PartitionError, Produced};
+use crate::shard::{Acks, PartitionError, Produced, Trail};
 use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, PartitionId, PartitionIndex};
 use log::BatchMeta;
@@ -17,6 +17,7 @@ use record::{
 };
 use runtime::{Class, Loan};
 use server::{Frame, Reply};
+use stages::{Laps, Stage};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -78,6 +79,7 @@ pub(super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
     frame: Option<&Frame>,
+    laps: &mut Laps,
 ) -> Result<Reply, DecodeError> {
     let request: ProduceRequest<'_> = read(reader, asked)?;
     let acks = match request.acks {
@@ -123,18 +125,38 @@ pub(super) async fn answer(
             }
         }
     }
+    laps.lap(Stage::Decode, || broker.rt.clock());
     let asked_others: Vec<(Vec<usize>, Asked1)> = elsewhere
         .into_iter()
         .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
         .collect();
     all(here, &mut outcomes).await;
+    let others = !asked_others.is_empty();
+    let mut crossed = false;
+    let mut last = slowest(outcomes.iter().flatten(), None);
     for (places, answer) in asked_others {
         let mut results = answer.await.map(|(results, _)| results.into_iter());
         for place in places {
             let result = results.as_mut().and_then(Iterator::next);
             let result = result.unwrap_or(Err(PartitionError::NotLeader));
             outcomes[place] = Some(settle(broker, result, how).await);
+            let later = slowest(outcomes[place].iter(), last);
+            if later != last {
+                last = later;
+                crossed = true;
+            }
         }
+    }
+    if let Some(trail) = last {
+        // The request waited for the one that came last; the others came meanwhile.
+        trail.give(laps, crossed);
+    }
+    let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
+    if last.is_none() || refused {
+        // Nobody knows where a refusal's time went: a timeout, or a full disk that answers late.
+        laps.lap(Stage::Handle, || broker.rt.clock());
+    } else if others {
+        laps.lap(Stage::Crossing, || broker.rt.clock());
     }
     let unanswered = || Outcome::error(ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
     let outcomes: Vec<Outcome> =
@@ -162,7 +184,15 @@ pub(super) async fn answer(
             partition_responses,
         });
     }
-    Ok(reply(asked, &ProduceResponse { responses, ..ProduceResponse::default() }))
+    let reply = reply(asked, &ProduceResponse { responses, ..ProduceResponse::default() });
+    laps.lap(Stage::Encode, || broker.rt.clock());
+    Ok(reply)
+}
+
+/// The trail that ended last.
+fn slowest<'a>(outcomes: impl Iterator<Item = &'a Outcome>, other: Option<Trail>) -> Option<Trail> {
+    let trails = outcomes.filter_map(|o| o.produced.as_ref().map(|p| p.trail));
+    other.into_iter().chain(trails).max_by_key(|t| t.resumed)
 }
 
 fn phrase(index: PartitionIndex, o: &Outcome) -> PartitionProduceResponse<'_> {

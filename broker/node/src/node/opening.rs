@@ -162,6 +162,7 @@ fn assemble(
         post,
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
+        recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),

@@ -113,6 +113,10 @@ impl Broker {
         ringwood(&["storage", "dump", "--data", data, "--topic", topic], b"").ok()
     }
 
+    pub(super) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
