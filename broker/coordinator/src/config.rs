@@ -48,6 +48,15 @@ pub struct ConsumerTimes {
 }
 
 impl Config {
+    /// Takes those of `names` that there are as `consumer_assignors`; if there are none of them, what it has stays.
+    pub fn use_assignors(&mut self, names: &[String]) {
+        let known = names.iter().filter(|name| crate::consumer::is_known_assignor(name));
+        let known: Vec<String> = known.cloned().collect();
+        if !known.is_empty() {
+            self.consumer_assignors = known;
+        }
+    }
+
     /// How long a member of a consumer group may be silent.
     pub(crate) fn session_timeout(&self, group: &str) -> Duration {
         let own = self.consumer_groups.get(group).map(|times| times.session_timeout_ms);

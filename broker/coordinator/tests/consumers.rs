@@ -2,8 +2,9 @@
 //! fail; topics grow, come and go; the coordinator crashes and is rebuilt from any prefix of its log. Then the weather
 //! clears, and the group must come to rest.
 //!
-//! Messages of one member arrive in the order in which they were sent, as on one connection; any of them and any answer may
-//! be lost, and the member asks again.
+//! Any message and any answer may be lost; the member asks again then. A message may come twice. One that was thought lost may
+//! come late: right behind the one that was sent in its place, as when a connection breaks and its last bytes are read after
+//! the first ones of the next. Otherwise messages of one member arrive in order.
 //!
 //! What is checked all the time: no two living members use the same partition; a commit that is acknowledged comes from a
 //! member that owns the partition, and the committed offset never goes back; every ticket is answered once. At the end
@@ -46,7 +47,38 @@ struct Member {
     owned: BTreeSet<PartitionId>,
     /// Everything has to be said again.
     full: bool,
+    /// A message that is still on its way.
+    late: Option<Sent>,
     last_answer: u64,
+}
+
+/// A heartbeat as it was sent.
+#[derive(Clone)]
+struct Sent {
+    id: String,
+    instance: Option<String>,
+    epoch: i32,
+    full: bool,
+    by_pattern: bool,
+    owned: Vec<PartitionId>,
+}
+
+impl Sent {
+    fn request(&self) -> ConsumerGroupHeartbeat<'_> {
+        let names = if self.by_pattern { vec![] } else { vec!["a", "b-1", "b-2"] };
+        ConsumerGroupHeartbeat {
+            group_id: "g",
+            member_id: &self.id,
+            member_epoch: self.epoch,
+            instance_id: self.instance.as_deref(),
+            rebalance_timeout_ms: if self.full { 60_000 } else { -1 },
+            subscribed_topic_names: self.full.then_some(names),
+            subscribed_topic_regex: (self.full && self.by_pattern).then_some("a|b-[0-9]"),
+            topic_partitions: Some(self.owned.clone()),
+            brings_member_id: true,
+            ..ConsumerGroupHeartbeat::default()
+        }
+    }
 }
 
 #[derive(Default, Debug)]
@@ -54,6 +86,8 @@ struct Tally {
     crashes: u64,
     failed: u64,
     lost: u64,
+    twice: u64,
+    late: u64,
     fenced: u64,
     assigned: u64,
     commits: u64,
@@ -157,39 +191,36 @@ impl World {
         if !self.members[n].alive {
             return;
         }
-        let lost_on_the_way = self.chaos && self.percent(5);
         let m = &self.members[n];
-        let full = m.full || m.epoch == 0;
-        let (id, instance) = (m.id.clone(), m.instance.clone());
-        // Half of them read by a pattern.
-        let by_pattern = n % 2 == 1;
-        let request = ConsumerGroupHeartbeat {
-            group_id: "g",
-            member_id: &id,
-            member_epoch: m.epoch,
-            instance_id: instance.as_deref(),
-            rebalance_timeout_ms: if full { 60_000 } else { -1 },
-            subscribed_topic_names: full
-                .then(|| if by_pattern { vec![] } else { vec!["a", "b-1", "b-2"] }),
-            subscribed_topic_regex: (full && by_pattern).then_some("a|b-[0-9]"),
-            topic_partitions: Some(m.owned.iter().copied().collect()),
-            brings_member_id: true,
-            ..ConsumerGroupHeartbeat::default()
+        let sent = Sent {
+            id: m.id.clone(),
+            instance: m.instance.clone(),
+            epoch: m.epoch,
+            full: m.full || m.epoch == 0,
+            // Half of them read by a pattern.
+            by_pattern: n % 2 == 1,
+            owned: m.owned.iter().copied().collect(),
         };
-        if lost_on_the_way {
+        if self.chaos && self.percent(8) {
             self.tally.lost += 1;
             self.members[n].full = true;
+            if self.percent(50) {
+                self.members[n].late = Some(sent);
+            }
             return;
         }
-        let response = match self.coordinator.consumer_group_heartbeat(&request, "", self.now) {
-            Outcome::Ready(r) => {
-                self.settle(None);
-                Some(r)
+        let mut response = self.deliver(&sent);
+        if let Some(late) = self.members[n].late.take() {
+            self.tally.late += 1;
+            self.deliver(&late);
+        }
+        if self.chaos && self.percent(5) {
+            self.tally.twice += 1;
+            let again = self.deliver(&sent);
+            if self.percent(50) {
+                response = again;
             }
-            Outcome::Parked(ticket) => self
-                .settle(Some(ticket))
-                .map(|r| ConsumerGroupHeartbeatResponse::try_from(r).expect("what was asked")),
-        };
+        }
         let lost_on_the_way_back = self.chaos && self.percent(5);
         match response {
             Some(r) if !lost_on_the_way_back => self.heard(n, &r),
@@ -197,6 +228,19 @@ impl World {
                 self.tally.lost += 1;
                 self.members[n].full = true;
             }
+        }
+    }
+
+    /// A heartbeat arrives. Its answer, if it comes.
+    fn deliver(&mut self, sent: &Sent) -> Option<ConsumerGroupHeartbeatResponse> {
+        match self.coordinator.consumer_group_heartbeat(&sent.request(), "", self.now) {
+            Outcome::Ready(r) => {
+                self.settle(None);
+                Some(r)
+            }
+            Outcome::Parked(ticket) => self
+                .settle(Some(ticket))
+                .map(|r| ConsumerGroupHeartbeatResponse::try_from(r).expect("what was asked")),
         }
     }
 
@@ -441,11 +485,14 @@ fn members_share_partitions_in_bad_weather() {
         sum.crashes += t.crashes;
         sum.failed += t.failed;
         sum.lost += t.lost;
+        sum.twice += t.twice;
+        sum.late += t.late;
         sum.fenced += t.fenced;
         sum.assigned += t.assigned;
         sum.commits += t.commits;
     }
     println!("{sum:?}");
-    let all = [sum.crashes, sum.failed, sum.lost, sum.fenced, sum.assigned, sum.commits];
-    assert!(all.iter().all(|n| *n > 10), "nothing happened: {sum:?}");
+    let weather = [sum.crashes, sum.failed, sum.lost, sum.twice, sum.late];
+    let mut all = weather.into_iter().chain([sum.fenced, sum.assigned, sum.commits]);
+    assert!(all.all(|n| n > 10), "nothing happened: {sum:?}");
 }

@@ -187,7 +187,9 @@ impl Scene {
                 for group in self.coordinator.list_groups(&filter("states"), &filter("types")) {
                     self.say(&format!(
                         "{:?} type {:?} {}",
-                        group.group_id, group.protocol_type, group.state.name()
+                        group.group_id,
+                        group.protocol_type,
+                        group.state.name()
                     ));
                 }
             }

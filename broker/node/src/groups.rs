@@ -3,11 +3,15 @@
 //! A coordinator decides; this file carries out. Its batches are appended to its partition through the ordinary path, and when
 //! they are committed it says which answers may go. While the log is read after a start, requests are told to come again.
 
+mod config;
+
+pub(crate) use config::config_of;
+
 use crate::planted::{self, Planted};
 use crate::shard::{Acks, PartitionError, Shard};
-use cluster::config::BrokerSettings;
 use coordinator::{
-    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics, Ticket,
+    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics,
+    Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::BatchMeta;
@@ -34,29 +38,6 @@ pub(crate) fn partition_of(group: &str, partitions: usize) -> PartitionIndex {
     let hash = hash.checked_abs().unwrap_or(0);
     let count = i32::try_from(partitions.max(1)).unwrap_or(i32::MAX);
     PartitionIndex(hash % count)
-}
-
-/// What the coordinator reads of the broker's settings.
-pub(crate) fn config_of(settings: &BrokerSettings, batch_bytes_max: u32) -> Config {
-    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    Config {
-        group_min_session_timeout_ms: ms(settings.group_min_session_timeout_ms),
-        group_max_session_timeout_ms: ms(settings.group_max_session_timeout_ms),
-        group_initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
-        group_max_size: size(settings.group_max_size),
-        offset_metadata_max_bytes: size(settings.offset_metadata_max_bytes),
-        offsets_retention_ms: settings.offsets_retention_ms,
-        offsets_retention_check_interval_ms: u64::try_from(
-            settings.offsets_retention_check_interval_ms,
-        )
-        .unwrap_or(600_000),
-        consumer_session_timeout_ms: ms(settings.group_consumer_session_timeout_ms),
-        consumer_heartbeat_interval_ms: ms(settings.group_consumer_heartbeat_interval_ms),
-        consumer_max_size: size(settings.group_consumer_max_size),
-        batch_bytes_max: size(batch_bytes_max),
-        ..Config::default()
-    }
 }
 
 /// One core's coordinators. Lives as long as the core's broker.

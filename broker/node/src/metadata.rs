@@ -147,9 +147,8 @@ impl Metadata {
                 Change::Config { resource, .. } => match resource.kind {
                     ResourceKind::Topic => self.reconfigure(Some(&resource.name)),
                     ResourceKind::Broker => self.reconfigure(None),
-                    ResourceKind::BrokerLogger
-                    | ResourceKind::ClientMetrics
-                    | ResourceKind::Group => {}
+                    ResourceKind::Group => self.reconfigure(Some(CONSUMER_OFFSETS)),
+                    ResourceKind::BrokerLogger | ResourceKind::ClientMetrics => {}
                 },
                 Change::Formatted
                 | Change::Broker(_)
@@ -191,8 +190,13 @@ impl Metadata {
         if *name == *CONSUMER_OFFSETS {
             // Groups go on while the disk is full: their records are small, and reading is what empties it.
             self.shard.store.exempt(id);
-            self.groups.lead(id, groups::config_of(&self.settings(), batch_bytes_max));
+            self.groups.lead(id, self.groups_config(batch_bytes_max));
         }
+    }
+
+    fn groups_config(&self, batch_bytes_max: u32) -> coordinator::Config {
+        let image = self.image();
+        groups::config_of(&self.settings(), &self.layers(&image), batch_bytes_max)
     }
 
     fn reconfigure(&self, topic: Option<&str>) {
@@ -207,8 +211,7 @@ impl Metadata {
             self.topic_configs.borrow_mut().remove(&id);
             let config = self.topic_config(id, &name);
             if *name == *CONSUMER_OFFSETS {
-                self.groups
-                    .configure(&groups::config_of(&self.settings(), config.max_message_bytes));
+                self.groups.configure(&self.groups_config(config.max_message_bytes));
             }
             for id in partitions {
                 self.shard.configure(id, &config);

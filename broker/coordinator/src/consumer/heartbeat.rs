@@ -38,6 +38,8 @@ impl ConsumerGroup {
             used.map_err(|why| (ErrorCode::INVALID_REGULAR_EXPRESSION, why))?;
         }
         self.deleted = false;
+        let joins_again =
+            joins && self.members.get(member_id).is_some_and(|member| member.epoch > 0);
         let came = joins && self.come(request, member_id);
         let said = self.listen(request, member_id);
         let topics_changed = self.refresh(turn.topics);
@@ -48,7 +50,12 @@ impl ConsumerGroup {
         let session = turn.config.session_timeout(&self.id);
         let expires_at = turn.now.instant + session;
         let before = self.members.get(member_id).map(|m| m.assigned.clone());
-        self.reconcile(member_id, owned.as_ref(), turn.now.instant);
+        // A join that comes twice, as after a broken connection, must not give up for a member what it got in between: its
+        // next heartbeat says what it has. Where nothing is left for it there is nothing that it would answer to.
+        let asks = joins_again
+            && self.members.get(member_id).is_some_and(|m| !m.assigned.is_disjoint(&m.target));
+        let has = owned.as_ref().filter(|_| !asks);
+        self.reconcile(member_id, has, turn.now.instant);
         self.wake_at(expires_at);
         let Some(member) = self.members.get_mut(member_id) else {
             return Err(because(ErrorCode::UNKNOWN_MEMBER_ID, "not a member"));

@@ -92,8 +92,13 @@ impl ConsumerGroup {
             }
             let owners = &mut self.owners;
             let mut own = |p: &PartitionId| owners.entry(*p).or_insert_with(|| id.clone()) == id;
+            let before = member.assigned.len();
             member.assigned.retain(&mut own);
             member.pending_revocation.retain(own);
+            if member.assigned.len() < before && member.state == MemberState::Stable {
+                // It gets what the other one lets go.
+                member.state = MemberState::Unreleased;
+            }
         }
         for key in self.log.members_in_log() {
             if !self.members.contains_key(&key) {

@@ -280,7 +280,8 @@ impl World {
             let request = OffsetFetch {
                 group_id: group,
                 topics: Some(vec![("t", partitions)]),
-                require_stable: false, member: None
+                require_stable: false,
+                member: None,
             };
             for p in &coordinator.offset_fetch(&request)[0].partitions {
                 self.checks.on_fetched(group, p.partition.0, p.offset.0, &p.metadata);

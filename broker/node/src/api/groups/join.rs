@@ -23,8 +23,7 @@ pub(in super::super) async fn answer(
     let request: JoinGroupRequest<'_> = read(reader, asked)?;
     let host = asked.peer.map_or_else(String::new, |ip| format!("/{ip}"));
     let client = asked.client_id.unwrap_or("");
-    let prefix = request.group_instance_id.unwrap_or(client);
-    let fresh = format!("{prefix}-{}", uuid(broker));
+    let fresh = uuid(broker);
     let join = JoinGroup {
         group_id: request.group_id,
         member_id: request.member_id,
