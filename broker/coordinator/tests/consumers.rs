@@ -217,7 +217,8 @@ impl World {
         if self.chaos && self.percent(5) {
             self.tally.twice += 1;
             let again = self.deliver(&sent);
-            if self.percent(50) {
+            // Whoever asks again because it heard nothing says everything again.
+            if sent.full && self.percent(50) {
                 response = again;
             }
         }
