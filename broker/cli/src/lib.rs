@@ -4,6 +4,7 @@
 //!  topic, config, cluster   one request or a few, a table or JSON
 //!  produce, consume         streams of records, through a format (`format`) of fields and delimiters
 //!  generate                 completions, man pages, a systemd unit, a seccomp profile
+//!  faces                    Kafka's own tools, by whose names the binary may be called
 //!  connect                  which cluster, how long; names that are near
 //!  output, failure, advice  data on stdout, talk on stderr, errors in three parts, exit codes (`exit`)
 //! ```
@@ -18,6 +19,7 @@ mod config;
 mod connect;
 mod consume;
 pub mod exit;
+pub mod faces;
 mod failure;
 mod format;
 pub mod generate;
@@ -43,6 +45,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Look at the cluster and its brokers
     Cluster(cluster::ClusterCommandArgs),
+    /// Be Kafka's command-line tools
+    Tools(faces::ToolsArgs),
 }
 
 /// Runs the command; its exit code, see [`exit`].
@@ -54,6 +58,7 @@ pub fn run(command: Command) -> u8 {
         Command::Consume(args) => consume::run(*args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Tools(args) => faces::run_tools(&args),
     })
 }
 
