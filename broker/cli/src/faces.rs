@@ -113,9 +113,8 @@ impl Face {
 
     fn act(&self, grammar: &Grammar, arguments: impl Iterator<Item = OsString>) -> Done {
         let line: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
-        let line = line.map_err(|bad| {
-            End::Usage(format!("{} is no text in UTF-8", bad.to_string_lossy()))
-        })?;
+        let line = line
+            .map_err(|bad| End::Usage(format!("{} is no text in UTF-8", bad.to_string_lossy())))?;
         if line.is_empty() {
             return Err(End::Usage(grammar.about.to_owned()));
         }
@@ -124,7 +123,11 @@ impl Face {
             return Err(End::Usage(grammar.about.to_owned()));
         }
         if words.has("version") {
-            return end::print(concat!("ringwood ", env!("CARGO_PKG_VERSION"), " (as Kafka 4.3.0)"));
+            return end::print(concat!(
+                "ringwood ",
+                env!("CARGO_PKG_VERSION"),
+                " (as Kafka 4.3.0)"
+            ));
         }
         (self.run)(&words)
     }

@@ -1,8 +1,9 @@
-//! The control thread: HTTP for metrics and health, and the signals that stop the process.
+//! The control thread: HTTP for metrics, health and REST, and the signals that stop the process.
 //!
-//! It shares nothing with the data core but a text, which the core writes once a second while somebody reads it, and two
-//! flags.
+//! It shares nothing with the data core but a text, which the core writes once a second while somebody reads it, two
+//! flags, and the line of REST.
 
+use crate::rest;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     metrics: Mutex<String>,
     ready: AtomicBool,
     stop: AtomicBool,
+    /// The way of REST to core 0.
+    pub(crate) rest: Arc<rest::Line>,
 }
 
 impl Shared {
@@ -54,7 +57,8 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                 .route("/metrics", get(metrics))
                 .route("/healthz", get(|| async { "ok\n" }))
                 .route("/readyz", get(ready))
-                .with_state(shared);
+                .with_state(Arc::clone(&shared))
+                .merge(rest::routes(Arc::clone(&shared.rest)));
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
                     if let Err(e) = axum::serve(listener, app).await {

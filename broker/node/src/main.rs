@@ -12,6 +12,7 @@ mod metadata_log;
 mod metrics;
 mod node;
 mod post;
+mod rest;
 mod say;
 mod shard;
 mod storage;

@@ -7,8 +7,10 @@ mod cli {
     mod clusters;
     mod configs;
     mod consuming;
+    mod faces;
     mod generating;
     mod producing;
+    mod rest;
     mod restarts;
     mod topics;
 }

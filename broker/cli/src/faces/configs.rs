@@ -15,7 +15,9 @@ use entity::{Entity, Kind};
 pub(super) fn run(line: &Words) -> Done {
     let actions = [line.has("alter"), line.has("describe")];
     if actions.iter().filter(|a| **a).count() != 1 {
-        return Err(End::Usage("Command must include exactly one action: --describe, --alter".into()));
+        return Err(End::Usage(
+            "Command must include exactly one action: --describe, --alter".into(),
+        ));
     }
     if !line.has("bootstrap-server") {
         let missing = "Either --bootstrap-server or --bootstrap-controller must be specified.";

@@ -115,7 +115,9 @@ fn config(line: &Words, properties: &Properties) -> Result<ProducerConfig, End> 
         "1" => Acks::Leader,
         "0" => Acks::None,
         other => {
-            return Err(End::Error(format!("Invalid value {other} for configuration acks: String must be one of: all, -1, 0, 1")));
+            return Err(End::Error(format!(
+                "Invalid value {other} for configuration acks: String must be one of: all, -1, 0, 1"
+            )));
         }
     };
     let named = if line.has("compression-codec") {
@@ -124,9 +126,8 @@ fn config(line: &Words, properties: &Properties) -> Result<ProducerConfig, End> 
         properties.get("compression.type")
     };
     let codec = named.unwrap_or("none");
-    let codec = codec
-        .parse()
-        .map_err(|_| End::Error(format!("Unknown compression name: {codec}")))?;
+    let codec =
+        codec.parse().map_err(|_| End::Error(format!("Unknown compression name: {codec}")))?;
     let batch = match line.number("batch-size")?.or(line.number("max-partition-memory-bytes")?) {
         Some(bytes) => bytes,
         None => properties.number("batch.size")?.unwrap_or(16 << 10),
@@ -137,8 +138,7 @@ fn config(line: &Words, properties: &Properties) -> Result<ProducerConfig, End> 
             None => properties.millis(key)?,
         })
     };
-    let idempotent =
-        acks == Acks::All && properties.is_true("enable.idempotence").unwrap_or(true);
+    let idempotent = acks == Acks::All && properties.is_true("enable.idempotence").unwrap_or(true);
     Ok(ProducerConfig {
         acks,
         idempotent,

@@ -87,7 +87,10 @@ fn check(line: &Words) -> Done {
         return Err(End::Usage("Option type goes with [list]".into()));
     }
     if line.has("delete") && line.has("topic") {
-        return Err(End::Usage("The consumer does not support topic-specific offset deletion from a consumer group.".into()));
+        return Err(End::Usage(
+            "The consumer does not support topic-specific offset deletion from a consumer group."
+                .into(),
+        ));
     }
     if line.has("delete-offsets") && !(line.has("group") && line.has("topic")) {
         return Err(End::Usage(
@@ -122,14 +125,25 @@ fn list(client: &mut Client, line: &Words) -> Done {
             .map(|word| {
                 let plain = word.trim().replace('-', "");
                 valid.iter().copied().find(|v| v.eq_ignore_ascii_case(&plain)).ok_or_else(|| {
-                    End::Usage(format!("Invalid {flag} list '{text}'. Valid {flag}s are: {}", valid.join(", ")))
+                    End::Usage(format!(
+                        "Invalid {flag} list '{text}'. Valid {flag}s are: {}",
+                        valid.join(", ")
+                    ))
                 })
             })
             .collect()
     };
     let states = words(
         "state",
-        &["Stable", "Empty", "Dead", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling"],
+        &[
+            "Stable",
+            "Empty",
+            "Dead",
+            "PreparingRebalance",
+            "CompletingRebalance",
+            "Assigning",
+            "Reconciling",
+        ],
     )?;
     let types = words("type", &["Classic", "Consumer"])?;
     let found = groups::list(client, &states, &types)?;
@@ -176,7 +190,11 @@ fn delete(client: &mut Client, line: &Words) -> Done {
     }
     let mut text = String::from("\nError: Deletion of some consumer groups failed:\n");
     for (group, code) in &failed {
-        let _ = writeln!(text, "* Group '{group}' could not be deleted due to: {code}: {}", code.message());
+        let _ = writeln!(
+            text,
+            "* Group '{group}' could not be deleted due to: {}",
+            groups::java(*code)
+        );
     }
     if !gone.is_empty() {
         let _ = writeln!(
@@ -223,12 +241,17 @@ fn delete_offsets(client: &mut Client, line: &Words) -> Done {
         }
         Ok(rows) => {
             failed = true;
-            text.push_str("\nError: Encountered some partition-level error, see the follow-up details.\n");
+            text.push_str(
+                "\nError: Encountered some partition-level error, see the follow-up details.\n",
+            );
             rows
         }
         Err(code) => {
             failed = true;
-            let _ = writeln!(text, "\nError: {code}: {}", code.message());
+            let why = groups::java(code);
+            // Without the class.
+            let why = why.rsplit_once("Exception: ").map_or(why.as_str(), |(_, words)| words);
+            let _ = writeln!(text, "\nError: {why}");
             places.into_iter().map(|p| (p, code)).collect()
         }
     };
@@ -237,7 +260,7 @@ fn delete_offsets(client: &mut Client, line: &Words) -> Done {
     for ((topic, partition), code) in rows {
         let status = match code {
             ErrorCode::NONE => "Successful".to_owned(),
-            code => format!("Error: {code}: {}", code.message()),
+            code => format!("Error: {}", groups::java(code)),
         };
         let _ = write!(text, "\n{topic:width$} {partition:<10} {status:15}");
     }

@@ -24,7 +24,9 @@ pub(super) fn run(line: &Words) -> Done {
 fn look_up(line: &Words) -> Result<Vec<(String, i32, i64)>, End> {
     line.required("bootstrap-server")?;
     if line.has("topic-partitions") && (line.has("topic") || line.has("partitions")) {
-        return Err(End::Error("--topic-partitions cannot be used with --topic or --partitions".into()));
+        return Err(End::Error(
+            "--topic-partitions cannot be used with --topic or --partitions".into(),
+        ));
     }
     let query = query(line.value("time")?.unwrap_or("latest"))?;
     let rules = rules(line)?;
@@ -36,7 +38,8 @@ fn look_up(line: &Words) -> Result<Vec<(String, i32, i64)>, End> {
             continue;
         }
         let matching = |p: &i32| rules.iter().any(|r| r.takes(&topic.name, *p));
-        let partitions: Vec<_> = topic.partitions.iter().map(|p| p.index).filter(matching).collect();
+        let partitions: Vec<_> =
+            topic.partitions.iter().map(|p| p.index).filter(matching).collect();
         if !partitions.is_empty() {
             wanted.push((topic.name, partitions));
         }

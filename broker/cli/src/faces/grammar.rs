@@ -65,12 +65,8 @@ impl Grammar {
             let name = words.next().and_then(|w| w.strip_prefix("--")).ok_or_else(bad)?;
             let mut next = words.next();
             let argument = match next {
-                Some(w) if w.starts_with('<') => {
-                    Argument::Required(w.trim_matches(['<', '>']))
-                }
-                Some(w) if w.starts_with('[') => {
-                    Argument::Optional(w.trim_matches(['[', ']']))
-                }
+                Some(w) if w.starts_with('<') => Argument::Required(w.trim_matches(['<', '>'])),
+                Some(w) if w.starts_with('[') => Argument::Optional(w.trim_matches(['[', ']'])),
                 Some(_) | None => Argument::None,
             };
             if argument != Argument::None {
@@ -296,7 +292,8 @@ gone     --zookeeper <H> --bootstrap-server
 
     #[test]
     fn values_follow_or_are_attached_and_flags_may_be_cut_short() {
-        let words = read(&["--li", "--topic", "a", "-topic=b=c", "--state", "--topics", "-1"]).unwrap();
+        let words =
+            read(&["--li", "--topic", "a", "-topic=b=c", "--state", "--topics", "-1"]).unwrap();
         assert!(words.has("list") && words.has("state"));
         assert_eq!(words.values("topic").collect::<Vec<_>>(), ["a", "b=c"]);
         assert_eq!(words.value("state"), Ok(None));

@@ -19,9 +19,7 @@ use wire::api::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
     OffsetDeleteResponse,
 };
-use wire::api::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse,
-};
+use wire::api::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchResponse};
 use wire::internal::Prefixed;
 use wire::internal::consumer_protocol::ConsumerProtocolAssignment;
 
@@ -57,7 +55,11 @@ pub(super) fn list(
             id: g.group_id.to_owned(),
             protocol_type: g.protocol_type.to_owned(),
             state: g.group_state.to_owned(),
-            kind: g.group_type.to_owned(),
+            kind: match g.group_type {
+                "classic" => "Classic".to_owned(),
+                "consumer" => "Consumer".to_owned(),
+                other => other.to_owned(),
+            },
         }));
     }
     groups.sort_by(|a, b| a.id.cmp(&b.id));
@@ -65,7 +67,19 @@ pub(super) fn list(
 }
 
 pub(super) fn said(code: ErrorCode) -> End {
-    End::Error(format!("{code}: {}", code.message()))
+    End::Error(java(code))
+}
+
+/// The refusals of groups that scripts look for have Java's words; the others have ours.
+pub(super) fn java(code: ErrorCode) -> String {
+    let of = |class: &str, words: &str| format!("org.apache.kafka.common.errors.{class}: {words}");
+    match code {
+        ErrorCode::GROUP_ID_NOT_FOUND => {
+            of("GroupIdNotFoundException", "The group id does not exist.")
+        }
+        ErrorCode::NON_EMPTY_GROUP => of("GroupNotEmptyException", "The group is not empty."),
+        code => format!("{code}: {}", code.message()),
+    }
 }
 
 /// The broker that keeps a group. One that is still loading is waited for.
@@ -77,9 +91,10 @@ pub(super) fn coordinator(client: &mut Client, group: &str) -> Result<BrokerId, 
         let reply = client.call(To::Any, i16::MAX, &request)?;
         let response: FindCoordinatorResponse<'_> = reply.decode().map_err(End::malformed)?;
         let found = response.coordinators.first();
-        let (code, id) = found.map_or((ErrorCode::COORDINATOR_NOT_AVAILABLE, BrokerId::NONE), |c| {
-            (c.error_code, c.node_id)
-        });
+        let (code, id) = found
+            .map_or((ErrorCode::COORDINATOR_NOT_AVAILABLE, BrokerId::NONE), |c| {
+                (c.error_code, c.node_id)
+            });
         match code {
             ErrorCode::NONE => {
                 if !client.metadata().brokers.contains_key(&id.0) {
@@ -163,7 +178,7 @@ pub(super) fn assigned(bytes: &[u8]) -> Vec<Place> {
     places
 }
 
-/// A committed offset.
+/// A committed offset, and the epoch of the leader that wrote the record before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: Offset,
@@ -225,15 +240,15 @@ pub(super) fn commit(
     client: &mut Client,
     group: &str,
     by: Committer<'_>,
-    offsets: &BTreeMap<Place, Offset>,
+    offsets: &BTreeMap<Place, Committed>,
 ) -> Result<(), ErrorCode> {
     let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition<'_>>> = BTreeMap::new();
-    for ((topic, partition), offset) in offsets {
+    for ((topic, partition), at) in offsets {
         topics.entry(topic).or_default().push(OffsetCommitRequestPartition {
             partition_index: PartitionIndex(*partition),
-            committed_offset: *offset,
+            committed_offset: at.offset,
+            committed_leader_epoch: at.leader_epoch,
             committed_metadata: Some(""),
-            ..OffsetCommitRequestPartition::default()
         });
     }
     let request = OffsetCommitRequest {

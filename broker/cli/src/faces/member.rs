@@ -8,9 +8,9 @@
 //! Its heartbeats leave between two polls, so a poll must be shorter than the session.
 
 use super::end::End;
-use super::groups::{self, Committer, Place};
+use super::groups::{self, Committed, Committer, Place};
 use client::{Client, ClientError, To};
-use ids::{BrokerId, Offset, PartitionIndex};
+use ids::{BrokerId, PartitionIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -220,7 +220,7 @@ impl Member {
     }
 
     /// Commits as this member.
-    pub(super) fn commit(&mut self, offsets: &BTreeMap<Place, Offset>) -> Result<(), ErrorCode> {
+    pub(super) fn commit(&mut self, offsets: &BTreeMap<Place, Committed>) -> Result<(), ErrorCode> {
         if offsets.is_empty() {
             return Ok(());
         }

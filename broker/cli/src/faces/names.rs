@@ -38,7 +38,9 @@ mod tests {
     #[test]
     fn an_expression_matches_whole_names() {
         let names = Names::list(" 'a.*, exact' ").unwrap();
-        assert!(names.has("abc") && names.has("exact") && !names.has("bac") && !names.has("exact2"));
+        assert!(
+            names.has("abc") && names.has("exact") && !names.has("bac") && !names.has("exact2")
+        );
         assert!(Names::list("a(").is_err());
         assert!(Names::pattern("x{1000}{1000}").is_err());
     }

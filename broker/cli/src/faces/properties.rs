@@ -58,7 +58,9 @@ impl Properties {
     pub(super) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, End> {
         let Some(text) = self.get(key) else { return Ok(None) };
         text.trim().parse().map(Some).map_err(|_| {
-            End::Error(format!("Invalid value {text} for configuration {key}: it is no such number"))
+            End::Error(format!(
+                "Invalid value {text} for configuration {key}: it is no such number"
+            ))
         })
     }
 
@@ -88,7 +90,9 @@ impl Properties {
 /// Reads a property file.
 pub(super) fn load(path: &str) -> Result<Properties, End> {
     let text = read_bounded(path, FILE_BYTES_MAX)?;
-    parse(&text).map(Properties).map_err(|line| End::Error(format!("{path}: line {line} has a bad \\u escape")))
+    parse(&text)
+        .map(Properties)
+        .map_err(|line| End::Error(format!("{path}: line {line} has a bad \\u escape")))
 }
 
 /// A file's text, if it is not larger than `bytes_max`.
@@ -198,7 +202,10 @@ mod tests {
         let mut properties = Properties::default();
         properties.set("security.protocol", "SASL_SSL");
         let refused = properties.check(&[]).unwrap_err();
-        assert_eq!(refused, End::Error("not supported by ringwood: security.protocol=SASL_SSL".into()));
+        assert_eq!(
+            refused,
+            End::Error("not supported by ringwood: security.protocol=SASL_SSL".into())
+        );
         properties.set("security.protocol", "PLAINTEXT");
         assert_eq!(properties.check(&[]), Ok(()));
     }

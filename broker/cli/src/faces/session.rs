@@ -27,7 +27,9 @@ pub(super) fn connect(
 
 /// `--bootstrap-server`, which every tool requires.
 pub(super) fn brokers(line: &Words) -> Result<Vec<String>, End> {
-    let bad = |why: String| End::Usage(format!("Please provide valid host:port like host1:9091,host2:9092: {why}"));
+    let bad = |why: String| {
+        End::Usage(format!("Please provide valid host:port like host1:9091,host2:9092: {why}"))
+    };
     let given = line.required("bootstrap-server")?;
     given.split(',').filter(|a| !a.trim().is_empty()).map(|a| address(a).map_err(bad)).collect()
 }

@@ -33,9 +33,7 @@ pub(super) fn run(line: &Words) -> Done {
     };
     // The original says on stdout what went wrong.
     done.map_err(|end| match end {
-        End::Error(text) => {
-            End::Complaint(format!("Error while executing topic command : {text}"))
-        }
+        End::Error(text) => End::Complaint(format!("Error while executing topic command : {text}")),
         other => other,
     })
 }
@@ -54,7 +52,8 @@ fn check(line: &Words) -> Done {
     if !line.has("bootstrap-server") {
         return Err(End::Error("--bootstrap-server must be specified".into()));
     }
-    if line.has("describe") && line.has("if-exists") && !line.has("topic") && !line.has("topic-id") {
+    if line.has("describe") && line.has("if-exists") && !line.has("topic") && !line.has("topic-id")
+    {
         return Err(End::Usage("--topic or --topic-id is required to describe a topic".into()));
     }
     if !line.has("list") && !line.has("describe") {
@@ -62,7 +61,10 @@ fn check(line: &Words) -> Done {
     }
     if line.has("alter") {
         if line.has("config") {
-            return Err(End::Usage("--config goes with --create; kafka-configs changes the configurations of topics".into()));
+            return Err(End::Usage(
+                "--config goes with --create; kafka-configs changes the configurations of topics"
+                    .into(),
+            ));
         }
         line.required("partitions")?;
     }

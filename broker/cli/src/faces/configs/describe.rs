@@ -28,7 +28,7 @@ pub(super) fn run(client: &mut Client, entity: &Entity, all: bool) -> Done {
 /// The one that was named, which must exist, or all there are; of brokers the default last.
 fn names(client: &mut Client, entity: &Entity) -> Result<Vec<String>, End> {
     let missing = |name: &str| {
-        End::Error(format!(
+        End::Complaint(format!(
             "The {} '{name}' doesn't exist and doesn't have dynamic config.",
             entity.kind.singular()
         ))

@@ -73,7 +73,9 @@ impl Entity {
             Some("brokers") => Kind::Brokers,
             Some("groups") => Kind::Groups,
             Some(other @ ("clients" | "users" | "ips" | "broker-loggers" | "client-metrics")) => {
-                return Err(End::Error(format!("not supported by ringwood: --entity-type {other}")));
+                return Err(End::Error(format!(
+                    "not supported by ringwood: --entity-type {other}"
+                )));
             }
             Some(other) => {
                 return Err(End::Error(format!(
@@ -88,7 +90,10 @@ impl Entity {
             (name, false) => name,
             (None, true) if kind == Kind::Brokers => Some(""),
             (None, true) => {
-                return Err(End::Error(format!("--entity-default must not be specified with {}", kind.plural())));
+                return Err(End::Error(format!(
+                    "--entity-default must not be specified with {}",
+                    kind.plural()
+                )));
             }
         };
         Ok(Self::of(kind, name))
@@ -97,7 +102,9 @@ impl Entity {
     fn check(self) -> Result<Self, End> {
         match (self.kind, self.name.as_deref()) {
             (Kind::Brokers, Some(name)) if !name.is_empty() && name.parse::<i32>().is_err() => {
-                Err(End::Error(format!("The entity name for brokers must be a valid integer broker id, but it is: {name}")))
+                Err(End::Error(format!(
+                    "The entity name for brokers must be a valid integer broker id, but it is: {name}"
+                )))
             }
             _ => Ok(self),
         }

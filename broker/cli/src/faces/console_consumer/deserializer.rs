@@ -31,7 +31,8 @@ impl Deserializer {
 
     /// Appends the text of `bytes`; the error says what is wrong with them.
     pub(super) fn append(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        let wrong = |size: usize| format!("Size of data received by the deserializer is not {size}");
+        let wrong =
+            |size: usize| format!("Size of data received by the deserializer is not {size}");
         let number = match self {
             Self::Bytes => {
                 out.extend_from_slice(bytes);

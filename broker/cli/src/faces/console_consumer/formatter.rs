@@ -61,10 +61,14 @@ impl Formatter {
             }
         };
         if line.has("property") && line.has("formatter-property") {
-            return Err(End::Usage("Options --property and --formatter-property cannot be specified together.".into()));
+            return Err(End::Usage(
+                "Options --property and --formatter-property cannot be specified together.".into(),
+            ));
         }
         if line.has("property") {
-            print("Option --property is deprecated and will be removed in a future version. Use --formatter-property instead.")?;
+            print(
+                "Option --property is deprecated and will be removed in a future version. Use --formatter-property instead.",
+            )?;
         }
         let path = line.value("formatter-config")?;
         let mut properties = path.map_or_else(|| Ok(Properties::default()), load)?;
@@ -85,9 +89,8 @@ impl Formatter {
             crate::output::say(format_args!("warning: the property {key} has no effect here"));
         }
         let is_true = |key, standard| properties.is_true(key).unwrap_or(standard);
-        let bytes = |key, standard: &str| {
-            properties.get(key).unwrap_or(standard).as_bytes().to_vec()
-        };
+        let bytes =
+            |key, standard: &str| properties.get(key).unwrap_or(standard).as_bytes().to_vec();
         let deserializer = |key: &str| {
             properties.get(key).map_or(Ok(Deserializer::Bytes), |c| Deserializer::of(c, key))
         };
@@ -153,8 +156,9 @@ impl Formatter {
                 1 => out.extend_from_slice(format!("Partition:{partition}").as_bytes()),
                 2 => out.extend_from_slice(format!("Offset:{}", r.offset.0).as_bytes()),
                 // Deliveries are counted for share groups only.
-                3 => out.extend_from_slice(b"Delivery:NONE"),
-                4 => out.extend_from_slice(format!("Epoch:{}", r.leader_epoch.0).as_bytes()),
+                3 => out.extend_from_slice(b"Delivery:NOT_PRESENT"),
+                // The original does not hand the epoch on to its formatter.
+                4 => out.extend_from_slice(b"Epoch:NOT_PRESENT"),
                 5 => self.write_headers(r, out)?,
                 6 => self.field(self.key_deserializer, r.key.as_deref(), out)?,
                 _ => self.field(self.value_deserializer, r.value.as_deref(), out)?,
@@ -224,7 +228,7 @@ mod tests {
             KNOWN.iter().filter(|k| k.starts_with("print.")).map(|k| (*k, "true")).collect();
         assert_eq!(
             printed(&all, &record()),
-            Ok("CreateTime:1000\tPartition:3\tOffset:7\tDelivery:NONE\tEpoch:2\th:v,n:null\tk\tnull\n".into())
+            Ok("CreateTime:1000\tPartition:3\tOffset:7\tDelivery:NOT_PRESENT\tEpoch:NOT_PRESENT\th:v,n:null\tk\tnull\n".into())
         );
         assert_eq!(printed(&[], &record()), Ok("null\n".into()));
         let key = [("print.key", "true"), ("print.value", "false"), ("line.separator", "|")];
@@ -235,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_printed_leaves_nothing() {
-        let long = [("value.deserializer", "org.apache.kafka.common.serialization.LongDeserializer")];
+        let long =
+            [("value.deserializer", "org.apache.kafka.common.serialization.LongDeserializer")];
         assert!(printed(&long, &record()).is_err());
     }
 }

@@ -76,7 +76,9 @@ impl Options {
                 "read_uncommitted" => Isolation::ReadUncommitted,
                 "read_committed" => Isolation::ReadCommitted,
                 other => {
-                    return Err(End::Error(format!("Invalid value {other} for configuration isolation.level: String must be one of: read_committed, read_uncommitted")));
+                    return Err(End::Error(format!(
+                        "Invalid value {other} for configuration isolation.level: String must be one of: read_committed, read_uncommitted"
+                    )));
                 }
             },
             // Kafka's -1 is no limit.
@@ -194,9 +196,9 @@ fn reset(line: &Words, properties: &Properties) -> Result<OnOutOfRange, End> {
         Some("earliest") => Ok(OnOutOfRange::Earliest),
         Some("latest") => Ok(OnOutOfRange::Latest),
         Some("none") => Ok(OnOutOfRange::Fail),
-        Some(other) => Err(End::Error(format!(
-            "not supported by ringwood: auto.offset.reset={other}"
-        ))),
+        Some(other) => {
+            Err(End::Error(format!("not supported by ringwood: auto.offset.reset={other}")))
+        }
         None if first => Ok(OnOutOfRange::Earliest),
         None => Ok(OnOutOfRange::Latest),
     }

@@ -3,12 +3,12 @@
 use super::formatter::Formatter;
 use super::options::{From, Options, What};
 use crate::faces::end::{Done, End, words_of};
-use crate::faces::groups::{self, Place};
+use crate::faces::groups::{self, Committed, Place};
 use crate::faces::member::{Beat, Member};
 use crate::faces::session;
 use crate::output::{say, write};
 use client::{Fetched, Fetcher, OffsetQuery, OnOutOfRange};
-use ids::Offset;
+use ids::{LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +41,7 @@ pub(super) struct Reading<'a> {
     /// The offset behind the last record that was printed, of each partition.
     printed: BTreeMap<Place, Offset>,
     /// Those that have changed since the last commit.
-    uncommitted: BTreeMap<Place, Offset>,
+    uncommitted: BTreeMap<Place, Committed>,
     assigned: Vec<Place>,
     committed_at: Instant,
     topics: Topics,
@@ -166,7 +166,9 @@ impl<'a> Reading<'a> {
 
     fn go_on(&mut self) -> Done {
         let mut last = Instant::now();
-        while !self.stop.load(Ordering::Relaxed) && self.options.count.is_none_or(|n| self.count < n) {
+        while !self.stop.load(Ordering::Relaxed)
+            && self.options.count.is_none_or(|n| self.count < n)
+        {
             let wait = self.options.idle.map_or(TURN, |idle| idle.saturating_sub(last.elapsed()));
             let before = self.count;
             for fetched in self.fetcher.poll(wait.min(TURN))? {
@@ -200,7 +202,8 @@ impl<'a> Reading<'a> {
             }
             let next = Offset(record.offset.0.saturating_add(1));
             self.printed.insert(place.clone(), next);
-            self.uncommitted.insert(place.clone(), next);
+            let leader_epoch = record.leader_epoch;
+            self.uncommitted.insert(place.clone(), Committed { offset: next, leader_epoch });
             if self.out.len() >= WRITE_BYTES {
                 self.flush()?;
             }
@@ -208,7 +211,9 @@ impl<'a> Reading<'a> {
         // Behind markers and aborted records too.
         if self.printed.get(&place) != Some(&fetched.next_offset) {
             self.printed.insert(place.clone(), fetched.next_offset);
-            self.uncommitted.insert(place, fetched.next_offset);
+            let offset = fetched.next_offset;
+            let leader_epoch = LeaderEpoch::UNKNOWN;
+            self.uncommitted.insert(place, Committed { offset, leader_epoch });
         }
         Ok(())
     }
@@ -261,7 +266,9 @@ impl<'a> Reading<'a> {
                 | ErrorCode::ILLEGAL_GENERATION
                 | ErrorCode::UNKNOWN_MEMBER_ID,
             ) => {
-                say("the group has rebalanced before the offsets were committed: some records may come again");
+                say(
+                    "the group has rebalanced before the offsets were committed: some records may come again",
+                );
                 self.uncommitted.clear();
                 Ok(true)
             }

@@ -44,9 +44,8 @@ impl LineReader {
         for (key, _) in properties.iter().filter(|(key, _)| !KNOWN.contains(key)) {
             crate::output::say(format_args!("warning: the property {key} has no effect here"));
         }
-        let text = |key: &str, standard: &str| {
-            properties.get(key).unwrap_or(standard).as_bytes().to_vec()
-        };
+        let text =
+            |key: &str, standard: &str| properties.get(key).unwrap_or(standard).as_bytes().to_vec();
         let is_true = |key| properties.is_true(key).unwrap_or(false);
         let key_separator = text("key.separator", "\t");
         let headers_delimiter = text("headers.delimiter", "\t");
@@ -103,7 +102,11 @@ impl LineReader {
             None => Vec::new(),
             Some(headers) => self.headers(headers, number)?,
         };
-        Ok(Parsed { key: key.and_then(|k| self.unless_null(k)), value: self.unless_null(value), headers })
+        Ok(Parsed {
+            key: key.and_then(|k| self.unless_null(k)),
+            value: self.unless_null(value),
+            headers,
+        })
     }
 
     fn unless_null<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
@@ -184,7 +187,10 @@ mod tests {
         let parsed = r.parse(b"h1:v1,h2:NULL,\tNULL\tvalue", 1).unwrap();
         assert_eq!(parsed.headers, [(&b"h1"[..], Some(&b"v1"[..])), (b"h2", None)]);
         assert_eq!((parsed.key, parsed.value), (None, Some(&b"value"[..])));
-        assert_eq!(r.parse(b"NULL\tk\tNULL", 1).unwrap(), Parsed { key: Some(b"k"), ..Parsed::default() });
+        assert_eq!(
+            r.parse(b"NULL\tk\tNULL", 1).unwrap(),
+            Parsed { key: Some(b"k"), ..Parsed::default() }
+        );
         for bad in [&b"h1\tk\tv"[..], b"NULL:x\tk\tv", b"\tk\tv", b"h:v"] {
             assert!(r.parse(bad, 1).is_err(), "{}", String::from_utf8_lossy(bad));
         }

@@ -16,7 +16,10 @@ pub(super) fn run(client: &mut Client, line: &Words) -> Done {
     for group in meant(client, line)? {
         let Some(described) = groups::describe(client, &group)? else {
             missing = true;
-            print_text(&format!("\nError: Consumer group '{group}' does not exist.\n"))?;
+            let why = groups::java(wire::ErrorCode::GROUP_ID_NOT_FOUND);
+            print_text(&format!(
+                "\nError: Executing consumer group command failed due to {why}\n"
+            ))?;
             continue;
         };
         match described.state.as_str() {
@@ -150,8 +153,16 @@ fn offsets(group: &str, rows: &[Row], verbose: bool) -> String {
     for r in rows {
         let partition = r.partition.to_string();
         line([
-            group, &r.topic, &partition, &r.leader_epoch, &r.current, &r.end, &r.lag, &r.consumer,
-            &r.host, &r.client,
+            group,
+            &r.topic,
+            &partition,
+            &r.leader_epoch,
+            &r.current,
+            &r.end,
+            &r.lag,
+            &r.consumer,
+            &r.host,
+            &r.client,
         ]);
     }
     text.push('\n');
@@ -173,11 +184,9 @@ fn assignment(places: &[Place]) -> String {
 
 fn members(group: &str, described: &Described, verbose: bool) -> String {
     let all = &described.members;
-    if all.is_empty() {
-        return String::new();
-    }
     let assignments: Vec<String> = all.iter().map(|m| assignment(&m.partitions)).collect();
-    let g = width([group].into_iter());
+    // Headings without members are as narrow as can be.
+    let g = width(all.iter().map(|_| group));
     let c = width(all.iter().map(|m| m.id.as_str()));
     let i = width(all.iter().map(|m| m.instance.as_str())).max(17);
     let h = width(all.iter().map(|m| m.host.as_str()));
@@ -212,7 +221,15 @@ fn members(group: &str, described: &Described, verbose: bool) -> String {
     for (m, now) in all.iter().zip(&assignments) {
         let count = m.partitions.len().to_string();
         line([
-            group, &m.id, &m.instance, &m.host, &m.client_id, &count, NOTHING, now, NOTHING,
+            group,
+            &m.id,
+            &m.instance,
+            &m.host,
+            &m.client_id,
+            &count,
+            NOTHING,
+            now,
+            NOTHING,
             NOTHING,
         ]);
     }

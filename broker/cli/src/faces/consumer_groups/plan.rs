@@ -77,7 +77,9 @@ fn datetime(text: &str) -> Result<Timestamp, End> {
         .and_then(|_| text.parse::<jiff::Timestamp>().ok())
         .map(|t| Timestamp(t.as_millisecond()))
         .ok_or_else(|| {
-            End::Error(format!("{text} is no time such as 2026-11-27T10:00:00.000 or 2026-11-27T10:00:00.000+01:00"))
+            End::Error(format!(
+                "{text} is no time such as 2026-11-27T10:00:00.000 or 2026-11-27T10:00:00.000+01:00"
+            ))
         })
 }
 
@@ -90,7 +92,9 @@ fn duration(text: &str) -> Result<Duration, End> {
         return Err(bad());
     }
     let mut seconds = 0u64;
-    for (mut part, units) in [(days, &[('D', 86_400u64)][..]), (clock, &[('H', 3600), ('M', 60), ('S', 1)])] {
+    for (mut part, units) in
+        [(days, &[('D', 86_400u64)][..]), (clock, &[('H', 3600), ('M', 60), ('S', 1)])]
+    {
         for (unit, each) in units {
             let Some((number, rest)) = part.split_once(*unit) else { continue };
             let n: u64 = number.parse().map_err(|_| bad())?;

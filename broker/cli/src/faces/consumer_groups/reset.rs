@@ -4,10 +4,10 @@ use super::plan::{Aim, Plans};
 use super::{meant, places};
 use crate::faces::end::{Done, End, print, print_text};
 use crate::faces::grammar::Words;
-use crate::faces::groups::{self, Committer, Place};
+use crate::faces::groups::{self, Committed, Committer, Place};
 use crate::output::say;
 use client::{Client, Isolation, OffsetQuery};
-use ids::Offset;
+use ids::{LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use wire::ErrorCode;
@@ -39,11 +39,18 @@ pub(super) fn run(client: &mut Client, line: &Words) -> Done {
         let plan = plan(client, line, &group, &aim)?;
         if line.has("execute") && !plan.is_empty() {
             let admin = Committer { generation: -1, member: "" };
-            groups::commit(client, &group, admin, &plan).map_err(groups::said)?;
+            let leader_epoch = LeaderEpoch::UNKNOWN;
+            let offsets =
+                plan.iter().map(|(p, at)| (p.clone(), Committed { offset: *at, leader_epoch }));
+            groups::commit(client, &group, admin, &offsets.collect()).map_err(groups::said)?;
         }
         plans.insert(group, plan);
     }
-    if line.has("export") { export(&plans)? } else { print_text(&table(&plans))? }
+    if line.has("export") {
+        export(&plans)?
+    } else {
+        print_text(&table(&plans))?
+    }
     if failed { Err(End::Said) } else { Ok(()) }
 }
 
@@ -57,9 +64,7 @@ fn plan(
     let committed = groups::committed(client, group)?;
     let current = |p: &Place| committed.get(p).map(|c| c.offset);
     let scope: Vec<Place> = match aim {
-        Aim::File(plans) => {
-            plans.get(group).into_iter().flat_map(|p| p.keys().cloned()).collect()
-        }
+        Aim::File(plans) => plans.get(group).into_iter().flat_map(|p| p.keys().cloned()).collect(),
         _ if line.has("all-topics") => committed.keys().cloned().collect(),
         _ => places(client, line)?,
     };

@@ -35,7 +35,10 @@ pub(super) fn create(client: &mut Client, line: &Words) -> Done {
     let replication_factor = match replicas {
         None => -1,
         Some(n) => i16::try_from(n).ok().filter(|n| *n >= 1).ok_or_else(|| {
-            End::Error(format!("The replication factor must be between 1 and {} inclusive", i16::MAX))
+            End::Error(format!(
+                "The replication factor must be between 1 and {} inclusive",
+                i16::MAX
+            ))
         })?,
     };
     if partitions.is_some_and(|n| n < 1) {
@@ -75,8 +78,7 @@ pub(super) fn create(client: &mut Client, line: &Words) -> Done {
 }
 
 fn refused(name: &str, code: ErrorCode, message: Option<&str>) -> End {
-    let refusal =
-        Refusal { what: name.to_owned(), code, message: message.map(str::to_owned) };
+    let refusal = Refusal { what: name.to_owned(), code, message: message.map(str::to_owned) };
     End::Error(words_of(&refusal))
 }
 
@@ -89,10 +91,8 @@ pub(super) fn alter(client: &mut Client, line: &Words) -> Done {
     let total: i32 = line.number("partitions")?.unwrap_or(0);
     let assignments = assignment(line)?;
     if assignments.is_empty() {
-        let wanted: Vec<_> = topics
-            .into_iter()
-            .map(|t| NewPartitions { topic: t.name, total })
-            .collect();
+        let wanted: Vec<_> =
+            topics.into_iter().map(|t| NewPartitions { topic: t.name, total }).collect();
         if wanted.is_empty() {
             return Ok(());
         }
