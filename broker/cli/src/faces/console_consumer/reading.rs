@@ -137,13 +137,20 @@ impl<'a> Reading<'a> {
             self.fetcher.unassign(&topic, partition);
         }
         self.printed.clear();
+        // What could not be committed may be another member's by now.
+        self.uncommitted.clear();
         let names: Vec<String> = self.topics.keys().cloned().collect();
         let places = member.join(&names)?;
         let committed = groups::committed(member.client(), &self.options.group)?;
         for place in places {
             let at = match committed.get(&place) {
                 Some(committed) => committed.offset,
-                None => self.reset(&place)?,
+                None => {
+                    // A group remembers where it began, also where nothing has come yet.
+                    let (offset, leader_epoch) = (self.reset(&place)?, LeaderEpoch::UNKNOWN);
+                    self.uncommitted.insert(place.clone(), Committed { offset, leader_epoch });
+                    offset
+                }
             };
             self.fetcher.assign(&place.0, place.1, at);
             self.assigned.push(place);
