@@ -161,9 +161,7 @@ mod tests {
             let file = face.name.trim_start_matches("kafka-").replace('-', "_");
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/faces");
             let mut source = fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
-            for shared in ["session.rs"] {
-                source.push_str(&fs::read_to_string(folder.join(shared)).unwrap());
-            }
+            source.push_str(&fs::read_to_string(folder.join("session.rs")).unwrap());
             if let Ok(more) = fs::read_dir(folder.join(&file)) {
                 for entry in more {
                     source.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());

@@ -35,7 +35,7 @@ pub(super) fn run(line: &Words) -> Done {
         What::Partition { topic, partition, from } => {
             Source::Partition { topic: topic.clone(), partition: *partition, from: *from }
         }
-        What::Topic(_) | What::Matching(_) => Source::Group(member(line, &options)?),
+        What::Topic(_) | What::Matching(_) => Source::Group(Box::new(member(line, &options)?)),
     };
     let mut reading = Reading::new(Fetcher::new(client, config), &options, source, stop);
     let done = reading.all();

@@ -30,11 +30,12 @@ pub(super) fn run(line: &Words) -> Done {
     } else {
         delete_offsets(&mut client, line)
     };
-    done.map_err(|end| match end {
-        End::Error(text) => End::Complaint(format!(
-            "\nError: Executing consumer group command failed due to {text}"
-        )),
-        other => other,
+    done.map_err(|end| {
+        end.or_say(|text| {
+            End::Complaint(format!(
+                "\nError: Executing consumer group command failed due to {text}"
+            ))
+        })
     })
 }
 

@@ -44,13 +44,10 @@ pub(super) fn run(line: &Words) -> Done {
         let below: Vec<_> = points.into_iter().collect();
         let results = client.delete_records(&topic, &below).unwrap_or_else(|e| {
             // One partition without a leader, or a topic that is not there, speaks for all of them.
-            let refusal = match e {
-                ClientError::Refused(refusal) => refusal,
-                other => Refusal {
-                    what: topic.clone(),
-                    code: other.code().unwrap_or(wire::ErrorCode::UNKNOWN_SERVER_ERROR),
-                    message: Some(words(&other)),
-                },
+            let refusal = Refusal {
+                what: topic.clone(),
+                code: e.code().unwrap_or(wire::ErrorCode::UNKNOWN_SERVER_ERROR),
+                message: Some(words(&e)),
             };
             below.iter().map(|(p, _)| (*p, Err(refusal.clone()))).collect()
         });
@@ -105,7 +102,9 @@ mod tests {
         assert_eq!(good.unwrap()["t"][&1], Offset(7));
         let end = |text: &str| match read(text).unwrap_err() {
             End::Error(text) => text,
-            other => panic!("{other:?}"),
+            other @ (End::ReaderGone | End::Said | End::Complaint(_) | End::Usage(_)) => {
+                panic!("{other:?}")
+            }
         };
         let one = r#"{"topic":"t","partition":1,"offset":7}"#;
         assert!(end(&format!(r#"{{"partitions":[{one},{one}]}}"#)).ends_with("t-1"));

@@ -39,8 +39,15 @@ impl From<ClientError> for End {
 }
 
 impl End {
+    /// The same end; its sentence, if it is one for stderr, becomes what `say` makes of it.
+    pub(super) fn or_say(self, say: impl FnOnce(String) -> Self) -> Self {
+        match self {
+            Self::Error(text) => say(text),
+            Self::ReaderGone | Self::Said | Self::Complaint(_) | Self::Usage(_) => self,
+        }
+    }
+
     /// An answer that is not the protocol.
-    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub(super) fn malformed(error: wire::DecodeError) -> Self {
         Self::Error(format!("a broker's answer cannot be read: {error}"))
     }

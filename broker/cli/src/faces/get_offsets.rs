@@ -11,10 +11,8 @@ use std::fmt::Write as _;
 
 pub(super) fn run(line: &Words) -> Done {
     let mut lines = String::new();
-    let found = look_up(line).map_err(|end| match end {
-        End::Error(text) => End::Error(format!("Error occurred: {text}")),
-        other => other,
-    })?;
+    let found = look_up(line)
+        .map_err(|end| end.or_say(|text| End::Error(format!("Error occurred: {text}"))))?;
     for (name, partition, offset) in found {
         let _ = writeln!(lines, "{name}:{partition}:{offset}");
     }

@@ -286,7 +286,7 @@ gone     --zookeeper <H> --bootstrap-server
     fn error(line: &[&str]) -> String {
         match read(line).unwrap_err() {
             End::Usage(text) | End::Error(text) => text,
-            other => panic!("{other:?}"),
+            other @ (End::ReaderGone | End::Said | End::Complaint(_)) => panic!("{other:?}"),
         }
     }
 

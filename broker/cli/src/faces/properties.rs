@@ -119,7 +119,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
         }
         let mut logical = line.to_owned();
         // An odd number of backslashes at the end: the next line belongs to it.
-        while logical.len() - logical.trim_end_matches('\\').len() & 1 == 1 {
+        while (logical.len() - logical.trim_end_matches('\\').len()) % 2 == 1 {
             logical.pop();
             let Some((_, more)) = lines.next() else { break };
             logical.push_str(more.trim_start());

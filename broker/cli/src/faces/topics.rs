@@ -32,9 +32,8 @@ pub(super) fn run(line: &Words) -> Done {
         describe::run(&mut client, line)
     };
     // The original says on stdout what went wrong.
-    done.map_err(|end| match end {
-        End::Error(text) => End::Complaint(format!("Error while executing topic command : {text}")),
-        other => other,
+    done.map_err(|end| {
+        end.or_say(|text| End::Complaint(format!("Error while executing topic command : {text}")))
     })
 }
 

@@ -51,7 +51,6 @@ impl Problem {
         if code == ErrorCode::NONE { Ok(()) } else { Err(Self::refused(code, message)) }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
     pub(super) fn unread(error: wire::DecodeError) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -181,7 +181,7 @@ fn group(line: &Words, properties: &Properties) -> Result<(String, bool), End> {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             let nanos = since.unwrap_or_default().subsec_nanos();
             // Two that start in the same moment have different numbers all the same.
-            let number = (u64::from(nanos) ^ u64::from(std::process::id()) * 7919) % 100_000;
+            let number = (u64::from(nanos) ^ (u64::from(std::process::id()) * 7919)) % 100_000;
             Ok((format!("console-consumer-{number}"), false))
         }
     }

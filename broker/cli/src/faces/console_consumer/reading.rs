@@ -25,7 +25,7 @@ const WRITE_BYTES: usize = 64 << 10;
 
 pub(super) enum Source {
     Partition { topic: String, partition: i32, from: From },
-    Group(Member),
+    Group(Box<Member>),
 }
 
 /// What is subscribed to: names and numbers of partitions.

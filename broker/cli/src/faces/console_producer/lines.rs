@@ -21,6 +21,9 @@ const KNOWN: &[&str] = &[
     "topic",
 ];
 
+/// A header in the line: its name and its value.
+type HeaderOf<'a> = (&'a [u8], Option<&'a [u8]>);
+
 #[derive(Debug)]
 pub(super) struct LineReader {
     key_separator: Option<Vec<u8>>,
@@ -36,7 +39,7 @@ pub(super) struct LineReader {
 pub(super) struct Parsed<'a> {
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
-    pub(super) headers: Vec<(&'a [u8], Option<&'a [u8]>)>,
+    pub(super) headers: Vec<HeaderOf<'a>>,
 }
 
 impl LineReader {
@@ -113,11 +116,7 @@ impl LineReader {
         (self.null_marker.as_deref() != Some(bytes)).then_some(bytes)
     }
 
-    fn headers<'a>(
-        &self,
-        mut text: &'a [u8],
-        number: u64,
-    ) -> Result<Vec<(&'a [u8], Option<&'a [u8]>)>, String> {
+    fn headers<'a>(&self, mut text: &'a [u8], number: u64) -> Result<Vec<HeaderOf<'a>>, String> {
         let mut pairs = Vec::new();
         while let Some((pair, rest)) = split(text, &self.headers_separator) {
             pairs.push(pair);

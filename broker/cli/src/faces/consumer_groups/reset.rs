@@ -65,14 +65,29 @@ fn plan(
     let current = |p: &Place| committed.get(p).map(|c| c.offset);
     let scope: Vec<Place> = match aim {
         Aim::File(plans) => plans.get(group).into_iter().flat_map(|p| p.keys().cloned()).collect(),
-        _ if line.has("all-topics") => committed.keys().cloned().collect(),
-        _ => places(client, line)?,
+        Aim::Offset(_)
+        | Aim::Shift(_)
+        | Aim::Time(_)
+        | Aim::Earliest
+        | Aim::Latest
+        | Aim::Current => {
+            if line.has("all-topics") {
+                committed.keys().cloned().collect()
+            } else {
+                places(client, line)?
+            }
+        }
     };
     let first = ask(client, &scope, OffsetQuery::Earliest)?;
     let last = ask(client, &scope, OffsetQuery::Latest)?;
     let at = match aim {
         Aim::Time(time) => ask(client, &scope, OffsetQuery::At(*time))?,
-        _ => BTreeMap::new(),
+        Aim::Offset(_)
+        | Aim::Shift(_)
+        | Aim::Earliest
+        | Aim::Latest
+        | Aim::Current
+        | Aim::File(_) => BTreeMap::new(),
     };
     let mut plan = BTreeMap::new();
     for place in scope {
