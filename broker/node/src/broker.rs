@@ -13,7 +13,7 @@ use runtime::Runtime;
 use runtime::sync::Notify;
 use server::{Frame, Handler, OnDisconnect, Reply, Server};
 use stages::{Laps, Recorder};
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -58,8 +58,8 @@ pub(crate) struct Broker {
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
-    /// Once it listens.
-    pub(crate) server: OnceCell<Server<Requests>>,
+    /// Once it listens. It holds its broker, as its broker holds it, to the end of the process.
+    pub(crate) server: RefCell<Option<Server<Requests>>>,
     /// Rung when this core is to end.
     pub(crate) ended: Notify,
 }

@@ -86,7 +86,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         core,
         c.bytes_out.get(),
     );
-    let s = broker.server.get().map(server::Server::counters).unwrap_or_default();
+    let s = broker.server.borrow().as_ref().map(server::Server::counters).unwrap_or_default();
     t.gauge("ringwood_connections", "Open connections.", core, s.open as f64);
     t.counter("ringwood_connections_accepted_total", "Connections accepted.", core, s.accepted);
     t.counter(

@@ -7,9 +7,11 @@ mod cli {
     mod clusters;
     mod configs;
     mod consuming;
+    mod faces;
     mod generating;
     mod latencies;
     mod producing;
+    mod rest;
     mod restarts;
     mod topics;
 }

@@ -15,7 +15,7 @@ use ids::{BrokerId, CoreId, LeaderEpoch, TopicId};
 use record::{Compressor, Decompressor};
 use runtime::sync::Notify;
 use runtime::{Mailbox, Runtime};
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -166,7 +166,7 @@ fn assemble(
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),
-        server: OnceCell::new(),
+        server: RefCell::new(None),
         ended: Notify::new(),
     });
     broker.post.serve(&broker);

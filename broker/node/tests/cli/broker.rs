@@ -121,6 +121,10 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub(super) fn admin_address(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     /// A command that talks to this broker.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
