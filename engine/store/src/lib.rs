@@ -51,7 +51,7 @@ mod tail;
 mod writer;
 
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};
-pub use crate::journal::JournalCounters;
+pub use crate::journal::{CommitTimes, JournalCounters};
 pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
 #[cfg(feature = "planted")]

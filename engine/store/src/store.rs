@@ -3,7 +3,7 @@
 use crate::checkpoint::{self, Manifest};
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
-use crate::journal::{Entry, Journal, JournalCounters, Stage};
+use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
@@ -807,6 +807,24 @@ impl Store {
     #[must_use]
     pub fn counters(&self) -> (Counters, JournalCounters) {
         (self.inner.counters.get(), self.inner.journal.counters())
+    }
+
+    /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.
+    #[must_use]
+    pub fn filling(&self) -> Option<u64> {
+        self.inner.journal.filling()
+    }
+
+    /// When one of the last commits was submitted, written and flushed.
+    #[must_use]
+    pub fn commit_times(&self, commit: u64) -> Option<CommitTimes> {
+        self.inner.journal.times(commit)
+    }
+
+    /// Bytes of records that wait to be handed to the disk.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.journal.queued_bytes()
     }
 
     /// Bytes of the ring in use, and in all.
