@@ -21,6 +21,7 @@
 //! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
+//! | `strays.rs` | files that a crash has left behind |
 //! | `relayout.rs` | another number of cores, or rings of another size |
 //! | `planted.rs` | bugs that the crash test must find |
 //! | `inspect/` | a data directory that no broker uses: what is in it, and whether it is whole |
@@ -45,6 +46,7 @@ mod rest_log;
 mod ring;
 mod scan;
 mod store;
+mod strays;
 mod tail;
 mod writer;
 

@@ -107,6 +107,8 @@ pub(crate) async fn open_first(
         post.clone(),
         controller,
     );
+    // On a full disk with a full ring nothing can be registered before there is room.
+    shard.store.begun().await;
     register(rt, config, &metadata, &log, dir.uuid()).await?;
     metadata.lead_all();
     shard.store.all_named();
