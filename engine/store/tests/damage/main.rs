@@ -467,6 +467,8 @@ fn files_that_a_crash_has_left_go_after_the_next_checkpoint() {
             let to = store.with_log(id, |l| l.segments()[1].name.base).unwrap();
             store.advance_start(id, to).await.unwrap();
             store.checkpoint().await;
+            // The segment's files go in the background; they are put back below.
+            rt.sleep(std::time::Duration::from_secs(2)).await;
             let other =
                 PartitionId { topic: ids::TopicId([77; 16]), index: ids::PartitionIndex(4) };
             let (lost, last) = (names[0], *names.last().unwrap());
