@@ -8,10 +8,11 @@ use crate::post::Post;
 use crate::shard::{PartitionError, Shard};
 use cluster::{Controller, Decision};
 use ids::{CoreId, PartitionId};
-use record::Decompressor;
+use record::{Compressor, Decompressor};
 use runtime::Runtime;
 use runtime::sync::Notify;
 use server::{Frame, Handler, OnDisconnect, Reply, Server};
+use stages::{Laps, Recorder};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -52,7 +53,10 @@ pub(crate) struct Broker {
     pub(crate) post: Post,
     pub(crate) data_dir: String,
     pub(crate) counters: Counters,
+    /// Where the time of this core's requests went, since the control thread last asked.
+    pub(crate) recorder: RefCell<Recorder>,
     pub(crate) decompressor: RefCell<Decompressor>,
+    pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
     /// Once it listens.
     pub(crate) server: OnceCell<Server<Requests>>,
@@ -100,8 +104,19 @@ impl Handler for Requests {
         Session { peer }
     }
 
-    fn handle(&self, session: &Rc<Session>, frame: Frame) -> impl Future<Output = Reply> + 'static {
-        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame)
+    fn handle(
+        &self,
+        session: &Rc<Session>,
+        frame: Frame,
+        laps: Laps,
+    ) -> impl Future<Output = (Reply, Laps)> + 'static {
+        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame, laps)
+    }
+
+    fn answered(&self, session: &Session, laps: &Laps) {
+        let kind = crate::api::kind(laps.api);
+        let now = self.0.rt.now();
+        self.0.recorder.borrow_mut().record(kind, laps, session.peer, now);
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

@@ -1,7 +1,13 @@
 //! The text of `/metrics`, in Prometheus' form, from plain counters.
 
 use crate::broker::Broker;
+use stages::History;
 use std::fmt::Write as _;
+
+/// Durations of requests by stage.
+const STAGE_SECONDS: &str = "ringwood_request_stage_seconds";
+/// Its buckets end at powers of two nanoseconds, from 8 microseconds to 17 seconds: there the counts are exact.
+const STAGE_POWERS: std::ops::RangeInclusive<u32> = 13..=34;
 
 /// One metric of one core.
 pub(crate) struct Sample {
@@ -185,4 +191,50 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     let full = f64::from(u8::from(broker.shard.store.disk_full().is_some()));
     t.gauge("ringwood_disk_full", "1 while writes are refused for want of space.", core, full);
     t.0
+}
+
+/// Adds the histograms of the stages. Park is one of them, and no part of the total.
+pub(crate) fn stages(text: &mut String, history: &History) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP {STAGE_SECONDS} Durations of requests by stage.\n# TYPE {STAGE_SECONDS} histogram"
+    );
+    for ((core, place, stage), histogram) in history.totals() {
+        let Some(key) = crate::api::api_at(*place) else { continue };
+        let labels = format!("core=\"{core}\",api=\"{}\",stage=\"{}\"", key.name(), stage.name());
+        for power in STAGE_POWERS {
+            let below = histogram.count_below(1 << power);
+            let end = (1u64 << power) as f64 / 1e9;
+            let _ = writeln!(text, "{STAGE_SECONDS}_bucket{{{labels},le=\"{end}\"}} {below}");
+        }
+        let (count, sum) = (histogram.count(), histogram.sum_nanos() as f64 / 1e9);
+        let _ = writeln!(text, "{STAGE_SECONDS}_bucket{{{labels},le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "{STAGE_SECONDS}_sum{{{labels}}} {sum}");
+        let _ = writeln!(text, "{STAGE_SECONDS}_count{{{labels}}} {count}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stages::{Stage, Tally};
+
+    #[test]
+    fn a_histogram_has_cumulative_buckets_a_sum_and_a_count() {
+        let (mut history, mut tally) = (History::default(), Tally::default());
+        // 6.4, 64 and 640 microseconds.
+        [100, 1000, 10_000].into_iter().for_each(|ticks| tally.record(ticks));
+        let series = vec![(0, Stage::Flush, tally.drain().unwrap())];
+        history.push(0, 1000, vec![(1, series)]);
+        let mut text = String::new();
+        stages(&mut text, &history);
+        let labels = "core=\"1\",api=\"Produce\",stage=\"flush\"";
+        for (end, n) in [("0.000008192", 1), ("0.000032768", 1), ("0.000065536", 2), ("+Inf", 3)] {
+            let line = format!("{STAGE_SECONDS}_bucket{{{labels},le=\"{end}\"}} {n}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(text.contains(&format!("{STAGE_SECONDS}_count{{{labels}}} 3\n")), "{text}");
+        assert!(text.contains(&format!("{STAGE_SECONDS}_sum{{{labels}}} 0.0007104\n")), "{text}");
+    }
 }

@@ -8,6 +8,7 @@ mod cli {
     mod configs;
     mod consuming;
     mod generating;
+    mod latencies;
     mod producing;
     mod restarts;
     mod topics;

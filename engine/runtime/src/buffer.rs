@@ -18,7 +18,6 @@ use std::rc::Rc;
 /// Every block begins at, and is, a multiple of this: what direct I/O wants.
 pub const ALIGN: usize = 4096;
 
-
 /// No memory within the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverBudget;

@@ -18,6 +18,7 @@
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
 //! | `reserve.rs` | space for checkpoints on a full disk |
+//! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
 //! | `relayout.rs` | another number of cores, or rings of another size |
@@ -40,6 +41,7 @@ mod recovery;
 mod relayout;
 mod replay;
 mod reserve;
+mod rest_log;
 mod ring;
 mod scan;
 mod store;
@@ -47,7 +49,7 @@ mod tail;
 mod writer;
 
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};
-pub use crate::journal::JournalCounters;
+pub use crate::journal::{CommitTimes, JournalCounters};
 pub use crate::partition::PartitionConfig;
 pub use crate::paths::Paths;
 #[cfg(feature = "planted")]

@@ -6,6 +6,7 @@
 
 use crate::format::BLOCK;
 use crate::partition::{Shared, floor_block};
+use crate::rest_log::{self, Stop};
 use crate::store::{Refusal, Store};
 use ids::{LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{Index, IndexEntry, Place, SegmentName};
@@ -129,17 +130,17 @@ impl Store {
                 return Ok(Read::default());
             }
         }
-        let Some((place, head)) = self.find(&p, &Target::Offset(from)).await? else {
-            return Ok(Read::default());
-        };
+        let found = self.find(&p, &Target::Offset(from)).await;
         {
-            // While it was looked for, a new start of the log may have passed it: what was found then is another batch.
+            // While it was looked for, a new start of the log may have passed it: what was found then is another batch, and
+            // what was not found is no damage.
             let p = p.borrow();
             let (start, end) = (p.log.start(), p.log.end());
             if from < start {
                 return Err(ReadError::OutOfRange { start, end });
             }
         }
+        let Some((place, head)) = found? else { return Ok(Read::default()) };
         if head.base >= bound || (head.len as usize > max_bytes && !at_least_one) {
             return Ok(Read::default());
         }
@@ -399,7 +400,7 @@ impl Store {
     }
 
     /// Bytes of a segment from the block at `from`: from its file as far as that is written, and behind that, for a batch that
-    /// lies across the two, from the tail. Fewer than `wanted` only at the end of the segment.
+    /// lies across the two, from the rest log and the tail. Fewer than `wanted` only at the end of the segment.
     pub(crate) async fn read_blocks(
         &self,
         p: &Shared,
@@ -414,8 +415,20 @@ impl Store {
         };
         let available = written.next_multiple_of(BLOCK as u32).saturating_sub(from) as usize;
         let in_file = wanted.next_multiple_of(BLOCK).min(available);
+        let to = from.saturating_add(to_u32(wanted)).min(len);
         if in_file == 0 {
-            return Err(corrupt(name, from, "bytes are neither in memory nor in the file"));
+            let found = rest_log::above(&self.inner, p, name, from, to).await;
+            return match found.stop {
+                Some(_) if !found.slices.is_empty() => Ok(found.whole(self.inner.rt.memory())),
+                Some(Stop::Missing) => {
+                    Err(corrupt(name, from, "bytes are neither in memory nor in a file"))
+                }
+                Some(Stop::Damaged(_)) => {
+                    Err(corrupt(name, from, "a piece of the rest log is damaged"))
+                }
+                Some(Stop::Io(e)) => Err(io_error(&e)),
+                None => Ok(found.whole(self.inner.rt.memory())),
+            };
         }
         let file = self.open_segment(p, name, from).await?;
         let bytes = file.read_at(u64::from(from), in_file).await.map_err(|e| io_error(&e))?;
@@ -423,18 +436,17 @@ impl Store {
             c.cold_reads += 1;
             c.cold_bytes += bytes.len() as u64;
         });
-        let to = from.saturating_add(to_u32(wanted)).min(len);
         if bytes.len() != in_file || from + to_u32(in_file) >= to {
             return Ok(bytes);
         }
-        let behind = p.borrow().tail.slices(name, from + to_u32(in_file), to);
-        let Some(behind) = behind else { return Ok(bytes) };
-        let all = bytes.len() + behind.iter().map(|s| s.len()).sum::<usize>();
+        let behind = rest_log::above(&self.inner, p, name, from + to_u32(in_file), to).await;
+        if behind.slices.is_empty() {
+            return Ok(bytes);
+        }
+        let all = bytes.len() + (behind.end - from) as usize - in_file;
         let mut whole = self.inner.rt.memory().alloc_beyond(all);
         whole.append(&bytes);
-        for s in &behind {
-            whole.append(s);
-        }
+        behind.append_to(&mut whole);
         Ok(whole.freeze())
     }
 

@@ -1,14 +1,15 @@
 //! The store of one core: what the shard asks of it.
 
-use crate::checkpoint::{self, Manifest, RestLog};
+use crate::checkpoint::{self, Manifest};
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
-use crate::journal::{Entry, Journal, JournalCounters, Stage};
+use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reserve::{self, Reserve, is_full};
+use crate::rest_log::RestLog;
 use crate::writer;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -156,6 +157,8 @@ pub struct Counters {
     pub cold_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
+    /// Pieces read from the rest log, after the start.
+    pub rest_reads: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -313,7 +316,10 @@ impl Inner {
         while memory.used() > goal {
             let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
             if let Some(p) = p.upgrade() {
-                p.borrow_mut().evict();
+                let again = p.borrow_mut().evict();
+                if again {
+                    self.evictable.borrow_mut().push_back(Rc::downgrade(&p));
+                }
             }
         }
     }
@@ -518,6 +524,7 @@ impl Store {
         head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
         head[12..].copy_from_slice(&epoch.0.to_be_bytes());
         let memory = inner.rt.memory();
+        p.resume_tail(memory, place, bytes.len());
         p.tail.append(memory, place.segment, place.position, &head);
         p.tail.append(memory, place.segment, place.position + 16, &bytes[16..]);
         let end = p.log.end();
@@ -746,6 +753,24 @@ impl Store {
     #[must_use]
     pub fn counters(&self) -> (Counters, JournalCounters) {
         (self.inner.counters.get(), self.inner.journal.counters())
+    }
+
+    /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.
+    #[must_use]
+    pub fn filling(&self) -> Option<u64> {
+        self.inner.journal.filling()
+    }
+
+    /// When one of the last commits was submitted, written and flushed.
+    #[must_use]
+    pub fn commit_times(&self, commit: u64) -> Option<CommitTimes> {
+        self.inner.journal.times(commit)
+    }
+
+    /// Bytes of records that wait to be handed to the disk.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.journal.queued_bytes()
     }
 
     /// Bytes of the ring in use, and in all.

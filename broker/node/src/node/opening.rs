@@ -12,7 +12,7 @@ use crate::shard::{Shard, store_config};
 use cluster::config::{Durability, TopicConfig};
 use cluster::{BrokerRegistered, ClusterImage, Controller, DirectoryId, Endpoint};
 use ids::{BrokerId, CoreId, LeaderEpoch, TopicId};
-use record::Decompressor;
+use record::{Compressor, Decompressor};
 use runtime::sync::Notify;
 use runtime::{Mailbox, Runtime};
 use std::cell::{OnceCell, RefCell};
@@ -162,7 +162,9 @@ fn assemble(
         post,
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
+        recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
         decompressor: RefCell::new(Decompressor::new()),
+        compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),
         server: OnceCell::new(),
         ended: Notify::new(),

@@ -107,6 +107,16 @@ impl Broker {
         }
     }
 
+    /// What `storage dump` says of a topic, while no broker runs.
+    pub(super) fn dump(&self, topic: &str) -> String {
+        let data = self.data.to_str().unwrap();
+        ringwood(&["storage", "dump", "--data", data, "--topic", topic], b"").ok()
+    }
+
+    pub(super) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

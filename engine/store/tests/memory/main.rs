@@ -5,13 +5,13 @@
 #[expect(dead_code, reason = "other scenes use the rest")]
 mod batches;
 
-use batches::{EPOCH, batch, partition, read_all};
+use batches::{EPOCH, append, batch, partition, read_all};
 use ids::{CoreId, Offset, Timestamp};
 use log::Appended;
 use ringwood_store as store;
 use runtime::sim::{Outcome, SimConfig, World};
 use std::path::Path;
-use store::{Config, DataDir, PartitionConfig};
+use store::{Config, Counters, DataDir, PartitionConfig, Thresholds};
 
 /// Chunks of a segment that follows must not be forgotten because the last block of the one before is not in its file yet.
 #[test]
@@ -59,4 +59,95 @@ fn memory_comes_back_from_partitions_that_roll_while_it_is_short() {
         });
         assert!(matches!(run, Outcome::Done(())), "seed {seed}: produce has stopped");
     }
+}
+
+/// Partitions so many and so small that not one block of each can be held: what a checkpoint has brought to the rest log is
+/// read from there, and the rest of a block is joined with what comes later.
+#[test]
+fn partitions_without_a_whole_block_need_no_memory() {
+    let counters =
+        small_ones(Small { partitions: 8_000, size: 150, ring: 4 << 20, memory: 14 << 20 });
+    assert!(counters.rest_reads > 1_000, "{counters:?}");
+}
+
+/// The same, where the pieces die as blocks fill up: the rest log is written anew from itself.
+#[test]
+fn the_rest_log_is_written_anew_without_the_bytes_in_memory() {
+    let counters =
+        small_ones(Small { partitions: 600, size: 1_500, ring: 256 << 10, memory: 1400 << 10 });
+    assert!(counters.rest_reads > 1_000, "{counters:?}");
+    assert!(counters.rest_rewrites > 0, "{counters:?}");
+}
+
+struct Small {
+    partitions: i32,
+    size: usize,
+    ring: u64,
+    memory: usize,
+}
+
+fn small_ones(of: Small) -> Counters {
+    let Small { partitions, size: small, ring, memory } = of;
+    let sim = SimConfig { memory_limit: memory, ..SimConfig::default() };
+    let world = World::new(7, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let thresholds =
+        Thresholds { blocks_due: 4096, rewrite_min: 64 << 10, ..Thresholds::default() };
+    let config = Config { ring_bytes: ring, free_bytes_min: 0, thresholds, ..Config::default() };
+    let again = config.clone();
+    let run = world.run(&rt, async move {
+        let data = DataDir::open(&it, Path::new("/data"), 1, ring).await.unwrap();
+        let (store, _) = store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+            .await
+            .unwrap();
+        let mut model = std::collections::BTreeMap::new();
+        for n in 0..partitions {
+            store.create(partition(n), PartitionConfig::default());
+        }
+        for round in 0..4_u8 {
+            for n in 0..partitions {
+                // A few grow beyond a block, and beyond what is worth a write to the segment.
+                let size = if n % 100 == 0 { 7_000 } else { small };
+                let stored = append(&store, partition(n), batch(1, &vec![round; size])).await;
+                model.entry(n).or_insert_with(Vec::new).extend(stored);
+            }
+            // Read while some of it is in the ring, some in the rest log, some in files.
+            for n in (0..partitions).step_by(37) {
+                assert!(read_all(&store, partition(n)).await == model[&n], "partition {n}");
+            }
+            // Readers' buffers are their own; what stays are tails.
+            assert!(it.memory().used() <= memory + (2 << 20), "{} bytes", it.memory().used());
+        }
+        store.flush().await;
+        (model, store.counters().0)
+    });
+    let Outcome::Done((mut model, counters)) = run else { panic!("produce has stopped: {run:?}") };
+    world.power_cut(node);
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let run = world.run(&rt, async move {
+        let data = DataDir::open(&it, Path::new("/data"), 1, ring).await.unwrap();
+        let (store, report) =
+            store::open(&it, &data, CoreId(0), again, |_| PartitionConfig::default())
+                .await
+                .unwrap();
+        assert!(report.rest_pieces > 0, "{report:?}");
+        assert_eq!(report.incomplete, []);
+        for n in (0..partitions).step_by(11) {
+            assert!(read_all(&store, partition(n)).await == model[&n], "partition {n}");
+        }
+        for n in 0..partitions {
+            let stored = append(&store, partition(n), batch(1, &[9; 150])).await;
+            model.entry(n).or_default().extend(stored);
+        }
+        store.checkpoint().await;
+        for n in 0..partitions {
+            assert!(read_all(&store, partition(n)).await == model[&n], "partition {n}");
+        }
+        store.close().await;
+    });
+    assert!(matches!(run, Outcome::Done(())), "after the start produce has stopped: {run:?}");
+    counters
 }
