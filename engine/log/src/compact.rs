@@ -73,8 +73,14 @@ impl Compaction {
         let from = log.clean_end();
         let stable = log.producers().first_open_transaction().map_or(stable, |o| o.min(stable));
         let (_active, sealed) = log.segments().split_last()?;
-        let mut found =
-            Candidate { from, end: from, dirty_bytes: 0, clean_bytes: 0, overdue: false, due: false };
+        let mut found = Candidate {
+            from,
+            end: from,
+            dirty_bytes: 0,
+            clean_bytes: 0,
+            overdue: false,
+            due: false,
+        };
         for s in sealed {
             if s.end <= from {
                 found.clean_bytes += u64::from(s.len);

@@ -113,7 +113,7 @@ pub fn compact(
     let expired = horizon.is_some_and(|h| rules.now >= h);
     let section: &[u8] = match codec {
         Codec::None => batch.records_section(),
-        _ => decompressor
+        Codec::Gzip | Codec::Snappy | Codec::Lz4 | Codec::Zstd => decompressor
             .decompress(codec, batch.records_section(), rules.bytes_max)
             .map_err(|e| CompactError::Batch(e.into()))?,
     };
@@ -155,11 +155,8 @@ pub fn compact(
     } else {
         header.base_timestamp
     };
-    let attributes = if set_horizon {
-        header.attributes.with_delete_horizon(true)
-    } else {
-        header.attributes
-    };
+    let attributes =
+        if set_horizon { header.attributes.with_delete_horizon(true) } else { header.attributes };
     let max_timestamp = match header.attributes.timestamp_type() {
         TimestampType::CreateTime => kept.max_timestamp,
         TimestampType::LogAppendTime => header.max_timestamp,
@@ -243,7 +240,8 @@ impl<'a> Kept<'a> {
     /// The section, with `shift` added to each timestamp delta.
     fn section(&self, shift: i64) -> Result<Vec<u8>, RecordError> {
         let bytes = self.records.iter().map(|r| r.len()).sum::<usize>();
-        let mut out = Vec::with_capacity(bytes + if shift == 0 { 0 } else { 10 * self.records.len() });
+        let mut out =
+            Vec::with_capacity(bytes + if shift == 0 { 0 } else { 10 * self.records.len() });
         for raw in &self.records {
             if shift == 0 {
                 out.extend_from_slice(raw);

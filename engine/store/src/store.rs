@@ -159,6 +159,14 @@ pub struct Counters {
     pub cold_reads: u64,
     /// Pieces read from the rest log, after the start.
     pub rest_reads: u64,
+    /// Passes of compaction, also those that failed.
+    pub compactions: u64,
+    /// Bytes that compaction has read.
+    pub compact_read_bytes: u64,
+    /// Bytes that compaction has written to segments.
+    pub compact_written_bytes: u64,
+    /// Records that compaction has dropped.
+    pub compact_dropped_records: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -199,7 +207,7 @@ pub(crate) struct Inner {
     exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
-    stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
     _data: Option<DataDir>,
 }
@@ -673,7 +681,7 @@ impl Store {
     }
 
     /// Takes a checkpoint on a full disk, with what the reserve can give. The ring keeps what it has if that is not enough.
-    async fn checkpoint_if_possible(&self) {
+    pub(crate) async fn checkpoint_if_possible(&self) {
         let before = self.inner.counters.get().checkpoints;
         while self.inner.counters.get().checkpoints == before
             && (self.inner.reserve.has_some() || self.inner.full.get().is_none())

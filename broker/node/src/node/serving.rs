@@ -69,6 +69,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     // Set once: a core listens once.
     let _ = broker.server.set(server);
     housekeeping(broker);
+    crate::cleaner::start(broker);
     Ok(())
 }
 

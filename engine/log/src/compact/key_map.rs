@@ -5,7 +5,7 @@
 //! full says so: the compaction then goes up to there, and another one goes on.
 
 use ids::Offset;
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::SipHasher24;
 
 /// Bytes of a slot.
 const SLOT: usize = size_of::<Slot>();
