@@ -1,6 +1,7 @@
 //! What the connections of one core share.
 
 use crate::api::FetchSessions;
+use crate::cleaner::Cleaner;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
@@ -55,6 +56,7 @@ pub(crate) struct Broker {
     pub(crate) counters: Counters,
     /// Where the time of this core's requests went, since the control thread last asked.
     pub(crate) recorder: RefCell<Recorder>,
+    pub(crate) cleaner: Cleaner,
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,

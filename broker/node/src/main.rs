@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod broker;
+mod cleaner;
 mod command;
 mod config;
 mod doctor;

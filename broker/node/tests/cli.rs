@@ -5,6 +5,7 @@
 mod cli {
     mod broker;
     mod clusters;
+    mod compaction;
     mod configs;
     mod consuming;
     mod faces;

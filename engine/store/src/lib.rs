@@ -17,6 +17,7 @@
 //! | `tail.rs` | the end of a log in memory |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
+//! | `compact.rs` | the newest record of each key stays |
 //! | `reserve.rs` | space for checkpoints on a full disk |
 //! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod compact;
 mod data_dir;
 pub mod format;
 pub mod inspect;
@@ -50,6 +52,7 @@ mod strays;
 mod tail;
 mod writer;
 
+pub use crate::compact::{CompactBudget, CompactFailure, CompactReport, EndedEarly};
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};
 pub use crate::journal::{CommitTimes, JournalCounters};
 pub use crate::partition::PartitionConfig;

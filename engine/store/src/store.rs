@@ -161,6 +161,14 @@ pub struct Counters {
     pub strays: u64,
     /// Pieces read from the rest log, after the start.
     pub rest_reads: u64,
+    /// Passes of compaction, also those that failed.
+    pub compactions: u64,
+    /// Bytes that compaction has read.
+    pub compact_read_bytes: u64,
+    /// Bytes that compaction has written to segments.
+    pub compact_written_bytes: u64,
+    /// Records that compaction has dropped.
+    pub compact_dropped_records: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -203,7 +211,7 @@ pub(crate) struct Inner {
     exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
-    stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
     _data: Option<DataDir>,
 }

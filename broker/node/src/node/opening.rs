@@ -2,6 +2,7 @@
 
 use crate::api::FetchSessions;
 use crate::broker::{Broker, Counters};
+use crate::cleaner::Cleaner;
 use crate::config::NodeConfig;
 use crate::groups::Groups;
 use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
@@ -165,6 +166,7 @@ fn assemble(
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
         recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
+        cleaner: Cleaner::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),

@@ -68,6 +68,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     }
     *broker.server.borrow_mut() = Some(server);
     housekeeping(broker);
+    crate::cleaner::start(broker);
     Ok(())
 }
 
