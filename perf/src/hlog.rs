@@ -41,12 +41,7 @@ pub fn write(
     intervals: impl IntoIterator<Item = Interval>,
 ) -> Result<(), String> {
     let mut serializer = V2DeflateSerializer::new();
-    let mut builder = IntervalLogWriterBuilder::new();
-    for comment in comments {
-        builder.add_comment(comment);
-    }
-    // Base time is the start: the time stamps of the lines are seconds since it, as the public readers expect.
-    builder.with_start_time(started).with_base_time(started).with_max_value_divisor(1e6);
+    let builder = head(started, comments);
     let mut log = builder.begin_log_with(out, &mut serializer).map_err(|e| e.to_string())?;
     for interval in intervals {
         for kind in Kind::ALL {
@@ -64,6 +59,97 @@ pub fn write(
         }
     }
     Ok(())
+}
+
+fn head(started: SystemTime, comments: &[String]) -> IntervalLogWriterBuilder {
+    let mut builder = IntervalLogWriterBuilder::new();
+    for comment in comments {
+        builder.add_comment(comment);
+    }
+    // Base time is the start: the time stamps of the lines are seconds since it, as the public readers expect.
+    builder.with_start_time(started).with_base_time(started).with_max_value_divisor(1e6);
+    builder
+}
+
+/// One line to be written, of whatever its tag says.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    /// Without commas and spaces.
+    pub tag: String,
+    /// Since the log's start time.
+    pub start: Duration,
+    /// How long the interval lasted.
+    pub length: Duration,
+    /// Values in nanoseconds, and how often each was met.
+    pub counts: Vec<(u64, u64)>,
+}
+
+/// Writes a whole log of what somebody else has counted.
+///
+/// # Errors
+/// What the writer answers, as text.
+pub fn write_counted(
+    out: &mut impl Write,
+    started: SystemTime,
+    comments: &[String],
+    lines: impl IntoIterator<Item = Counted>,
+) -> Result<(), String> {
+    let mut serializer = V2DeflateSerializer::new();
+    let builder = head(started, comments);
+    let mut log = builder.begin_log_with(out, &mut serializer).map_err(|e| e.to_string())?;
+    let mut latency = Latency::new();
+    for line in lines {
+        latency.reset();
+        for (value, count) in line.counts {
+            latency.record_n(value, count);
+        }
+        let tag = Tag::new(&line.tag).ok_or_else(|| format!("`{}` cannot be a tag", line.tag))?;
+        log.write_histogram(latency.histogram(), line.start, line.length, Some(tag))
+            .map_err(|e| format!("interval log: {e:?}"))?;
+    }
+    Ok(())
+}
+
+/// One line of a log, read back.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Empty where there is none.
+    pub tag: String,
+    /// Seconds since the log's start, as the file says.
+    pub start: f64,
+    /// Seconds.
+    pub length: f64,
+    /// What was recorded, values taken as nanoseconds.
+    pub latency: Latency,
+}
+
+/// Reads a log of any tags, lines in the order of the file.
+///
+/// # Errors
+/// A sentence that says what is not as the format has it.
+pub fn parse_tagged(text: &[u8]) -> Result<Vec<Line>, String> {
+    let mut deserializer = Deserializer::new();
+    let mut lines = Vec::new();
+    for entry in IntervalLogIterator::new(text) {
+        let LogEntry::Interval(line) = entry.map_err(|e| format!("not an interval log: {e:?}"))?
+        else {
+            continue;
+        };
+        let bytes = base64(line.encoded_histogram())?;
+        let histogram: Histogram<u64> = deserializer
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|e| format!("a histogram of the log: {e:?}"))?;
+        lines.push(Line {
+            tag: line.tag().map_or_else(String::new, |tag| tag.as_str().to_owned()),
+            start: line.start_timestamp().as_secs_f64(),
+            length: line.duration().as_secs_f64(),
+            latency: Latency::from_histogram(&histogram),
+        });
+    }
+    if lines.is_empty() {
+        return Err("the log has no intervals".into());
+    }
+    Ok(lines)
 }
 
 /// A log, read back.
@@ -91,29 +177,11 @@ impl Log {
 /// # Errors
 /// A sentence that says what is not as the format has it.
 pub fn parse(text: &[u8]) -> Result<Log, String> {
-    let mut deserializer = Deserializer::new();
-    let mut log = Log::default();
-    for entry in IntervalLogIterator::new(text) {
-        let LogEntry::Interval(line) = entry.map_err(|e| format!("not an interval log: {e:?}"))?
-        else {
-            continue;
-        };
-        let kind = line.tag().and_then(|tag| Kind::named(tag.as_str())).unwrap_or(Kind::Response);
-        let bytes = base64(line.encoded_histogram())?;
-        let histogram: Histogram<u64> = deserializer
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|e| format!("a histogram of the log: {e:?}"))?;
-        log.lines.push((
-            kind,
-            line.start_timestamp().as_secs_f64(),
-            line.duration().as_secs_f64(),
-            Latency::from_histogram(&histogram),
-        ));
-    }
-    if log.lines.is_empty() {
-        return Err("the log has no intervals".into());
-    }
-    Ok(log)
+    let lines = parse_tagged(text)?.into_iter().map(|line| {
+        let kind = Kind::named(&line.tag).unwrap_or(Kind::Response);
+        (kind, line.start, line.length, line.latency)
+    });
+    Ok(Log { lines: lines.collect() })
 }
 
 /// Decodes base64 with its standard alphabet (RFC 4648, section 4).

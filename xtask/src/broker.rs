@@ -1,14 +1,13 @@
 //! A broker process for tests: on free ports, in a fresh data directory, killed and started again at will.
 
 use std::fs::{File, create_dir_all, read_to_string, remove_dir_all};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::{Fault, tree};
+use crate::{Fault, http, tree};
 
 /// One broker. Dropping it kills the process; the data directory stays until the next one of the same name.
 pub(crate) struct Broker {
@@ -50,25 +49,13 @@ impl Broker {
 
     /// The sum of a metric over all its labels, as the broker told it last; nothing if it does not answer.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
-        let text = self.get("/metrics")?;
+        let text = http::get(&self.admin.to_string(), "/metrics")?;
         let values: Vec<f64> = text
             .lines()
             .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once("} "))
             .filter_map(|(_, value)| value.trim().parse().ok())
             .collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
-    }
-
-    /// What the admin address answers.
-    fn get(&self, path: &str) -> Option<String> {
-        let mut stream =
-            TcpStream::connect_timeout(&self.admin, Duration::from_millis(200)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        Some(text)
     }
 
     /// Where clients find it.
@@ -100,7 +87,8 @@ impl Broker {
     /// Whether it serves now. That something takes connections says less: the kernel may hold the listener of a process that
     /// was killed until its last request has ended.
     pub(crate) fn is_ready(&self) -> bool {
-        self.get("/readyz").is_some_and(|text| text.starts_with("HTTP/1.1 200"))
+        http::get(&self.admin.to_string(), "/readyz")
+            .is_some_and(|text| text.starts_with("HTTP/1.1 200"))
     }
 
     /// An error if the process has ended by itself.

@@ -67,9 +67,12 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         check::count(&mut tally)?;
     }
     if options.wants("workspace") {
+        // The programs that the suites start are built with the tests of their packages.
         workspace(&mut tally)?;
+        with_features(&mut tally)?;
+    } else {
+        build()?;
     }
-    build()?;
     clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
     tally.close(clients::CLIENTS, |suite| {
         options.require.iter().any(|one| one == suite || one == "all")
@@ -81,6 +84,13 @@ fn cargo(words: &[&str]) -> Command {
     command.args(words).current_dir(tree::root());
     command
 }
+
+/// What is behind a feature, and the bench's editions: `cargo test --workspace` leaves them out, so that no feature of a test
+/// gets into the broker that is tested.
+const WITH_FEATURES: [&[&str]; 2] = [
+    &["test", "--package", "ringwood-runtime", "--features", "faults", "--test", "faults"],
+    &["test", "--package", "ringwood-bench", "--features", "glommio", "--test", "editions"],
+];
 
 /// Builds the broker and the librdkafka client without running tests.
 fn build() -> Result<(), Fault> {
@@ -94,8 +104,18 @@ fn build() -> Result<(), Fault> {
 
 /// Every test of the workspace.
 fn workspace(tally: &mut Tally) -> Result<(), Fault> {
+    tests(tally, "workspace", &["test", "--workspace", "--no-fail-fast"])
+}
+
+/// The tests behind features.
+fn with_features(tally: &mut Tally) -> Result<(), Fault> {
+    WITH_FEATURES.iter().try_for_each(|words| tests(tally, "features", words))
+}
+
+/// Runs and counts tests.
+fn tests(tally: &mut Tally, what: &str, words: &[&str]) -> Result<(), Fault> {
     let (mut passed, mut failed, mut named) = (0, 0, 0);
-    let good = program::follow(&mut cargo(&["test", "--workspace", "--no-fail-fast"]), |line| {
+    let good = program::follow(&mut cargo(words), |line| {
         if let Some((ok, bad)) = counts(line) {
             passed += ok;
             failed += bad;
@@ -104,15 +124,15 @@ fn workspace(tally: &mut Tally) -> Result<(), Fault> {
     })?;
     tally.passed += passed;
     for _ in 0..failed {
-        tally.check("workspace", Some("a test failed, see above"))?;
+        tally.check(what, Some("a test failed, see above"))?;
     }
     if !good && failed == 0 {
-        tally.check("workspace", Some("cargo test failed without a failed test, see above"))?;
+        tally.check(what, Some("cargo test failed without a failed test, see above"))?;
     }
     if passed == 0 {
-        tally.check("workspace", Some("no test ran"))?;
+        tally.check(what, Some("no test ran"))?;
     }
-    say(&format!("workspace: {passed} passed, {failed} failed ({named} named above)"))
+    say(&format!("{what}: {passed} passed, {failed} failed ({named} named above)"))
 }
 
 /// Passed and failed, from the closing line of one test binary.

@@ -3,6 +3,7 @@
 //! ```text
 //!  topic, config, cluster   one request or a few, a table or JSON
 //!  produce, consume         streams of records, through a format (`format`) of fields and delimiters
+//!  latency, top             what a broker says about itself on its admin address (`admin`)
 //!  generate                 completions, man pages, a systemd unit, a seccomp profile
 //!  faces                    Kafka's own tools, by whose names the binary may be called
 //!  connect                  which cluster, how long; names that are near
@@ -12,6 +13,7 @@
 //! Every command ends in a [`failure::Stop`] or well, and [`run`] turns that into the exit code.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod advice;
 mod changes;
 mod cluster;
@@ -21,12 +23,15 @@ mod consume;
 pub mod exit;
 pub mod faces;
 mod failure;
+mod figures;
 mod format;
 pub mod generate;
+mod latency;
 mod output;
 mod produce;
 mod several;
 mod time;
+mod top;
 mod topic;
 
 use clap::Subcommand;
@@ -45,6 +50,10 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Look at the cluster and its brokers
     Cluster(cluster::ClusterCommandArgs),
+    /// Where the time of a broker's requests goes, stage by stage
+    Latency(latency::LatencyArgs),
+    /// Watch a broker: load, queues, commits and latency of each core, the busiest partitions
+    Top(top::TopArgs),
     /// Be Kafka's command-line tools
     Tools(faces::ToolsArgs),
 }
@@ -58,6 +67,8 @@ pub fn run(command: Command) -> u8 {
         Command::Consume(args) => consume::run(*args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Latency(args) => latency::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Tools(args) => faces::run_tools(&args),
     })
 }

@@ -86,7 +86,8 @@ pub(crate) fn say(text: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-fn drawn<const N: usize>(columns: [Column; N], rows: &[[String; N]]) -> String {
+/// A table with headings.
+pub(crate) fn drawn<const N: usize>(columns: [Column; N], rows: &[[String; N]]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(columns.map(|c| match c {

@@ -1,16 +1,20 @@
 //! The control thread: HTTP for metrics, health and REST, and the signals that stop the process.
 //!
-//! It shares nothing with the data core but a text, which the core writes once a second while somebody reads it, two
-//! flags, and the line of REST.
+//! It shares nothing with the data cores but a text, which core 0 writes once a second, a box into which core 0 puts what the
+//! cores have counted, two flags, and the line of REST.
 
-use crate::rest;
+use crate::latency::query::Query;
+use crate::latency::{Beat, Observed, hlog, pages};
+use crate::{metrics, rest};
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use std::{io, thread};
 
 /// What the two threads share.
@@ -19,13 +23,46 @@ pub(crate) struct Shared {
     metrics: Mutex<String>,
     ready: AtomicBool,
     stop: AtomicBool,
+    /// What the cores have counted and the control thread has not taken yet. Core 0 holds the lock for a push only.
+    beats: Mutex<Vec<Beat>>,
+    /// Locked by the control thread only.
+    observed: Mutex<Observed>,
+    backend: OnceLock<&'static str>,
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
 }
 
+/// Beats that wait at most: the control thread takes them every second.
+const BEATS_MAX: usize = 120;
+/// Seconds of an interval log, if nobody says how many.
+const HLOG_SECONDS: usize = 300;
+/// Requests that are told, if nobody says how many.
+const WORST: usize = 10;
+
 impl Shared {
     pub(crate) fn set_metrics(&self, text: String) {
         *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// Takes a second of the cores.
+    pub(crate) fn put(&self, beat: Beat) {
+        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        if beats.len() < BEATS_MAX {
+            beats.push(beat);
+        }
+    }
+
+    pub(crate) fn set_backend(&self, backend: &'static str) {
+        // Set once: a node starts once.
+        let _ = self.backend.set(backend);
+    }
+
+    /// What the cores have counted up to now.
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        let beats = std::mem::take(&mut *self.beats.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.into_iter().for_each(|beat| observed.take(beat));
+        observed
     }
 
     pub(crate) fn set_ready(&self) {
@@ -53,8 +90,19 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
         rt.block_on(async move {
             let signals = Arc::clone(&shared);
             tokio::spawn(async move { wait_for_signal(&signals).await });
+            let listens = Arc::clone(&shared);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    drop(listens.observed());
+                }
+            });
             let app = Router::new()
-                .route("/metrics", get(metrics))
+                .route("/metrics", get(all_metrics))
+                .route("/latency", get(latency))
+                .route("/latency/why", get(why))
+                .route("/latency.hlog", get(log))
+                .route("/top", get(top))
                 .route("/healthz", get(|| async { "ok\n" }))
                 .route("/readyz", get(ready))
                 .with_state(Arc::clone(&shared))
@@ -89,8 +137,74 @@ async fn wait_for_signal(shared: &Shared) {
     shared.stop.store(true, Ordering::Release);
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> String {
-    shared.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+async fn all_metrics(State(shared): State<Arc<Shared>>) -> String {
+    let mut text = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    metrics::stages(&mut text, &shared.observed().history);
+    text
+}
+
+fn json(value: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+fn refuse(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+}
+
+async fn latency(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let read = || {
+        let query = Query::read(uri.query(), &["last", "core"])?;
+        Ok::<_, String>((query.number::<usize>("last")?, query.number::<u16>("core")?))
+    };
+    match read() {
+        Err(why) => refuse(&why),
+        Ok((Some(_), Some(_))) => {
+            refuse("`last` and `core`: seconds are kept of all cores together")
+        }
+        Ok((Some(last), None)) => {
+            let seconds = shared.observed().history.last(last);
+            let length: u64 = seconds.iter().map(|s| s.length_ms).sum();
+            json(&pages::latency(&stages::sum(&seconds), Some(length.div_ceil(1000))))
+        }
+        Ok((None, core)) => {
+            let sums = shared.observed().history.since_start(core);
+            json(&pages::latency(&sums, None))
+        }
+    }
+}
+
+async fn why(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let query = match Query::read(uri.query(), &["api", "most"]) {
+        Ok(query) => query,
+        Err(why) => return refuse(&why),
+    };
+    match query.number("most") {
+        Err(why) => refuse(&why),
+        Ok(most) => {
+            let observed = shared.observed();
+            json(&pages::why(&observed.worst(query.text("api"), most.unwrap_or(WORST))))
+        }
+    }
+}
+
+/// An hour takes seconds to write: not on this thread.
+async fn log(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let last = Query::read(uri.query(), &["last"]).and_then(|q| q.number::<usize>("last"));
+    let last = match last {
+        Err(why) => return refuse(&why),
+        Ok(last) => last.unwrap_or(HLOG_SECONDS),
+    };
+    let seconds = shared.observed().history.last(last);
+    match tokio::task::spawn_blocking(move || hlog::text(&seconds)).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
+        Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+    }
+}
+
+async fn top(State(shared): State<Arc<Shared>>) -> Response {
+    let backend = shared.backend.get().copied().unwrap_or("starting");
+    json(&pages::top(&shared.observed(), env!("CARGO_PKG_VERSION"), backend))
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {

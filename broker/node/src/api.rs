@@ -31,6 +31,7 @@ use crate::broker::{Broker, CONTROLLER};
 use ids::{CoreId, TopicId};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
+use stages::{Kind, Laps, Stage};
 use std::net::IpAddr;
 use std::rc::Rc;
 use wire::api::ApiKey;
@@ -97,19 +98,58 @@ fn is_for_the_controller(key: ApiKey) -> bool {
     )
 }
 
-/// Answers one request.
-pub(crate) async fn answer(broker: Rc<Broker>, peer: IpAddr, frame: Frame) -> Reply {
+/// The API at this place of [`SERVED`].
+pub(crate) fn api_at(place: u8) -> Option<ApiKey> {
+    SERVED.get(usize::from(place)).map(|(key, ..)| *key)
+}
+
+/// What the worst requests are told apart by.
+pub(crate) fn kind(api: u8) -> Kind {
+    match api_at(api) {
+        Some(ApiKey::Produce) => Kind::Produce,
+        Some(ApiKey::Fetch) => Kind::Fetch,
+        _ => Kind::Other,
+    }
+}
+
+/// Answers one request, and divides its time among the stages.
+pub(crate) async fn answer(
+    broker: Rc<Broker>,
+    peer: IpAddr,
+    frame: Frame,
+    mut laps: Laps,
+) -> (Reply, Laps) {
     let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
+    let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
+    laps.api = place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX);
+    let reply = ask(&broker, key, peer, frame, &mut laps).await;
+    match key {
+        // They tell their stages apart.
+        Some(ApiKey::Produce | ApiKey::Fetch) => {}
+        // They wait for the other members.
+        Some(ApiKey::JoinGroup | ApiKey::SyncGroup) => laps.lap(Stage::Park, || broker.rt.clock()),
+        _ => laps.lap(Stage::Handle, || broker.rt.clock()),
+    }
+    (reply, laps)
+}
+
+async fn ask(
+    broker: &Rc<Broker>,
+    key: Option<ApiKey>,
+    peer: IpAddr,
+    frame: Frame,
+    laps: &mut Laps,
+) -> Reply {
     if let Some(key) = key {
         broker.counters.count(key);
         if is_for_the_controller(key) && !broker.is_here(CONTROLLER) {
-            return forward(&broker, CONTROLLER, peer, frame).await;
+            return forward(broker, CONTROLLER, peer, frame).await;
         }
-        if let Some(owner) = groups::owner(&broker, key, &frame) {
-            return forward(&broker, owner, peer, frame).await;
+        if let Some(owner) = groups::owner(broker, key, &frame) {
+            return forward(broker, owner, peer, frame).await;
         }
     }
-    answer_here(&broker, peer, &frame, Some(&frame)).await
+    answer_here(broker, peer, &frame, Some(&frame), laps).await
 }
 
 /// Answers a request that came by no connection: its frame, without its length, and the answer's, with it. On core 0, where
@@ -119,7 +159,9 @@ pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<V
         frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code)?;
     broker.counters.count(key);
     let here = IpAddr::from([127, 0, 0, 1]);
-    match answer_here(broker, here, frame, None).await {
+    // Nobody counts it among the requests of clients.
+    let mut laps = Laps::begin(broker.rt.now());
+    match answer_here(broker, here, frame, None, &mut laps).await {
         Reply::Send(slices) | Reply::SendThenMute(slices, _) | Reply::SendThenClose(slices, _) => {
             Some(slices.iter().flat_map(|s| s.iter().copied()).collect())
         }
@@ -138,7 +180,9 @@ enum Answered {
 async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) -> Reply {
     let frame = broker.rt.lend(frame);
     let run = move |b: Rc<Broker>| async move {
-        let answered = match answer_here(&b, peer, &frame, None).await {
+        // The core of the connection times the whole of it.
+        let mut laps = Laps::begin(b.rt.now());
+        let answered = match answer_here(&b, peer, &frame, None, &mut laps).await {
             Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
                 Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
             }
@@ -163,6 +207,7 @@ async fn answer_here(
     peer: IpAddr,
     bytes: &[u8],
     frame: Option<&Frame>,
+    laps: &mut Laps,
 ) -> Reply {
     let mut reader = Reader::new(bytes);
     let Ok(header) = RequestHeader::decode(&mut reader) else {
@@ -186,8 +231,8 @@ async fn answer_here(
         return Reply::Close("a version that is not served");
     }
     let result = match key {
-        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame).await,
-        ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader).await,
+        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
+        ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
         ApiKey::ListOffsets => list_offsets::answer(broker, &asked, &mut reader).await,
         ApiKey::Metadata => metadata::answer(broker, &asked, &mut reader).await,
         ApiKey::FindCoordinator => find_coordinator::answer(broker, &asked, &mut reader).await,

@@ -1,6 +1,7 @@
 //! What the connections of one core share.
 
 use crate::api::FetchSessions;
+use crate::cleaner::Cleaner;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
@@ -8,11 +9,12 @@ use crate::post::Post;
 use crate::shard::{PartitionError, Shard};
 use cluster::{Controller, Decision};
 use ids::{CoreId, PartitionId};
-use record::Decompressor;
+use record::{Compressor, Decompressor};
 use runtime::Runtime;
 use runtime::sync::Notify;
 use server::{Frame, Handler, OnDisconnect, Reply, Server};
-use std::cell::{Cell, OnceCell, RefCell};
+use stages::{Laps, Recorder};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -52,10 +54,14 @@ pub(crate) struct Broker {
     pub(crate) post: Post,
     pub(crate) data_dir: String,
     pub(crate) counters: Counters,
+    /// Where the time of this core's requests went, since the control thread last asked.
+    pub(crate) recorder: RefCell<Recorder>,
+    pub(crate) cleaner: Cleaner,
     pub(crate) decompressor: RefCell<Decompressor>,
+    pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
-    /// Once it listens.
-    pub(crate) server: OnceCell<Server<Requests>>,
+    /// Once it listens. It holds its broker, as its broker holds it, to the end of the process.
+    pub(crate) server: RefCell<Option<Server<Requests>>>,
     /// Rung when this core is to end.
     pub(crate) ended: Notify,
 }
@@ -100,8 +106,19 @@ impl Handler for Requests {
         Session { peer }
     }
 
-    fn handle(&self, session: &Rc<Session>, frame: Frame) -> impl Future<Output = Reply> + 'static {
-        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame)
+    fn handle(
+        &self,
+        session: &Rc<Session>,
+        frame: Frame,
+        laps: Laps,
+    ) -> impl Future<Output = (Reply, Laps)> + 'static {
+        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame, laps)
+    }
+
+    fn answered(&self, session: &Session, laps: &Laps) {
+        let kind = crate::api::kind(laps.api);
+        let now = self.0.rt.now();
+        self.0.recorder.borrow_mut().record(kind, laps, session.peer, now);
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

@@ -3,14 +3,17 @@
 mod admin;
 mod api;
 mod broker;
+mod cleaner;
 mod command;
 mod config;
 mod doctor;
 mod groups;
+mod latency;
 mod metadata;
 mod metadata_log;
 mod metrics;
 mod node;
+mod planted;
 mod post;
 mod rest;
 mod say;

@@ -6,6 +6,7 @@
 //! and whoever was answered finds on any core what he was told.
 
 use crate::metadata::{METADATA, Metadata};
+use crate::planted::{self, Planted};
 use crate::post::Post;
 use crate::shard::{Acks, PartitionError, Shard};
 use cluster::{BrokerRegistered, Controller, Decision, DecodeError, Record, Refusal};
@@ -188,6 +189,10 @@ impl MetadataLog {
         let waiting = self.pending.borrow().back().map(|p| p.end);
         let log_end = || self.shard.store.with_log(METADATA, log::Log::end).unwrap_or(Offset::ZERO);
         let end = waiting.unwrap_or_else(log_end) + i64::from(meta.offsets);
+        let mut records = records;
+        if planted::is(Planted::MetadataShownEarly) {
+            self.metadata.apply(&std::mem::take(&mut records));
+        }
         self.pending.borrow_mut().push_back(Pending { end, records });
         let forever = Duration::from_secs(365 * 24 * 3600);
         let produced = self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever).await;
@@ -268,7 +273,12 @@ impl MetadataLog {
                 continue;
             }
             let me = self.metadata.me;
-            let block = self.try_propose(|c| c.allocate_producer_ids(me)).await;
+            let block = if planted::is(Planted::ProducerIdReused) {
+                let decided = self.controller.borrow_mut().allocate_producer_ids(me);
+                decided.map(|d| d.response).map_err(ProposeError::Refused)
+            } else {
+                self.try_propose(|c| c.allocate_producer_ids(me)).await
+            };
             self.allocating.set(false);
             self.allocated.notify_all();
             let block = block?;

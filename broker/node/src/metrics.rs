@@ -1,7 +1,13 @@
 //! The text of `/metrics`, in Prometheus' form, from plain counters.
 
 use crate::broker::Broker;
+use stages::History;
 use std::fmt::Write as _;
+
+/// Durations of requests by stage.
+const STAGE_SECONDS: &str = "ringwood_request_stage_seconds";
+/// Its buckets end at powers of two nanoseconds, from 8 microseconds to 17 seconds: there the counts are exact.
+const STAGE_POWERS: std::ops::RangeInclusive<u32> = 13..=34;
 
 /// One metric of one core.
 pub(crate) struct Sample {
@@ -55,6 +61,47 @@ fn core_label(core: u16) -> String {
     format!("core=\"{core}\"")
 }
 
+fn cleaner(t: &mut Samples, broker: &Broker, core: u16, store: &store::Counters) {
+    t.counter("ringwood_cleaner_passes_total", "Passes of compaction.", core, store.compactions);
+    t.counter(
+        "ringwood_cleaner_read_bytes_total",
+        "Bytes read by compaction.",
+        core,
+        store.compact_read_bytes,
+    );
+    t.counter(
+        "ringwood_cleaner_written_bytes_total",
+        "Bytes written by compaction.",
+        core,
+        store.compact_written_bytes,
+    );
+    t.counter(
+        "ringwood_cleaner_dropped_records_total",
+        "Records dropped by compaction.",
+        core,
+        store.compact_dropped_records,
+    );
+    let c = &broker.cleaner;
+    t.gauge(
+        "ringwood_cleaner_max_dirty_ratio",
+        "Largest dirty share of a compacted partition.",
+        core,
+        c.max_dirty(),
+    );
+    t.gauge(
+        "ringwood_cleaner_last_run_seconds",
+        "How long the last pass of compaction took.",
+        core,
+        c.last_run_ms() as f64 / 1_000.0,
+    );
+    t.gauge(
+        "ringwood_cleaner_failed_partitions",
+        "Partitions whose compaction failed and waits.",
+        core,
+        c.failed() as f64,
+    );
+}
+
 /// What this core counts.
 pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     let mut t = Samples::default();
@@ -80,7 +127,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         core,
         c.bytes_out.get(),
     );
-    let s = broker.server.get().map(server::Server::counters).unwrap_or_default();
+    let s = broker.server.borrow().as_ref().map(server::Server::counters).unwrap_or_default();
     t.gauge("ringwood_connections", "Open connections.", core, s.open as f64);
     t.counter("ringwood_connections_accepted_total", "Connections accepted.", core, s.accepted);
     t.counter(
@@ -156,6 +203,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         core,
         store.commit_copied,
     );
+    cleaner(&mut t, broker, core, &store);
     let memory = broker.rt.memory();
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", core, memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", core, memory.limit() as f64);
@@ -185,4 +233,50 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     let full = f64::from(u8::from(broker.shard.store.disk_full().is_some()));
     t.gauge("ringwood_disk_full", "1 while writes are refused for want of space.", core, full);
     t.0
+}
+
+/// Adds the histograms of the stages. Park is one of them, and no part of the total.
+pub(crate) fn stages(text: &mut String, history: &History) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP {STAGE_SECONDS} Durations of requests by stage.\n# TYPE {STAGE_SECONDS} histogram"
+    );
+    for ((core, place, stage), histogram) in history.totals() {
+        let Some(key) = crate::api::api_at(*place) else { continue };
+        let labels = format!("core=\"{core}\",api=\"{}\",stage=\"{}\"", key.name(), stage.name());
+        for power in STAGE_POWERS {
+            let below = histogram.count_below(1 << power);
+            let end = (1u64 << power) as f64 / 1e9;
+            let _ = writeln!(text, "{STAGE_SECONDS}_bucket{{{labels},le=\"{end}\"}} {below}");
+        }
+        let (count, sum) = (histogram.count(), histogram.sum_nanos() as f64 / 1e9);
+        let _ = writeln!(text, "{STAGE_SECONDS}_bucket{{{labels},le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "{STAGE_SECONDS}_sum{{{labels}}} {sum}");
+        let _ = writeln!(text, "{STAGE_SECONDS}_count{{{labels}}} {count}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stages::{Stage, Tally};
+
+    #[test]
+    fn a_histogram_has_cumulative_buckets_a_sum_and_a_count() {
+        let (mut history, mut tally) = (History::default(), Tally::default());
+        // 6.4, 64 and 640 microseconds.
+        [100, 1000, 10_000].into_iter().for_each(|ticks| tally.record(ticks));
+        let series = vec![(0, Stage::Flush, tally.drain().unwrap())];
+        history.push(0, 1000, vec![(1, series)]);
+        let mut text = String::new();
+        stages(&mut text, &history);
+        let labels = "core=\"1\",api=\"Produce\",stage=\"flush\"";
+        for (end, n) in [("0.000008192", 1), ("0.000032768", 1), ("0.000065536", 2), ("+Inf", 3)] {
+            let line = format!("{STAGE_SECONDS}_bucket{{{labels},le=\"{end}\"}} {n}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(text.contains(&format!("{STAGE_SECONDS}_count{{{labels}}} 3\n")), "{text}");
+        assert!(text.contains(&format!("{STAGE_SECONDS}_sum{{{labels}}} 0.0007104\n")), "{text}");
+    }
 }

@@ -7,10 +7,13 @@
 mod banner;
 mod opening;
 mod serving;
+#[cfg(test)]
+mod simulation;
 
 use crate::admin;
 use crate::broker::Broker;
 use crate::config::NodeConfig;
+use crate::latency::{Beat, Pulse, pulse};
 use crate::metrics;
 use crate::post::{CAPACITY, Letter};
 use crate::say::{self, exit};
@@ -156,10 +159,17 @@ async fn serve(
     crate::rest::serve(&broker, Arc::clone(&shared.rest));
     shared.set_ready();
     banner::print(rt, config, &broker, records, &dir);
+    shared.set_backend(rt.features().backend);
+    let mut beaten = rt.now();
     let mut looks = 0u32;
     while !shared.is_stopping() {
         if looks.is_multiple_of(LOOKS) {
-            shared.set_metrics(metrics::text(gather(&broker).await));
+            let (samples, pulses) = gather(&broker).await.into_iter().unzip();
+            shared.set_metrics(metrics::text(samples));
+            let (now, wall) = (rt.now(), u64::try_from(rt.wall().0).unwrap_or(0));
+            let length_ms = u64::try_from(now.since(beaten).as_millis()).unwrap_or(0);
+            beaten = now;
+            shared.put(Beat { ended_ms: wall, length_ms, pulses });
         }
         looks = looks.wrapping_add(1);
         rt.sleep(WATCH).await;
@@ -192,14 +202,14 @@ async fn listen_everywhere(config: &NodeConfig, broker: &Rc<Broker>) -> Result<(
 }
 
 /// What all cores count, in the order of the cores.
-async fn gather(broker: &Rc<Broker>) -> Vec<Vec<metrics::Sample>> {
+async fn gather(broker: &Rc<Broker>) -> Vec<(Vec<metrics::Sample>, Pulse)> {
     let asked: Vec<_> = others(broker.metadata.cores)
         .map(|core| {
-            let run = |b: Rc<Broker>| async move { metrics::samples(&b) };
+            let run = |b: Rc<Broker>| async move { (metrics::samples(&b), pulse(&b)) };
             broker.post.ask(core, Class::Background, false, run)
         })
         .collect();
-    let mut all = vec![metrics::samples(broker)];
+    let mut all = vec![(metrics::samples(broker), pulse(broker))];
     for answer in asked {
         all.extend(answer.await);
     }

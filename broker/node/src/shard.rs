@@ -3,8 +3,14 @@
 //! Everything that waits for a partition waits for an offset: acks=1 until it is acknowledged by this broker's disk, acks=all
 //! and the controller until it is committed. A long-poll fetch is the mirror image: it waits for the high watermark to move.
 
+mod traffic;
+mod trail;
 mod waiters;
 
+pub(crate) use crate::shard::traffic::Traffic;
+pub(crate) use crate::shard::trail::Trail;
+
+use crate::planted::{self, Planted};
 use crate::shard::waiters::Waiters;
 use cluster::config::{Durability, TimestampType, TopicConfig};
 use ids::{BrokerId, LeaderEpoch, Offset, PartitionId, Timestamp};
@@ -12,7 +18,7 @@ use log::{Appended, BatchMeta, Retention};
 use replica::{AckedAt, Ends, Event, Leader, LeaderStart};
 use runtime::Runtime;
 use runtime::sync::Notify;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,6 +65,8 @@ pub(crate) struct Produced {
     /// -1 unless the topic stamps with the broker's clock.
     pub(crate) append_time: Timestamp,
     pub(crate) log_start: Offset,
+    /// Where its time went.
+    pub(crate) trail: Trail,
 }
 
 /// A partition that this core leads.
@@ -68,6 +76,9 @@ pub(crate) struct Replica {
     leader: RefCell<Leader>,
     pub(crate) config: RefCell<Rc<TopicConfig>>,
     waiters: RefCell<Waiters>,
+    /// Since it is led, and how much of it has been told.
+    traffic: Cell<Traffic>,
+    told: Cell<Traffic>,
 }
 
 /// One core's partitions. Lives on its core from the end of recovery to the end of the process.
@@ -83,10 +94,15 @@ type OnCommitted = Rc<dyn Fn(Offset)>;
 
 /// What the store needs of a topic's configuration.
 pub(crate) fn store_config(config: &TopicConfig) -> PartitionConfig {
+    // The active segment is never compacted: it must not outlive the longest wait for compaction (KIP-354).
+    let segment_ms = match config.cleanup.compact {
+        true => config.segment_ms.min(config.max_compaction_lag_ms),
+        false => config.segment_ms,
+    };
     PartitionConfig {
         log: log::Config {
             segment_bytes: config.segment_bytes,
-            segment_ms: config.segment_ms,
+            segment_ms,
             segment_index_bytes: config.segment_index_bytes,
             index_interval_bytes: config.index_interval_bytes,
         },
@@ -159,6 +175,8 @@ impl Shard {
             leader: RefCell::new(leader),
             config: RefCell::new(config),
             waiters: RefCell::new(Waiters::default()),
+            traffic: Cell::default(),
+            told: Cell::default(),
         });
         while replica.leader.borrow_mut().poll_event().is_some() {}
         let before = self.partitions.borrow_mut().insert(id, replica);
@@ -233,7 +251,13 @@ impl Shard {
         acks: Acks,
         timeout: Duration,
     ) -> Result<Produced, PartitionError> {
+        let mut trail = Trail::begin(id, stages::read(|| self.rt.clock()));
+        let turn = self.rt.now();
         self.store.admit(bytes.len()).await;
+        if self.rt.now() > turn {
+            // It had to wait.
+            trail.admitted = stages::read(|| self.rt.clock());
+        }
         let replica = self.replica(id).ok_or(PartitionError::NotLeader)?;
         let epoch = {
             let leader = replica.leader.borrow();
@@ -246,8 +270,11 @@ impl Shard {
         let appended =
             self.store.append(id, bytes, meta, epoch, now).map_err(PartitionError::Refused)?;
         let stamped = replica.config.borrow().timestamp_type == TimestampType::LogAppendTime;
+        let duplicate = matches!(appended, Appended::Duplicate(_));
         let (base_offset, end, time) = match appended {
             Appended::New { base_offset, .. } => {
+                trail.commit = self.store.filling();
+                replica.took(meta);
                 let end = base_offset + i64::from(meta.offsets);
                 replica.leader.borrow_mut().on_appended(end);
                 (base_offset, end, meta.max_timestamp)
@@ -257,16 +284,25 @@ impl Shard {
                 (original.base_offset(), original.last_offset.next(), original.max_timestamp)
             }
         };
+        trail.appended = stages::read(|| self.rt.clock());
+        trail.resumed = trail.appended;
         match acks {
             Acks::None => {}
+            _ if (id.topic != ids::TopicId::METADATA && planted::is(Planted::AckedAtAppend))
+                || (duplicate && planted::is(Planted::DuplicateAckedEarly)) => {}
             Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, timeout).await?,
+        }
+        if acks != Acks::None && stages::ON {
+            let fsync = replica.config.borrow().durability == Durability::Fsync;
+            let times = trail.commit.and_then(|commit| self.store.commit_times(commit));
+            trail.resume(times, fsync, self.rt.clock());
         }
         if acks == Acks::All && replica.leader.borrow().check_in_sync().is_err() {
             return Err(PartitionError::NotEnoughReplicas { after_append: true });
         }
         let log_start = self.store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
         let append_time = if stamped { time } else { Timestamp::NONE };
-        Ok(Produced { base_offset, append_time, log_start })
+        Ok(Produced { base_offset, append_time, log_start, trail })
     }
 
     async fn wait_for(

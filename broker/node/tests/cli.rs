@@ -5,10 +5,12 @@
 mod cli {
     mod broker;
     mod clusters;
+    mod compaction;
     mod configs;
     mod consuming;
     mod faces;
     mod generating;
+    mod latencies;
     mod producing;
     mod rest;
     mod restarts;

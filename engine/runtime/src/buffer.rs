@@ -3,8 +3,11 @@
 //! A [`Buffer`] is the one writer of its block. What it has published as a [`Slice`] never changes; the writer goes on behind
 //! it. The block's memory lives until the last of them is gone, and operations in flight hold one of them.
 
+mod class;
+
 use crate::loan::Loan;
 use crate::sync::Notify;
+use class::{CLASSES, Class};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,9 +17,6 @@ use std::rc::Rc;
 
 /// Every block begins at, and is, a multiple of this: what direct I/O wants.
 pub const ALIGN: usize = 4096;
-
-/// Blocks of these sizes are kept for their next use.
-const CLASSES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 
 /// No memory within the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +39,41 @@ pub(crate) trait Registrar {
     fn unregister(&self, slot: u16, len: usize);
 }
 
-/// Blocks from this size on are registered, if they are of a class: only those come back.
-const REGISTERED_MIN: usize = 64 << 10;
+/// Blocks of these sizes are registered: commits and tails are written from them. Pinning others would serve nobody.
+const REGISTERED: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
+
+/// At most one part in so many of the budget waits in the pools; the rest goes back to the allocator. A checkpoint gives back
+/// a quarter of the budget at once and what comes next takes it again: a smaller pool would pay for fresh pages each time.
+const POOLED_SHARE: usize = 2;
 
 struct Budget {
     limit: usize,
     used: Cell<usize>,
     pooled: Cell<usize>,
-    pools: RefCell<[Vec<Raw>; CLASSES.len()]>,
+    pools: RefCell<[Vec<Raw>; CLASSES]>,
     registrar: RefCell<Option<Box<dyn Registrar>>>,
     freed: Notify,
 }
 
 impl Budget {
+    /// Frees blocks of the class that holds most, until `capacity` more may wait; false if that class is `class` itself.
+    fn make_room(&self, capacity: usize, class: Class) -> bool {
+        let most = (self.limit / POOLED_SHARE).min(self.limit.saturating_sub(self.used.get()));
+        while self.pooled.get() + capacity > most {
+            let mut pools = self.pools.borrow_mut();
+            let held = |c: usize| pools[c].iter().map(|raw| raw.capacity).sum::<usize>();
+            let Some(fullest) = (0..CLASSES).max_by_key(|c| held(*c)) else { return false };
+            if fullest == class.index() {
+                return false;
+            }
+            let Some(raw) = pools[fullest].pop() else { return false };
+            drop(pools);
+            self.pooled.set(self.pooled.get() - raw.capacity);
+            self.free(raw);
+        }
+        true
+    }
+
     fn free(&self, raw: Raw) {
         if let (Some(slot), Some(registrar)) = (raw.fixed, self.registrar.borrow().as_ref()) {
             registrar.unregister(slot, raw.capacity);
@@ -62,8 +84,8 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        let pools = std::mem::take(self.pools.get_mut());
-        for raw in pools.into_iter().flatten() {
+        let waiting: Vec<Raw> = self.pools.get_mut().iter_mut().flat_map(std::mem::take).collect();
+        for raw in waiting {
             self.free(raw);
         }
     }
@@ -146,7 +168,7 @@ impl Memory {
             limit,
             used: Cell::new(0),
             pooled: Cell::new(0),
-            pools: RefCell::default(),
+            pools: RefCell::new(std::array::from_fn(|_| Vec::new())),
             registrar: RefCell::new(None),
             freed: Notify::new(),
         }))
@@ -157,9 +179,16 @@ impl Memory {
         *self.0.registrar.borrow_mut() = Some(registrar);
     }
 
+    /// Bytes that a buffer of at least `capacity` bytes takes from the budget: blocks come in sizes four to a doubling, so that
+    /// each of them soon finds a next use.
+    #[must_use]
+    pub fn rounded(capacity: usize) -> usize {
+        Class::of(capacity).map_or_else(|| capacity.next_multiple_of(ALIGN), Class::bytes)
+    }
+
     /// Waits until a buffer of `bytes` fits the budget, which by then another may have taken.
     pub async fn wait_for(&self, bytes: usize) {
-        let rounded = bytes.max(1).next_multiple_of(ALIGN);
+        let rounded = Self::rounded(bytes);
         while self.0.used.get() > 0 && self.0.used.get().saturating_add(rounded) > self.0.limit {
             self.0.freed.notified().await;
         }
@@ -170,7 +199,7 @@ impl Memory {
     /// # Errors
     /// [`OverBudget`] if that would exceed the limit.
     pub fn alloc(&self, capacity: usize) -> Result<Buffer, OverBudget> {
-        let rounded = capacity.max(1).next_multiple_of(ALIGN);
+        let rounded = Self::rounded(capacity);
         if self.0.used.get() + rounded > self.0.limit {
             return Err(OverBudget);
         }
@@ -181,12 +210,12 @@ impl Memory {
     /// stop half-way. It counts as used.
     #[must_use]
     pub fn alloc_beyond(&self, capacity: usize) -> Buffer {
-        self.take(capacity.max(1).next_multiple_of(ALIGN))
+        self.take(Self::rounded(capacity))
     }
 
     fn take(&self, capacity: usize) -> Buffer {
-        let class = CLASSES.iter().position(|c| *c == capacity);
-        let pooled = class.and_then(|c| self.0.pools.borrow_mut()[c].pop());
+        let class = Class::of(capacity);
+        let pooled = class.and_then(|c| self.0.pools.borrow_mut()[c.index()].pop());
         let raw = match pooled {
             Some(raw) => {
                 self.0.pooled.set(self.0.pooled.get() - capacity);
@@ -194,7 +223,7 @@ impl Memory {
             }
             None => {
                 let mut raw = Raw::new(capacity);
-                if class.is_some() && capacity >= REGISTERED_MIN {
+                if REGISTERED.contains(&capacity) {
                     let registrar = self.0.registrar.borrow();
                     raw.fixed =
                         registrar.as_ref().and_then(|r| r.register(raw.at.as_ptr(), capacity));
@@ -210,14 +239,12 @@ impl Memory {
 
     fn give_back(&self, raw: Raw) {
         self.0.used.set(self.0.used.get() - raw.capacity);
-        let class = CLASSES.iter().position(|c| *c == raw.capacity);
-        // At most an eighth of the budget waits; the rest goes back to the allocator.
-        let room = self.0.pooled.get() + raw.capacity <= self.0.limit / 8;
-        if let (Some(class), true) = (class, room) {
-            self.0.pooled.set(self.0.pooled.get() + raw.capacity);
-            self.0.pools.borrow_mut()[class].push(raw);
-        } else {
-            self.0.free(raw);
+        match Class::of(raw.capacity) {
+            Some(class) if self.0.make_room(raw.capacity, class) => {
+                self.0.pooled.set(self.0.pooled.get() + raw.capacity);
+                self.0.pools.borrow_mut()[class.index()].push(raw);
+            }
+            _ => self.0.free(raw),
         }
         self.0.freed.notify_all();
     }
@@ -476,6 +503,23 @@ mod tests {
         assert_eq!(memory.alloc(8192).err(), Some(OverBudget));
         let _b = memory.alloc_beyond(8192);
         assert_eq!(memory.used(), 12288);
+    }
+
+    /// A frame of an odd size must not cost fresh pages each time.
+    #[test]
+    fn blocks_of_every_size_come_back_and_the_fullest_class_makes_room() {
+        let memory = Memory::new(256 << 10);
+        let small: Vec<Buffer> = (0..20).map(|_| memory.alloc(4096).unwrap()).collect();
+        drop(small);
+        assert_eq!(memory.0.pooled.get(), 20 * 4096);
+        let odd = memory.alloc(100_000).unwrap();
+        assert_eq!((odd.capacity(), memory.used()), (112 << 10, 112 << 10));
+        let at = odd.block.at;
+        drop(odd);
+        assert_eq!(memory.0.pooled.get(), (112 << 10) + 4 * 4096, "half of the budget");
+        assert_eq!(memory.alloc(112 << 10).unwrap().block.at, at);
+        drop((memory.alloc(100_000).unwrap(), memory.alloc(100_000).unwrap()));
+        assert!(memory.0.pooled.get() <= 128 << 10);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! on the core's thread. Above it, code is plain async Rust without locks.
 
 mod buffer;
+mod clock;
 mod counters;
 mod disk;
 mod driver;

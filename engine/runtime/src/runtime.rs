@@ -1,6 +1,7 @@
 //! The handle that tasks hold, and the loop of a core.
 
 use crate::buffer::Memory;
+use crate::clock::Counter;
 use crate::counters::{Counters, Meters};
 use crate::disk::{Disk, HeldLock};
 use crate::driver::{Bells, Driver, Wait};
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     home: Arc<Home>,
     pub(crate) meters: Rc<Meters>,
     now: Cell<Instant>,
+    counter: Counter,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
     /// The bells of this node, and which of them is this core's.
@@ -72,6 +74,7 @@ impl Inner {
             home: Home::new(),
             meters: Rc::default(),
             now: Cell::new(now),
+            counter: Counter::new(),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
             bells: RefCell::default(),
@@ -303,7 +306,9 @@ where
 
 impl Runtime {
     fn tick(&self) {
-        self.inner.set_now(self.inner.clock());
+        let now = self.inner.clock();
+        self.inner.set_now(now);
+        self.inner.counter.on_turn(now);
     }
 
     /// Which core this is.
@@ -316,6 +321,17 @@ impl Runtime {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.inner.now.get()
+    }
+
+    /// The time at this very moment, unlike [`Runtime::now`]: for measuring. Usually a few instructions, where the processor has
+    /// a steady counter; never earlier than the beginning of this turn.
+    #[must_use]
+    #[inline]
+    pub fn clock(&self) -> Instant {
+        match &self.inner.backend {
+            Backend::Real(_) => self.inner.counter.now().unwrap_or_else(|| self.inner.clock()),
+            Backend::Sim(core) => core.now(),
+        }
     }
 
     /// Wall-clock time.

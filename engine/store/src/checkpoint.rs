@@ -11,14 +11,17 @@
 //! A checkpoint needs no ring space. One that the disk refuses (no space to allocate) changes nothing and is tried again.
 
 use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
-use crate::format::{BLOCK, blocks, rest};
+use crate::format::rest;
 use crate::partition::{Shared, floor_block};
 use crate::planted::{self, Planted};
+use crate::rest_log::{self, write_aligned};
 use crate::store::Inner;
 use crate::writer;
 use ids::{PartitionId, Timestamp};
 use log::{Log, SegmentName};
+use runtime::sync::oneshot;
 use runtime::{File, Open};
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -29,6 +32,8 @@ pub(crate) const AT_FULLNESS: f64 = 0.5;
 pub(crate) const SLOW_FROM: f64 = 0.7;
 /// Above this many open segment files they are closed after their sync.
 const OPEN_FILES_KEPT: usize = 512;
+/// So many segment files are synced at the same time: a file system commits them together.
+const SYNCS_IN_FLIGHT: usize = 32;
 
 /// The manifest's two files, and where their chain ends.
 #[derive(Debug)]
@@ -44,15 +49,6 @@ pub(crate) struct Manifest {
     pub(crate) footer: Footer,
 }
 
-/// The rest log in use.
-#[derive(Debug)]
-pub(crate) struct RestLog {
-    pub(crate) file: Option<File>,
-    pub(crate) number: u32,
-    pub(crate) len: u64,
-    pub(crate) allocated: u64,
-}
-
 /// What a checkpoint has found out of one partition, to be applied when the manifest holds it.
 struct Taken {
     partition: Shared,
@@ -62,10 +58,7 @@ struct Taken {
 struct Plan {
     number: u64,
     whole_manifest: bool,
-    new_rest: bool,
-    rest_file: u32,
-    rest_base: u64,
-    rest_bytes: Vec<u8>,
+    rest: rest_log::Writer,
     taken: Vec<Taken>,
     /// As it was at the seal: partitions that have been named since are not among the taken.
     unaccounted: u64,
@@ -99,19 +92,14 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
     let gone = std::mem::take(&mut *inner.gone.borrow_mut());
     inner.checkpoint.set(number);
     inner.checkpointing.set(true);
-    let rest_log = (inner.rest.borrow().number, inner.rest.borrow().len);
-    let (rest_file, rest_base) = if new_rest { (rest_log.0 + 1, 0) } else { rest_log };
-    let mut plan = Plan {
+    let plan = Plan {
         number,
         whole_manifest,
-        new_rest,
-        rest_file,
-        rest_base,
-        rest_bytes: Vec::new(),
+        rest: rest_log::Writer::new(&inner.rest.borrow(), new_rest),
         taken: Vec::new(),
         unaccounted: inner.unaccounted.get().map_or(0, |after| after + 1),
     };
-    let result = carry_out(inner, &mut plan, n, &dirty, &gone).await;
+    let result = carry_out(inner, plan, n, &dirty, &gone).await;
     if result.is_err() {
         inner.count(|c| c.checkpoints_refused += 1);
         // Nothing was promised: the next checkpoint takes these partitions again, with a later N.
@@ -159,7 +147,7 @@ fn rewrites_due(inner: &Rc<Inner>) -> (bool, bool) {
 
 async fn carry_out(
     inner: &Rc<Inner>,
-    plan: &mut Plan,
+    mut plan: Plan,
     n: u64,
     dirty: &[Shared],
     gone: &[PartitionId],
@@ -167,9 +155,9 @@ async fn carry_out(
     inner.journal.flushed(n).await;
     let (sequence, crc, position) = inner.journal.end_of(n);
     for p in dirty {
-        take(inner, plan, p).await?;
+        take(inner, &mut plan, p).await?;
     }
-    let rest_file = write_rest(inner, plan).await?;
+    plan.rest.finish(inner).await?;
     if !planted::is(Planted::SegmentsNotSynced) {
         sync_segments(inner, dirty).await;
     }
@@ -180,12 +168,12 @@ async fn carry_out(
         sequence,
         crc,
         position,
-        rest_file: plan.rest_file,
-        rest_len: plan.rest_base + plan.rest_bytes.len() as u64,
+        rest_file: plan.rest.number,
+        rest_len: plan.rest.end(),
         unaccounted: plan.unaccounted,
     };
-    write_manifest(inner, plan, gone, footer).await?;
-    apply(inner, plan, rest_file, footer).await;
+    write_manifest(inner, &plan, gone, footer).await?;
+    apply(inner, plan, footer).await;
     inner.journal.release(position);
     Ok(())
 }
@@ -256,9 +244,8 @@ async fn write_and_note(
             let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
             writer::write_index(inner, p, s.name, written.min(s.len), sealed).await?;
         }
-        let p = p.borrow();
         let (mut written, index_entries) =
-            p.files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
+            p.borrow().files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
         if planted::is(Planted::LastBlockForgotten) && sealed && still_here {
             written = s.len;
         }
@@ -266,7 +253,7 @@ async fn write_and_note(
             files.push(DurableFile { name: s.name, bytes: written, index_entries });
         }
         if written < s.len {
-            gather_rest(plan, &p, s.name, written, s.len, &mut pieces);
+            gather_rest(inner, plan, p, s.name, (written, s.len), &mut pieces).await?;
         }
     }
     // A segment that has left the log since N, perhaps only just now, needs no bytes; but only once the record that dropped it
@@ -303,131 +290,75 @@ async fn write_and_note(
 }
 
 /// The bytes `from..to` of a segment are in the rest log already, or are added to it.
-fn gather_rest(
+async fn gather_rest(
+    inner: &Rc<Inner>,
     plan: &mut Plan,
-    p: &crate::partition::Partition,
+    p: &Shared,
     segment: SegmentName,
-    from: u32,
-    to: u32,
+    (from, to): (u32, u32),
     pieces: &mut Vec<RestPiece>,
-) {
+) -> io::Result<()> {
     let mut covered = from;
-    if !plan.new_rest {
+    if !plan.rest.new {
+        let p = p.borrow();
         covered = p.rest_end(segment, from);
         let live = |r: &&RestPiece| r.segment == segment && r.position + r.length > from;
         pieces.extend(p.rest.iter().filter(live));
     }
     if covered >= to {
-        return;
+        return Ok(());
     }
-    // Of an incomplete partition only a part may be here. Whatever is here stays here.
-    let to = if p.incomplete.is_some() { p.tail.run_end(segment, covered, to) } else { to };
-    if covered >= to {
-        return;
+    let found = rest_log::above(inner, p, segment, covered, to).await;
+    // Of an incomplete partition only a part may be here. Whatever is here stays here. And a segment may have been dropped
+    // meanwhile, and its memory with it; the record that dropped it follows in the ring.
+    rest_log::on_stop(inner, p, segment, &found);
+    if p.borrow().log.segment(segment).is_none() || found.slices.is_empty() {
+        return Ok(());
     }
-    let Some(slices) = p.tail.slices(segment, covered, to) else {
-        // The segment was dropped meanwhile, and its memory with it; the record that dropped it follows in the ring.
-        return;
-    };
-    let mut crc = 0;
-    for s in &slices {
-        crc = crc32c::crc32c_append(crc, s);
-    }
-    let header =
-        rest::Header { partition: p.id, segment, position: covered, length: to - covered, crc };
-    plan.rest_bytes.extend_from_slice(&header.to_bytes());
-    pieces.push(RestPiece {
-        segment,
-        position: covered,
-        length: to - covered,
-        file: plan.rest_file,
-        at: plan.rest_base + plan.rest_bytes.len() as u64,
-        crc,
-    });
-    for s in &slices {
-        plan.rest_bytes.extend_from_slice(s);
-    }
-    plan.rest_bytes.resize(plan.rest_bytes.len().next_multiple_of(8), 0);
-}
-
-async fn write_rest(inner: &Rc<Inner>, plan: &mut Plan) -> io::Result<Option<File>> {
-    if plan.rest_bytes.is_empty() && !plan.new_rest {
-        return Ok(None);
-    }
-    plan.rest_bytes.resize(blocks(plan.rest_bytes.len()), 0);
-    let old = inner.rest.borrow().file.clone().filter(|_| !plan.new_rest);
-    let file = match old {
-        Some(file) => file,
-        None => {
-            let path = inner.paths.rest(inner.generation, inner.core, plan.rest_file);
-            let open =
-                Open { read: true, write: true, create: true, direct: true, ..Open::default() };
-            let file = inner.rt.disk().open(&path, open).await?;
-            inner.unlisted.borrow_mut().insert(inner.paths.core(inner.generation, inner.core));
-            inner.rest.borrow_mut().allocated = 0;
-            if !plan.new_rest {
-                inner.rest.borrow_mut().file = Some(file.clone());
-            }
-            file
-        }
-    };
-    let end = plan.rest_base + plan.rest_bytes.len() as u64;
-    let allocated = inner.rest.borrow().allocated;
-    if end > allocated {
-        let more = (end - allocated).next_multiple_of(inner.config.thresholds.allocate);
-        file.allocate(allocated, more).await?;
-        inner.rest.borrow_mut().allocated = allocated + more;
-    }
-    if !plan.rest_bytes.is_empty() {
-        write_aligned(inner, &file, plan.rest_base, &plan.rest_bytes, "rest log").await;
-        inner.count(|c| c.rest_bytes += plan.rest_bytes.len() as u64);
-    }
-    if planted::is(Planted::RestLogNotSynced) {
-        return Ok(Some(file));
-    }
-    if let Err(e) = file.sync_data().await {
-        inner.rt.fault(format!("sync of the rest log failed: {e}"));
-    }
-    Ok(Some(file))
-}
-
-/// Writes whole blocks, a megabyte at a time.
-async fn write_aligned(inner: &Rc<Inner>, file: &File, at: u64, bytes: &[u8], what: &str) {
-    let mut at = at;
-    for part in bytes.chunks(1 << 20) {
-        let mut buffer = inner.rt.memory().alloc_beyond(blocks(part.len()));
-        buffer.append(part);
-        buffer.pad_to(BLOCK);
-        let len = buffer.len();
-        if let Err(e) = file.write_at(at, buffer.slice(0..len)).await {
-            inner.rt.fault(format!("write of the {what} failed: {e}"));
-        }
-        at += len as u64;
-    }
+    let id = p.borrow().id;
+    pieces.push(plan.rest.push(inner, id, segment, covered, &found.slices).await?);
+    Ok(())
 }
 
 async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     // Also files of partitions that are clean by now but were written since the last checkpoint are synced: a file is counted
     // only by the entry of a partition that is taken, and such a partition is dirty.
+    let mut unsynced = Vec::new();
+    for p in dirty {
+        for (name, f) in &mut p.borrow_mut().files {
+            // Cleared before: what is written during the sync is not covered by it.
+            if let Some(file) = f.file.clone().filter(|_| std::mem::take(&mut f.unsynced)) {
+                unsynced.push((Rc::clone(p), *name, file));
+            }
+        }
+    }
+    let tasks = unsynced.len().min(SYNCS_IN_FLIGHT);
+    let queue = Rc::new(RefCell::new(unsynced));
+    let mut ends = Vec::new();
+    for _ in 0..tasks {
+        let (ended, end) = oneshot();
+        let (inner, queue) = (Rc::clone(inner), Rc::clone(&queue));
+        inner.rt.clone().spawn(async move {
+            loop {
+                let next = queue.borrow_mut().pop();
+                let Some((p, name, file)) = next else { break };
+                if let Err(e) = file.sync_data().await {
+                    inner
+                        .rt
+                        .fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
+                }
+                inner.count(|c| c.syncs += 1);
+            }
+            ended.send(());
+        });
+        ends.push(end);
+    }
+    for end in ends {
+        // A task that is dropped goes with the process.
+        let _ = end.await;
+    }
     let mut open = 0;
     for p in dirty {
-        let unsynced: Vec<(SegmentName, File)> = p
-            .borrow()
-            .files
-            .iter()
-            .filter(|(_, f)| f.unsynced)
-            .filter_map(|(name, f)| f.file.clone().map(|file| (*name, file)))
-            .collect();
-        for (name, file) in unsynced {
-            // Cleared before: what is written during the sync is not covered by it.
-            if let Some(f) = p.borrow_mut().files.get_mut(&name) {
-                f.unsynced = false;
-            }
-            if let Err(e) = file.sync_data().await {
-                inner.rt.fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
-            }
-            inner.count(|c| c.syncs += 1);
-        }
         let mut p = p.borrow_mut();
         let active = p.log.segments().last().map(|s| s.name);
         let closable = open >= OPEN_FILES_KEPT;
@@ -559,8 +490,8 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
 }
 
 /// The manifest holds it: now memory says so too.
-async fn apply(inner: &Rc<Inner>, plan: &mut Plan, rest_file: Option<File>, footer: Footer) {
-    for t in plan.taken.drain(..) {
+async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
+    for t in plan.taken {
         let mut p = t.partition.borrow_mut();
         p.listed = true;
         for d in &t.state.files {
@@ -590,17 +521,10 @@ async fn apply(inner: &Rc<Inner>, plan: &mut Plan, rest_file: Option<File>, foot
             }
         }
         p.tail.rest();
+        let mentions = std::iter::repeat_with(|| Rc::downgrade(&t.partition)).take(p.mentions());
+        inner.evictable.borrow_mut().extend(mentions);
     }
-    let old = {
-        let mut rest = inner.rest.borrow_mut();
-        rest.len = footer.rest_len;
-        let old = plan.new_rest.then_some(rest.number);
-        if plan.new_rest {
-            rest.number = plan.rest_file;
-            rest.file = rest_file;
-        }
-        old
-    };
+    let old = plan.rest.take_over(&mut inner.rest.borrow_mut(), footer.rest_len);
     if let Some(number) = old {
         inner.count(|c| c.rest_rewrites += 1);
         let path = inner.paths.rest(inner.generation, inner.core, number);

@@ -11,7 +11,7 @@ use crate::format::commit::{self, Header, Kind};
 use crate::format::{BLOCK, blocks, record};
 use crate::planted::{self, Planted};
 use crate::ring::{Placing, Ring};
-use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
+use ids::{Instant, LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use log::{Place, SegmentName};
 use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
 use runtime::{Buffer, File, Runtime, Slice};
@@ -29,6 +29,20 @@ pub(crate) enum Stage {
     Durable,
 }
 
+/// When a commit was handed to the disk, when its write had ended, and when it and all before it were flushed; zero if not yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitTimes {
+    sequence: u64,
+    /// Its write began.
+    pub submitted: Instant,
+    /// Its write ended.
+    pub written: Instant,
+    /// Its flush, and that of all before it, ended.
+    pub flushed: Instant,
+}
+
+/// Commits whose times are kept.
+const TIMES: usize = 64;
 /// Commits whose writes are in flight at the same time.
 const IN_FLIGHT_MAX: usize = 4;
 /// A commit of this size does not wait for the one before it to be flushed.
@@ -109,6 +123,7 @@ struct State<A> {
     ends: VecDeque<(u64, u32, u64)>,
     stopping: bool,
     counters: JournalCounters,
+    times: [CommitTimes; TIMES],
 }
 
 type OnAdvance<A> = Rc<dyn Fn(&[A], Stage)>;
@@ -214,6 +229,7 @@ impl<A: 'static> Journal<A> {
                 ends: VecDeque::from([(resume.previous.0, resume.previous.1, resume.ring.head)]),
                 stopping: false,
                 counters: JournalCounters::default(),
+                times: [CommitTimes::default(); TIMES],
             }),
             wake: Notify::new(),
             on_advance: RefCell::new(None),
@@ -349,7 +365,12 @@ impl<A: 'static> Journal<A> {
 
     /// Whether a record without a payload, of a deletion or a new log start, may be appended now.
     pub(crate) fn has_control_room(&self) -> bool {
-        self.finds_its_place(&self.state.borrow(), 0, CONTROL_RESERVE)
+        self.has_control_room_for(0)
+    }
+
+    /// Whether a record with a payload of `bytes` may be appended now, if the data cannot do without it.
+    pub(crate) fn has_control_room_for(&self, bytes: usize) -> bool {
+        self.finds_its_place(&self.state.borrow(), bytes, CONTROL_RESERVE)
     }
 
     /// Whether everything queued and a record of `bytes` more will find their places without a checkpoint, and leave the
@@ -505,6 +526,12 @@ impl<A: 'static> Journal<A> {
             fsync,
             advances,
         });
+        let submitted = stages::read(|| self.rt.clock());
+        // Not of a skip, whose sequence is the odd one before its commit's.
+        if header.sequence.is_multiple_of(2) {
+            *slot(&mut state.times, header.sequence) =
+                CommitTimes { sequence: header.sequence, submitted, ..CommitTimes::default() };
+        }
         let len = buffer.len();
         let data: Slice = buffer.slice(0..len);
         let me = Rc::clone(self);
@@ -521,6 +548,10 @@ impl<A: 'static> Journal<A> {
             let mut state = self.state.borrow_mut();
             if let Some(c) = state.submitted.iter_mut().find(|c| c.sequence == sequence) {
                 c.written = true;
+            }
+            let times = slot(&mut state.times, sequence);
+            if times.sequence == sequence {
+                times.written = stages::read(|| self.rt.clock());
             }
         }
         self.tell_written();
@@ -606,6 +637,7 @@ impl<A: 'static> Journal<A> {
 
     fn on_flushed(self: &Rc<Self>, covered: &[u64]) {
         let on_advance = self.on_advance.borrow().clone();
+        let flushed = stages::read(|| self.rt.clock());
         {
             let mut state = self.state.borrow_mut();
             state.flush_running = false;
@@ -624,6 +656,10 @@ impl<A: 'static> Journal<A> {
             }
             let Some(commit) = state.submitted.remove(at) else { break };
             state.flushed_through = commit.sequence;
+            let times = slot(&mut state.times, commit.sequence);
+            if times.sequence == commit.sequence {
+                times.flushed = flushed;
+            }
             if !commit.advances.is_empty() || commit.fsync {
                 state.flushed_records = commit.sequence;
             }
@@ -720,6 +756,22 @@ impl<A: 'static> Journal<A> {
         self.wake.notify();
     }
 
+    /// The commit that the last record went into, while it is being filled.
+    pub(crate) fn filling(&self) -> Option<u64> {
+        self.state.borrow().pending.as_ref().map(|p| p.sequence)
+    }
+
+    /// The times of one of the last commits.
+    pub(crate) fn times(&self, sequence: u64) -> Option<CommitTimes> {
+        let mut state = self.state.borrow_mut();
+        Some(*slot(&mut state.times, sequence)).filter(|t| t.sequence == sequence)
+    }
+
+    /// Bytes of records that wait to be handed to the disk.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.state.borrow().queued_bytes
+    }
+
     pub(crate) fn counters(&self) -> JournalCounters {
         self.state.borrow().counters
     }
@@ -742,6 +794,11 @@ impl<A: 'static> Journal<A> {
         self.running.set(false);
         self.wake.notify();
     }
+}
+
+/// Where the times of a commit are kept: sequences of commits are even.
+fn slot(times: &mut [CommitTimes; TIMES], sequence: u64) -> &mut CommitTimes {
+    &mut times[(sequence / 2) as usize % TIMES]
 }
 
 impl<A> State<A> {

@@ -5,7 +5,7 @@ use crate::format::manifest::{RestPiece, State};
 use crate::tail::Tail;
 use ids::{Offset, PartitionId};
 use log::{Log, Place, SegmentName};
-use runtime::File;
+use runtime::{File, Memory};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -64,6 +64,10 @@ pub(crate) struct Partition {
     pub(crate) config: PartitionConfig,
     pub(crate) tail: Tail,
     pub(crate) files: BTreeMap<SegmentName, SegmentFile>,
+    /// Chunks of the tail that a file holds and that could not go, because an older one had not been written yet.
+    pub(crate) held_up: usize,
+    /// It has been mentioned as one whose oldest chunk the rest log holds.
+    pub(crate) mentioned: bool,
     /// Live pieces of the rest log, by segment and position.
     pub(crate) rest: Vec<RestPiece>,
     /// The commit of its last record.
@@ -96,6 +100,37 @@ pub(crate) struct Partition {
 pub(crate) type Shared = Rc<RefCell<Partition>>;
 
 impl Partition {
+    /// Drops the oldest chunk of the tail if its segment's file and the rest log hold all of it. If not, one that is younger
+    /// waits for it: memory holds the end of the log, and nothing before it. The next write or checkpoint mentions it again.
+    ///
+    /// Whether the next chunk may go too, and nobody will say so.
+    pub(crate) fn evict(&mut self) -> bool {
+        self.mentioned = false;
+        if !self.can_evict() {
+            self.held_up += usize::from(self.tail.len() > 0);
+            return false;
+        }
+        self.tail.drop_oldest();
+        self.mentioned = self.can_evict();
+        self.mentioned
+    }
+
+    /// Whether the oldest chunk of the tail can be read from somewhere else.
+    pub(crate) fn can_evict(&self) -> bool {
+        let Some((segment, _, end)) = self.tail.chunks().next() else { return false };
+        let written = self.files.get(&segment).map_or(0, |f| f.written);
+        end <= self.rest_end(segment, written)
+    }
+
+    /// A checkpoint has brought what it has to the rest log: how often to mention it, see [`Partition::evict`].
+    pub(crate) fn mentions(&mut self) -> usize {
+        if !self.can_evict() {
+            return 0;
+        }
+        let first = usize::from(!std::mem::replace(&mut self.mentioned, true));
+        (std::mem::take(&mut self.held_up) + first).min(self.tail.len())
+    }
+
     pub(crate) fn new(id: PartitionId, config: PartitionConfig) -> Self {
         Self {
             id,
@@ -103,6 +138,8 @@ impl Partition {
             config,
             tail: Tail::default(),
             files: BTreeMap::new(),
+            held_up: 0,
+            mentioned: false,
             rest: Vec::new(),
             last_record: 0,
             written: Offset::ZERO,
@@ -188,6 +225,18 @@ impl Partition {
             Some(first) => self.tail.drop_before(first.name),
             None => self.tail.clear(),
         }
+    }
+
+    /// Before bytes go to `place`, the end of the log: memory may have given up the block that they lie in.
+    pub(crate) fn resume_tail(&mut self, memory: &Memory, place: Place, wanted: usize) {
+        let Place { segment, position } = place;
+        if floor_block(position) == position || self.tail.ends_at(segment, position) {
+            return;
+        }
+        let written = self.files.get(&segment).map_or(0, |f| f.written);
+        let held = self.rest_end(segment, written);
+        assert!(held >= position, "segment {segment} is held up to {held}, not to {position}");
+        self.tail.resume(memory, segment, position, wanted);
     }
 
     /// The end of the part of `segment` that the rest log holds, at least `from`.

@@ -6,6 +6,7 @@
 
 use crate::format::BLOCK;
 use crate::partition::{Shared, floor_block};
+use crate::rest_log::{self, Stop};
 use crate::store::{Refusal, Store};
 use ids::{LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{Index, IndexEntry, Place, SegmentName};
@@ -15,6 +16,8 @@ use std::{fmt, io};
 
 /// A fetch answer carries at most this much of one partition, or one whole batch.
 pub const READ_BYTES_MAX: usize = 4 << 20;
+/// How often a read begins again because compaction has replaced the segment under it.
+const REPLACED_TRIES: u32 = 3;
 /// Batch headers are looked for in a file through a window of this size.
 const WINDOW: usize = 64 * 1024;
 /// Bytes of a batch header.
@@ -129,25 +132,55 @@ impl Store {
                 return Ok(Read::default());
             }
         }
-        let Some((place, head)) = self.find(&p, &Target::Offset(from)).await? else {
-            return Ok(Read::default());
-        };
+        let mut tries = 0;
+        loop {
+            let read = self.read_once(&p, from, bound, max_bytes, at_least_one).await;
+            // Compaction may have put another segment in the place of the one that was looked at.
+            let replaced = match &read {
+                Ok((read, found)) => {
+                    read.bytes == 0 && found.is_some_and(|s| p.borrow().log.segment(s).is_none())
+                }
+                Err(ReadError::Corrupt { segment, .. }) => {
+                    p.borrow().log.segment(*segment).is_none()
+                }
+                Err(_) => false,
+            };
+            if !replaced || tries == REPLACED_TRIES {
+                return read.map(|(read, _)| read);
+            }
+            tries += 1;
+        }
+    }
+
+    /// Reads once, and says in which segment the offset was found.
+    async fn read_once(
+        &self,
+        p: &Shared,
+        from: Offset,
+        bound: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<(Read, Option<SegmentName>), ReadError> {
+        let found = self.find(p, &Target::Offset(from)).await;
         {
-            // While it was looked for, a new start of the log may have passed it: what was found then is another batch.
+            // While it was looked for, a new start of the log may have passed it: what was found then is another batch, and
+            // what was not found is no damage.
             let p = p.borrow();
             let (start, end) = (p.log.start(), p.log.end());
             if from < start {
                 return Err(ReadError::OutOfRange { start, end });
             }
         }
+        let Some((place, head)) = found? else { return Ok((Read::default(), None)) };
+        let segment = Some(place.segment);
         if head.base >= bound || (head.len as usize > max_bytes && !at_least_one) {
-            return Ok(Read::default());
+            return Ok((Read::default(), None));
         }
         let max_bytes = max_bytes.max(head.len as usize);
-        if let Some(read) = read_tail(&p, place, head, bound, max_bytes) {
-            return Ok(read);
+        if let Some(read) = read_tail(p, place, head, bound, max_bytes) {
+            return Ok((read, segment));
         }
-        self.read_file(&p, place, bound, max_bytes).await
+        self.read_file(p, place, bound, max_bytes).await.map(|read| (read, segment))
     }
 
     /// The batch that holds the first record with a timestamp at or above `time`, whole; `None` if there is none.
@@ -194,7 +227,7 @@ impl Store {
 
     /// Walks batch headers from the index entry below the target to the batch that holds it.
     async fn find(&self, p: &Shared, target: &Target) -> Result<Option<(Place, Head)>, ReadError> {
-        let mut next = {
+        let first = || {
             let p = p.borrow();
             let segments = p.log.segments();
             match target {
@@ -202,8 +235,18 @@ impl Store {
                 Target::Time(t) => segments.iter().find(|s| s.max_timestamp >= *t).map(|s| s.name),
             }
         };
+        let mut next = first();
+        let mut restarts = 0;
         while let Some(name) = next {
-            if let Some(found) = self.find_in_segment(p, name, target).await? {
+            let found = self.find_in_segment(p, name, target).await;
+            if p.borrow().log.segment(name).is_none() && restarts < REPLACED_TRIES {
+                // It has left the log, and compaction may have put another one in its place: what was found, and what was
+                // not, means nothing.
+                restarts += 1;
+                next = first();
+                continue;
+            }
+            if let Some(found) = found? {
                 return Ok(Some(found));
             }
             // The segment ends below the target (its last records were compacted away): it is in the next one.
@@ -249,7 +292,7 @@ impl Store {
         let mut window: Option<(u32, Slice)> = None;
         loop {
             let mut header = [0; BATCH_HEADER];
-            let (len, start) = {
+            let (len, start, compacted) = {
                 let p = p.borrow();
                 let Some(s) = p.log.segment(name) else { return Ok(None) };
                 if position >= s.len {
@@ -261,9 +304,9 @@ impl Store {
                     };
                 }
                 if p.tail.peek(name, position, &mut header) == BATCH_HEADER {
-                    (BATCH_HEADER, p.log.start())
+                    (BATCH_HEADER, p.log.start(), s.compacted)
                 } else {
-                    (0, p.log.start())
+                    (0, p.log.start(), s.compacted)
                 }
             };
             if len == 0 {
@@ -286,7 +329,7 @@ impl Store {
             let Some(head) = Head::parse(&header) else {
                 return Err(corrupt(name, position, "no batch header"));
             };
-            if expected.is_some_and(|e| e != head.base) {
+            if expected.is_some_and(|e| !follows(e, head.base, compacted)) {
                 return Err(corrupt(name, position, "offsets do not continue"));
             }
             expected = Some(head.last.next());
@@ -399,7 +442,7 @@ impl Store {
     }
 
     /// Bytes of a segment from the block at `from`: from its file as far as that is written, and behind that, for a batch that
-    /// lies across the two, from the tail. Fewer than `wanted` only at the end of the segment.
+    /// lies across the two, from the rest log and the tail. Fewer than `wanted` only at the end of the segment.
     pub(crate) async fn read_blocks(
         &self,
         p: &Shared,
@@ -414,8 +457,20 @@ impl Store {
         };
         let available = written.next_multiple_of(BLOCK as u32).saturating_sub(from) as usize;
         let in_file = wanted.next_multiple_of(BLOCK).min(available);
+        let to = from.saturating_add(to_u32(wanted)).min(len);
         if in_file == 0 {
-            return Err(corrupt(name, from, "bytes are neither in memory nor in the file"));
+            let found = rest_log::above(&self.inner, p, name, from, to).await;
+            return match found.stop {
+                Some(_) if !found.slices.is_empty() => Ok(found.whole(self.inner.rt.memory())),
+                Some(Stop::Missing) => {
+                    Err(corrupt(name, from, "bytes are neither in memory nor in a file"))
+                }
+                Some(Stop::Damaged(_)) => {
+                    Err(corrupt(name, from, "a piece of the rest log is damaged"))
+                }
+                Some(Stop::Io(e)) => Err(io_error(&e)),
+                None => Ok(found.whole(self.inner.rt.memory())),
+            };
         }
         let file = self.open_segment(p, name, from).await?;
         let bytes = file.read_at(u64::from(from), in_file).await.map_err(|e| io_error(&e))?;
@@ -423,18 +478,17 @@ impl Store {
             c.cold_reads += 1;
             c.cold_bytes += bytes.len() as u64;
         });
-        let to = from.saturating_add(to_u32(wanted)).min(len);
         if bytes.len() != in_file || from + to_u32(in_file) >= to {
             return Ok(bytes);
         }
-        let behind = p.borrow().tail.slices(name, from + to_u32(in_file), to);
-        let Some(behind) = behind else { return Ok(bytes) };
-        let all = bytes.len() + behind.iter().map(|s| s.len()).sum::<usize>();
+        let behind = rest_log::above(&self.inner, p, name, from + to_u32(in_file), to).await;
+        if behind.slices.is_empty() {
+            return Ok(bytes);
+        }
+        let all = bytes.len() + (behind.end - from) as usize - in_file;
         let mut whole = self.inner.rt.memory().alloc_beyond(all);
         whole.append(&bytes);
-        for s in &behind {
-            whole.append(s);
-        }
+        behind.append_to(&mut whole);
         Ok(whole.freeze())
     }
 
@@ -464,7 +518,7 @@ impl Store {
             if crc32c::crc32c(&batch[21..]) != stored {
                 return Err(corrupt(name, position, "the batch's checksum does not match"));
             }
-            if expected.is_some_and(|e| e != head.base)
+            if expected.is_some_and(|e| !follows(e, head.base, s.compacted))
                 || head.base < s.name.base
                 || head.last >= s.end
             {
@@ -537,6 +591,11 @@ fn read_tail(
     }
     let slices = p.tail.slices(place.segment, place.position, end)?;
     Some(Read { slices, bytes: (end - place.position) as usize, from_tail: true })
+}
+
+/// Whether a batch that begins with `base` may follow one that ends before `expected`: compaction leaves gaps.
+fn follows(expected: Offset, base: Offset, compacted: bool) -> bool {
+    base == expected || (compacted && base > expected)
 }
 
 fn to_u32(n: usize) -> u32 {

@@ -7,22 +7,24 @@
 //!
 //! Nothing is scanned per partition: the cost is that of ring, rest log and manifest.
 
-use crate::checkpoint::{Manifest, RestLog};
+use crate::checkpoint::Manifest;
 use crate::data_dir::{DataDir, OpenError, Part, fail, read_whole, write_at};
+use crate::format::commit;
 use crate::format::manifest::{self, Entry, Footer, State};
 use crate::format::record::{self, Type};
-use crate::format::{BLOCK, blocks, commit};
-use crate::journal::{self, Journal, NO_PARTITION, Resume};
+use crate::journal::{Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::planted::{self, Planted};
 use crate::replay::{Outcome, Replay};
 use crate::reserve::Reserve;
+use crate::rest_log::{self, RestLog};
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
+use crate::strays;
 use ids::{CoreId, PartitionId};
 use runtime::{File, Open, Runtime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// What recovery did, for the log and for tests.
@@ -46,8 +48,8 @@ pub struct Report {
     pub manifest_mended: bool,
     /// Commits are missing that were flushed, and which partitions they held is not known.
     pub unknown_losses: bool,
-    /// How often this ring has been started.
-    pub start_sequence: u64,
+    /// The commit with which this process begins; none while the disk is too full for the checkpoint that must come first.
+    pub start_sequence: Option<u64>,
 }
 
 /// The manifest as it was found.
@@ -136,9 +138,11 @@ pub(crate) struct Recovered {
 /// What the caller is going to do with the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Write them.
+    /// Write them. What the rest log holds stays there.
     Serve,
-    /// Only read them.
+    /// Write them, with everything that no segment holds in memory.
+    Mend,
+    /// Only read them, with everything that no segment holds in memory.
     Look,
 }
 
@@ -165,7 +169,7 @@ pub(crate) async fn recover(
         let core = data.core.0;
         return Err(OpenError::Damaged(format!("neither copy of the manifest of core {core}")));
     };
-    if numbers[1 - best] < found.number && purpose == Purpose::Serve {
+    if numbers[1 - best] < found.number && purpose != Purpose::Look {
         // The other copy is behind: a cut between the two writes. It is made equal before anything is added.
         let good = &bytes[..usize::try_from(found.len).unwrap_or(0)];
         for (i, part) in good.chunks(1 << 20).enumerate() {
@@ -199,6 +203,18 @@ pub(crate) async fn recover(
     let mut replay = Replay::new(rt.clone(), expected, found.footer.unaccounted);
     report.listed = found.states.len() as u64;
     let rest_file = open_rest(rt, data, &found.footer, purpose).await?;
+    if purpose == Purpose::Serve {
+        let (pieces, damaged) = rest_log::check(rest_file.as_ref(), &found.footer, &found.states)
+            .await
+            .map_err(fail("cannot read the rest log"))?;
+        report.rest_pieces = pieces;
+        for (id, state) in std::mem::take(&mut found.states) {
+            let mut p = Partition::from_state(id, config_of(id), state);
+            replay.expect(&mut p, 0);
+            leave(&mut p, &found.footer, &damaged);
+            replay.adopt(p);
+        }
+    }
     for (id, state) in std::mem::take(&mut found.states) {
         let pieces = state.rest.clone();
         let mut p = Partition::from_state(id, config_of(id), state);
@@ -211,7 +227,7 @@ pub(crate) async fn recover(
                 continue;
             }
             let bytes = match &rest_file {
-                Some(file) => read_piece(file, piece.at, piece.length as usize).await,
+                Some(file) => rest_log::read(file, piece.at, piece.length as usize).await,
                 None => Err(io::ErrorKind::UnexpectedEof.into()),
             };
             let bytes = match bytes {
@@ -292,6 +308,18 @@ pub(crate) async fn recover(
     })
 }
 
+/// The partition's pieces stay in the rest log, as far as they are whole.
+fn leave(p: &mut Partition, footer: &Footer, damaged: &BTreeSet<u64>) {
+    // The rest log was written anew while this partition was being deleted. Its Delete is in the ring; were it not, the bytes
+    // would be found missing.
+    p.rest.retain(|piece| piece.file == footer.rest_file);
+    if let Some(n) = p.rest.iter().position(|piece| damaged.contains(&piece.at)) {
+        p.incomplete = Some(format!("a piece of the rest log at {} is damaged", p.rest[n].at));
+        p.rest.truncate(n);
+        p.dirty = true;
+    }
+}
+
 /// Opens ring and manifests, and syncs them before anything of them is believed.
 async fn open_files(
     rt: &Runtime,
@@ -299,7 +327,7 @@ async fn open_files(
     purpose: Purpose,
 ) -> Result<(Vec<File>, [File; 2]), OpenError> {
     let disk = rt.disk();
-    let write = purpose == Purpose::Serve;
+    let write = purpose != Purpose::Look;
     let open = Open { read: true, write, direct: true, ..Open::default() };
     let mut ring_files = Vec::new();
     for n in 0..data.ring.files {
@@ -378,6 +406,10 @@ pub async fn open(
             recovered.directory
         },
     };
+    // Of a partition that is not known all may be lost, and of an incomplete one a person has to decide: nothing of them goes.
+    let certain = recovered.unaccounted.is_none() && !report.unknown_losses;
+    let known = strays::known(&recovered.partitions);
+    strays::remove_rest_logs(rt, &part, recovered.rest.number).await;
     let reserve = Reserve::open(rt, &part).await.map_err(fail("cannot open the reserve"))?;
     let uuid = part.ring.ring;
     let files = recovered.ring_files;
@@ -400,12 +432,14 @@ pub async fn open(
     store.keep_reserve().await;
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     // So it is when the Start commit would be written over the place of a damaged one, which alone shows the damage.
-    if recovered.chain.open || !store.inner.journal.has_control_room() {
-        store.checkpoint().await;
+    report.start_sequence = if recovered.chain.open || !store.inner.journal.has_control_room() {
+        store.begin_after_a_checkpoint().await
+    } else {
+        Some(store.begin().await)
+    };
+    if certain {
+        strays::sweep_later(&store, known, data.cores());
     }
-    let start = journal::Entry::of_the_ring(Type::Start, rt.wall());
-    report.start_sequence = store.inner.journal.append(&start, [&[], &[]], true, None);
-    store.inner.journal.flushed(report.start_sequence).await;
     Ok((store, report))
 }
 
@@ -419,26 +453,9 @@ async fn open_rest(
         return Ok(None);
     }
     let path = data.paths.rest(data.generation, data.core, footer.rest_file);
-    let write = purpose == Purpose::Serve;
+    let write = purpose != Purpose::Look;
     let open = Open { read: true, write, direct: true, ..Open::default() };
     let file = rt.disk().open(&path, open).await.map_err(fail("cannot open the rest log"))?;
     file.sync_data().await.map_err(fail("cannot sync the rest log"))?;
     Ok(Some(file))
-}
-
-async fn read_piece(file: &File, at: u64, len: usize) -> io::Result<Vec<u8>> {
-    let from = at - at % BLOCK as u64;
-    let skip = usize::try_from(at - from).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(skip + len);
-    while bytes.len() < skip + len {
-        let wanted = blocks(skip + len - bytes.len()).min(1 << 20);
-        let part = file.read_at(from + bytes.len() as u64, wanted).await?;
-        if part.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes.extend_from_slice(&part);
-    }
-    bytes.truncate(skip + len);
-    bytes.drain(..skip);
-    Ok(bytes)
 }

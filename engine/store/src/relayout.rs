@@ -8,7 +8,7 @@
 //! the old manifests count, with the bytes that replay of the old rings would write there too. So a cut at any moment leaves
 //! one of the two whole, and the other is removed at the next start.
 
-use crate::checkpoint::{self, RestLog};
+use crate::checkpoint;
 use crate::data_dir::{OpenError, Part, fail, make_rings, ring_file_bytes, rings};
 use crate::format::layout::Layout;
 use crate::journal::{Journal, Resume};
@@ -16,6 +16,7 @@ use crate::partition::{PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::recovery::{self, Purpose, Recovered};
 use crate::reserve::Reserve;
+use crate::rest_log::RestLog;
 use crate::ring::Ring;
 use crate::store::{Config, Inner, Parts};
 use ids::{CoreId, PartitionId};

@@ -201,13 +201,13 @@ impl Replay {
     }
 }
 
-/// Every byte of the log must be in a file or in memory.
+/// Every byte of the log must be in a file, the rest log or in memory.
 fn missing_bytes(p: &Partition) -> Option<String> {
     p.log.segments().iter().find_map(|s| {
-        let durable = p.files.get(&s.name).map_or(0, |f| f.durable);
-        let in_memory = || p.tail.slices(s.name, durable, s.len).is_some();
-        (durable < s.len && !in_memory())
-            .then(|| format!("bytes {durable} to {} of segment {} are missing", s.len, s.name))
+        let held = p.rest_end(s.name, p.files.get(&s.name).map_or(0, |f| f.durable));
+        let in_memory = || p.tail.slices(s.name, held, s.len).is_some();
+        (held < s.len && !in_memory())
+            .then(|| format!("bytes {held} to {} of segment {} are missing", s.len, s.name))
     })
 }
 
@@ -222,9 +222,10 @@ fn replay_data(rt: &Runtime, p: &mut Partition, h: &Header, payload: &[u8]) -> O
     let Place { segment, position } = h.place;
     let adjoins = match p.tail.chunks().last() {
         Some((last, _, end)) if last == segment => end == position,
-        _ => p.files.get(&segment).map_or(0, |f| f.durable) == position,
+        _ => p.rest_end(segment, p.files.get(&segment).map_or(0, |f| f.durable)) == position,
     };
     if adjoins {
+        p.resume_tail(rt.memory(), h.place, payload.len());
         p.tail.append(rt.memory(), segment, position, payload);
     }
     None

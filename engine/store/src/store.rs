@@ -1,14 +1,15 @@
 //! The store of one core: what the shard asks of it.
 
-use crate::checkpoint::{self, Manifest, RestLog};
+use crate::checkpoint::{self, Manifest};
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
-use crate::journal::{Entry, Journal, JournalCounters, Stage};
+use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reserve::{self, Reserve, is_full};
+use crate::rest_log::RestLog;
 use crate::writer;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -156,11 +157,23 @@ pub struct Counters {
     pub cold_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
+    /// Segments and partitions whose files a crash had left behind, removed.
+    pub strays: u64,
+    /// Pieces read from the rest log, after the start.
+    pub rest_reads: u64,
+    /// Passes of compaction, also those that failed.
+    pub compactions: u64,
+    /// Bytes that compaction has read.
+    pub compact_read_bytes: u64,
+    /// Bytes that compaction has written to segments.
+    pub compact_written_bytes: u64,
+    /// Records that compaction has dropped.
+    pub compact_dropped_records: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
 /// A chunk of a partition's tail: segment and base.
-type Evictable = (Weak<RefCell<Partition>>, SegmentName, u32);
+type Evictable = Weak<RefCell<Partition>>;
 
 pub(crate) struct Inner {
     pub(crate) rt: Runtime,
@@ -184,19 +197,21 @@ pub(crate) struct Inner {
     pub(crate) readers: RefCell<OpenFiles>,
     /// Directories with names that may not be durable yet.
     pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
-    /// Chunks of tails that can be read from a file, oldest first.
+    /// One mention of its partition for each chunk of a tail that a file holds as well, oldest first.
     pub(crate) evictable: RefCell<VecDeque<Evictable>>,
     pub(crate) observer: RefCell<Option<Observer>>,
     /// Commits after this one are missing, and with them perhaps all there was of a partition that is not known.
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
+    pub(crate) held: Cell<bool>,
     pub(crate) reserve: Reserve,
     /// Partitions that take writes though the disk is full: what the node cannot do without.
     exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
-    stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
     _data: Option<DataDir>,
 }
@@ -258,6 +273,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
             reserve: parts.reserve,
             exempt: RefCell::default(),
@@ -297,8 +313,13 @@ impl Inner {
         reserve::target(ring, manifest, rest)
     }
 
-    fn is_exempt(&self, id: PartitionId) -> bool {
-        id.topic == TopicId::METADATA || self.exempt.borrow().contains(&id)
+    /// Those that are exempt need room in the ring all the same: what does not fit waits for a checkpoint that waits for it.
+    /// The metadata log may use what deletions may: a topic's deletion begins there.
+    fn is_taken_though_full(&self, id: PartitionId, bytes: usize) -> bool {
+        if id.topic == TopicId::METADATA {
+            return self.journal.has_control_room_for(bytes);
+        }
+        self.exempt.borrow().contains(&id) && self.journal.has_room(bytes)
     }
 
     fn unaccounted_for(&self) -> Option<String> {
@@ -311,11 +332,12 @@ impl Inner {
         let memory = self.rt.memory();
         let goal = memory.limit() / 4 * 3;
         while memory.used() > goal {
-            let Some((p, segment, base)) = self.evictable.borrow_mut().pop_front() else { return };
+            let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
             if let Some(p) = p.upgrade() {
-                let mut p = p.borrow_mut();
-                let written = p.files.get(&segment).map_or(0, |f| f.written);
-                p.tail.drop_chunk(segment, base, written);
+                let again = p.borrow_mut().evict();
+                if again {
+                    self.evictable.borrow_mut().push_back(Rc::downgrade(&p));
+                }
             }
         }
     }
@@ -325,7 +347,7 @@ impl Inner {
         if memory.used() + bytes > memory.limit() / 8 * 7 {
             self.evict();
         }
-        memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes)
+        memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
 
     fn on_advance(self: &Rc<Self>, advances: &[Advance], stage: Stage) {
@@ -405,6 +427,45 @@ impl Store {
         store
     }
 
+    /// Begins to write the ring: the Start commit, flushed; its sequence.
+    pub(crate) async fn begin(&self) -> u64 {
+        let inner = &self.inner;
+        let start = Entry::of_the_ring(Type::Start, inner.rt.wall());
+        let sequence = inner.journal.append(&start, [&[], &[]], true, None);
+        inner.journal.flushed(sequence).await;
+        sequence
+    }
+
+    /// Takes the checkpoint without which the ring cannot be written. While the disk is too full for it, readers are served
+    /// and all who would write are refused; it is taken, and the ring begun, when there is room.
+    pub(crate) async fn begin_after_a_checkpoint(&self) -> Option<u64> {
+        self.inner.held.set(true);
+        self.inner.checkpoint_wanted.notify();
+        self.inner.checkpoint_done.notified().await;
+        if self.inner.counters.get().checkpoints == 0 {
+            self.checkpoint_if_possible().await;
+        }
+        if self.inner.counters.get().checkpoints > 0 {
+            self.inner.held.set(false);
+            return Some(self.begin().await);
+        }
+        let store = self.clone();
+        self.inner.rt.spawn(async move {
+            store.checkpoint().await;
+            store.inner.held.set(false);
+            store.begin().await;
+            store.inner.admission.changed.notify_all();
+        });
+        None
+    }
+
+    /// Resolves when something may be written: at once, but for a start on a full disk with a full ring.
+    pub async fn begun(&self) {
+        while self.inner.held.get() {
+            self.inner.admission.changed.notified().await;
+        }
+    }
+
     /// Makes the reserve whole, or refuses writes from the start.
     pub(crate) async fn keep_reserve(&self) {
         let inner = &self.inner;
@@ -449,7 +510,8 @@ impl Store {
             if refused || (first && self.inner.room(bytes)) {
                 break;
             }
-            if first {
+            // With nothing in the ring a checkpoint would bring neither room nor memory: then readers have it.
+            if first && self.inner.journal.fullness() > 0.0 {
                 self.inner.checkpoint_wanted.notify();
             }
             self.something_gives(bytes).await;
@@ -472,7 +534,7 @@ impl Store {
 
     /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
     async fn admit_control(&self) {
-        while !self.inner.journal.has_control_room() {
+        while self.inner.held.get() || !self.inner.journal.has_control_room() {
             self.inner.checkpoint_wanted.notify();
             self.inner.admission.changed.notified().await;
         }
@@ -502,7 +564,12 @@ impl Store {
         if let Some(why) = &p.incomplete {
             return Err(Refusal::Incomplete(why.clone()));
         }
-        if let Some(free) = inner.full.get().filter(|_| !inner.is_exempt(id)) {
+        if inner.held.get() {
+            return Err(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
+        }
+        if let Some(free) = inner.full.get()
+            && !inner.is_taken_though_full(id, bytes.len())
+        {
             return Err(Refusal::DiskFull { free });
         }
         assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
@@ -519,6 +586,7 @@ impl Store {
         head[..8].copy_from_slice(&base_offset.0.to_be_bytes());
         head[12..].copy_from_slice(&epoch.0.to_be_bytes());
         let memory = inner.rt.memory();
+        p.resume_tail(memory, place, bytes.len());
         p.tail.append(memory, place.segment, place.position, &head);
         p.tail.append(memory, place.segment, place.position + 16, &bytes[16..]);
         let end = p.log.end();
@@ -667,7 +735,7 @@ impl Store {
     }
 
     /// Takes a checkpoint on a full disk, with what the reserve can give. The ring keeps what it has if that is not enough.
-    async fn checkpoint_if_possible(&self) {
+    pub(crate) async fn checkpoint_if_possible(&self) {
         let before = self.inner.counters.get().checkpoints;
         while self.inner.counters.get().checkpoints == before
             && (self.inner.reserve.has_some() || self.inner.full.get().is_none())
@@ -688,7 +756,7 @@ impl Store {
         }
         inner.stopping.set(true);
         inner.checkpoint_wanted.notify();
-        if inner.journal.has_control_room() {
+        if inner.journal.has_control_room() && !inner.held.get() {
             let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
             inner.journal.append(&entry, [&[], &[]], true, None);
         }
@@ -747,6 +815,24 @@ impl Store {
     #[must_use]
     pub fn counters(&self) -> (Counters, JournalCounters) {
         (self.inner.counters.get(), self.inner.journal.counters())
+    }
+
+    /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.
+    #[must_use]
+    pub fn filling(&self) -> Option<u64> {
+        self.inner.journal.filling()
+    }
+
+    /// When one of the last commits was submitted, written and flushed.
+    #[must_use]
+    pub fn commit_times(&self, commit: u64) -> Option<CommitTimes> {
+        self.inner.journal.times(commit)
+    }
+
+    /// Bytes of records that wait to be handed to the disk.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.journal.queued_bytes()
     }
 
     /// Bytes of the ring in use, and in all.

@@ -18,7 +18,8 @@ struct Chunk {
     segment: SegmentName,
     /// Position in the segment of the first byte; whole blocks.
     base: u32,
-    /// Bytes before this one are not here: the chunk began in the middle of a block whose start was not needed.
+    /// The first byte that is here. What the block holds before it is in the rest log, and the buffer has zeros there.
+    from: u32,
     buffer: Buffer,
 }
 
@@ -82,16 +83,35 @@ impl Tail {
     }
 
     fn grow(&mut self, memory: &Memory, segment: SegmentName, base: u32, wanted: usize) {
-        let class = [CHUNK_MIN, 4 * CHUNK_MIN, 16 * CHUNK_MIN, CHUNK_MAX]
-            .into_iter()
-            .find(|c| *c >= wanted.min(CHUNK_MAX))
-            .unwrap_or(CHUNK_MAX);
         let capacity = match self.expected.max(wanted).min(CHUNK_MAX) {
             exact if self.expected > 0 => blocks(exact),
-            _ => class.max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX)),
+            wanted => Memory::rounded(wanted).max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX)),
         };
-        self.next_chunk = (capacity * 4).min(CHUNK_MAX);
-        self.chunks.push_back(Chunk { segment, base, buffer: memory.alloc_beyond(capacity) });
+        // A partition that gets little must not hold much: of a thousand such, the empty ends of their chunks are the memory.
+        self.next_chunk = (capacity * 2).min(CHUNK_MAX);
+        let buffer = memory.alloc_beyond(capacity);
+        self.chunks.push_back(Chunk { segment, base, from: base, buffer });
+    }
+
+    /// Prepares for `wanted` bytes at `position` of `segment`, inside a block whose beginning the rest log holds: memory had
+    /// to give it up, and it does not come back.
+    pub(crate) fn resume(
+        &mut self,
+        memory: &Memory,
+        segment: SegmentName,
+        position: u32,
+        wanted: usize,
+    ) {
+        let begun = position as usize % BLOCK;
+        self.grow(memory, segment, position - to_u32(begun), begun + wanted);
+        let Some(chunk) = self.chunks.back_mut() else { return };
+        chunk.buffer.append(&[0; BLOCK][..begun]);
+        chunk.from = position;
+    }
+
+    /// Whether the next byte at `position` of `segment` goes behind one that is here.
+    pub(crate) fn ends_at(&self, segment: SegmentName, position: u32) -> bool {
+        self.chunks.back().is_some_and(|c| c.segment == segment && c.end() == position)
     }
 
     /// Announces how many bytes replay is going to append.
@@ -114,7 +134,7 @@ impl Tail {
             if at == to {
                 break;
             }
-            if c.segment != segment || c.base > at {
+            if c.segment != segment || c.from > at {
                 return None;
             }
             let end = c.end().min(to);
@@ -128,7 +148,7 @@ impl Tail {
     pub(crate) fn run_end(&self, segment: SegmentName, from: u32, to: u32) -> u32 {
         let mut at = from;
         for c in self.chunks.iter().filter(|c| c.segment == segment) {
-            if c.base <= at && c.end() > at {
+            if c.from <= at && c.end() > at {
                 at = c.end();
             }
         }
@@ -141,7 +161,7 @@ impl Tail {
         let first = self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, at));
         for c in self.chunks.iter().skip(first) {
             let from = at + to_u32(done);
-            if done == out.len() || c.segment != segment || c.base > from {
+            if done == out.len() || c.segment != segment || c.from > from {
                 break;
             }
             let here = c.buffer.filled();
@@ -156,7 +176,7 @@ impl Tail {
     /// The lowest position of `segment` that is here; `None` if nothing of it is.
     pub(crate) fn begins(&self, segment: SegmentName) -> Option<u32> {
         let first = self.chunks.partition_point(|c| c.segment < segment);
-        self.chunks.get(first).filter(|c| c.segment == segment).map(|c| c.base)
+        self.chunks.get(first).filter(|c| c.segment == segment).map(|c| c.from)
     }
 
     /// One run of whole blocks of `segment` at `from`, not beyond `to` and not longer than a chunk. With `pad`, `to` is the
@@ -169,7 +189,7 @@ impl Tail {
         pad: bool,
     ) -> Option<Slice> {
         let at = self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, from));
-        let c = self.chunks.get_mut(at).filter(|c| c.segment == segment && c.base <= from)?;
+        let c = self.chunks.get_mut(at).filter(|c| c.segment == segment && c.from <= from)?;
         let start = (from - c.base) as usize;
         let mut end = (to.min(c.end()) - c.base) as usize;
         if pad && c.base + to_u32(end) == to {
@@ -181,16 +201,21 @@ impl Tail {
         (end > start).then(|| c.buffer.slice(start..end))
     }
 
-    /// Drops the chunk of `segment` that begins at `base`, if it is the oldest of the partition and wholly below `written`.
-    pub(crate) fn drop_chunk(&mut self, segment: SegmentName, base: u32, written: u32) -> bool {
-        let oldest = self
-            .chunks
-            .front()
-            .is_some_and(|c| c.segment == segment && c.base == base && c.end() <= written);
-        if oldest {
-            self.chunks.pop_front();
-        }
-        oldest
+    /// How many chunks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// How many chunks of `segment` end beyond `from` and not beyond `to`.
+    pub(crate) fn ends_within(&self, segment: SegmentName, from: u32, to: u32) -> usize {
+        let upto =
+            |end: u32| self.chunks.partition_point(|c| (c.segment, c.end()) <= (segment, end));
+        upto(to) - upto(from)
+    }
+
+    /// Drops the oldest chunk.
+    pub(crate) fn drop_oldest(&mut self) {
+        self.chunks.pop_front();
     }
 
     /// Drops all chunks of segments below `name`, which have left the log.

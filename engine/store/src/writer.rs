@@ -1,11 +1,13 @@
 //! Writes whole blocks of segments: each block once, oldest first, only bytes whose commits are flushed.
 
+use crate::format::{BLOCK, blocks};
 use crate::partition::{Partition, Shared, floor_block};
 use crate::planted::{self, Planted};
 use crate::reserve::is_full;
+use crate::rest_log;
 use crate::store::Inner;
 use log::{IndexEntry, SegmentName};
-use runtime::{File, Open};
+use runtime::{File, Open, Slice};
 use std::io;
 use std::rc::Rc;
 
@@ -13,7 +15,10 @@ use std::rc::Rc;
 const ALLOCATE_MIN: u64 = 64 * 1024;
 const ALLOCATE_MAX: u64 = 32 * 1024 * 1024;
 /// Index entries of one block.
-const INDEX_BLOCK: u32 = (crate::format::BLOCK / IndexEntry::LEN) as u32;
+const INDEX_BLOCK: u32 = (BLOCK / IndexEntry::LEN) as u32;
+
+/// Blocks that are put together from the rest log are written in runs of this.
+const GATHERED_MAX: u32 = 256 * 1024;
 
 /// How often a directory is made again that another deletion has taken away.
 const MAKE_TRIES: u32 = 8;
@@ -76,8 +81,13 @@ pub(crate) async fn write_segment(
             return Ok(());
         }
         let file = open(inner, p, segment).await?;
-        let Some(slice) = p.borrow_mut().tail.blocks(segment, from, to, pad) else {
-            return Ok(());
+        let in_memory = p.borrow_mut().tail.blocks(segment, from, to, pad);
+        let slice = match in_memory {
+            Some(slice) => slice,
+            None => match gathered(inner, p, segment, (from, to), pad).await {
+                Some(slice) => slice,
+                None => return Ok(()),
+            },
         };
         let end = from + u32::try_from(slice.len()).unwrap_or(u32::MAX);
         allocate(p, &file, segment, u64::from(end)).await?;
@@ -104,16 +114,38 @@ pub(crate) async fn write_segment(
             // Again: a sync that ran meanwhile did not cover this write.
             f.unsynced = !left_out;
         }
-        let done: Vec<u32> = p_mut
-            .tail
-            .chunks()
-            .filter(|(s, _, chunk_end)| *s == segment && *chunk_end > from && *chunk_end <= end)
-            .map(|(_, base, _)| base)
-            .collect();
+        let (mut done, all) = (p_mut.tail.ends_within(segment, from, end), p_mut.tail.len());
+        // A chunk that was written while it still grew has been mentioned before: never more mentions than chunks.
+        done += std::mem::take(&mut p_mut.held_up).min(all - done);
         drop(p_mut);
-        let mut evictable = inner.evictable.borrow_mut();
-        evictable.extend(done.into_iter().map(|base| (Rc::downgrade(p), segment, base)));
+        let mentions = std::iter::repeat_with(|| Rc::downgrade(p)).take(done);
+        inner.evictable.borrow_mut().extend(mentions);
     }
+}
+
+/// Blocks of `segment` of which memory has given up the beginning: it is in the rest log. `None` if there is no whole one.
+async fn gathered(
+    inner: &Rc<Inner>,
+    p: &Shared,
+    segment: SegmentName,
+    (from, to): (u32, u32),
+    pad: bool,
+) -> Option<Slice> {
+    let limit = to.min(from.saturating_add(GATHERED_MAX));
+    let limit = if pad && limit == to { to } else { floor_block(limit) };
+    if limit <= from || p.borrow().log.segment(segment).is_none() {
+        return None;
+    }
+    let found = rest_log::above(inner, p, segment, from, limit).await;
+    rest_log::on_stop(inner, p, segment, &found);
+    let whole = if pad && found.end == to { found.end } else { floor_block(found.end) };
+    if whole <= from || p.borrow().log.segment(segment).is_none() {
+        return None;
+    }
+    let mut buffer = inner.rt.memory().alloc_beyond(blocks((found.end - from) as usize));
+    found.append_to(&mut buffer);
+    buffer.pad_to(BLOCK);
+    Some(buffer.slice(0..blocks((whole - from) as usize)))
 }
 
 /// A sealed segment gives back what was allocated and not used. The checkpoint that sealed it syncs the file afterwards.
@@ -195,9 +227,9 @@ pub(crate) async fn write_index(
     let file = inner.rt.disk().open(&path, open).await?;
     inner.unlisted.borrow_mut().insert(inner.paths.partition(id));
     let at = u64::from(from) * IndexEntry::LEN as u64;
-    let mut buffer = inner.rt.memory().alloc_beyond(crate::format::blocks(bytes.len()));
+    let mut buffer = inner.rt.memory().alloc_beyond(blocks(bytes.len()));
     buffer.append(&bytes);
-    buffer.pad_to(crate::format::BLOCK);
+    buffer.pad_to(BLOCK);
     let len = buffer.len();
     file.allocate(at, len as u64).await?;
     if let Err(e) = file.write_at(at, buffer.slice(0..len)).await {

@@ -22,6 +22,7 @@ use crate::close::CloseReason;
 use crate::config::Config;
 use ids::Instant;
 use runtime::Buffer;
+use stages::Laps;
 use std::time::Duration;
 
 /// Received bytes that count as progress although no frame is complete: a client that sends one byte a minute is idle.
@@ -74,6 +75,10 @@ pub struct Connection {
     active: Instant,
     /// Bytes received since then.
     trickled: usize,
+    /// When the last bytes came, when the first ones of the frame that is being received did, and of the one before it.
+    received: Instant,
+    began: Instant,
+    arrived: Instant,
     /// When memory was taken for the frame that is being collected.
     frame_since: Option<Instant>,
     /// Since when answers wait to be sent without any progress.
@@ -101,6 +106,9 @@ impl Connection {
             request_bytes_max: config.request_bytes_max,
             active: now,
             trickled: 0,
+            received: now,
+            began: now,
+            arrived: now,
             frame_since: None,
             unread_since: None,
             muted_until: None,
@@ -138,6 +146,8 @@ impl Connection {
         match next {
             Next::Frame(frame) => {
                 self.progress(now);
+                // What is left of the last bytes received begins the next one.
+                self.arrived = std::mem::replace(&mut self.began, self.received);
                 let seq = self.responses.start(frame.len());
                 Ok(Step::Request(seq, frame))
             }
@@ -149,9 +159,19 @@ impl Connection {
         }
     }
 
+    /// When the first bytes of the last request came.
+    #[must_use]
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
     /// Takes received bytes. Only after [`Step::Receive`].
     pub fn on_received(&mut self, chunk: Chunk, now: Instant, memory: &FrameMemory) {
         self.on_trickle(chunk.len(), now);
+        if self.framer.progress().is_none() {
+            self.began = now;
+        }
+        self.received = now;
         self.framer.receive(chunk, memory);
     }
 
@@ -172,17 +192,17 @@ impl Connection {
     }
 
     /// Takes the answer of a request.
-    pub fn on_reply(&mut self, seq: Seq, reply: Reply, now: Instant) {
+    pub fn on_reply(&mut self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if let Reply::SendThenMute(_, how_long) = &reply {
             let until = now + *how_long;
             self.muted_until = Some(self.muted_until.map_or(until, |u| u.max(until)));
         }
-        self.responses.complete(seq, reply);
+        self.responses.complete(seq, reply, laps);
     }
 
     /// The next bytes to send, if there are any and none are being sent.
-    pub fn next_batch(&mut self, now: Instant) -> Option<Batch> {
-        let batch = self.responses.next_batch(BATCH_VECTORS_MAX, BATCH_BYTES_MAX)?;
+    pub fn next_batch(&mut self, now: Instant, clock: impl Fn() -> Instant) -> Option<Batch> {
+        let batch = self.responses.next_batch(BATCH_VECTORS_MAX, BATCH_BYTES_MAX, clock)?;
         self.unread_since.get_or_insert(now);
         Some(batch)
     }
@@ -192,6 +212,11 @@ impl Connection {
         self.responses.on_sent(bytes);
         self.unread_since = None;
         self.progress(now);
+    }
+
+    /// The stopwatch of an answer that has left; to be asked after [`Connection::on_sent`].
+    pub fn pop_sent(&mut self) -> Option<Laps> {
+        self.responses.pop_sent()
     }
 
     /// Why the connection has to go now, if it has: it is idle, or it is slow while memory is `short`.

@@ -2,6 +2,7 @@
 
 use crate::close::CloseReason;
 use crate::connection::{Frame, Reply};
+use stages::Laps;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ pub trait Handler: 'static {
     /// A connection was accepted. `local` tells the listener.
     fn open(&self, peer: SocketAddr, local: SocketAddr) -> Self::Session;
 
-    /// Answers one request.
+    /// Answers one request. Its stopwatch runs since its first bytes came; it comes back with the answer.
     ///
     /// Called in the order of the connection's requests; the future is polled once at once, so that what it does before its
     /// first wait happens in order, too. Then the requests of a connection run concurrently, and the server puts the answers
@@ -32,7 +33,14 @@ pub trait Handler: 'static {
         &self,
         session: &Rc<Self::Session>,
         frame: Frame,
-    ) -> impl Future<Output = Reply> + 'static;
+        laps: Laps,
+    ) -> impl Future<Output = (Reply, Laps)> + 'static;
+
+    /// The answer has left, or there is none to send: the last lap is over. Not called for requests whose connection ended
+    /// before.
+    fn answered(&self, session: &Self::Session, laps: &Laps) {
+        let _ = (session, laps);
+    }
 
     /// The longest frame that may come next, if less than `socket.request.max.bytes`: little is accepted from a client that
     /// has not authenticated itself.

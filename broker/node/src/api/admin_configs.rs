@@ -2,7 +2,7 @@
 
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
-use cluster::config::DescribedConfig;
+use cluster::config::{DescribedConfig, Source, ValueType};
 use cluster::controller::{
     AlterConfigs, AlterConfigsResource, AlterConfigsResult, IncrementalAlterConfigs,
     IncrementalResource,
@@ -41,13 +41,42 @@ fn look_up(
     let layers = broker.metadata.layers(&image);
     match ResourceKind::from_wire(r.resource_type) {
         Some(ResourceKind::Topic) => layers.describe_topic(r.resource_name, keys.as_deref()),
-        Some(ResourceKind::Broker) => layers.describe_broker(r.resource_name, keys.as_deref()),
+        Some(ResourceKind::Broker) => {
+            let mut configs = layers.describe_broker(r.resource_name, keys.as_deref())?;
+            if !r.resource_name.is_empty() {
+                let backend = broker.rt.features().backend;
+                configs.extend(facts(backend).into_iter().filter(|fact| {
+                    let named = keys.as_ref().filter(|keys| !keys.is_empty());
+                    named.is_none_or(|keys| keys.contains(&fact.name))
+                }));
+                configs.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            Ok(configs)
+        }
         Some(ResourceKind::Group) => layers.describe_group(r.resource_name, keys.as_deref()),
         _ => Err(Refusal::new(
             Refusals::InvalidRequest,
             format!("configs of resource type {} are not served", r.resource_type),
         )),
     }
+}
+
+/// What this broker is, in the form of settings that nobody can change: whoever measures it can say what he has measured.
+fn facts(backend: &str) -> [DescribedConfig; 2] {
+    let fact = |name: &str, value: &str, doc| DescribedConfig {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        source: Source::Default,
+        read_only: true,
+        sensitive: false,
+        value_type: ValueType::String,
+        synonyms: Vec::new(),
+        doc: Some(doc),
+    };
+    [
+        fact("ringwood.backend", backend, "How this broker asks the kernel: uring, or portable."),
+        fact("ringwood.version", env!("CARGO_PKG_VERSION"), "The version of this broker."),
+    ]
 }
 
 fn phrase<'a>(

@@ -18,6 +18,7 @@ use crate::broker::Broker;
 use ids::{Instant, LeaderEpoch, Offset, TopicId};
 use runtime::Slice;
 use server::Reply;
+use stages::{Laps, Stage};
 use std::rc::Rc;
 use std::time::Duration;
 use wire::api::fetch::{
@@ -91,6 +92,7 @@ pub(super) async fn answer(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
+    laps: &mut Laps,
 ) -> Result<Reply, DecodeError> {
     let request: FetchRequest<'_> = super::read(reader, asked)?;
     let by_id = asked.version >= IDS_FROM;
@@ -109,9 +111,9 @@ pub(super) async fn answer(
             return Ok(reply(asked, &FetchResponse { error_code, ..FetchResponse::default() }));
         }
     };
-    let found =
-        gather::gather(broker, &Limits::of(broker, &request, asked.version), partitions.clone())
-            .await;
+    laps.lap(Stage::Decode, || broker.rt.clock());
+    let limits = Limits::of(broker, &request, asked.version);
+    let found = gather::gather(broker, &limits, partitions.clone(), laps).await;
     let (session_id, found) = match kind {
         Kind::Sessionless => (0, found),
         Kind::Full => {
@@ -129,7 +131,9 @@ pub(super) async fn answer(
             (id, news)
         }
     };
-    Ok(phrase(broker, asked, session_id, found, request.isolation_level == 1))
+    let reply = phrase(broker, asked, session_id, found, request.isolation_level == 1);
+    laps.lap(Stage::Encode, || broker.rt.clock());
+    Ok(reply)
 }
 
 impl Limits {

@@ -3,9 +3,11 @@
 //! All partitions of a request are appended before any is waited for, in the order of the request, and requests of one
 //! connection in the order of their arrival: later ones join the next commit without waiting for the acknowledgement.
 
+mod recode;
+
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
-use crate::shard::{Acks, PartitionError, Produced};
+use crate::shard::{Acks, PartitionError, Produced, Trail};
 use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, PartitionId, PartitionIndex};
 use log::BatchMeta;
@@ -15,6 +17,7 @@ use record::{
 };
 use runtime::{Class, Loan};
 use server::{Frame, Reply};
+use stages::{Laps, Stage};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -48,6 +51,25 @@ impl Outcome {
     }
 }
 
+/// Why a batch is not even tried.
+struct Refused {
+    code: ErrorCode,
+    message: Option<String>,
+    record: Option<i32>,
+}
+
+impl Refused {
+    fn new(code: ErrorCode, message: impl Into<Option<String>>) -> Self {
+        Self { code, message: message.into(), record: None }
+    }
+}
+
+impl From<Refused> for Outcome {
+    fn from(r: Refused) -> Self {
+        Self { code: r.code, message: r.message, record: r.record, produced: None }
+    }
+}
+
 type Append<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// A batch that passed, on its way to its partition.
@@ -76,6 +98,7 @@ pub(super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
     frame: Option<&Frame>,
+    laps: &mut Laps,
 ) -> Result<Reply, DecodeError> {
     let request: ProduceRequest<'_> = read(reader, asked)?;
     let acks = match request.acks {
@@ -95,8 +118,8 @@ pub(super) async fn answer(
             outcomes.push(None);
             let bytes = partition.records.bytes().unwrap_or(&[]);
             let checked = match acks {
-                None => Err(Outcome::error(ErrorCode::INVALID_REQUIRED_ACKS, None)),
-                Some(_) if request.transactional_id.is_some() => Err(Outcome::error(
+                None => Err(Refused::new(ErrorCode::INVALID_REQUIRED_ACKS, None)),
+                Some(_) if request.transactional_id.is_some() => Err(Refused::new(
                     ErrorCode::INVALID_TXN_STATE,
                     "transactions are not served yet".to_owned(),
                 )),
@@ -105,7 +128,7 @@ pub(super) async fn answer(
             let (id, batch, meta) = match checked {
                 Ok(checked) => checked,
                 Err(refused) => {
-                    outcomes[place] = Some(refused);
+                    outcomes[place] = Some(refused.into());
                     continue;
                 }
             };
@@ -121,18 +144,38 @@ pub(super) async fn answer(
             }
         }
     }
+    laps.lap(Stage::Decode, || broker.rt.clock());
     let asked_others: Vec<(Vec<usize>, Asked1)> = elsewhere
         .into_iter()
         .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
         .collect();
     all(here, &mut outcomes).await;
+    let others = !asked_others.is_empty();
+    let mut crossed = false;
+    let mut last = slowest(outcomes.iter().flatten(), None);
     for (places, answer) in asked_others {
         let mut results = answer.await.map(|(results, _)| results.into_iter());
         for place in places {
             let result = results.as_mut().and_then(Iterator::next);
             let result = result.unwrap_or(Err(PartitionError::NotLeader));
             outcomes[place] = Some(settle(broker, result, how).await);
+            let later = slowest(outcomes[place].iter(), last);
+            if later != last {
+                last = later;
+                crossed = true;
+            }
         }
+    }
+    if let Some(trail) = last {
+        // The request waited for the one that came last; the others came meanwhile.
+        trail.give(laps, crossed);
+    }
+    let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
+    if last.is_none() || refused {
+        // Nobody knows where a refusal's time went: a timeout, or a full disk that answers late.
+        laps.lap(Stage::Handle, || broker.rt.clock());
+    } else if others {
+        laps.lap(Stage::Crossing, || broker.rt.clock());
     }
     let unanswered = || Outcome::error(ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
     let outcomes: Vec<Outcome> =
@@ -160,7 +203,15 @@ pub(super) async fn answer(
             partition_responses,
         });
     }
-    Ok(reply(asked, &ProduceResponse { responses, ..ProduceResponse::default() }))
+    let reply = reply(asked, &ProduceResponse { responses, ..ProduceResponse::default() });
+    laps.lap(Stage::Encode, || broker.rt.clock());
+    Ok(reply)
+}
+
+/// The trail that ended last.
+fn slowest<'a>(outcomes: impl Iterator<Item = &'a Outcome>, other: Option<Trail>) -> Option<Trail> {
+    let trails = outcomes.filter_map(|o| o.produced.as_ref().map(|p| p.trail));
+    other.into_iter().chain(trails).max_by_key(|t| t.resumed)
 }
 
 fn phrase(index: PartitionIndex, o: &Outcome) -> PartitionProduceResponse<'_> {
@@ -194,21 +245,22 @@ fn look<'a>(
     topic: &str,
     index: PartitionIndex,
     bytes: &'a [u8],
-) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Outcome> {
+) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Refused> {
     let id = {
         let image = broker.metadata.image();
         let topic = image.topic_named(topic).filter(|t| t.partition(index).is_some());
         topic.map(|t| PartitionId { topic: t.id, index })
     };
     let Some(id) = id else {
-        return Err(Outcome::error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
+        return Err(Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
     };
     if cluster::name::is_internal(topic) && asked.client_id != Some(ADMIN_CLIENT) {
         let why = format!("{topic} is written by the broker only");
-        return Err(Outcome::error(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
+        return Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
     }
     let config = broker.metadata.topic_config(id.topic, topic);
     let (batch, meta) = check(broker, &config, asked.version, bytes)?;
+    let (batch, meta) = recode::for_topic(broker, &config, batch, meta)?;
     Ok((id, batch, meta))
 }
 
@@ -275,13 +327,13 @@ async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: 
     }
 }
 
-/// The batch as it will be stored, and what the log must know of it.
+/// The batch as the producer compressed it, with the topic's corrections, and what the log must know of it.
 fn check<'a>(
     broker: &Broker,
     config: &TopicConfig,
     version: i16,
     bytes: &'a [u8],
-) -> Result<(Cow<'a, [u8]>, BatchMeta), Outcome> {
+) -> Result<(Cow<'a, [u8]>, BatchMeta), Refused> {
     let now = broker.rt.wall();
     let stamped = config.timestamp_type == TimestampType::LogAppendTime;
     let limits = limits(
@@ -307,7 +359,7 @@ fn check<'a>(
                 }
                 let header = BatchHeader::read(&corrected);
                 let header =
-                    header.ok_or_else(|| Outcome::error(ErrorCode::CORRUPT_MESSAGE, None))?;
+                    header.ok_or_else(|| Refused::new(ErrorCode::CORRUPT_MESSAGE, None))?;
                 check_version(&header, version)?;
                 let meta = meta(&header, corrected.len());
                 return Ok((Cow::Owned(corrected), meta));
@@ -319,9 +371,9 @@ fn check<'a>(
                     } else {
                         None
                     };
-                return Err(Outcome {
+                return Err(Refused {
                     record,
-                    ..Outcome::error(codes::of_invalid(&e), e.to_string())
+                    ..Refused::new(codes::of_invalid(&e), e.to_string())
                 });
             }
         }
@@ -337,14 +389,14 @@ fn check<'a>(
     Ok((Cow::Borrowed(bytes), meta(&header, bytes.len())))
 }
 
-fn check_version(header: &BatchHeader, version: i16) -> Result<(), Outcome> {
+fn check_version(header: &BatchHeader, version: i16) -> Result<(), Refused> {
     if header.attributes.codec() == Ok(Codec::Zstd) && version < ZSTD_FROM {
         let why = format!("zstd needs Produce version {ZSTD_FROM}");
-        return Err(Outcome::error(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, why));
+        return Err(Refused::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, why));
     }
     if header.attributes.is_transactional() {
         let why = "transactions are not served yet".to_owned();
-        return Err(Outcome::error(ErrorCode::INVALID_TXN_STATE, why));
+        return Err(Refused::new(ErrorCode::INVALID_TXN_STATE, why));
     }
     Ok(())
 }

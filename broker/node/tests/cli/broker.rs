@@ -1,9 +1,9 @@
 //! A broker on ports of its own, and commands against it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -107,12 +107,41 @@ impl Broker {
         }
     }
 
+    /// What `storage dump` says of a topic, while no broker runs.
+    pub(super) fn dump(&self, topic: &str) -> String {
+        let data = self.data.to_str().unwrap();
+        ringwood(&["storage", "dump", "--data", data, "--topic", topic], b"").ok()
+    }
+
+    pub(super) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     pub(super) fn admin_address(&self) -> String {
         format!("127.0.0.1:{}", self.admin)
+    }
+
+    /// A connection to its Kafka port.
+    pub(super) fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).unwrap()
+    }
+
+    /// Its data directory.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What `/metrics` says.
+    pub(super) fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// A command that talks to this broker.
@@ -131,7 +160,7 @@ impl Broker {
     }
 }
 
-fn launch(port: u16, admin: u16, data: &std::path::Path) -> Child {
+fn launch(port: u16, admin: u16, data: &Path) -> Child {
     Command::new(BINARY)
         .arg("start")
         .arg("--data")

@@ -30,6 +30,15 @@ fn configurations_are_read_set_and_unset() {
 }
 
 #[test]
+fn a_broker_says_what_it_is() {
+    let broker = Broker::start();
+    let version = broker.run(&["config", "get", "broker/1", "ringwood.version"]).ok();
+    assert_eq!(version, format!("{}\n", env!("CARGO_PKG_VERSION")));
+    let backend = broker.run(&["config", "get", "broker/1", "ringwood.backend"]).ok();
+    assert!(["uring\n", "portable\n"].contains(&backend.as_str()), "{backend}");
+}
+
+#[test]
 fn keys_and_resources_that_do_not_exist_are_named() {
     let broker = Broker::start();
     broker.run(&["topic", "create", "t"]).ok();

@@ -85,3 +85,32 @@ fn what_cannot_be_written_to_is_known_before_anything_is_read() {
     broker.feed(&["produce", "fresh"], b"x\n").ok();
     assert_eq!(broker.run(&["consume", "fresh"]).ok(), "x\n");
 }
+
+#[test]
+fn a_topic_that_names_a_codec_stores_every_batch_under_it() {
+    let mut broker = Broker::start();
+    let text = "the same words again and again, the same words\n".repeat(400);
+    for codec in ["uncompressed", "gzip", "snappy", "lz4", "zstd"] {
+        broker.run(&["topic", "create", codec, "-c", &format!("compression.type={codec}")]).ok();
+        for sent in ["none", "gzip", "snappy", "lz4", "zstd"] {
+            broker.feed(&["produce", codec, "-z", sent], text.as_bytes()).ok();
+        }
+        let read = broker.run(&["consume", codec]).ok();
+        assert!(read == text.repeat(5), "{codec}: other records came back");
+    }
+    // As it is stored it would be too large, though it came small.
+    let limit = ["-c", "max.message.bytes=2000", "-c", "compression.type=uncompressed"];
+    broker.run(&[&["topic", "create", "small"], &limit[..]].concat()).ok();
+    let line = format!("{}\n", "again ".repeat(1000));
+    let refused = broker.feed(&["produce", "small", "-z", "zstd"], line.as_bytes());
+    assert!(refused.code != 0 && refused.err.contains("MESSAGE_TOO_LARGE"), "{refused:?}");
+    broker.kill();
+    for codec in ["uncompressed", "gzip", "snappy", "lz4", "zstd"] {
+        let dump = broker.dump(codec);
+        let name = if codec == "uncompressed" { "none" } else { codec };
+        let word = format!("codec={name}");
+        let batches: Vec<&str> = dump.lines().filter(|line| line.contains("codec=")).collect();
+        assert!(batches.len() >= 5, "{codec}: {dump}");
+        assert!(batches.iter().all(|line| line.contains(&word)), "{codec}: {dump}");
+    }
+}

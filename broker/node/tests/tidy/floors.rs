@@ -15,6 +15,7 @@ const TOOLS: u8 = 6;
 /// Every crate's floor. A crate uses only floors below its own.
 const FLOORS: &[(&str, u8)] = &[
     ("ringwood-ids", WORDS),
+    ("ringwood-stages", BYTES),
     ("ringwood-record", BYTES),
     ("ringwood-wire", BYTES),
     ("ringwood-log", DECISIONS),

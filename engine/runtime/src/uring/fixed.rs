@@ -1,7 +1,7 @@
 //! Buffers that the kernel has pinned and mapped once, so that a write need not do it each time.
 //!
-//! Measured in a prototype: writes from them cost a third of the CPU at 1 MiB and half at 128 KiB. Pinned pages count as locked
-//! memory; where little of that is allowed, buffers beyond it are ordinary ones.
+//! What that saves depends on the kernel: see `docs/decisions/runtime-figures.md`. Pinned pages count as locked memory; where
+//! little of that is allowed, buffers beyond it are ordinary ones.
 
 use crate::buffer::Registrar;
 use crate::probe::memlock_limit;

@@ -84,7 +84,7 @@ impl Inspector {
     async fn writable(&self, core: ids::CoreId) -> Result<Rc<Inner>, OpenError> {
         let part = self.part(core)?;
         let default = |_| PartitionConfig::default();
-        let found = recovery::recover(&self.rt, &part, Purpose::Serve, default).await?;
+        let found = recovery::recover(&self.rt, &part, Purpose::Mend, default).await?;
         let config = Config::default();
         let resume = Resume {
             ring: found.ring,

@@ -62,8 +62,8 @@ impl Settings {
         }
         let us = Duration::from_micros;
         let slow = r.pick(&[1, 1, 3]);
-        // So little that tails have to go; with many partitions that much is always held.
-        let scarce = partitions <= 3 && r.one_in(2);
+        // So little that tails have to go.
+        let scarce = r.one_in(2);
         let memory_limit =
             if scarce { usize::try_from(ring).unwrap() * 3 + (2 << 20) } else { 64 << 20 };
         let sim = SimConfig {

@@ -7,15 +7,13 @@
 use crate::close::CloseReason;
 use crate::connection::frame::{Chunk, Frame, FrameMemory, Held};
 use crate::connection::room::Charge;
-use runtime::{Buffer, Slice};
+use runtime::{Buffer, Memory, Slice};
 
 /// Frames of these sizes are collected in the core's aligned buffers, and received there directly.
 const ALIGNED_BYTES_MIN: usize = 48 << 10;
 /// Larger ones are collected in memory that the system hands out page by page: an aligned buffer would be filled with zeros
 /// first, and whoever announces 100 MiB should not get that work done for four bytes.
 const ALIGNED_BYTES_MAX: usize = 4 << 20;
-/// The aligned buffers that are kept for reuse.
-const CLASSES: [usize; 3] = [64 << 10, 256 << 10, 1 << 20];
 /// With less than this missing, another ordinary receive is as good as a direct one.
 const DIRECT_BYTES_MIN: usize = 32 << 10;
 /// One direct receive takes at most this much, so that progress is seen.
@@ -268,13 +266,9 @@ fn capacity_for(size: usize, memory: &FrameMemory) -> usize {
     }
 }
 
-/// The capacity of the aligned buffer for such a frame: one that is kept for reuse if that wastes less than half.
+/// What the aligned buffer for such a frame takes of the budget.
 fn aligned_for(size: usize) -> Option<usize> {
-    if !(ALIGNED_BYTES_MIN..=ALIGNED_BYTES_MAX).contains(&size) {
-        return None;
-    }
-    let class = CLASSES.into_iter().find(|c| *c >= size);
-    Some(class.filter(|c| size > *c / 2).unwrap_or(size.next_multiple_of(runtime::ALIGN)))
+    (ALIGNED_BYTES_MIN..=ALIGNED_BYTES_MAX).contains(&size).then(|| Memory::rounded(size))
 }
 
 fn buffer(size: usize, there: usize, memory: &FrameMemory) -> Result<Collected, CloseReason> {

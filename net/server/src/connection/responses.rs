@@ -8,7 +8,9 @@
 
 use crate::close::CloseReason;
 use crate::connection::reply::Reply;
+use ids::Instant;
 use runtime::Slice;
+use stages::{Laps, Stage};
 use std::collections::VecDeque;
 
 /// A request's place in the order of its connection.
@@ -35,7 +37,7 @@ enum State {
         request_bytes: usize,
     },
     /// The parts that have not been handed to the sender.
-    Ready(VecDeque<Slice>),
+    Ready(VecDeque<Slice>, Laps),
     Silent,
 }
 
@@ -61,6 +63,8 @@ pub struct Responses {
     /// Bytes that wait or are being sent.
     send_bytes: usize,
     sending: bool,
+    /// The stopwatches of the answers that end with the bytes being sent.
+    leaving: VecDeque<Laps>,
     /// The size of the larger answers lately.
     typical: usize,
     /// Nothing from this place on is sent; then the connection is closed.
@@ -80,6 +84,7 @@ impl Responses {
             request_bytes: 0,
             send_bytes: 0,
             sending: false,
+            leaving: VecDeque::new(),
             typical: 0,
             stop: None,
         }
@@ -108,7 +113,7 @@ impl Responses {
     }
 
     /// Puts an answer in its place. One that is too late, because the connection is closing, is dropped.
-    pub fn complete(&mut self, seq: Seq, reply: Reply) {
+    pub fn complete(&mut self, seq: Seq, reply: Reply, laps: Laps) {
         let index = seq.0.checked_sub(self.first).and_then(|i| usize::try_from(i).ok());
         let Some(entry) = index.and_then(|i| self.entries.get_mut(i)) else { return };
         let State::Executing { request_bytes } = *entry else { return };
@@ -116,9 +121,9 @@ impl Responses {
         self.executing -= 1;
         self.request_bytes -= request_bytes;
         match reply {
-            Reply::Send(parts) | Reply::SendThenMute(parts, _) => self.ready(seq.0, parts),
+            Reply::Send(parts) | Reply::SendThenMute(parts, _) => self.ready(seq.0, parts, laps),
             Reply::SendThenClose(parts, why) => {
-                self.ready(seq.0, parts);
+                self.ready(seq.0, parts, laps);
                 self.stop_at(seq.0 + 1, CloseReason::Handler(why));
             }
             Reply::Nothing => {}
@@ -126,7 +131,7 @@ impl Responses {
         }
     }
 
-    fn ready(&mut self, seq: u64, parts: Vec<Slice>) {
+    fn ready(&mut self, seq: u64, parts: Vec<Slice>, laps: Laps) {
         if self.stop.is_some_and(|(at, _)| seq >= at) {
             return;
         }
@@ -136,7 +141,8 @@ impl Responses {
         self.window = (self.window + 1).min(self.limits.requests_max).max(1);
         let index = usize::try_from(seq - self.first).ok();
         if let Some(entry) = index.and_then(|i| self.entries.get_mut(i)) {
-            *entry = State::Ready(parts.into_iter().filter(|p| !p.is_empty()).collect());
+            let parts = parts.into_iter().filter(|p| !p.is_empty()).collect();
+            *entry = State::Ready(parts, laps);
         }
     }
 
@@ -158,7 +164,7 @@ impl Responses {
                     self.executing -= 1;
                     self.request_bytes -= request_bytes;
                 }
-                Some(State::Ready(parts)) => {
+                Some(State::Ready(parts, _)) => {
                     self.send_bytes -= parts.iter().map(|p| p.len()).sum::<usize>();
                 }
                 Some(State::Silent) | None => {}
@@ -167,17 +173,23 @@ impl Responses {
     }
 
     /// The next bytes to send: as many answers as are ready in order, up to `vectors_max` slices and about `bytes_max`
-    /// bytes. One batch at a time: [`Responses::on_sent`] ends it.
-    pub fn next_batch(&mut self, vectors_max: usize, bytes_max: usize) -> Option<Batch> {
+    /// bytes. One batch at a time: [`Responses::on_sent`] ends it. The clock is read once, for the answers that end here.
+    pub fn next_batch(
+        &mut self,
+        vectors_max: usize,
+        bytes_max: usize,
+        clock: impl Fn() -> Instant,
+    ) -> Option<Batch> {
         if self.sending {
             return None;
         }
         let mut batch = Batch { parts: Vec::new(), bytes: 0 };
+        let mut now = None;
         while let Some(entry) = self.entries.front_mut() {
             match entry {
                 State::Executing { .. } => break,
                 State::Silent => {}
-                State::Ready(parts) => {
+                State::Ready(parts, laps) => {
                     while batch.parts.len() < vectors_max
                         && batch.bytes < bytes_max
                         && let Some(part) = parts.front_mut()
@@ -195,6 +207,10 @@ impl Responses {
                     if !parts.is_empty() {
                         break;
                     }
+                    if stages::ON {
+                        laps.lap_at(Stage::Order, *now.get_or_insert_with(&clock));
+                        self.leaving.push_back(*laps);
+                    }
                 }
             }
             self.entries.pop_front();
@@ -209,6 +225,11 @@ impl Responses {
         assert!(self.sending && bytes <= self.send_bytes, "more was sent than there was");
         self.sending = false;
         self.send_bytes -= bytes;
+    }
+
+    /// The stopwatch of an answer whose last byte has been sent.
+    pub fn pop_sent(&mut self) -> Option<Laps> {
+        if self.sending { None } else { self.leaving.pop_front() }
     }
 
     /// Why the connection is to be closed now: everything before has been sent.

@@ -39,6 +39,25 @@ fn request(c: &mut Connection, now: Instant, memory: &FrameMemory) -> Seq {
 }
 
 #[test]
+fn a_frame_arrives_with_its_first_bytes() {
+    let memory = memory();
+    let mut c = Connection::new(&config(), at(0));
+    let bytes = [framed(b"one"), framed(b"two"), framed(b"three")].concat();
+    let mut arrived = Vec::new();
+    // One ends in the second piece, in which two begins and ends; three begins there and ends in the last one.
+    for (from, to, ms) in [(0, 3, 10), (3, 16, 20), (16, 18, 30), (18, 23, 40)] {
+        c.on_received(bytes[from..to].to_vec().into(), at(ms), &memory);
+        while let Ok(Step::Request(..)) = c.step(at(ms), 100, &memory) {
+            arrived.push(c.arrived());
+        }
+    }
+    assert_eq!(arrived, [at(10), at(20), at(20)]);
+    c.on_received(framed(b"four").into(), at(50), &memory);
+    request(&mut c, at(51), &memory);
+    assert_eq!(c.arrived(), at(50));
+}
+
+#[test]
 fn a_request_comes_in_and_its_answer_goes_out() {
     let memory = memory();
     let mut c = Connection::new(&config(), at(0));
@@ -46,9 +65,9 @@ fn a_request_comes_in_and_its_answer_goes_out() {
     c.on_received(framed(b"hello").into(), at(1), &memory);
     let Ok(Step::Request(seq, frame)) = c.step(at(1), 100, &memory) else { panic!("no request") };
     assert_eq!(&*frame, b"hello");
-    assert!(c.next_batch(at(1)).is_none());
-    c.on_reply(seq, Reply::Send(vec![Slice::from_static(b"world")]), at(2));
-    let batch = c.next_batch(at(2)).unwrap();
+    assert!(c.next_batch(at(1), || at(1)).is_none());
+    c.on_reply(seq, Reply::Send(vec![Slice::from_static(b"world")]), Laps::begin(at(0)), at(2));
+    let batch = c.next_batch(at(2), || at(2)).unwrap();
     assert_eq!(&*batch.parts[0], b"world");
     c.on_sent(batch.bytes, at(3));
     assert!(matches!(c.step(at(3), 100, &memory), Ok(Step::Receive)));
@@ -69,8 +88,13 @@ fn a_throttled_client_is_answered_at_once_and_then_muted() {
     c.on_received([framed(b"a"), framed(b"b")].concat().into(), at(0), &memory);
     let seq = request(&mut c, at(0), &memory);
     let answer = vec![Slice::from_static(b"A")];
-    c.on_reply(seq, Reply::SendThenMute(answer, Duration::from_millis(50)), at(10));
-    assert!(c.next_batch(at(10)).is_some());
+    c.on_reply(
+        seq,
+        Reply::SendThenMute(answer, Duration::from_millis(50)),
+        Laps::begin(at(0)),
+        at(10),
+    );
+    assert!(c.next_batch(at(10), || at(10)).is_some());
     assert!(matches!(c.step(at(59), 100, &memory), Ok(Step::Mute(until)) if until == at(60)));
     request(&mut c, at(60), &memory);
 }
@@ -128,12 +152,12 @@ fn a_client_that_does_not_read_goes_when_memory_is_short() {
     let mut c = Connection::new(&config(), at(0));
     c.on_received(framed(b"a").into(), at(0), &memory);
     let seq = request(&mut c, at(0), &memory);
-    c.on_reply(seq, Reply::Send(vec![Slice::from(vec![0; 3 << 20])]), at(0));
-    let first = c.next_batch(at(0)).unwrap();
+    c.on_reply(seq, Reply::Send(vec![Slice::from(vec![0; 3 << 20])]), Laps::begin(at(0)), at(0));
+    let first = c.next_batch(at(0), || at(0)).unwrap();
     assert_eq!(first.bytes, BATCH_BYTES_MAX);
     assert_eq!(c.on_tick(at(10_000), Shortage::default()), None);
     c.on_sent(first.bytes, at(9_000));
-    let second = c.next_batch(at(9_000)).unwrap();
+    let second = c.next_batch(at(9_000), || at(9_000)).unwrap();
     assert_eq!(c.on_tick(at(13_999), FRAMES), None, "it reads slowly, but it reads");
     assert_eq!(c.on_tick(at(14_000), FRAMES), Some(CloseReason::ReaderSlow));
     assert_eq!(c.on_tick(at(14_000), ANSWERS), Some(CloseReason::ReaderSlow));
@@ -149,8 +173,8 @@ fn a_drained_connection_starts_nothing_and_answers_the_rest() {
     c.drain();
     assert!(matches!(c.step(at(0), usize::MAX, &memory), Ok(Step::Wait)));
     assert_eq!(c.finished(), None);
-    c.on_reply(seq, Reply::Send(vec![Slice::from_static(b"A")]), at(1));
-    let batch = c.next_batch(at(1)).unwrap();
+    c.on_reply(seq, Reply::Send(vec![Slice::from_static(b"A")]), Laps::begin(at(0)), at(1));
+    let batch = c.next_batch(at(1), || at(1)).unwrap();
     c.on_sent(batch.bytes, at(1));
     assert_eq!(c.finished(), Some(CloseReason::Drained));
 }

@@ -8,6 +8,7 @@ use crate::serve::bell::Bell;
 use crate::serve::request::RequestWaker;
 use ids::Instant;
 use runtime::Stream;
+use stages::Laps;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -59,11 +60,11 @@ impl<H: Handler> Live<H> {
     }
 
     /// Takes the answer of a request.
-    pub(crate) fn answer(&self, seq: Seq, reply: Reply, now: Instant) {
+    pub(crate) fn answer(&self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if self.ended.get().is_some() {
             return;
         }
-        self.state.borrow_mut().on_reply(seq, reply, now);
+        self.state.borrow_mut().on_reply(seq, reply, laps, now);
         self.writer.ring();
         self.reader.ring();
     }

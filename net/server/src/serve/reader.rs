@@ -36,7 +36,8 @@ pub(crate) async fn read<H: Handler>(
             Ok(Step::Request(seq, frame)) => {
                 add(&server.counters.requests, 1);
                 add(&server.counters.requests_in_place, usize::from(frame.is_in_place()));
-                request::start(server, live, seq, frame);
+                let arrived = live.state.borrow().arrived();
+                request::start(server, live, seq, frame, arrived);
             }
             Ok(Step::Receive) => {
                 if let Err(reason) = receive(server, live, stream).await {

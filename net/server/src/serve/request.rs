@@ -5,6 +5,8 @@ use crate::counters::add;
 use crate::handler::{Handler, OnDisconnect};
 use crate::serve::Inner;
 use crate::serve::live::Live;
+use ids::Instant;
+use stages::{Laps, Stage};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,19 +15,28 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Starts a request: asks the handler and polls once. What is answered then needs no task.
-pub(crate) fn start<H: Handler>(server: &Rc<Inner<H>>, live: &Rc<Live<H>>, seq: Seq, frame: Frame) {
+pub(crate) fn start<H: Handler>(
+    server: &Rc<Inner<H>>,
+    live: &Rc<Live<H>>,
+    seq: Seq,
+    frame: Frame,
+    arrived: Instant,
+) {
+    let mut laps = Laps::begin(arrived);
+    laps.lap(Stage::Receive, || server.rt.clock());
+    laps.bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
     let on_disconnect = server.handler.on_disconnect(&live.session, &frame);
-    let mut future = Box::pin(server.handler.handle(&live.session, frame));
+    let mut future = Box::pin(server.handler.handle(&live.session, frame, laps));
     let in_flight = InFlight::new(server);
     let waker = live.spare.take().unwrap_or_default();
     waker.woken.store(false, Ordering::Relaxed);
     let std_waker = Waker::from(Arc::clone(&waker));
     match future.as_mut().poll(&mut Context::from_waker(&std_waker)) {
-        Poll::Ready(reply) => {
+        Poll::Ready((reply, laps)) => {
             live.spare.set(Some(waker));
             drop(in_flight);
             add(&server.counters.requests_at_once, 1);
-            live.answer(seq, reply, server.rt.now());
+            answer(server, live, seq, reply, laps);
         }
         Poll::Pending => {
             live.pending.borrow_mut().insert(seq, (on_disconnect, Arc::clone(&waker)));
@@ -34,6 +45,19 @@ pub(crate) fn start<H: Handler>(server: &Rc<Inner<H>>, live: &Rc<Live<H>>, seq: 
             server.rt.spawn(request);
         }
     }
+}
+
+fn answer<H: Handler>(
+    server: &Rc<Inner<H>>,
+    live: &Rc<Live<H>>,
+    seq: Seq,
+    reply: Reply,
+    laps: Laps,
+) {
+    if matches!(reply, Reply::Nothing | Reply::Close(_)) {
+        server.handler.answered(&live.session, &laps);
+    }
+    live.answer(seq, reply, laps, server.rt.now());
 }
 
 /// The waker that a request's future sees, from its first poll to its last: whoever remembers the first one must not have to
@@ -91,7 +115,7 @@ struct Request<H: Handler, F> {
     in_flight: InFlight<H>,
 }
 
-impl<H: Handler, F: Future<Output = Reply>> Future for Request<H, F> {
+impl<H: Handler, F: Future<Output = (Reply, Laps)>> Future for Request<H, F> {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
@@ -106,9 +130,9 @@ impl<H: Handler, F: Future<Output = Reply>> Future for Request<H, F> {
         }
         match this.future.as_mut().poll(&mut Context::from_waker(&this.std_waker)) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(reply) => {
+            Poll::Ready((reply, laps)) => {
                 this.live.pending.borrow_mut().remove(&this.seq);
-                this.live.answer(this.seq, reply, this.in_flight.0.rt.now());
+                answer(&this.in_flight.0, &this.live, this.seq, reply, laps);
                 Poll::Ready(())
             }
         }

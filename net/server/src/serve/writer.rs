@@ -6,6 +6,7 @@ use crate::handler::Handler;
 use crate::serve::Inner;
 use crate::serve::live::Live;
 use runtime::Stream;
+use stages::Stage;
 use std::rc::Rc;
 
 /// Sends until the connection ends; why it does. Answers that became ready since the last send leave together.
@@ -18,7 +19,7 @@ pub(crate) async fn write<H: Handler>(
         if let Some(reason) = live.ended() {
             return reason;
         }
-        let batch = live.state.borrow_mut().next_batch(server.rt.now());
+        let batch = live.state.borrow_mut().next_batch(server.rt.now(), || server.rt.clock());
         let Some(batch) = batch else {
             let finished = live.state.borrow().finished();
             if let Some(reason) = finished {
@@ -33,6 +34,13 @@ pub(crate) async fn write<H: Handler>(
         }
         add(&server.counters.bytes_out, batch.bytes);
         live.state.borrow_mut().on_sent(batch.bytes, server.rt.now());
+        if stages::ON {
+            let sent = server.rt.clock();
+            while let Some(mut laps) = live.state.borrow_mut().pop_sent() {
+                laps.lap_at(Stage::Send, sent);
+                server.handler.answered(&live.session, &laps);
+            }
+        }
         live.reader.ring();
     }
 }

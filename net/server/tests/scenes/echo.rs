@@ -2,6 +2,7 @@
 
 use runtime::{Runtime, Slice};
 use server::{CloseReason, Frame, Handler, OnDisconnect, Reply};
+use stages::{Laps, Stage};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -73,6 +74,8 @@ pub(crate) struct Echo {
     pub(crate) handled: RefCell<Vec<(u16, u32)>>,
     pub(crate) finished: Rc<Cell<usize>>,
     pub(crate) ended: RefCell<Vec<CloseReason>>,
+    /// The stopwatches of the requests whose answers have left.
+    pub(crate) answered: RefCell<Vec<Laps>>,
     pub(crate) early_limit: Cell<usize>,
 }
 
@@ -88,6 +91,7 @@ impl Echo {
             handled: RefCell::default(),
             finished: Rc::default(),
             ended: RefCell::default(),
+            answered: RefCell::default(),
             early_limit: Cell::new(usize::MAX),
         }
     }
@@ -105,7 +109,12 @@ impl Handler for Echo {
         Session { peer, next: Cell::new(0) }
     }
 
-    fn handle(&self, session: &Rc<Session>, frame: Frame) -> impl Future<Output = Reply> + 'static {
+    fn handle(
+        &self,
+        session: &Rc<Session>,
+        frame: Frame,
+        mut laps: Laps,
+    ) -> impl Future<Output = (Reply, Laps)> + 'static {
         let request = parse(&frame);
         if let Some((number, _)) = request {
             assert_eq!(number, session.next.get(), "requests are handled in their order");
@@ -114,7 +123,7 @@ impl Handler for Echo {
         }
         let (rt, finished) = (self.rt.clone(), Rc::clone(&self.finished));
         async move {
-            let Some((number, kind)) = request else { return Reply::Close("garbage") };
+            let Some((number, kind)) = request else { return (Reply::Close("garbage"), laps) };
             let reply = match kind {
                 Kind::Now => Reply::Send(response(&frame)),
                 Kind::After(us) => {
@@ -143,8 +152,13 @@ impl Handler for Echo {
                 }
             };
             finished.set(finished.get() + 1);
-            reply
+            laps.lap(Stage::Handle, || rt.clock());
+            (reply, laps)
         }
+    }
+
+    fn answered(&self, _: &Session, laps: &Laps) {
+        self.answered.borrow_mut().push(*laps);
     }
 
     fn request_bytes_max(&self, session: &Session) -> usize {

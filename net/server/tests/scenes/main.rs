@@ -15,3 +15,4 @@ mod memory;
 mod order;
 mod scene;
 mod simulated;
+mod stages;

@@ -11,6 +11,7 @@ use crate::broker::Broker;
 use crate::post::Asked;
 use ids::{CoreId, Offset, PartitionId};
 use runtime::{Class, Loan, Slice};
+use stages::{Laps, Stage};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -26,6 +27,7 @@ pub(super) async fn gather(
     broker: &Rc<Broker>,
     limits: &Limits,
     partitions: Vec<(Wanted, From)>,
+    laps: &mut Laps,
 ) -> Vec<Found> {
     let mut got: Vec<Option<Got<Slice>>> = partitions.iter().map(|_| None).collect();
     let mut parts: BTreeMap<CoreId, Part> = BTreeMap::new();
@@ -35,6 +37,7 @@ pub(super) async fn gather(
             Ok(id) => {
                 let (places, part) = parts.entry(broker.owner(id)).or_default();
                 places.push(place);
+                laps.partition.get_or_insert(id);
                 part.push((id, *from));
             }
             Err(code) => {
@@ -47,10 +50,10 @@ pub(super) async fn gather(
     let limits = if failed { Limits { min_bytes: 0, ..*limits } } else { *limits };
     if parts.len() == 1 {
         if let Some((core, (places, part))) = parts.pop_first() {
-            put(places, one_core(broker, core, limits, part).await, &mut got);
+            put(places, one_core(broker, core, limits, part, laps).await, &mut got);
         }
     } else {
-        rounds(broker, &limits, &parts, &mut got).await;
+        rounds(broker, &limits, &parts, &mut got, laps).await;
     }
     let gone = || Got::error(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     let got = got.into_iter().map(|g| g.unwrap_or_else(gone));
@@ -89,12 +92,22 @@ async fn one_core(
     core: CoreId,
     limits: Limits,
     part: Vec<(PartitionId, From)>,
+    laps: &mut Laps,
 ) -> Vec<Got<Slice>> {
     if broker.is_here(core) {
-        return read_or_wait(broker, &limits, &part).await;
+        return read_or_wait(broker, &limits, &part, laps).await;
     }
-    let run = move |b: Rc<Broker>| async move { lend(&b, read_or_wait(&b, &limits, &part).await) };
-    take(broker.post.ask(core, Class::Data, true, run).await)
+    let run = move |b: Rc<Broker>| async move {
+        let mut laps = Laps::begin(stages::read(|| b.rt.clock()));
+        let got = read_or_wait(&b, &limits, &part, &mut laps).await;
+        (lend(&b, got), laps)
+    };
+    let (got, there) = broker.post.ask(core, Class::Data, true, run).await.unzip();
+    if let Some(there) = there {
+        laps.join(Stage::Queue, &there);
+        laps.lap(Stage::Crossing, || broker.rt.clock());
+    }
+    take(got)
 }
 
 /// Where in the request its partitions stand, and what another core will answer.
@@ -105,6 +118,7 @@ async fn rounds(
     limits: &Limits,
     parts: &BTreeMap<CoreId, Part>,
     got: &mut [Option<Got<Slice>>],
+    laps: &mut Laps,
 ) {
     loop {
         let asked: Vec<Reading<'_>> = parts
@@ -123,6 +137,7 @@ async fn rounds(
         for (places, answer) in asked {
             put(places.clone(), take(answer.await), got);
         }
+        laps.lap(Stage::Read, || broker.rt.clock());
         let bytes = trim(limits.max_bytes, got);
         let failed = got.iter().flatten().any(Got::nothing_more_to_wait_for);
         let over = limits.deadline.since(broker.rt.now()).is_zero();
@@ -130,6 +145,7 @@ async fn rounds(
             return;
         }
         first_move(broker, limits, parts, got).await;
+        laps.lap(Stage::Park, || broker.rt.clock());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::shard::{PartitionError, within};
 use ids::{Instant, LeaderEpoch, Offset, PartitionId};
 use runtime::Slice;
 use runtime::sync::Notify;
+use stages::{Laps, Stage};
 use std::rc::Rc;
 use wire::ErrorCode;
 
@@ -16,11 +17,13 @@ pub(super) async fn read_or_wait(
     broker: &Rc<Broker>,
     limits: &Limits,
     partitions: &[(PartitionId, From)],
+    laps: &mut Laps,
 ) -> Vec<Got<Slice>> {
     let bell = Rc::new(Notify::new());
     let mut watching = false;
     loop {
         let got = read(broker, limits, partitions).await;
+        laps.lap(Stage::Read, || broker.rt.clock());
         let bytes: usize = got.iter().map(|g| g.bytes).sum();
         let left = limits.deadline.since(broker.rt.now());
         if bytes >= limits.min_bytes
@@ -37,6 +40,7 @@ pub(super) async fn read_or_wait(
         }
         // Time is up or something has moved; both are looked at above.
         let _ = within(&broker.rt, left, bell.notified()).await;
+        laps.lap(Stage::Park, || broker.rt.clock());
     }
 }
 
@@ -111,6 +115,7 @@ async fn read_one(
     match store.read(id, from.offset, got.high_watermark, max, first).await {
         Ok(read) => {
             got.bytes = read.bytes;
+            replica.served(read.bytes);
             got.records = read.slices;
         }
         Err(e) => {

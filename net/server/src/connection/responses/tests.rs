@@ -10,10 +10,18 @@ fn answer(bytes: &[u8]) -> Reply {
     Reply::Send(vec![Slice::from(bytes.to_vec())])
 }
 
+fn clock() -> Instant {
+    Instant(64_000)
+}
+
+fn laps() -> Laps {
+    Laps::begin(Instant(0))
+}
+
 /// Sends everything that is ready.
 fn sent(responses: &mut Responses) -> Vec<u8> {
     let mut out = Vec::new();
-    while let Some(batch) = responses.next_batch(1024, 1 << 20) {
+    while let Some(batch) = responses.next_batch(1024, 1 << 20, clock) {
         for p in &batch.parts {
             out.extend_from_slice(p);
         }
@@ -26,22 +34,40 @@ fn sent(responses: &mut Responses) -> Vec<u8> {
 fn an_answer_waits_for_those_before_it() {
     let mut r = Responses::new(LIMITS);
     let (a, b, c) = (r.start(1), r.start(1), r.start(1));
-    r.complete(c, answer(b"c"));
-    r.complete(b, answer(b"b"));
+    r.complete(c, answer(b"c"), laps());
+    r.complete(b, answer(b"b"), laps());
     assert_eq!(sent(&mut r), b"");
-    r.complete(a, answer(b"a"));
+    r.complete(a, answer(b"a"), laps());
     assert_eq!(sent(&mut r), b"abc");
     assert_eq!((r.executing(), r.unanswered(), r.send_bytes()), (0, 0, 0));
+}
+
+#[test]
+fn an_answers_stopwatch_stops_with_its_last_byte() {
+    let mut r = Responses::new(LIMITS);
+    let (a, b) = (r.start(1), r.start(1));
+    r.complete(b, answer(b"bb"), laps());
+    assert!(r.next_batch(8, 3, clock).is_none());
+    r.complete(a, answer(b"aa"), laps());
+    let batch = r.next_batch(8, 3, clock).unwrap();
+    assert_eq!(r.pop_sent(), None, "still being sent");
+    r.on_sent(batch.bytes);
+    let first = r.pop_sent().unwrap();
+    assert_eq!(first.ticks(Stage::Order), 1000, "64 microseconds");
+    assert_eq!(r.pop_sent(), None, "half of the second is left");
+    let batch = r.next_batch(8, 3, clock).unwrap();
+    r.on_sent(batch.bytes);
+    assert!(r.pop_sent().is_some() && r.pop_sent().is_none());
 }
 
 #[test]
 fn a_request_without_response_keeps_its_place() {
     let mut r = Responses::new(LIMITS);
     let (a, b, c) = (r.start(1), r.start(1), r.start(1));
-    r.complete(a, answer(b"a"));
-    r.complete(c, answer(b"c"));
+    r.complete(a, answer(b"a"), laps());
+    r.complete(c, answer(b"c"), laps());
     assert_eq!(sent(&mut r), b"a");
-    r.complete(b, Reply::Nothing);
+    r.complete(b, Reply::Nothing, laps());
     assert_eq!(sent(&mut r), b"c");
 }
 
@@ -49,12 +75,12 @@ fn a_request_without_response_keeps_its_place() {
 fn a_close_comes_after_the_answers_before_it_and_instead_of_those_behind() {
     let mut r = Responses::new(LIMITS);
     let (a, b, c) = (r.start(1), r.start(1), r.start(1));
-    r.complete(c, answer(b"c"));
-    r.complete(b, Reply::Close("acks=0 failed"));
+    r.complete(c, answer(b"c"), laps());
+    r.complete(b, Reply::Close("acks=0 failed"), laps());
     assert!(!r.may_start());
     assert_eq!((r.finished(), r.send_bytes()), (None, 0), "the answer behind is dropped at once");
-    r.complete(a, answer(b"a"));
-    let batch = r.next_batch(8, 100).unwrap();
+    r.complete(a, answer(b"a"), laps());
+    let batch = r.next_batch(8, 100, clock).unwrap();
     assert_eq!(r.finished(), None, "still being sent");
     r.on_sent(batch.bytes);
     assert_eq!(r.finished(), Some(CloseReason::Handler("acks=0 failed")));
@@ -65,9 +91,9 @@ fn a_close_comes_after_the_answers_before_it_and_instead_of_those_behind() {
 fn the_earliest_close_counts() {
     let mut r = Responses::new(LIMITS);
     let (a, b, c) = (r.start(1), r.start(1), r.start(1));
-    r.complete(c, Reply::SendThenClose(vec![Slice::from_static(b"c")], "late"));
-    r.complete(b, Reply::SendThenClose(vec![Slice::from_static(b"b")], "early"));
-    r.complete(a, answer(b"a"));
+    r.complete(c, Reply::SendThenClose(vec![Slice::from_static(b"c")], "late"), laps());
+    r.complete(b, Reply::SendThenClose(vec![Slice::from_static(b"b")], "early"), laps());
+    r.complete(a, answer(b"a"), laps());
     assert_eq!(sent(&mut r), b"ab");
     assert_eq!(r.finished(), Some(CloseReason::Handler("early")));
 }
@@ -80,7 +106,7 @@ fn draining_answers_what_has_been_started() {
     r.finish(CloseReason::Drained);
     assert!(!r.may_start());
     assert_eq!(r.finished(), None);
-    r.complete(a, answer(b"a"));
+    r.complete(a, answer(b"a"), laps());
     assert_eq!(sent(&mut r), b"a");
     assert_eq!(r.finished(), Some(CloseReason::Drained));
 }
@@ -100,7 +126,7 @@ fn the_window_grows_with_answers_up_to_its_bound() {
         let seqs = starts(&mut r);
         windows.push(seqs.len());
         for s in seqs {
-            r.complete(s, answer(b"x"));
+            r.complete(s, answer(b"x"), laps());
         }
         sent(&mut r);
     }
@@ -113,7 +139,7 @@ fn the_bytes_of_requests_are_bounded_but_one_may_always_run() {
     assert!(r.may_start());
     let a = r.start(5000);
     assert!(!r.may_start());
-    r.complete(a, answer(b"a"));
+    r.complete(a, answer(b"a"), laps());
     assert!(r.may_start());
 }
 
@@ -121,16 +147,16 @@ fn the_bytes_of_requests_are_bounded_but_one_may_always_run() {
 fn a_slow_reader_stops_its_own_requests() {
     let mut r = Responses::new(LIMITS);
     let a = r.start(1);
-    r.complete(a, Reply::Send(vec![Slice::from(vec![0; 10_000])]));
+    r.complete(a, Reply::Send(vec![Slice::from(vec![0; 10_000])]), laps());
     assert!(!r.may_start());
-    let batch = r.next_batch(1024, 6000).unwrap();
+    let batch = r.next_batch(1024, 6000, clock).unwrap();
     assert_eq!(batch.bytes, 6000);
-    assert!(r.next_batch(1024, 6000).is_none(), "one batch at a time");
+    assert!(r.next_batch(1024, 6000, clock).is_none(), "one batch at a time");
     assert!(!r.may_start(), "what is being sent counts");
     r.on_sent(6000);
     assert_eq!(r.send_bytes(), 4000);
     // The next answer is expected to be as large, but nothing else is in progress once this one is handed over.
-    let rest = r.next_batch(1024, 6000).unwrap();
+    let rest = r.next_batch(1024, 6000, clock).unwrap();
     assert_eq!(rest.bytes, 4000);
     assert!(r.may_start());
 }
@@ -139,7 +165,7 @@ fn a_slow_reader_stops_its_own_requests() {
 fn few_large_answers_are_made_ahead() {
     let mut r = Responses::new(LIMITS);
     let a = r.start(1);
-    r.complete(a, Reply::Send(vec![Slice::from(vec![0; 4000])]));
+    r.complete(a, Reply::Send(vec![Slice::from(vec![0; 4000])]), laps());
     sent(&mut r);
     let mut started = 0;
     while r.may_start() {
@@ -154,28 +180,28 @@ fn a_batch_keeps_to_its_vectors_and_bytes() {
     let mut r = Responses::new(LIMITS);
     let a = r.start(1);
     let parts: Vec<Slice> = (0..10u8).map(|i| Slice::from(vec![i; 10])).collect();
-    r.complete(a, Reply::Send(parts));
+    r.complete(a, Reply::Send(parts), laps());
     let mut out = Vec::new();
     let mut shapes = Vec::new();
     for (vectors, bytes) in [(3, 1000), (100, 15), (100, 1000)] {
-        let batch = r.next_batch(vectors, bytes).unwrap();
+        let batch = r.next_batch(vectors, bytes, clock).unwrap();
         shapes.push((batch.parts.len(), batch.bytes));
         out.extend(batch.parts.iter().flat_map(|p| p.to_vec()));
         r.on_sent(batch.bytes);
     }
     assert_eq!(shapes, [(3, 30), (2, 15), (6, 55)]);
     assert_eq!(out, (0..10u8).flat_map(|i| [i; 10]).collect::<Vec<_>>());
-    assert!(r.next_batch(100, 100).is_none());
+    assert!(r.next_batch(100, 100, clock).is_none());
 }
 
 #[test]
 fn a_dead_connection_holds_nothing_and_ignores_late_answers() {
     let mut r = Responses::new(LIMITS);
     let (a, b) = (r.start(1), r.start(1));
-    r.complete(b, answer(b"b"));
+    r.complete(b, answer(b"b"), laps());
     r.abandon(CloseReason::PeerLost);
     assert_eq!((r.executing(), r.send_bytes(), r.unanswered()), (0, 0, 0));
-    r.complete(a, answer(b"a"));
+    r.complete(a, answer(b"a"), laps());
     assert_eq!((r.send_bytes(), r.finished()), (0, Some(CloseReason::PeerLost)));
 }
 
@@ -247,10 +273,10 @@ proptest! {
                     Kind::Nothing => Reply::Nothing,
                     Kind::Close => Reply::Close("close"),
                     Kind::Last => Reply::SendThenClose(slices(2), "close"),
-                });
+                }, laps());
                 progress = true;
             }
-            if let Some(batch) = r.next_batch(vectors, bytes) {
+            if let Some(batch) = r.next_batch(vectors, bytes, clock) {
                 prop_assert!(batch.parts.len() <= vectors && batch.bytes <= bytes);
                 out.extend(batch.parts.iter().flat_map(|p| p.to_vec()));
                 r.on_sent(batch.bytes);

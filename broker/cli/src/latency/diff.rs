@@ -1,0 +1,191 @@
+//! `ringwood latency --diff A B`: the same stages twice.
+//!
+//! Each side is an interval log of `ringwood latency export`, or the admin address of a broker, which is asked for its own.
+
+use super::log_path;
+use crate::admin;
+use crate::exit;
+use crate::failure::{Done, Failure, Stop};
+use crate::figures::{count, micros};
+use crate::output::{Column, Output};
+use perf::hlog;
+use perf::latency::Latency;
+use perf::spec::Quantile;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// How much of a broker's past is asked for, if nobody says.
+const SPAN: Duration = Duration::from_secs(300);
+
+type Sums = BTreeMap<String, Latency>;
+
+fn failed(side: &str, cause: String) -> Stop {
+    Stop::from(Failure {
+        area: "latency",
+        what: format!("cannot read {side} as an interval log"),
+        cause,
+        remedy: "write one with `ringwood latency export FILE`, or name a broker's admin address"
+            .into(),
+        code: exit::FAILED,
+    })
+}
+
+fn read(side: &str, last: Option<Duration>) -> Result<Sums, Stop> {
+    let text = if Path::new(side).exists() {
+        std::fs::read(side).map_err(|e| failed(side, e.to_string()))?
+    } else if side.contains(':') {
+        admin::get(side, &log_path(last.unwrap_or(SPAN)))?
+    } else {
+        return Err(failed(side, "there is no such file, and it is no address".into()));
+    };
+    let mut sums = Sums::new();
+    for line in hlog::parse_tagged(&text).map_err(|why| failed(side, why))? {
+        let tag = if line.tag.is_empty() { "untagged".to_owned() } else { line.tag };
+        sums.entry(tag).or_default().add(&line.latency);
+    }
+    Ok(sums)
+}
+
+#[derive(Debug, Serialize)]
+struct Side {
+    count: u64,
+    /// None where there are too few.
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+    p99_9_us: Option<f64>,
+    max_us: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    api: String,
+    stage: String,
+    a: Side,
+    b: Side,
+}
+
+impl Side {
+    fn of(latency: Option<&Latency>) -> Self {
+        let at = |percent| {
+            let quantile = Quantile::percent(percent).ok()?;
+            latency?.at(quantile).map(|nanos| nanos as f64 / 1000.0)
+        };
+        let max = latency.filter(|l| l.count() > 0).map(|l| l.histogram().max() as f64 / 1000.0);
+        Self {
+            count: latency.map_or(0, Latency::count),
+            p50_us: at(50.0),
+            p99_us: at(99.0),
+            p99_9_us: at(99.9),
+            max_us: max,
+        }
+    }
+}
+
+/// Every tag of both, those of one API together, the total last.
+fn rows(a: &Sums, b: &Sums, api: Option<&str>) -> Vec<Row> {
+    let tags: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let mut rows: Vec<Row> = tags
+        .into_iter()
+        .map(|tag| {
+            let (api, stage) = tag.split_once('.').unwrap_or((tag, "-"));
+            Row {
+                api: api.to_owned(),
+                stage: stage.to_owned(),
+                a: Side::of(a.get(tag)),
+                b: Side::of(b.get(tag)),
+            }
+        })
+        .filter(|row| api.is_none_or(|api| row.api.eq_ignore_ascii_case(api)))
+        .collect();
+    rows.sort_by(|x, y| (&x.api, x.stage == "total").cmp(&(&y.api, y.stage == "total")));
+    rows
+}
+
+pub(super) fn run(
+    output: Output,
+    two: &[String],
+    last: Option<Duration>,
+    api: Option<&str>,
+) -> Done {
+    let [a, b] = two else { return Ok(()) };
+    let rows = rows(&read(a, last)?, &read(b, last)?, api);
+    if output.json {
+        return output.json(&rows);
+    }
+    let columns = [
+        Column::Left("API"),
+        Column::Left("STAGE"),
+        Column::Right("COUNT A"),
+        Column::Right("COUNT B"),
+        Column::Right("P50 A"),
+        Column::Right("P50 B"),
+        Column::Right("P99 A"),
+        Column::Right("P99 B"),
+        Column::Right("P99"),
+        Column::Right("P99.9 A"),
+        Column::Right("P99.9 B"),
+        Column::Right("MAX A"),
+        Column::Right("MAX B"),
+    ];
+    let told = |us: Option<f64>| us.map_or_else(|| "n/a".into(), micros);
+    let lines: Vec<_> = rows
+        .iter()
+        .map(|r| {
+            [
+                r.api.clone(),
+                r.stage.clone(),
+                count(r.a.count as f64),
+                count(r.b.count as f64),
+                told(r.a.p50_us),
+                told(r.b.p50_us),
+                told(r.a.p99_us),
+                told(r.b.p99_us),
+                change(r.a.p99_us, r.b.p99_us),
+                told(r.a.p99_9_us),
+                told(r.b.p99_9_us),
+                told(r.a.max_us),
+                told(r.b.max_us),
+            ]
+        })
+        .collect();
+    output.table(columns, &lines)
+}
+
+fn change(a: Option<f64>, b: Option<f64>) -> String {
+    match (a, b) {
+        (Some(a), Some(b)) if a > 0.0 => format!("{:+.0}%", (b / a - 1.0) * 100.0),
+        _ => "n/a".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(nanos: u64, count: u64) -> Latency {
+        let mut latency = Latency::new();
+        latency.record_n(nanos, count);
+        latency
+    }
+
+    #[test]
+    fn both_sides_are_told_and_what_a_side_cannot_carry_is_not() {
+        let a: Sums = [
+            ("Produce.total".into(), of(2_000_000, 5000)),
+            ("Produce.flush".into(), of(1_000_000, 5000)),
+        ]
+        .into();
+        let b: Sums =
+            [("Produce.total".into(), of(4_000_000, 5000)), ("Fetch.read".into(), of(1_000, 5))]
+                .into();
+        let rows = rows(&a, &b, None);
+        let names: Vec<String> = rows.iter().map(|r| format!("{}.{}", r.api, r.stage)).collect();
+        assert_eq!(names, ["Fetch.read", "Produce.flush", "Produce.total"]);
+        assert_eq!((rows[0].b.p99_us, rows[0].a.count), (None, 0), "five are too few");
+        assert_eq!(change(rows[2].a.p99_us, rows[2].b.p99_us), "+100%");
+        assert_eq!(change(rows[1].a.p99_us, rows[1].b.p99_us), "n/a");
+        assert_eq!(super::rows(&a, &b, Some("fetch")).len(), 1);
+    }
+}

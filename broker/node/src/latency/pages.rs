@@ -1,0 +1,193 @@
+//! What the admin address answers, as JSON. Times are microseconds, rates are a second.
+
+use super::observed::{Now, Observed};
+use super::pulse::Slow;
+use crate::api::{self, SERVED};
+use serde_json::{Map, Value, json};
+use stages::{Histogram, Stage};
+use std::collections::BTreeMap;
+use wire::api::ApiKey;
+
+/// Partitions that `/top` names.
+const BUSIEST: usize = 10;
+
+/// The quantiles that are told, and their names.
+const QUANTILES: [(&str, f64); 4] =
+    [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p99_9_us", 0.999)];
+
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1000.0
+}
+
+/// Count, mean, quantiles and maximum.
+fn summary(h: &Histogram) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("count".into(), h.count().into());
+    let mean = micros(h.sum_nanos()) / h.count().max(1) as f64;
+    map.insert("mean_us".into(), mean.into());
+    for (name, q) in QUANTILES {
+        map.insert(name.into(), micros(h.quantile_nanos(q)).into());
+    }
+    map.insert("max_us".into(), micros(h.max_nanos()).into());
+    map
+}
+
+/// `/latency`: every API and stage that had requests.
+pub(crate) fn latency(sums: &BTreeMap<(u8, Stage), Histogram>, seconds: Option<u64>) -> Value {
+    let mut rows = Vec::new();
+    for ((place, stage), histogram) in sums {
+        let Some(key) = api::api_at(*place) else { continue };
+        let mut row = summary(histogram);
+        row.insert("api".into(), key.name().into());
+        row.insert("stage".into(), stage.name().into());
+        let total = sums.get(&(*place, Stage::Total)).map_or(0, Histogram::sum_nanos);
+        let share = histogram.sum_nanos() as f64 / total.max(1) as f64;
+        if *stage != Stage::Park {
+            row.insert("share".into(), share.into());
+        }
+        rows.push(Value::Object(row));
+    }
+    json!({ "seconds": seconds, "stages": rows })
+}
+
+/// `/latency/why`: requests, the worst first.
+pub(crate) fn why(worst: &[&Slow]) -> Value {
+    let one = |slow: &&Slow| {
+        let times: Map<String, Value> = slow
+            .stages()
+            .map(|(stage, nanos)| (stage.name().to_owned(), micros(nanos).into()))
+            .collect();
+        let total = u64::from(slow.laps.total()) * stages::TICK_NANOS;
+        json!({
+            "ended_ms": slow.ended_ms,
+            "api": slow.api,
+            "core": slow.core,
+            "total_us": micros(total),
+            "slowest": slow.laps.longest().map(Stage::name),
+            "stages_us": times,
+            "request_bytes": slow.laps.bytes,
+            "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
+            "partition": slow.partition.as_ref().map(|(_, index, _)| index),
+            "partition_core": slow.partition.as_ref().map(|(.., core)| core.0),
+            "peer": slow.peer.to_string(),
+        })
+    };
+    json!({ "worst": worst.iter().map(one).collect::<Vec<_>>() })
+}
+
+/// `/top`: what each core did in the last second.
+pub(crate) fn top(observed: &Observed, version: &str, backend: &str) -> Value {
+    let seconds = observed.length_ms.max(1) as f64 / 1000.0;
+    let cores: Vec<Value> = observed
+        .cores
+        .iter()
+        .map(|(core, now)| {
+            let mut row = core_row(now, seconds);
+            row.insert("core".into(), (*core).into());
+            for (name, key) in [("produce", ApiKey::Produce), ("fetch", ApiKey::Fetch)] {
+                let place = SERVED.iter().position(|(k, ..)| *k == key).unwrap_or(usize::MAX);
+                let place = u8::try_from(place).unwrap_or(u8::MAX);
+                let recent = summary(&observed.history.recent(*core, place));
+                row.insert(name.into(), Value::Object(recent));
+            }
+            Value::Object(row)
+        })
+        .collect();
+    let mut busy: Vec<_> = observed
+        .cores
+        .iter()
+        .flat_map(|(core, now)| now.busy.iter().map(move |busy| (*core, busy)))
+        .collect();
+    busy.sort_by_key(|(_, b)| std::cmp::Reverse(b.bytes_in + b.bytes_out));
+    busy.truncate(BUSIEST);
+    let hottest: Vec<Value> = busy
+        .iter()
+        .map(|(core, b)| {
+            json!({
+                "topic": b.topic,
+                "partition": b.partition,
+                "core": core,
+                "records_in_s": b.records_in as f64 / seconds,
+                "bytes_in_s": b.bytes_in as f64 / seconds,
+                "bytes_out_s": b.bytes_out as f64 / seconds,
+            })
+        })
+        .collect();
+    json!({
+        "version": version,
+        "backend": backend,
+        "ended_ms": observed.ended_ms,
+        "cores": cores,
+        "hottest": hottest,
+    })
+}
+
+fn core_row(now: &Now, seconds: f64) -> Map<String, Value> {
+    let (after, before) = (&now.gauges, &now.before);
+    let rate = |a: u64, b: u64| a.saturating_sub(b) as f64 / seconds;
+    let commits = after.commits.saturating_sub(before.commits);
+    let bytes = after.journal_bytes.saturating_sub(before.journal_bytes);
+    let records = after.journal_records.saturating_sub(before.journal_records);
+    let each = |n: u64| n as f64 / commits.max(1) as f64;
+    let all: [(&str, Value); 19] = [
+        ("load", (rate(after.busy_nanos, before.busy_nanos) / 1e9).into()),
+        ("partitions", after.partitions.into()),
+        ("connections", after.connections.into()),
+        ("requests_s", rate(after.requests, before.requests).into()),
+        ("receive_bytes_s", rate(after.bytes_in, before.bytes_in).into()),
+        ("send_bytes_s", rate(after.bytes_out, before.bytes_out).into()),
+        ("requests_in_flight", after.in_flight.into()),
+        ("queued_bytes", after.queued_bytes.into()),
+        ("commits_s", rate(after.commits, before.commits).into()),
+        ("flushes_s", rate(after.flushes, before.flushes).into()),
+        ("commit_bytes", each(bytes).into()),
+        ("commit_batches", each(records).into()),
+        ("journal_bytes_s", rate(after.journal_bytes, before.journal_bytes).into()),
+        ("journal_used_bytes", after.ring_used.into()),
+        ("journal_size_bytes", after.ring_size.into()),
+        ("core_messages_s", rate(after.messages, before.messages).into()),
+        ("memory_used_bytes", after.memory_used.into()),
+        ("memory_limit_bytes", after.memory_limit.into()),
+        ("requests", after.requests.into()),
+    ];
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pulse::Gauges;
+    use super::*;
+    use stages::Tally;
+
+    #[test]
+    fn a_stages_share_is_of_its_apis_total() {
+        let of = |ticks: u32| {
+            let (mut tally, mut histogram) = (Tally::default(), Histogram::default());
+            tally.record(ticks);
+            histogram.add(&tally.drain().unwrap());
+            histogram
+        };
+        let sums = [((0, Stage::Flush), of(7500)), ((0, Stage::Total), of(10_000))].into();
+        let page = latency(&sums, Some(60));
+        let rows = page["stages"].as_array().unwrap();
+        assert_eq!(rows[0]["api"], "Produce");
+        assert_eq!((&rows[0]["stage"], &rows[0]["share"]), (&"flush".into(), &0.75.into()));
+        assert_eq!(rows[0]["max_us"], 480.0);
+    }
+
+    #[test]
+    fn rates_are_a_second() {
+        let gauges = Gauges {
+            busy_nanos: 1_000_000_000,
+            commits: 8,
+            journal_bytes: 80_000,
+            flushes: 4,
+            ..Gauges::default()
+        };
+        let row = core_row(&Now { gauges, ..Now::default() }, 2.0);
+        assert_eq!((&row["load"], &row["flushes_s"]), (&0.5.into(), &2.0.into()));
+        assert_eq!(row["commit_bytes"], 10_000.0);
+        let still = core_row(&Now { gauges, before: gauges, busy: Vec::new() }, 1.0);
+        assert_eq!((&still["commit_bytes"], &still["commits_s"]), (&0.0.into(), &0.0.into()));
+    }
+}

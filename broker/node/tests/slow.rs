@@ -1,0 +1,194 @@
+//! A broker with an artificial delay in one stage says which stage it is: in its worst requests, in its histograms, in its log.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use serde_json::Value;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+
+struct Broker {
+    process: Child,
+    kafka: String,
+    admin: String,
+    data: PathBuf,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(std::fs::remove_dir_all(&self.data));
+    }
+}
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+impl Broker {
+    /// A broker of two cores whose operations suffer these faults.
+    fn with(name: &str, faults: &str) -> Self {
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{name}"));
+        drop(std::fs::remove_dir_all(&data));
+        let (kafka, admin) = (free_address(), free_address());
+        let process = Command::new(BINARY)
+            .arg("start")
+            .arg("--data")
+            .arg(&data)
+            .args(["--listen", &kafka, "--admin", &admin, "--cores", "2", "--pin", "never"])
+            .args(["--ring", "8MiB", "--memory", "64MiB", "--reserve", "1MiB"])
+            .env("RINGWOOD_FAULTS", faults)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let broker = Self { process, kafka, admin, data };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(&broker.kafka).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not start");
+            sleep(Duration::from_millis(20));
+        }
+        broker
+    }
+
+    fn ran(&self, arguments: &[&str], stdin: &[u8]) -> String {
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .env("RINGWOOD_BOOTSTRAP", &self.kafka)
+            .env("RINGWOOD_ADMIN", &self.admin)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ran(arguments, b"")).unwrap()
+    }
+
+    /// Records to all four partitions of a topic, so that both cores own some, one request after the other; then a second for
+    /// the broker to count them.
+    fn produce(&self) {
+        self.ran(&["topic", "create", "slow", "-p", "4"], b"");
+        for i in 0..12 {
+            self.ran(&["produce", "slow", "-p", &(i % 4).to_string()], format!("{i}\n").as_bytes());
+        }
+        sleep(Duration::from_millis(2_500));
+    }
+
+    /// Microseconds at the middle of a stage of an API.
+    fn median(&self, api: &str, stage: &str) -> f64 {
+        let page = self.json(&["latency", "--json", "--api", api]);
+        let rows = page["stages"].as_array().unwrap();
+        let row = rows.iter().find(|r| r["stage"] == stage);
+        row.map_or(0.0, |r| r["p50_us"].as_f64().unwrap())
+    }
+}
+
+/// Every worst produce is due to `stage`, which took at least `ms`; so says the histogram, and no other stage took half of it.
+fn blames(broker: &Broker, stage: &str, ms: f64) {
+    broker.produce();
+    let page = broker.json(&["latency", "why", "--json", "--of", "produce", "-n", "4"]);
+    let worst = page["worst"].as_array().unwrap();
+    assert_eq!(worst.len(), 4, "{page}");
+    for w in worst {
+        assert_eq!(w["slowest"], stage, "{w}");
+        assert_eq!((&w["api"], &w["topic"]), (&"Produce".into(), &"slow".into()), "{w}");
+        let stages = w["stages_us"].as_object().unwrap();
+        assert!(stages[stage].as_f64().unwrap() >= ms * 1000.0, "{w}");
+        let sum: f64 = stages.values().map(|us| us.as_f64().unwrap()).sum();
+        let total = w["total_us"].as_f64().unwrap();
+        assert!((sum - total).abs() < 0.01, "the stages are all of it: {w}");
+    }
+    let said = broker.ran(&["latency", "why", "--of", "produce"], b"");
+    assert!(said.starts_with(&format!("{stage} took ")), "{said}");
+
+    assert!(broker.median("Produce", stage) >= ms * 1000.0);
+    for other in stages::Stage::ALL.iter().filter(|s| s.name() != stage && s.name() != "total") {
+        let took = broker.median("Produce", other.name());
+        assert!(took < ms * 500.0, "{} took {took} us", other.name());
+    }
+}
+
+#[test]
+fn a_slow_flush_is_a_slow_flush() {
+    let broker = Broker::with("flush", "sync,path=ring,delay=60ms");
+    blames(&broker, "flush", 55.0);
+}
+
+#[test]
+fn a_slow_write_is_a_slow_write() {
+    let broker = Broker::with("write", "write,path=ring,delay=60ms");
+    blames(&broker, "write", 55.0);
+}
+
+#[test]
+fn a_slow_send_is_a_slow_send() {
+    let broker = Broker::with("send", "send,delay=60ms");
+    blames(&broker, "send", 55.0);
+}
+
+#[test]
+fn a_log_of_it_is_told_from_that_of_a_sound_one() {
+    let (slow, sound) =
+        (Broker::with("log-slow", "sync,path=ring,delay=60ms"), Broker::with("log", ""));
+    let file = |broker: &Broker| {
+        broker.produce();
+        let file = broker.data.join("x.hlog").to_str().unwrap().to_owned();
+        broker.ran(&["latency", "export", &file, "--last", "1m"], b"");
+        file
+    };
+    let (a, b) = (file(&sound), file(&slow));
+    let text = std::fs::read_to_string(&b).unwrap();
+    assert!(text.contains("Tag=Produce.flush,"), "{text}");
+    let rows = sound.json(&["latency", "--json", "--api", "produce", "--diff", &a, &b]);
+    let of = |stage: &str, side: &str| -> f64 {
+        let row = rows.as_array().unwrap().iter().find(|r| r["stage"] == stage).unwrap();
+        assert!(row[side]["count"].as_u64().unwrap() >= 12, "{row}");
+        row[side]["max_us"].as_f64().unwrap()
+    };
+    assert!(of("flush", "b") >= 55_000.0);
+    assert!(of("append", "b") < 30_000.0);
+    // A broker itself may stand for its log.
+    let live = sound.json(&["latency", "--json", "--diff", &a, &slow.admin]);
+    assert!(live.as_array().unwrap().iter().any(|r| r["stage"] == "flush"), "{live}");
+}
+
+#[test]
+fn top_shows_every_core_and_the_busy_partitions() {
+    let broker = Broker::with("top", "");
+    let quiet = broker.json(&["top", "--once", "--json"]);
+    assert_eq!(quiet["cores"].as_array().map(Vec::len), Some(2), "{quiet}");
+    broker.ran(&["topic", "create", "busy", "-p", "4"], b"");
+    // Partitions are the busiest in the second in which they are; a look may come between two.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        for p in 0..4 {
+            broker.ran(&["produce", "busy", "-p", &p.to_string()], &b"0123456789\n".repeat(2000));
+        }
+        let page = broker.json(&["top", "--once", "--json"]);
+        let hottest = page["hottest"].as_array().unwrap();
+        let produced: u64 = page["cores"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["produce"]["count"].as_u64().unwrap())
+            .sum();
+        if produced >= 4 && hottest.first().is_some_and(|h| h["topic"] == "busy") {
+            assert!(hottest[0]["bytes_in_s"].as_f64().unwrap() > 10_000.0, "{page}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+    }
+    let drawn = broker.ran(&["top", "--once"], b"");
+    assert!(drawn.contains("CORE") && drawn.contains("Produce"), "{drawn}");
+}

@@ -1,0 +1,68 @@
+//! Where the time of a request went: every answer's stopwatch comes back once, and says where it stood still.
+
+use crate::client::Client;
+use crate::echo::Kind;
+use crate::scene::{join, on_core, start};
+use ::stages::{Laps, Stage};
+use server::{Config, ConnectionLimits};
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// What a stage took, in milliseconds.
+fn ms(laps: &Laps, stage: Stage) -> u64 {
+    u64::from(laps.ticks(stage)) * ::stages::TICK_NANOS / 1_000_000
+}
+
+fn laps_of(clients: impl FnOnce(SocketAddr) + Send + 'static) -> Vec<Laps> {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(usize::MAX, usize::MAX);
+        let (server, address, echo) = start(&rt, Config::default(), limits).await;
+        join(&rt, std::thread::spawn(move || clients(address))).await;
+        server.drain(Duration::from_secs(20)).await;
+        echo.answered.take()
+    })
+}
+
+#[test]
+fn waiting_is_told_from_working() {
+    let laps = laps_of(|address| {
+        let mut client = Client::connect(address);
+        let slow = client.request(Kind::After(80_000), b"slow");
+        let behind = client.request(Kind::Now, b"behind");
+        let (half, rest) = slow.split_at(7);
+        client.send(half);
+        sleep(Duration::from_millis(60));
+        client.send(&[rest, &behind].concat());
+        assert_eq!(client.response(), Some(slow.clone()));
+        assert_eq!(client.response(), Some(behind));
+    });
+    let [slow, behind] = &laps[..] else { panic!("{laps:?}") };
+    assert!(ms(slow, Stage::Receive) >= 55, "{slow:?}");
+    assert!(ms(slow, Stage::Handle) >= 75, "{slow:?}");
+    assert!(ms(behind, Stage::Receive) < 55, "it came with the second half: {behind:?}");
+    assert_eq!(behind.longest(), Some(Stage::Order), "{behind:?}");
+    assert!(ms(behind, Stage::Order) >= 75, "{behind:?}");
+    for laps in &laps {
+        let sum: u32 = laps.stages().map(|s| laps.ticks(s)).sum();
+        assert_eq!(sum, laps.total());
+    }
+}
+
+#[test]
+fn every_request_is_told_once_with_or_without_an_answer() {
+    let laps = laps_of(|address| {
+        let mut client = Client::connect(address);
+        for i in 0..100 {
+            let kind = if i % 3 == 0 { Kind::Silent(100) } else { Kind::Now };
+            client.ask(kind, b"");
+        }
+        for _ in 0..66 {
+            client.response().unwrap();
+        }
+    });
+    assert_eq!(laps.len(), 100);
+    let answered = laps.iter().filter(|l| l.stages().any(|s| s == Stage::Send)).count();
+    assert_eq!(answered, 66);
+    assert!(laps.iter().all(|l| l.bytes == 12));
+}

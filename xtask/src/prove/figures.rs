@@ -1,0 +1,319 @@
+//! The figures of the durable path over TCP: what one broker takes and gives, and what it costs, beside the bare device.
+//!
+//! Each round starts a fresh broker for each number of cores and each load; the rounds follow each other, so that a slow minute
+//! hits all. What is printed is the median of the rounds, with least and most where they matter. Nothing here is a verdict.
+
+use std::fs::{create_dir_all, read_to_string, remove_dir_all, write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::tally::say;
+use crate::{Fault, program, tree};
+
+struct Options {
+    rounds: usize,
+    seconds: u64,
+    cores: Vec<u32>,
+    memory: String,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Options, Fault> {
+        let mut options =
+            Options { rounds: 3, seconds: 8, cores: vec![1, 2, 4], memory: "256MiB".to_owned() };
+        for pair in words.chunks(2) {
+            match pair {
+                ["--rounds", value] => options.rounds = value.parse()?,
+                ["--seconds", value] => options.seconds = value.parse()?,
+                ["--memory", value] => (*value).clone_into(&mut options.memory),
+                ["--cores", value] => {
+                    options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                }
+                other => return Err(format!("no such option: {}", other.join(" ")).into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// What is asked of the broker: a name, and the arguments of `ringwood perf run`.
+struct Load {
+    name: &'static str,
+    words: &'static [&'static str],
+}
+
+const LOADS: [Load; 5] = [
+    Load {
+        name: "produce 100 B, batches of 16 KiB",
+        words: &["--size", "100", "--batch", "16KiB", "--consumers", "0", "--max-inflight", "16"],
+    },
+    Load {
+        name: "produce 1 KiB, batches of 16 KiB",
+        words: &["--size", "1KiB", "--batch", "16KiB", "--consumers", "0", "--max-inflight", "16"],
+    },
+    Load {
+        name: "produce 1 KiB, batches of 128 KiB",
+        words: &["--size", "1KiB", "--batch", "128KiB", "--consumers", "0"],
+    },
+    Load {
+        name: "produce and fetch 1 KiB, batches of 16 KiB",
+        words: &["--size", "1KiB", "--batch", "16KiB", "--consumers", "2", "--max-inflight", "16"],
+    },
+    Load {
+        name: "produce and fetch 1 KiB, batches of 128 KiB",
+        words: &["--size", "1KiB", "--batch", "128KiB", "--consumers", "2"],
+    },
+];
+
+/// A broker of the release build.
+struct Broker {
+    process: Child,
+    listen: String,
+    admin: String,
+    data: PathBuf,
+}
+
+impl Broker {
+    fn start(folder: &Path, cores: u32, options: &Options) -> Result<Broker, Fault> {
+        let data = folder.join("data");
+        if data.exists() {
+            remove_dir_all(&data)?;
+        }
+        let address =
+            || Ok::<_, Fault>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
+        let (listen, admin) = (address()?, address()?);
+        let process = Command::new(binary())
+            .arg("start")
+            .arg("--data")
+            .arg(&data)
+            .args(["--listen", &listen, "--admin", &admin, "--cores", &cores.to_string()])
+            .args(["--memory", &options.memory])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut broker = Broker { process, listen, admin, data };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while broker.metrics().is_none() {
+            if broker.process.try_wait()?.is_some() || Instant::now() > deadline {
+                return Err("the broker does not start".into());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(broker)
+    }
+
+    /// The text of `/metrics`, once it serves.
+    fn metrics(&self) -> Option<String> {
+        crate::http::get(&self.admin, "/readyz").filter(|text| text.contains(" 200 "))?;
+        crate::http::get(&self.admin, "/metrics").filter(|text| text.contains("ringwood_"))
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let ended = self.process.kill().and_then(|()| self.process.wait());
+        if let Err(error) = ended.map(drop).and_then(|()| remove_dir_all(&self.data)) {
+            eprintln!("xtask: the broker's end: {error}");
+        }
+    }
+}
+
+fn binary() -> PathBuf {
+    tree::target().join("release").join("ringwood")
+}
+
+/// The sum of a metric over the cores.
+fn sum(metrics: &str, name: &str) -> f64 {
+    metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split_once("} "))
+        .filter_map(|(_, value)| value.trim().parse::<f64>().ok())
+        .sum()
+}
+
+/// Bytes that the kernel has written to the device that holds `folder`.
+fn device_bytes(folder: &Path) -> Option<f64> {
+    let df = Command::new("df").arg("--output=source").arg(folder).output().ok()?;
+    let text = String::from_utf8_lossy(&df.stdout).into_owned();
+    let device = text.lines().nth(1)?.trim().strip_prefix("/dev/")?.to_owned();
+    let stats = read_to_string("/proc/diskstats").ok()?;
+    let line = stats.lines().find(|l| l.split_whitespace().nth(2) == Some(&device))?;
+    Some(line.split_whitespace().nth(9)?.parse::<f64>().ok()? * 512.0)
+}
+
+/// One measurement.
+#[derive(Clone, Debug, Default)]
+struct Figure {
+    records: f64,
+    bytes: f64,
+    fetched: f64,
+    cpu: f64,
+    p50: f64,
+    p99: f64,
+    flushes: f64,
+    copies: f64,
+    own: f64,
+    device: f64,
+    messages: f64,
+    verdict: String,
+}
+
+fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<Figure, Fault> {
+    let broker = Broker::start(folder, cores, options)?;
+    let before = broker.metrics().ok_or("no metrics")?;
+    let device = device_bytes(folder);
+    let begun = Instant::now();
+    let mut command = Command::new(binary());
+    command
+        .args(["perf", "run", "-b", &broker.listen, "--rate", "max", "--partitions", "16"])
+        .args(["--producers", "2", "--warmup", "2s", "--json", "-"])
+        .args(["--duration", &format!("{}s", options.seconds)])
+        .args(load.words);
+    let limit = Duration::from_secs(options.seconds * 3 + 60);
+    let outcome = program::run(&mut command, None, limit)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let run: Value = serde_json::from_slice(&outcome.out)
+        .map_err(|e| format!("{}: {e}\n    {}", program::line(&command), outcome.last_words()))?;
+    // The admin port's text is a second old at most.
+    sleep(Duration::from_millis(1_200));
+    let after = broker.metrics().ok_or("no metrics")?;
+    let written = device_bytes(folder).zip(device).map(|(after, before)| after - before);
+    let (stage, own) = (&run["repeats"][0]["stages"][0], &run["repeats"][0]["broker"]);
+    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+    let of = |name: &str| sum(&after, name) - sum(&before, name);
+    let bytes_in = of("ringwood_kafka_produce_bytes_total");
+    let bytes_out = of("ringwood_kafka_fetch_bytes_total");
+    let measured = number(&stage["seconds"]);
+    let requests = of("ringwood_kafka_requests_total");
+    let latency = &stage["latency"]["service"]["percentiles"];
+    Ok(Figure {
+        records: number(&stage["acknowledged"]) / measured,
+        bytes: number(&stage["bytes"]) / measured,
+        fetched: bytes_out / seconds,
+        cpu: number(&own["cpu_seconds"])
+            / number(&own["seconds"])
+            / (number(&stage["bytes"]) / measured / 1e9),
+        p50: number(&latency["p50"]) / 1e6,
+        p99: number(&latency["p99"]) / 1e6,
+        flushes: of("ringwood_journal_flushes_total") / seconds,
+        copies: (of("ringwood_store_tail_copied_bytes_total")
+            + of("ringwood_store_commit_copied_bytes_total"))
+            / bytes_in,
+        own: (of("ringwood_journal_bytes_total")
+            + of("ringwood_store_segment_bytes_total")
+            + of("ringwood_store_rest_bytes_total")
+            + of("ringwood_store_manifest_bytes_total"))
+            / bytes_in,
+        device: written.unwrap_or(f64::NAN) / bytes_in,
+        messages: of("ringwood_core_messages_total") / requests,
+        verdict: run["verdict"]["is"].as_str().unwrap_or("none").to_owned(),
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn row(cores: u32, load: &Load, all: &[Figure]) -> String {
+    let of = |f: fn(&Figure) -> f64| median(all.iter().map(f).collect());
+    let invalid = all.iter().filter(|f| f.verdict == "invalid").count();
+    let fetched = if load.name.contains("fetch") {
+        format!("{:.0}", of(|f| f.fetched) / 1e6)
+    } else {
+        "-".to_owned()
+    };
+    format!(
+        "| {} | {cores} | {:.0} | {:.0} | {fetched} | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
+        load.name,
+        of(|f| f.records) / 1e3,
+        of(|f| f.bytes) / 1e6,
+        of(|f| f.cpu),
+        of(|f| f.p50),
+        of(|f| f.p99),
+        of(|f| f.flushes),
+        of(|f| f.copies),
+        of(|f| f.own),
+        of(|f| f.device),
+        of(|f| f.messages),
+        if invalid == 0 { String::new() } else { format!("{invalid} of {} invalid", all.len()) },
+    )
+}
+
+/// What the device and the loopback give without a broker.
+fn ceiling(folder: &Path) -> Result<String, Fault> {
+    let mut command = Command::new(binary());
+    command.args(["perf", "ceiling", "--dir"]).arg(folder);
+    let outcome = program::run(&mut command, None, Duration::from_secs(120))?;
+    if !outcome.status.success() {
+        return Err(format!("perf ceiling: {}", outcome.last_words()).into());
+    }
+    Ok(String::from_utf8_lossy(&outcome.out).trim_end().to_owned())
+}
+
+fn head() -> String {
+    let text = |program: &str, words: &[&str]| {
+        let out = Command::new(program).args(words).current_dir(tree::root()).output();
+        out.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let cpu = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or_default();
+    let changed = text("git", &["status", "--porcelain", "--untracked-files=no"]);
+    format!(
+        "revision {}{}; {} x {}; Linux {}; load average {}",
+        text("git", &["rev-parse", "--short=12", "HEAD"]),
+        if changed.is_empty() { "" } else { " with changes" },
+        std::thread::available_parallelism().map_or(0, usize::from),
+        cpu.trim_start_matches([' ', '\t', ':']),
+        text("uname", &["-r"]),
+        read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+    )
+}
+
+/// Measures everything and prints one table; always true, for figures are no verdict.
+pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
+    let options = Options::parse(words)?;
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--package", "ringwood"]).current_dir(tree::root());
+    if !program::follow(&mut build, |_| {})? {
+        return Err("the build failed".into());
+    }
+    let folder = tree::target().join("prove").join("figures");
+    create_dir_all(&folder)?;
+    let mut text = vec![head(), String::new(), ceiling(&folder)?, String::new()];
+    let mut all = vec![vec![Vec::new(); LOADS.len()]; options.cores.len()];
+    for round in 1..=options.rounds {
+        for (cores, figures) in options.cores.iter().zip(&mut all) {
+            for (load, figures) in LOADS.iter().zip(figures) {
+                say(&format!("round {round} of {}: {cores} cores, {}", options.rounds, load.name))?;
+                figures.push(measure(&options, &folder, *cores, load)?);
+            }
+        }
+    }
+    text.push(format!(
+        "{} rounds of {} s after 2 s, medians; acks=all, fsync; 16 partitions, 2 producers; --memory {} and the ring that goes with it.",
+        options.rounds, options.seconds, options.memory
+    ));
+    text.push(String::new());
+    text.push("| load | cores | 1000 records/s | MB/s in | MB/s out | CPU s/GB | p50 ms | p99 ms | flushes/s | copies/byte | written/byte, own | written/byte, device | core messages/request | |".to_owned());
+    text.push("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|".to_owned());
+    for (cores, figures) in options.cores.iter().zip(&all) {
+        for (load, figures) in LOADS.iter().zip(figures) {
+            text.push(row(*cores, load, figures));
+        }
+    }
+    text.push(String::new());
+    text.push(ceiling(&folder)?);
+    let text = text.join("\n");
+    let path = folder.with_extension("md");
+    write(&path, format!("{text}\n"))?;
+    say(&text)?;
+    say(&format!("the same in {}", path.display()))?;
+    Ok(true)
+}
