@@ -22,6 +22,7 @@ usage: cargo xtask check
        cargo xtask test [--install] [--groups] [--require all|SUITE,...] [--only SUITE,...]
        cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
+       cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
@@ -32,7 +33,9 @@ test    check, every test of the workspace, and the client suites:
           --only     these suites only; `workspace` and `check` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen
-        crash: power cuts and kills on the simulated disk, and every planted bug found";
+        crash: power cuts and kills on the simulated disk, and every planted bug found
+        ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
+        storm of rebalances, while the broker is killed with -9";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["test", options @ ..] => test::run(options),
         ["prove", "kill", options @ ..] => prove::kill(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
+        ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             return ExitCode::SUCCESS;
