@@ -59,7 +59,8 @@ fn counts(bootstrap: &str) -> Result<(BTreeMap<String, i64>, usize), Fault> {
         "counts",
         "--from-beginning",
         "--timeout-ms",
-        "4000",
+        // Its group of one waits 3 s for more members before it is given anything.
+        "9000",
         "--formatter-property",
         "print.key=true",
         "--formatter-property",
