@@ -58,7 +58,9 @@ pub(super) fn scratch(part: &str) -> Result<PathBuf, Fault> {
 
 /// A broker of its own for a part, serving.
 pub(super) fn broker(part: &str) -> Result<Broker, Fault> {
-    let small = ["--memory", "256MiB", "--ring", "64MiB"];
+    // Members come one by one here, and nobody is to wait for more of them.
+    let small =
+        ["--memory", "256MiB", "--ring", "64MiB", "--set", "group.initial.rebalance.delay.ms=0"];
     let mut broker = Broker::fresh(&format!("ecosystem-{part}"), 2)?.with(&small);
     broker.start()?;
     Ok(broker)
