@@ -2,6 +2,7 @@
 
 mod crash;
 mod figures;
+pub(crate) mod ecosystem;
 mod kill;
 
 pub(crate) use crash::run as crash;
