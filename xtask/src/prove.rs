@@ -1,8 +1,8 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
 mod crash;
-mod figures;
 pub(crate) mod ecosystem;
+mod figures;
 mod kill;
 
 pub(crate) use crash::run as crash;
