@@ -24,6 +24,7 @@ usage: cargo xtask check
        cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
+       cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
@@ -35,7 +36,9 @@ test    check, every test of the workspace, and the client suites:
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen
         crash: power cuts and kills on the simulated disk, and every planted bug found
-        figures: what a durable broker takes, gives and costs, beside the bare device; no verdict";
+        figures: what a durable broker takes, gives and costs, beside the bare device; no verdict
+        ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
+        storm of rebalances, while the broker is killed with -9";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["prove", "kill", options @ ..] => prove::kill(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
+        ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
         [] | ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             return ExitCode::SUCCESS;

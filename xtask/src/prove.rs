@@ -1,6 +1,7 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
 mod crash;
+pub(crate) mod ecosystem;
 mod figures;
 mod kill;
 

@@ -1,9 +1,9 @@
 //! A broker on ports of its own, and commands against it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -99,12 +99,23 @@ impl Broker {
         self.wait();
     }
 
+    /// Until it says that it serves. That something takes connections says less: the kernel may hold the listener of a process
+    /// that was killed until its last request has ended.
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
             assert!(Instant::now() < deadline, "the broker does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     /// What `storage dump` says of a topic, while no broker runs.
@@ -119,6 +130,25 @@ impl Broker {
 
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn admin_address(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
+    /// A connection to its Kafka port.
+    pub(super) fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).unwrap()
+    }
+
+    /// Its data directory.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What `/metrics` says.
+    pub(super) fn metrics(&self) -> String {
+        self.get("/metrics").unwrap()
     }
 
     /// A command that talks to this broker.
@@ -137,7 +167,7 @@ impl Broker {
     }
 }
 
-fn launch(port: u16, admin: u16, data: &std::path::Path) -> Child {
+fn launch(port: u16, admin: u16, data: &Path) -> Child {
     Command::new(BINARY)
         .arg("start")
         .arg("--data")
