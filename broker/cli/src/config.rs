@@ -65,7 +65,7 @@ enum ConfigCommand {
 
 #[derive(Debug, Args)]
 struct Of {
-    /// What has the configuration: topic/NAME, broker/ID, or broker for the default of all brokers
+    /// What has the configuration: topic/NAME, broker/ID, broker for the default of all brokers, or group/NAME
     #[arg(value_name = "RESOURCE", value_parser = resource)]
     resource: ConfigResource,
 }
@@ -83,7 +83,7 @@ fn resource(text: &str) -> Result<ConfigResource, String> {
         "group" | "groups" if !name.is_empty() => {
             Ok(ConfigResource { kind: ResourceKind::Group, name: name.to_owned() })
         }
-        _ => Err(format!("`{text}` is none of topic/NAME, broker/ID, and broker")),
+        _ => Err(format!("`{text}` is none of topic/NAME, broker/ID, broker, and group/NAME")),
     }
 }
 
@@ -316,6 +316,8 @@ mod tests {
         assert_eq!(resource("topic/a/b"), Ok(ConfigResource::topic("a/b")));
         assert_eq!(resource("broker/1"), Ok(ConfigResource::broker("1")));
         assert_eq!(resource("broker"), Ok(ConfigResource::broker("")));
+        let group = resource("group/g").map(|r| (r.kind, r.name));
+        assert_eq!(group, Ok((ResourceKind::Group, "g".into())));
         for bad in ["", "topic", "topic/", "broker/x", "broker/-1", "tpoic/a"] {
             assert!(resource(bad).is_err(), "{bad}");
         }

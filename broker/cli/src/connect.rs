@@ -40,7 +40,7 @@ pub(crate) struct ClusterArgs {
 }
 
 /// `host:port`; the port is 9092 when it is left out.
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let text = text.trim();
     let bad = || format!("`{text}` is no address: write HOST:PORT");
     let (host, port) = match text.rsplit_once(':') {

@@ -1,5 +1,6 @@
 //! `ringwood generate`: files that other programs want.
 
+mod grafana;
 mod seccomp;
 mod systemd;
 
@@ -26,6 +27,8 @@ pub enum Generate {
     Systemd(systemd::SystemdArgs),
     /// A seccomp profile for containers, which allows io_uring and nothing that a broker does not need
     Seccomp,
+    /// A dashboard for Grafana, over the metrics of /metrics
+    GrafanaDashboard,
 }
 
 /// Writes it; the exit code. `command` is the whole command line.
@@ -37,6 +40,7 @@ pub fn run(what: &Generate, command: clap::Command) -> u8 {
         Generate::Man { dir: None } => man_page(command),
         Generate::Systemd(args) => systemd::run(args),
         Generate::Seccomp => seccomp::run(),
+        Generate::GrafanaDashboard => grafana::run(),
     })
 }
 

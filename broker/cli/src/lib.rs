@@ -5,6 +5,7 @@
 //!  produce, consume         streams of records, through a format (`format`) of fields and delimiters
 //!  latency, top             what a broker says about itself on its admin address (`admin`)
 //!  generate                 completions, man pages, a systemd unit, a seccomp profile
+//!  faces                    Kafka's own tools, by whose names the binary may be called
 //!  connect                  which cluster, how long; names that are near
 //!  output, failure, advice  data on stdout, talk on stderr, errors in three parts, exit codes (`exit`)
 //! ```
@@ -20,6 +21,7 @@ mod config;
 mod connect;
 mod consume;
 pub mod exit;
+pub mod faces;
 mod failure;
 mod figures;
 mod format;
@@ -52,6 +54,8 @@ pub enum Command {
     Latency(latency::LatencyArgs),
     /// Watch a broker: load, queues, commits and latency of each core, the busiest partitions
     Top(top::TopArgs),
+    /// Be Kafka's command-line tools
+    Tools(faces::ToolsArgs),
 }
 
 /// Runs the command; its exit code, see [`exit`].
@@ -65,6 +69,7 @@ pub fn run(command: Command) -> u8 {
         Command::Cluster(args) => cluster::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Tools(args) => faces::run_tools(&args),
     })
 }
 

@@ -1,11 +1,11 @@
-//! The control thread: HTTP for metrics and health, and the signals that stop the process.
+//! The control thread: HTTP for metrics, health and REST, and the signals that stop the process.
 //!
 //! It shares nothing with the data cores but a text, which core 0 writes once a second, a box into which core 0 puts what the
-//! cores have counted, and two flags.
+//! cores have counted, two flags, and the line of REST.
 
 use crate::latency::query::Query;
 use crate::latency::{Beat, Observed, hlog, pages};
-use crate::metrics;
+use crate::{metrics, rest};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     /// Locked by the control thread only.
     observed: Mutex<Observed>,
     backend: OnceLock<&'static str>,
+    /// The way of REST to core 0.
+    pub(crate) rest: Arc<rest::Line>,
 }
 
 /// Beats that wait at most: the control thread takes them every second.
@@ -103,7 +105,8 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                 .route("/top", get(top))
                 .route("/healthz", get(|| async { "ok\n" }))
                 .route("/readyz", get(ready))
-                .with_state(shared);
+                .with_state(Arc::clone(&shared))
+                .merge(rest::routes(Arc::clone(&shared.rest)));
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
                     if let Err(e) = axum::serve(listener, app).await {

@@ -152,6 +152,23 @@ async fn ask(
     answer_here(broker, peer, &frame, Some(&frame), laps).await
 }
 
+/// Answers a request that came by no connection: its frame, without its length, and the answer's, with it. On core 0, where
+/// the controller is; nothing where the request cannot be answered.
+pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<Vec<u8>> {
+    let key =
+        frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code)?;
+    broker.counters.count(key);
+    let here = IpAddr::from([127, 0, 0, 1]);
+    // Nobody counts it among the requests of clients.
+    let mut laps = Laps::begin(broker.rt.now());
+    match answer_here(broker, here, frame, None, &mut laps).await {
+        Reply::Send(slices) | Reply::SendThenMute(slices, _) | Reply::SendThenClose(slices, _) => {
+            Some(slices.iter().flat_map(|s| s.iter().copied()).collect())
+        }
+        Reply::Close(_) | Reply::Nothing => None,
+    }
+}
+
 /// What another core answered.
 enum Answered {
     Send(Vec<u8>),

@@ -1,6 +1,7 @@
 //! What the connections of one core share.
 
 use crate::api::FetchSessions;
+use crate::cleaner::Cleaner;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
@@ -13,7 +14,7 @@ use runtime::Runtime;
 use runtime::sync::Notify;
 use server::{Frame, Handler, OnDisconnect, Reply, Server};
 use stages::{Laps, Recorder};
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -55,11 +56,12 @@ pub(crate) struct Broker {
     pub(crate) counters: Counters,
     /// Where the time of this core's requests went, since the control thread last asked.
     pub(crate) recorder: RefCell<Recorder>,
+    pub(crate) cleaner: Cleaner,
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
-    /// Once it listens.
-    pub(crate) server: OnceCell<Server<Requests>>,
+    /// Once it listens. It holds its broker, as its broker holds it, to the end of the process.
+    pub(crate) server: RefCell<Option<Server<Requests>>>,
     /// Rung when this core is to end.
     pub(crate) ended: Notify,
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod broker;
+mod cleaner;
 mod command;
 mod config;
 mod doctor;
@@ -14,6 +15,7 @@ mod metrics;
 mod node;
 mod planted;
 mod post;
+mod rest;
 mod say;
 mod shard;
 mod storage;
@@ -25,5 +27,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    // Called by the name of one of Kafka's tools, it is that tool.
+    if let Some(face) = arguments.next().as_ref().and_then(cli::faces::called_as) {
+        return ExitCode::from(face.run(arguments));
+    }
     command::run(command::Cli::parse())
 }

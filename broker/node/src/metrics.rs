@@ -61,6 +61,47 @@ fn core_label(core: u16) -> String {
     format!("core=\"{core}\"")
 }
 
+fn cleaner(t: &mut Samples, broker: &Broker, core: u16, store: &store::Counters) {
+    t.counter("ringwood_cleaner_passes_total", "Passes of compaction.", core, store.compactions);
+    t.counter(
+        "ringwood_cleaner_read_bytes_total",
+        "Bytes read by compaction.",
+        core,
+        store.compact_read_bytes,
+    );
+    t.counter(
+        "ringwood_cleaner_written_bytes_total",
+        "Bytes written by compaction.",
+        core,
+        store.compact_written_bytes,
+    );
+    t.counter(
+        "ringwood_cleaner_dropped_records_total",
+        "Records dropped by compaction.",
+        core,
+        store.compact_dropped_records,
+    );
+    let c = &broker.cleaner;
+    t.gauge(
+        "ringwood_cleaner_max_dirty_ratio",
+        "Largest dirty share of a compacted partition.",
+        core,
+        c.max_dirty(),
+    );
+    t.gauge(
+        "ringwood_cleaner_last_run_seconds",
+        "How long the last pass of compaction took.",
+        core,
+        c.last_run_ms() as f64 / 1_000.0,
+    );
+    t.gauge(
+        "ringwood_cleaner_failed_partitions",
+        "Partitions whose compaction failed and waits.",
+        core,
+        c.failed() as f64,
+    );
+}
+
 /// What this core counts.
 pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     let mut t = Samples::default();
@@ -86,7 +127,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         core,
         c.bytes_out.get(),
     );
-    let s = broker.server.get().map(server::Server::counters).unwrap_or_default();
+    let s = broker.server.borrow().as_ref().map(server::Server::counters).unwrap_or_default();
     t.gauge("ringwood_connections", "Open connections.", core, s.open as f64);
     t.counter("ringwood_connections_accepted_total", "Connections accepted.", core, s.accepted);
     t.counter(
@@ -162,6 +203,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         core,
         store.commit_copied,
     );
+    cleaner(&mut t, broker, core, &store);
     let memory = broker.rt.memory();
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", core, memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", core, memory.limit() as f64);

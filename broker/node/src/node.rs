@@ -156,6 +156,7 @@ async fn serve(
         log.join_all();
     }
     listen_everywhere(config, &broker).await?;
+    crate::rest::serve(&broker, Arc::clone(&shared.rest));
     shared.set_ready();
     banner::print(rt, config, &broker, records, &dir);
     shared.set_backend(rt.features().backend);

@@ -94,10 +94,15 @@ type OnCommitted = Rc<dyn Fn(Offset)>;
 
 /// What the store needs of a topic's configuration.
 pub(crate) fn store_config(config: &TopicConfig) -> PartitionConfig {
+    // The active segment is never compacted: it must not outlive the longest wait for compaction (KIP-354).
+    let segment_ms = match config.cleanup.compact {
+        true => config.segment_ms.min(config.max_compaction_lag_ms),
+        false => config.segment_ms,
+    };
     PartitionConfig {
         log: log::Config {
             segment_bytes: config.segment_bytes,
-            segment_ms: config.segment_ms,
+            segment_ms,
             segment_index_bytes: config.segment_index_bytes,
             index_interval_bytes: config.index_interval_bytes,
         },

@@ -5,11 +5,14 @@
 mod cli {
     mod broker;
     mod clusters;
+    mod compaction;
     mod configs;
     mod consuming;
+    mod faces;
     mod generating;
     mod latencies;
     mod producing;
+    mod rest;
     mod restarts;
     mod topics;
 }

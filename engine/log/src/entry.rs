@@ -8,7 +8,9 @@ use crate::{Epochs, Log, Producers, Segment, SegmentName, WrittenBatch};
 use ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::fmt;
 
-const VERSION: u8 = 1;
+/// Version 1 knew no compaction: no flags of segments, and no end of the compacted part.
+const VERSION: u8 = 2;
+const COMPACTED: u8 = 1;
 
 /// Why bytes are not the state of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,7 @@ impl Log {
         out.push(u8::from(self.roll_next));
         put_i64(out, self.start.0);
         put_i64(out, self.end.0);
+        put_i64(out, self.clean_end.0);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.next_creation.to_le_bytes());
         put_count(out, self.epochs.entries().len());
@@ -140,6 +143,7 @@ impl Log {
         put_count(out, self.segments.len());
         for s in &self.segments {
             s.encode(out);
+            out.push(if s.compacted { COMPACTED } else { 0 });
         }
         self.producers.encode(out);
     }
@@ -149,14 +153,18 @@ impl Log {
     /// # Errors
     /// [`EntryError`] if the bytes are not the state of a log.
     pub fn decode(c: &mut Cursor<'_>) -> Result<Self, EntryError> {
-        match c.u8()? {
-            VERSION => {}
+        let version = match c.u8()? {
+            known @ 1..=VERSION => known,
             other => return Err(EntryError::Version(other)),
-        }
+        };
         let roll_next = c.u8()? != 0;
         let (start, end) = (Offset(c.i64()?), Offset(c.i64()?));
         if start.0 < 0 || start > end {
             return Err(EntryError::Invalid("log start beyond its end"));
+        }
+        let clean_end = if version == 1 { start } else { Offset(c.i64()?) };
+        if clean_end.0 < 0 || clean_end > end {
+            return Err(EntryError::Invalid("more is compacted than there is"));
         }
         let (generation, next_creation) = (c.u32()?, c.u32()?);
         let mut epochs = Vec::new();
@@ -166,18 +174,32 @@ impl Log {
         let epochs = Epochs::from_entries(epochs).ok_or(EntryError::Invalid("epochs go back"))?;
         let mut segments = Vec::new();
         for _ in 0..c.count(Segment::ENCODED)? {
-            segments.push(Segment::decode(c)?);
+            let mut s = Segment::decode(c)?;
+            s.compacted = version > 1 && c.u8()? & COMPACTED != 0;
+            segments.push(s);
         }
-        let adjoin = segments
-            .windows(2)
-            .all(|w| w[0].end == w[1].name.base && w[0].name.creation < w[1].name.creation);
+        // A compacted segment was created after those that follow it.
+        let adjoin = segments.windows(2).all(|w| {
+            w[0].end == w[1].name.base
+                && (w[0].compacted || w[0].name.creation < w[1].name.creation)
+        });
         let ends = segments.last().is_none_or(|s| s.end == end);
         let below = segments.iter().all(|s| s.name.creation < next_creation);
         if !adjoin || !ends || !below {
             return Err(EntryError::Invalid("segments do not adjoin"));
         }
         let producers = Producers::decode(c)?;
-        Ok(Self { start, end, generation, next_creation, epochs, segments, producers, roll_next })
+        Ok(Self {
+            start,
+            end,
+            generation,
+            next_creation,
+            epochs,
+            segments,
+            producers,
+            roll_next,
+            clean_end,
+        })
     }
 }
 

@@ -13,10 +13,13 @@
 //! | `epochs.rs` | which leader epoch began at which offset (KIP-101) |
 //! | `producers.rs` | idempotent producers: sequences and duplicates (KIP-98) |
 //! | `retention.rs` | which segments may go |
+//! | `compact.rs` | what compaction may touch, and when it is worth it (KIP-58, KIP-354) |
+//! | `compact/key_map.rs` | the newest offset of each key, in bounded memory |
 //! | `entry.rs` | the whole state as bytes, for manifest and snapshot |
 #![forbid(unsafe_code)]
 
 mod batch;
+mod compact;
 mod entry;
 mod epochs;
 mod index;
@@ -26,6 +29,7 @@ mod retention;
 mod segment;
 
 pub use crate::batch::BatchMeta;
+pub use crate::compact::{Candidate, Compaction, KeyMap, Mapped, groups};
 pub use crate::entry::{Cursor, EntryError};
 pub use crate::epochs::{EpochEnd, Epochs};
 pub use crate::index::{Index, IndexEntry};

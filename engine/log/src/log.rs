@@ -110,6 +110,8 @@ pub struct Log {
     pub(crate) producers: Producers,
     /// The active segment takes no more batches; the next append starts a new one.
     pub(crate) roll_next: bool,
+    /// Below this every key has been compacted against all records below this.
+    pub(crate) clean_end: Offset,
 }
 
 impl Log {
@@ -287,6 +289,7 @@ impl Log {
         }
         self.end = to;
         self.start = self.start.min(to);
+        self.clean_end = self.clean_end.min(to);
         self.epochs.truncate(to);
         self.producers = producers;
         self.roll_next = !self.segments.is_empty();
@@ -299,10 +302,47 @@ impl Log {
         let segments = self.segments.drain(..).map(|s| s.name).collect();
         self.start = to;
         self.end = to;
+        self.clean_end = to;
         self.epochs = Epochs::default();
         self.producers = Producers::default();
         self.roll_next = false;
         Dropped { segments }
+    }
+
+    /// Takes a creation number, for a segment that compaction is going to write. Numbers that are never used do no harm.
+    pub fn reserve_creation(&mut self) -> u32 {
+        let creation = self.next_creation;
+        self.next_creation += 1;
+        creation
+    }
+
+    /// Puts the compacted segment `with` in the place of `group`, which are adjoining segments of this log and not the active
+    /// one. False, and nothing has changed, if they are not here any more: a new start of the log came first.
+    pub fn replace(&mut self, group: &[SegmentName], with: Segment) -> bool {
+        let Some(at) = self.segments.iter().position(|s| Some(&s.name) == group.first()) else {
+            return false;
+        };
+        let here = self.segments.get(at..at + group.len()).unwrap_or(&[]);
+        let same = here.iter().map(|s| s.name).eq(group.iter().copied());
+        let active = at + group.len() >= self.segments.len();
+        if !same || active || here.last().is_none_or(|last| last.end != with.end) {
+            return false;
+        }
+        assert_eq!(with.name.base, group[0].base, "a compacted segment begins elsewhere");
+        assert!(with.name.creation < self.next_creation, "{} was not reserved", with.name);
+        self.segments.splice(at..at + group.len(), [with]);
+        true
+    }
+
+    /// Notes that everything below `to` is compacted.
+    pub fn set_clean_end(&mut self, to: Offset) {
+        self.clean_end = self.clean_end.max(to.min(self.end));
+    }
+
+    /// Below this every key has been compacted against all records below this: where the next compaction begins.
+    #[must_use]
+    pub fn clean_end(&self) -> Offset {
+        self.clean_end.max(self.start)
     }
 
     /// The next append starts a new segment.

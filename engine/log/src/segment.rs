@@ -39,6 +39,8 @@ pub struct Segment {
     pub created_at: Timestamp,
     /// When its last batch was appended (wall clock).
     pub appended_at: Timestamp,
+    /// Compaction has written it: its offsets have gaps.
+    pub compacted: bool,
     /// The part of the index that is in memory.
     pub index: Index,
 }
@@ -56,6 +58,7 @@ impl Segment {
             first_timestamp: Timestamp::NONE,
             created_at: now,
             appended_at: now,
+            compacted: false,
             index: Index::default(),
         }
     }

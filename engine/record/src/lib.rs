@@ -7,6 +7,7 @@
 //!  bytes from a client --validate--> ValidBatch --place--> PlacedBatch          (produce)
 //!  bytes of a log      --Batches---> BatchView --records--> RecordIter --> Record (read)
 //!  records             --BatchBuilder--> bytes                                   (clients, coordinators)
+//!  BatchView           --compact--> the records that stay, as bytes               (log compaction)
 //! ```
 //!
 //! Whoever holds a [`ValidBatch`] does not check the CRC again. Nothing here panics on hostile bytes, and nothing allocates
@@ -16,6 +17,7 @@
 mod batch;
 mod builder;
 mod codec;
+mod compact;
 pub mod compression;
 mod control;
 mod header;
@@ -28,6 +30,7 @@ pub mod varint;
 pub use batch::{BatchError, BatchView, Batches};
 pub use builder::{BatchBuilder, BuildError};
 pub use codec::{Codec, UnknownCodec};
+pub use compact::{CompactError, CompactOutcome, CompactRules, compact, each_key};
 pub use compression::{CompressError, Compressor, DecompressError, Decompressor};
 pub use control::{ControlRecord, EndTxn, end_txn_marker};
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LENGTH_PREFIX_LEN, MAGIC, TimestampType};

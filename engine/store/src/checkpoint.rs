@@ -19,7 +19,9 @@ use crate::store::Inner;
 use crate::writer;
 use ids::{PartitionId, Timestamp};
 use log::{Log, SegmentName};
+use runtime::sync::oneshot;
 use runtime::{File, Open};
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -30,6 +32,8 @@ pub(crate) const AT_FULLNESS: f64 = 0.5;
 pub(crate) const SLOW_FROM: f64 = 0.7;
 /// Above this many open segment files they are closed after their sync.
 const OPEN_FILES_KEPT: usize = 512;
+/// So many segment files are synced at the same time: a file system commits them together.
+const SYNCS_IN_FLIGHT: usize = 32;
 
 /// The manifest's two files, and where their chain ends.
 #[derive(Debug)]
@@ -319,25 +323,42 @@ async fn gather_rest(
 async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     // Also files of partitions that are clean by now but were written since the last checkpoint are synced: a file is counted
     // only by the entry of a partition that is taken, and such a partition is dirty.
+    let mut unsynced = Vec::new();
+    for p in dirty {
+        for (name, f) in &mut p.borrow_mut().files {
+            // Cleared before: what is written during the sync is not covered by it.
+            if let Some(file) = f.file.clone().filter(|_| std::mem::take(&mut f.unsynced)) {
+                unsynced.push((Rc::clone(p), *name, file));
+            }
+        }
+    }
+    let tasks = unsynced.len().min(SYNCS_IN_FLIGHT);
+    let queue = Rc::new(RefCell::new(unsynced));
+    let mut ends = Vec::new();
+    for _ in 0..tasks {
+        let (ended, end) = oneshot();
+        let (inner, queue) = (Rc::clone(inner), Rc::clone(&queue));
+        inner.rt.clone().spawn(async move {
+            loop {
+                let next = queue.borrow_mut().pop();
+                let Some((p, name, file)) = next else { break };
+                if let Err(e) = file.sync_data().await {
+                    inner
+                        .rt
+                        .fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
+                }
+                inner.count(|c| c.syncs += 1);
+            }
+            ended.send(());
+        });
+        ends.push(end);
+    }
+    for end in ends {
+        // A task that is dropped goes with the process.
+        let _ = end.await;
+    }
     let mut open = 0;
     for p in dirty {
-        let unsynced: Vec<(SegmentName, File)> = p
-            .borrow()
-            .files
-            .iter()
-            .filter(|(_, f)| f.unsynced)
-            .filter_map(|(name, f)| f.file.clone().map(|file| (*name, file)))
-            .collect();
-        for (name, file) in unsynced {
-            // Cleared before: what is written during the sync is not covered by it.
-            if let Some(f) = p.borrow_mut().files.get_mut(&name) {
-                f.unsynced = false;
-            }
-            if let Err(e) = file.sync_data().await {
-                inner.rt.fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
-            }
-            inner.count(|c| c.syncs += 1);
-        }
         let mut p = p.borrow_mut();
         let active = p.log.segments().last().map(|s| s.name);
         let closable = open >= OPEN_FILES_KEPT;

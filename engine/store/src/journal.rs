@@ -365,7 +365,12 @@ impl<A: 'static> Journal<A> {
 
     /// Whether a record without a payload, of a deletion or a new log start, may be appended now.
     pub(crate) fn has_control_room(&self) -> bool {
-        self.finds_its_place(&self.state.borrow(), 0, CONTROL_RESERVE)
+        self.has_control_room_for(0)
+    }
+
+    /// Whether a record with a payload of `bytes` may be appended now, if the data cannot do without it.
+    pub(crate) fn has_control_room_for(&self, bytes: usize) -> bool {
+        self.finds_its_place(&self.state.borrow(), bytes, CONTROL_RESERVE)
     }
 
     /// Whether everything queued and a record of `bytes` more will find their places without a checkpoint, and leave the

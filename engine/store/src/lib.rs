@@ -17,10 +17,12 @@
 //! | `tail.rs` | the end of a log in memory |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
+//! | `compact.rs` | the newest record of each key stays |
 //! | `reserve.rs` | space for checkpoints on a full disk |
 //! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
+//! | `strays.rs` | files that a crash has left behind |
 //! | `relayout.rs` | another number of cores, or rings of another size |
 //! | `planted.rs` | bugs that the crash test must find |
 //! | `inspect/` | a data directory that no broker uses: what is in it, and whether it is whole |
@@ -28,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod compact;
 mod data_dir;
 pub mod format;
 pub mod inspect;
@@ -45,9 +48,11 @@ mod rest_log;
 mod ring;
 mod scan;
 mod store;
+mod strays;
 mod tail;
 mod writer;
 
+pub use crate::compact::{CompactBudget, CompactFailure, CompactReport, EndedEarly};
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};
 pub use crate::journal::{CommitTimes, JournalCounters};
 pub use crate::partition::PartitionConfig;

@@ -16,6 +16,8 @@ use std::{fmt, io};
 
 /// A fetch answer carries at most this much of one partition, or one whole batch.
 pub const READ_BYTES_MAX: usize = 4 << 20;
+/// How often a read begins again because compaction has replaced the segment under it.
+const REPLACED_TRIES: u32 = 3;
 /// Batch headers are looked for in a file through a window of this size.
 const WINDOW: usize = 64 * 1024;
 /// Bytes of a batch header.
@@ -130,7 +132,36 @@ impl Store {
                 return Ok(Read::default());
             }
         }
-        let found = self.find(&p, &Target::Offset(from)).await;
+        let mut tries = 0;
+        loop {
+            let read = self.read_once(&p, from, bound, max_bytes, at_least_one).await;
+            // Compaction may have put another segment in the place of the one that was looked at.
+            let replaced = match &read {
+                Ok((read, found)) => {
+                    read.bytes == 0 && found.is_some_and(|s| p.borrow().log.segment(s).is_none())
+                }
+                Err(ReadError::Corrupt { segment, .. }) => {
+                    p.borrow().log.segment(*segment).is_none()
+                }
+                Err(_) => false,
+            };
+            if !replaced || tries == REPLACED_TRIES {
+                return read.map(|(read, _)| read);
+            }
+            tries += 1;
+        }
+    }
+
+    /// Reads once, and says in which segment the offset was found.
+    async fn read_once(
+        &self,
+        p: &Shared,
+        from: Offset,
+        bound: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<(Read, Option<SegmentName>), ReadError> {
+        let found = self.find(p, &Target::Offset(from)).await;
         {
             // While it was looked for, a new start of the log may have passed it: what was found then is another batch, and
             // what was not found is no damage.
@@ -140,15 +171,16 @@ impl Store {
                 return Err(ReadError::OutOfRange { start, end });
             }
         }
-        let Some((place, head)) = found? else { return Ok(Read::default()) };
+        let Some((place, head)) = found? else { return Ok((Read::default(), None)) };
+        let segment = Some(place.segment);
         if head.base >= bound || (head.len as usize > max_bytes && !at_least_one) {
-            return Ok(Read::default());
+            return Ok((Read::default(), None));
         }
         let max_bytes = max_bytes.max(head.len as usize);
-        if let Some(read) = read_tail(&p, place, head, bound, max_bytes) {
-            return Ok(read);
+        if let Some(read) = read_tail(p, place, head, bound, max_bytes) {
+            return Ok((read, segment));
         }
-        self.read_file(&p, place, bound, max_bytes).await
+        self.read_file(p, place, bound, max_bytes).await.map(|read| (read, segment))
     }
 
     /// The batch that holds the first record with a timestamp at or above `time`, whole; `None` if there is none.
@@ -195,7 +227,7 @@ impl Store {
 
     /// Walks batch headers from the index entry below the target to the batch that holds it.
     async fn find(&self, p: &Shared, target: &Target) -> Result<Option<(Place, Head)>, ReadError> {
-        let mut next = {
+        let first = || {
             let p = p.borrow();
             let segments = p.log.segments();
             match target {
@@ -203,8 +235,18 @@ impl Store {
                 Target::Time(t) => segments.iter().find(|s| s.max_timestamp >= *t).map(|s| s.name),
             }
         };
+        let mut next = first();
+        let mut restarts = 0;
         while let Some(name) = next {
-            if let Some(found) = self.find_in_segment(p, name, target).await? {
+            let found = self.find_in_segment(p, name, target).await;
+            if p.borrow().log.segment(name).is_none() && restarts < REPLACED_TRIES {
+                // It has left the log, and compaction may have put another one in its place: what was found, and what was
+                // not, means nothing.
+                restarts += 1;
+                next = first();
+                continue;
+            }
+            if let Some(found) = found? {
                 return Ok(Some(found));
             }
             // The segment ends below the target (its last records were compacted away): it is in the next one.
@@ -250,7 +292,7 @@ impl Store {
         let mut window: Option<(u32, Slice)> = None;
         loop {
             let mut header = [0; BATCH_HEADER];
-            let (len, start) = {
+            let (len, start, compacted) = {
                 let p = p.borrow();
                 let Some(s) = p.log.segment(name) else { return Ok(None) };
                 if position >= s.len {
@@ -262,9 +304,9 @@ impl Store {
                     };
                 }
                 if p.tail.peek(name, position, &mut header) == BATCH_HEADER {
-                    (BATCH_HEADER, p.log.start())
+                    (BATCH_HEADER, p.log.start(), s.compacted)
                 } else {
-                    (0, p.log.start())
+                    (0, p.log.start(), s.compacted)
                 }
             };
             if len == 0 {
@@ -287,7 +329,7 @@ impl Store {
             let Some(head) = Head::parse(&header) else {
                 return Err(corrupt(name, position, "no batch header"));
             };
-            if expected.is_some_and(|e| e != head.base) {
+            if expected.is_some_and(|e| !follows(e, head.base, compacted)) {
                 return Err(corrupt(name, position, "offsets do not continue"));
             }
             expected = Some(head.last.next());
@@ -476,7 +518,7 @@ impl Store {
             if crc32c::crc32c(&batch[21..]) != stored {
                 return Err(corrupt(name, position, "the batch's checksum does not match"));
             }
-            if expected.is_some_and(|e| e != head.base)
+            if expected.is_some_and(|e| !follows(e, head.base, s.compacted))
                 || head.base < s.name.base
                 || head.last >= s.end
             {
@@ -549,6 +591,11 @@ fn read_tail(
     }
     let slices = p.tail.slices(place.segment, place.position, end)?;
     Some(Read { slices, bytes: (end - place.position) as usize, from_tail: true })
+}
+
+/// Whether a batch that begins with `base` may follow one that ends before `expected`: compaction leaves gaps.
+fn follows(expected: Offset, base: Offset, compacted: bool) -> bool {
+    base == expected || (compacted && base > expected)
 }
 
 fn to_u32(n: usize) -> u32 {

@@ -12,7 +12,7 @@ use crate::data_dir::{DataDir, OpenError, Part, fail, read_whole, write_at};
 use crate::format::commit;
 use crate::format::manifest::{self, Entry, Footer, State};
 use crate::format::record::{self, Type};
-use crate::journal::{self, Journal, NO_PARTITION, Resume};
+use crate::journal::{Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::planted::{self, Planted};
 use crate::replay::{Outcome, Replay};
@@ -21,6 +21,7 @@ use crate::rest_log::{self, RestLog};
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
 use crate::store::{Config, Parts, Store};
+use crate::strays;
 use ids::{CoreId, PartitionId};
 use runtime::{File, Open, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,8 +48,8 @@ pub struct Report {
     pub manifest_mended: bool,
     /// Commits are missing that were flushed, and which partitions they held is not known.
     pub unknown_losses: bool,
-    /// How often this ring has been started.
-    pub start_sequence: u64,
+    /// The commit with which this process begins; none while the disk is too full for the checkpoint that must come first.
+    pub start_sequence: Option<u64>,
 }
 
 /// The manifest as it was found.
@@ -405,6 +406,10 @@ pub async fn open(
             recovered.directory
         },
     };
+    // Of a partition that is not known all may be lost, and of an incomplete one a person has to decide: nothing of them goes.
+    let certain = recovered.unaccounted.is_none() && !report.unknown_losses;
+    let known = strays::known(&recovered.partitions);
+    strays::remove_rest_logs(rt, &part, recovered.rest.number).await;
     let reserve = Reserve::open(rt, &part).await.map_err(fail("cannot open the reserve"))?;
     let uuid = part.ring.ring;
     let files = recovered.ring_files;
@@ -427,12 +432,14 @@ pub async fn open(
     store.keep_reserve().await;
     // A crash loop of Start commits must not fill the ring: when it is nearly full, everything is checkpointed first.
     // So it is when the Start commit would be written over the place of a damaged one, which alone shows the damage.
-    if recovered.chain.open || !store.inner.journal.has_control_room() {
-        store.checkpoint().await;
+    report.start_sequence = if recovered.chain.open || !store.inner.journal.has_control_room() {
+        store.begin_after_a_checkpoint().await
+    } else {
+        Some(store.begin().await)
+    };
+    if certain {
+        strays::sweep_later(&store, known, data.cores());
     }
-    let start = journal::Entry::of_the_ring(Type::Start, rt.wall());
-    report.start_sequence = store.inner.journal.append(&start, [&[], &[]], true, None);
-    store.inner.journal.flushed(report.start_sequence).await;
     Ok((store, report))
 }
 

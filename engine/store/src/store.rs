@@ -157,8 +157,18 @@ pub struct Counters {
     pub cold_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
+    /// Segments and partitions whose files a crash had left behind, removed.
+    pub strays: u64,
     /// Pieces read from the rest log, after the start.
     pub rest_reads: u64,
+    /// Passes of compaction, also those that failed.
+    pub compactions: u64,
+    /// Bytes that compaction has read.
+    pub compact_read_bytes: u64,
+    /// Bytes that compaction has written to segments.
+    pub compact_written_bytes: u64,
+    /// Records that compaction has dropped.
+    pub compact_dropped_records: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -194,12 +204,14 @@ pub(crate) struct Inner {
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
+    pub(crate) held: Cell<bool>,
     pub(crate) reserve: Reserve,
     /// Partitions that take writes though the disk is full: what the node cannot do without.
     exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
     admission: Admission,
-    stopping: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
     _data: Option<DataDir>,
 }
@@ -261,6 +273,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
             reserve: parts.reserve,
             exempt: RefCell::default(),
@@ -300,8 +313,13 @@ impl Inner {
         reserve::target(ring, manifest, rest)
     }
 
-    fn is_exempt(&self, id: PartitionId) -> bool {
-        id.topic == TopicId::METADATA || self.exempt.borrow().contains(&id)
+    /// Those that are exempt need room in the ring all the same: what does not fit waits for a checkpoint that waits for it.
+    /// The metadata log may use what deletions may: a topic's deletion begins there.
+    fn is_taken_though_full(&self, id: PartitionId, bytes: usize) -> bool {
+        if id.topic == TopicId::METADATA {
+            return self.journal.has_control_room_for(bytes);
+        }
+        self.exempt.borrow().contains(&id) && self.journal.has_room(bytes)
     }
 
     fn unaccounted_for(&self) -> Option<String> {
@@ -329,7 +347,7 @@ impl Inner {
         if memory.used() + bytes > memory.limit() / 8 * 7 {
             self.evict();
         }
-        memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes)
+        memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
 
     fn on_advance(self: &Rc<Self>, advances: &[Advance], stage: Stage) {
@@ -409,6 +427,45 @@ impl Store {
         store
     }
 
+    /// Begins to write the ring: the Start commit, flushed; its sequence.
+    pub(crate) async fn begin(&self) -> u64 {
+        let inner = &self.inner;
+        let start = Entry::of_the_ring(Type::Start, inner.rt.wall());
+        let sequence = inner.journal.append(&start, [&[], &[]], true, None);
+        inner.journal.flushed(sequence).await;
+        sequence
+    }
+
+    /// Takes the checkpoint without which the ring cannot be written. While the disk is too full for it, readers are served
+    /// and all who would write are refused; it is taken, and the ring begun, when there is room.
+    pub(crate) async fn begin_after_a_checkpoint(&self) -> Option<u64> {
+        self.inner.held.set(true);
+        self.inner.checkpoint_wanted.notify();
+        self.inner.checkpoint_done.notified().await;
+        if self.inner.counters.get().checkpoints == 0 {
+            self.checkpoint_if_possible().await;
+        }
+        if self.inner.counters.get().checkpoints > 0 {
+            self.inner.held.set(false);
+            return Some(self.begin().await);
+        }
+        let store = self.clone();
+        self.inner.rt.spawn(async move {
+            store.checkpoint().await;
+            store.inner.held.set(false);
+            store.begin().await;
+            store.inner.admission.changed.notify_all();
+        });
+        None
+    }
+
+    /// Resolves when something may be written: at once, but for a start on a full disk with a full ring.
+    pub async fn begun(&self) {
+        while self.inner.held.get() {
+            self.inner.admission.changed.notified().await;
+        }
+    }
+
     /// Makes the reserve whole, or refuses writes from the start.
     pub(crate) async fn keep_reserve(&self) {
         let inner = &self.inner;
@@ -477,7 +534,7 @@ impl Store {
 
     /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
     async fn admit_control(&self) {
-        while !self.inner.journal.has_control_room() {
+        while self.inner.held.get() || !self.inner.journal.has_control_room() {
             self.inner.checkpoint_wanted.notify();
             self.inner.admission.changed.notified().await;
         }
@@ -507,7 +564,12 @@ impl Store {
         if let Some(why) = &p.incomplete {
             return Err(Refusal::Incomplete(why.clone()));
         }
-        if let Some(free) = inner.full.get().filter(|_| !inner.is_exempt(id)) {
+        if inner.held.get() {
+            return Err(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
+        }
+        if let Some(free) = inner.full.get()
+            && !inner.is_taken_though_full(id, bytes.len())
+        {
             return Err(Refusal::DiskFull { free });
         }
         assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
@@ -673,7 +735,7 @@ impl Store {
     }
 
     /// Takes a checkpoint on a full disk, with what the reserve can give. The ring keeps what it has if that is not enough.
-    async fn checkpoint_if_possible(&self) {
+    pub(crate) async fn checkpoint_if_possible(&self) {
         let before = self.inner.counters.get().checkpoints;
         while self.inner.counters.get().checkpoints == before
             && (self.inner.reserve.has_some() || self.inner.full.get().is_none())
@@ -694,7 +756,7 @@ impl Store {
         }
         inner.stopping.set(true);
         inner.checkpoint_wanted.notify();
-        if inner.journal.has_control_room() {
+        if inner.journal.has_control_room() && !inner.held.get() {
             let entry = Entry::of_the_ring(Type::CleanShutdown, inner.rt.wall());
             inner.journal.append(&entry, [&[], &[]], true, None);
         }

@@ -83,15 +83,12 @@ impl Tail {
     }
 
     fn grow(&mut self, memory: &Memory, segment: SegmentName, base: u32, wanted: usize) {
-        let class = [CHUNK_MIN, 4 * CHUNK_MIN, 16 * CHUNK_MIN, CHUNK_MAX]
-            .into_iter()
-            .find(|c| *c >= wanted.min(CHUNK_MAX))
-            .unwrap_or(CHUNK_MAX);
         let capacity = match self.expected.max(wanted).min(CHUNK_MAX) {
             exact if self.expected > 0 => blocks(exact),
-            _ => class.max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX)),
+            wanted => Memory::rounded(wanted).max(self.next_chunk.clamp(CHUNK_MIN, CHUNK_MAX)),
         };
-        self.next_chunk = (capacity * 4).min(CHUNK_MAX);
+        // A partition that gets little must not hold much: of a thousand such, the empty ends of their chunks are the memory.
+        self.next_chunk = (capacity * 2).min(CHUNK_MAX);
         let buffer = memory.alloc_beyond(capacity);
         self.chunks.push_back(Chunk { segment, base, from: base, buffer });
     }

@@ -21,6 +21,12 @@ pub enum OffsetQuery {
     Latest,
     /// That of the record with the largest timestamp (KIP-734).
     MaxTimestamp,
+    /// The first one on the broker's own disk (KIP-405).
+    EarliestLocal,
+    /// The last one that has gone to a remote tier (KIP-1005).
+    LatestTiered,
+    /// The first one that has yet to go to a remote tier (KIP-1023).
+    EarliestPendingUpload,
     /// That of the first record at or after this time.
     At(Timestamp),
 }
@@ -31,7 +37,21 @@ impl OffsetQuery {
             Self::Latest => -1,
             Self::Earliest => -2,
             Self::MaxTimestamp => -3,
+            Self::EarliestLocal => -4,
+            Self::LatestTiered => -5,
+            Self::EarliestPendingUpload => -6,
             Self::At(t) => t.0.max(0),
+        }
+    }
+
+    /// The version of ListOffsets from which it is understood.
+    fn since(self) -> i16 {
+        match self {
+            Self::Earliest | Self::Latest | Self::At(_) => 0,
+            Self::MaxTimestamp => 7,
+            Self::EarliestLocal => 8,
+            Self::LatestTiered => 9,
+            Self::EarliestPendingUpload => 11,
         }
     }
 }
@@ -46,9 +66,6 @@ pub struct FoundOffset {
     /// The leader epoch of the record, or unknown.
     pub leader_epoch: LeaderEpoch,
 }
-
-/// The version from which -3 is understood.
-const MAX_TIMESTAMP_FROM: i16 = 7;
 
 impl Client {
     /// Looks up offsets in partitions of a topic, each at its leader. What may pass by itself (an election) is asked again until
@@ -128,11 +145,12 @@ impl Client {
                 timeout_ms: Self::millis(self.config().request_timeout),
             };
             let to = To::Broker(BrokerId(leader));
-            if queries.iter().any(|(_, q)| *q == OffsetQuery::MaxTimestamp) {
+            let since = queries.iter().map(|(_, q)| q.since()).max().unwrap_or(0);
+            if since > 0 {
                 let connection = self.connection(to)?;
-                if connection.version_of::<ListOffsetsRequest<'_>>(i16::MAX)? < MAX_TIMESTAMP_FROM {
+                if connection.version_of::<ListOffsetsRequest<'_>>(i16::MAX)? < since {
                     let address = connection.address().to_owned();
-                    let api = "ListOffsets by largest timestamp".to_owned();
+                    let api = format!("ListOffsets {since}");
                     return Err(ClientError::Unsupported { address, api });
                 }
             }

@@ -20,7 +20,7 @@ mod suggestion;
 mod topic_config;
 pub mod topic_keys;
 
-pub use broker_settings::{BrokerSettings, InternalTopicSettings};
+pub use broker_settings::{BrokerSettings, CleanerSettings, InternalTopicSettings};
 pub use described::{DescribedConfig, DescribedSynonym};
 pub use key::{Check, ConfigError, Effect, Key, Synonym, Update, Value, ValueType};
 pub use layers::{Layers, Setting, Source};

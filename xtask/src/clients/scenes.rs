@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::roster::Member;
-use super::{Under, examples, kcat};
+use super::{Under, examples, faces, kcat};
 use crate::tally::{Tally, say};
 use crate::{Fault, program};
 
@@ -39,6 +39,9 @@ pub(crate) fn play(
     }
     if members.iter().any(|member| member.suite == "python") {
         examples::run(tally, &stage.bootstrap, run)?;
+    }
+    if members.iter().any(|member| member.suite == "java") {
+        faces::run(tally, &stage.bootstrap, run)?;
     }
     match under {
         Under::Running(_) => say("clients: the broker is not ours, so it is not killed"),

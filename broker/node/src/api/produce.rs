@@ -51,6 +51,25 @@ impl Outcome {
     }
 }
 
+/// Why a batch is not even tried.
+struct Refused {
+    code: ErrorCode,
+    message: Option<String>,
+    record: Option<i32>,
+}
+
+impl Refused {
+    fn new(code: ErrorCode, message: impl Into<Option<String>>) -> Self {
+        Self { code, message: message.into(), record: None }
+    }
+}
+
+impl From<Refused> for Outcome {
+    fn from(r: Refused) -> Self {
+        Self { code: r.code, message: r.message, record: r.record, produced: None }
+    }
+}
+
 type Append<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// A batch that passed, on its way to its partition.
@@ -99,8 +118,8 @@ pub(super) async fn answer(
             outcomes.push(None);
             let bytes = partition.records.bytes().unwrap_or(&[]);
             let checked = match acks {
-                None => Err(Outcome::error(ErrorCode::INVALID_REQUIRED_ACKS, None)),
-                Some(_) if request.transactional_id.is_some() => Err(Outcome::error(
+                None => Err(Refused::new(ErrorCode::INVALID_REQUIRED_ACKS, None)),
+                Some(_) if request.transactional_id.is_some() => Err(Refused::new(
                     ErrorCode::INVALID_TXN_STATE,
                     "transactions are not served yet".to_owned(),
                 )),
@@ -109,7 +128,7 @@ pub(super) async fn answer(
             let (id, batch, meta) = match checked {
                 Ok(checked) => checked,
                 Err(refused) => {
-                    outcomes[place] = Some(refused);
+                    outcomes[place] = Some(refused.into());
                     continue;
                 }
             };
@@ -226,18 +245,18 @@ fn look<'a>(
     topic: &str,
     index: PartitionIndex,
     bytes: &'a [u8],
-) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Outcome> {
+) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Refused> {
     let id = {
         let image = broker.metadata.image();
         let topic = image.topic_named(topic).filter(|t| t.partition(index).is_some());
         topic.map(|t| PartitionId { topic: t.id, index })
     };
     let Some(id) = id else {
-        return Err(Outcome::error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
+        return Err(Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None));
     };
     if cluster::name::is_internal(topic) && asked.client_id != Some(ADMIN_CLIENT) {
         let why = format!("{topic} is written by the broker only");
-        return Err(Outcome::error(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
+        return Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
     }
     let config = broker.metadata.topic_config(id.topic, topic);
     let (batch, meta) = check(broker, &config, asked.version, bytes)?;
@@ -314,7 +333,7 @@ fn check<'a>(
     config: &TopicConfig,
     version: i16,
     bytes: &'a [u8],
-) -> Result<(Cow<'a, [u8]>, BatchMeta), Outcome> {
+) -> Result<(Cow<'a, [u8]>, BatchMeta), Refused> {
     let now = broker.rt.wall();
     let stamped = config.timestamp_type == TimestampType::LogAppendTime;
     let limits = limits(
@@ -340,7 +359,7 @@ fn check<'a>(
                 }
                 let header = BatchHeader::read(&corrected);
                 let header =
-                    header.ok_or_else(|| Outcome::error(ErrorCode::CORRUPT_MESSAGE, None))?;
+                    header.ok_or_else(|| Refused::new(ErrorCode::CORRUPT_MESSAGE, None))?;
                 check_version(&header, version)?;
                 let meta = meta(&header, corrected.len());
                 return Ok((Cow::Owned(corrected), meta));
@@ -352,9 +371,9 @@ fn check<'a>(
                     } else {
                         None
                     };
-                return Err(Outcome {
+                return Err(Refused {
                     record,
-                    ..Outcome::error(codes::of_invalid(&e), e.to_string())
+                    ..Refused::new(codes::of_invalid(&e), e.to_string())
                 });
             }
         }
@@ -370,14 +389,14 @@ fn check<'a>(
     Ok((Cow::Borrowed(bytes), meta(&header, bytes.len())))
 }
 
-fn check_version(header: &BatchHeader, version: i16) -> Result<(), Outcome> {
+fn check_version(header: &BatchHeader, version: i16) -> Result<(), Refused> {
     if header.attributes.codec() == Ok(Codec::Zstd) && version < ZSTD_FROM {
         let why = format!("zstd needs Produce version {ZSTD_FROM}");
-        return Err(Outcome::error(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, why));
+        return Err(Refused::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, why));
     }
     if header.attributes.is_transactional() {
         let why = "transactions are not served yet".to_owned();
-        return Err(Outcome::error(ErrorCode::INVALID_TXN_STATE, why));
+        return Err(Refused::new(ErrorCode::INVALID_TXN_STATE, why));
     }
     Ok(())
 }

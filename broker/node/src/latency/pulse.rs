@@ -113,7 +113,7 @@ fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
 }
 
 fn gauges(broker: &Broker) -> Gauges {
-    let server = broker.server.get().map(server::Server::counters).unwrap_or_default();
+    let server = broker.server.borrow().as_ref().map(server::Server::counters).unwrap_or_default();
     let (_, journal) = broker.shard.store.counters();
     let (ring_used, ring_size) = broker.shard.store.ring_bytes();
     let sent = broker.post.sent();

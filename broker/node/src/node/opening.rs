@@ -2,6 +2,7 @@
 
 use crate::api::FetchSessions;
 use crate::broker::{Broker, Counters};
+use crate::cleaner::Cleaner;
 use crate::config::NodeConfig;
 use crate::groups::Groups;
 use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
@@ -15,7 +16,7 @@ use ids::{BrokerId, CoreId, LeaderEpoch, TopicId};
 use record::{Compressor, Decompressor};
 use runtime::sync::Notify;
 use runtime::{Mailbox, Runtime};
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -107,6 +108,8 @@ pub(crate) async fn open_first(
         post.clone(),
         controller,
     );
+    // On a full disk with a full ring nothing can be registered before there is room.
+    shard.store.begun().await;
     register(rt, config, &metadata, &log, dir.uuid()).await?;
     metadata.lead_all();
     shard.store.all_named();
@@ -163,10 +166,11 @@ fn assemble(
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
         recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
+        cleaner: Cleaner::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::default()),
-        server: OnceCell::new(),
+        server: RefCell::new(None),
         ended: Notify::new(),
     });
     broker.post.serve(&broker);

@@ -66,15 +66,16 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
             Err(e) => return Err(e),
         }
     }
-    // Set once: a core listens once.
-    let _ = broker.server.set(server);
+    *broker.server.borrow_mut() = Some(server);
     housekeeping(broker);
+    crate::cleaner::start(broker);
     Ok(())
 }
 
 /// Takes no more connections, and lets those that are there finish; how many were cut off.
 pub(crate) async fn drain(broker: &Rc<Broker>) -> usize {
-    match broker.server.get() {
+    let server = broker.server.borrow().clone();
+    match server {
         Some(server) => server.drain(DRAIN).await.cut_off,
         None => 0,
     }

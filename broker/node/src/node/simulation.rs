@@ -82,6 +82,10 @@ fn play(seed: u64) -> (Result<(), String>, Tally) {
             break;
         }
     }
+    // Tasks hold their world, and the world its nodes: only a dead node lets go of its tasks.
+    world.kill(here);
+    world.kill(there);
+    world.run_for(Duration::from_secs(1));
     let tally = facts.borrow().tally;
     (result, tally)
 }

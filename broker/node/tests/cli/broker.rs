@@ -1,9 +1,9 @@
 //! A broker on ports of its own, and commands against it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -121,6 +121,29 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub(super) fn admin_address(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
+    /// A connection to its Kafka port.
+    pub(super) fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).unwrap()
+    }
+
+    /// Its data directory.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What `/metrics` says.
+    pub(super) fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// A command that talks to this broker.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
@@ -137,7 +160,7 @@ impl Broker {
     }
 }
 
-fn launch(port: u16, admin: u16, data: &std::path::Path) -> Child {
+fn launch(port: u16, admin: u16, data: &Path) -> Child {
     Command::new(BINARY)
         .arg("start")
         .arg("--data")

@@ -28,6 +28,22 @@ fn there_is_a_man_page_for_every_command() {
 }
 
 #[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let text = ringwood(&["generate", "grafana-dashboard"], b"").ok();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() > 10);
+    // A test of the repository holds this list against the broker's own.
+    let listed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let listed = fs::read_to_string(listed).unwrap();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asked: Vec<_> = text.split(|c| !word(c)).filter(|w| w.starts_with("ringwood_")).collect();
+    assert!(asked.len() > 20);
+    for name in asked {
+        assert!(listed.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn the_unit_starts_this_binary() {
     let unit = ringwood(&["generate", "systemd", "--config", "/etc/ringwood.toml"], b"").ok();
     let start = unit.lines().find(|l| l.starts_with("ExecStart=")).unwrap();

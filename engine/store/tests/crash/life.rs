@@ -545,6 +545,8 @@ impl Explorer {
             t.add("checkpoints", counters.checkpoints);
             t.add("checkpoint refused by a full disk", counters.checkpoints_refused);
             t.add("cold reads of segments", counters.cold_reads);
+            t.add("reads of the rest log", counters.rest_reads);
+            t.add("strays removed", counters.strays);
         }
         *model = shared.borrow().clone();
         Ok(())

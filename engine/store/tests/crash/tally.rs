@@ -59,6 +59,8 @@ pub(crate) const REQUIRED: &[&str] = &[
     "rest log rewritten",
     "manifest rewritten",
     "manifest copy lagged",
+    "reads of the rest log",
+    "strays removed",
     "segment sealed",
     "deleted and recreated",
     "log start moved",

@@ -449,3 +449,60 @@ fn two_damaged_commits_mark_every_partition_that_cannot_prove_otherwise() {
         scene.run(|rt| async move { DataDir::open(&rt, Path::new(ROOT), 2, RING).await.err() });
     assert!(matches!(refused, Some(OpenError::Damaged(_))), "{refused:?}");
 }
+
+/// Between the flush of a record that drops files and their removal a crash may fall.
+#[test]
+fn files_that_a_crash_has_left_go_after_the_next_checkpoint() {
+    let scene = Scene::with_checkpointed_data();
+    let paths = ringwood_store::Paths::new(Path::new(ROOT));
+    let (gone, kept, later) = scene.run({
+        let paths = paths.clone();
+        move |rt| async move {
+            let (store, _) = start(&rt).await.unwrap();
+            let id = partition(1);
+            let names = store
+                .with_log(id, |l| l.segments().iter().map(|s| s.name).collect::<Vec<_>>())
+                .unwrap();
+            assert!(names.len() > 1, "{names:?}");
+            let to = store.with_log(id, |l| l.segments()[1].name.base).unwrap();
+            store.advance_start(id, to).await.unwrap();
+            store.checkpoint().await;
+            // The segment's files go in the background; they are put back below.
+            rt.sleep(std::time::Duration::from_secs(2)).await;
+            let other =
+                PartitionId { topic: ids::TopicId([77; 16]), index: ids::PartitionIndex(4) };
+            let (lost, last) = (names[0], *names.last().unwrap());
+            let next = log::SegmentName { base: last.base, creation: last.creation + 50 };
+            let gone = vec![
+                paths.segment(id, lost, "log"),
+                paths.segment(id, lost, "index"),
+                paths.segment(other, lost, "log"),
+                paths.rest(1, CoreId(0), 99),
+            ];
+            // What another part of the store is making has a number that was never used.
+            let later = paths.segment(id, next, "log");
+            rt.disk().create_dir_all(&paths.partition(other)).await.unwrap();
+            let how = runtime::Open { write: true, create: true, ..runtime::Open::default() };
+            for path in gone.iter().chain([&later]) {
+                rt.disk().open(path, how).await.unwrap().sync_data().await.unwrap();
+            }
+            store.close().await;
+            (gone, paths.segment(id, last, "log"), later)
+        }
+    });
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert_eq!(report.incomplete, []);
+        append(&store, partition(1), batch(1, b"x")).await;
+        store.checkpoint().await;
+        rt.sleep(std::time::Duration::from_secs(2)).await;
+        for path in &gone {
+            assert!(!rt.disk().exists(path).await.unwrap(), "{} is still there", path.display());
+        }
+        assert!(rt.disk().exists(&kept).await.unwrap());
+        assert!(rt.disk().exists(&later).await.unwrap());
+        assert_eq!(store.counters().0.strays, 2);
+        read_all(&store, partition(1)).await;
+        store.close().await;
+    });
+}

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 #[path = "../scene/batches.rs"]
-#[expect(dead_code, reason = "other scenes use the rest")]
 mod batches;
 
 use batches::{EPOCH, batch, partition, read_all, small};
@@ -223,4 +222,72 @@ fn a_checkpoint_on_a_disk_that_others_have_filled_lives_on_the_reserve() {
 fn world_used(world: &World, node: NodeId, rt: &Runtime) -> u64 {
     assert!(world.is_alive(node));
     CAPACITY - rt.disk().space(Path::new(ROOT)).unwrap().free
+}
+
+/// The checkpoint that must come first finds no space, and a start must not wait for it: readers are served meanwhile.
+#[test]
+fn a_start_on_a_full_disk_with_a_full_ring_serves_readers_and_goes_on_when_there_is_room() {
+    let world = World::new(5, SimConfig { capacity: CAPACITY, ..SimConfig::default() });
+    let node = world.add_node();
+    let mut rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let opened = world.run(&rt, async move { open(&it).await }).expect_done();
+    let s = opened.clone();
+    world.set_capacity(node, 0);
+    let mut model = world
+        .run(&rt, async move {
+            let mut model = Model::new();
+            s.exempt(partition(0));
+            // Also who is exempt leaves room for what frees the disk.
+            let refused = fill(&s, 1, &mut model).await;
+            assert!(matches!(refused, Refusal::DiskFull { .. }), "{refused:?}");
+            let (used, size) = s.ring_bytes();
+            assert!(used > size / 10 * 8 && used <= size / 100 * 96, "{used} of {size}");
+            model
+        })
+        .expect_done();
+    drop(opened);
+    for start in 0.. {
+        assert!(start < 40, "the ring never gets full");
+        world.kill(node);
+        rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let m = model.clone();
+        let (store, report) = world
+            .run(&rt, async move {
+                let data = DataDir::open(&it, Path::new(ROOT), 1, RING).await.unwrap();
+                let config =
+                    Config { ring_bytes: RING, free_bytes_min: 256 << 10, ..Config::default() };
+                let opened =
+                    store::open(&it, &data, CoreId(0), config, |_| big_segments()).await.unwrap();
+                check(&opened.0, &m).await;
+                opened
+            })
+            .expect_done();
+        assert_eq!(report.incomplete, []);
+        if report.start_sequence.is_some() {
+            continue;
+        }
+        let (bytes, meta) = batch(1, b"no");
+        store.exempt(partition(0));
+        let refused = store.append(partition(0), &bytes, &meta, EPOCH, Timestamp(1));
+        assert!(matches!(refused, Err(Refusal::DiskFull { .. })), "{refused:?}");
+        world.run_for(Duration::from_secs(3));
+        assert!(store.disk_full().is_some());
+        world.set_capacity(node, CAPACITY);
+        let it = rt.clone();
+        let more = world
+            .run(&rt, async move {
+                until_writable(&it, &store).await;
+                let more = batches::append(&store, partition(0), batch(1, b"yes")).await;
+                store.close().await;
+                more
+            })
+            .expect_done();
+        model.entry(partition(0)).or_default().extend(more);
+        break;
+    }
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    world.run(&rt, async move { check(&open(&it).await, &model).await }).expect_done();
 }

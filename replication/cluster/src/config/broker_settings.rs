@@ -16,13 +16,44 @@ pub struct InternalTopicSettings {
     pub min_insync_replicas: u32,
 }
 
+/// What the cleaner of compacted logs may use (`log.cleaner.*`), all cores together.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CleanerSettings {
+    /// `log.cleaner.enable`
+    pub enabled: bool,
+    /// `log.cleaner.backoff.ms`
+    pub backoff_ms: i64,
+    /// `log.cleaner.dedupe.buffer.size`
+    pub dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.max.bytes.per.second`
+    pub io_max_bytes_per_second: f64,
+}
+
+impl CleanerSettings {
+    fn read(layers: &Layers<'_>) -> Self {
+        let rate = match layers.broker_value("log.cleaner.io.max.bytes.per.second") {
+            Some(Value::Double(v)) => v,
+            Some(_) | None => f64::MAX,
+        };
+        let bytes = integer(layers, "log.cleaner.dedupe.buffer.size");
+        Self {
+            enabled: layers.broker_value("log.cleaner.enable") == Some(Value::Boolean(true)),
+            backoff_ms: integer(layers, "log.cleaner.backoff.ms"),
+            dedupe_buffer_bytes: usize::try_from(bytes).unwrap_or(0),
+            io_max_bytes_per_second: rate,
+        }
+    }
+}
+
 /// The effective values of the broker keys that are used, on one broker. Times are in milliseconds, sizes in bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct BrokerSettings {
     /// `auto.create.topics.enable`
     pub auto_create_topics: bool,
     /// `broker.rack`
     pub rack: Option<String>,
+    /// `log.cleaner.*`
+    pub cleaner: CleanerSettings,
     /// `connections.max.idle.ms`
     pub connections_max_idle_ms: i64,
     /// `default.replication.factor`
@@ -102,6 +133,7 @@ impl BrokerSettings {
                 Some(Value::Text(rack)) if !rack.is_empty() => Some(rack),
                 Some(_) | None => None,
             },
+            cleaner: CleanerSettings::read(layers),
             connections_max_idle_ms: int("connections.max.idle.ms"),
             default_replication_factor: i16::try_from(int("default.replication.factor"))
                 .unwrap_or(i16::MAX),

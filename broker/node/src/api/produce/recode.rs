@@ -3,7 +3,7 @@
 //! A batch that comes under the topic's codec already stays as it is, whatever its level. The size limit holds once more for
 //! what is stored.
 
-use super::{Outcome, meta};
+use super::{Refused, meta};
 use crate::api::codes;
 use crate::broker::Broker;
 use cluster::config::{Compression, TopicConfig};
@@ -32,9 +32,9 @@ pub(super) fn for_topic<'a>(
     config: &TopicConfig,
     batch: Cow<'a, [u8]>,
     as_sent: BatchMeta,
-) -> Result<(Cow<'a, [u8]>, BatchMeta), Outcome> {
+) -> Result<(Cow<'a, [u8]>, BatchMeta), Refused> {
     let Some((codec, level)) = wanted(config) else { return Ok((batch, as_sent)) };
-    let failed = |e: RecodeError| Outcome::error(ErrorCode::UNKNOWN_SERVER_ERROR, e.to_string());
+    let failed = |e: RecodeError| Refused::new(ErrorCode::UNKNOWN_SERVER_ERROR, e.to_string());
     let view = BatchView::first(&batch).map_err(|e| failed(RecodeError::Batch(e)))?;
     if view.codec() == Ok(codec) {
         return Ok((batch, as_sent));
@@ -51,7 +51,7 @@ pub(super) fn for_topic<'a>(
     let limit = config.max_message_bytes as usize;
     if stored.len() > limit {
         let e = Invalid::TooLarge { bytes: stored.len(), limit };
-        return Err(Outcome::error(codes::of_invalid(&e), e.to_string()));
+        return Err(Refused::new(codes::of_invalid(&e), e.to_string()));
     }
     let header = *BatchView::first(&stored).map_err(|e| failed(RecodeError::Batch(e)))?.header();
     let meta = meta(&header, stored.len());

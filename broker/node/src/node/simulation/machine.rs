@@ -18,7 +18,7 @@ pub(super) const ADDRESS: &str = "10.0.0.1:9092";
 /// A node that serves.
 pub(super) struct Machine {
     pub(super) node: NodeId,
-    _cores: Vec<Rc<Broker>>,
+    cores: Vec<Rc<Broker>>,
     _dirs: Vec<DataDir>,
 }
 
@@ -48,6 +48,15 @@ fn why<T>(outcome: Outcome<Result<T, crate::node::Stopped>>) -> Result<T, String
         Outcome::Died => Err("it died while it opened".to_owned()),
         Outcome::Stuck => Err("opening waits for ever".to_owned()),
         Outcome::TimedOut => Err("opening takes too long".to_owned()),
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // A server and its broker hold each other, and through the broker this one would hold its world.
+        for broker in &self.cores {
+            broker.server.borrow_mut().take();
+        }
     }
 }
 
@@ -93,6 +102,6 @@ impl Machine {
                 }
             }
         }
-        Ok(Self { node, _cores: brokers, _dirs: dirs })
+        Ok(Self { node, cores: brokers, _dirs: dirs })
     }
 }

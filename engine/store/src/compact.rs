@@ -1,0 +1,528 @@
+//! Log compaction, carried out: the newest record of each key stays (KIP-58).
+//!
+//! One pass does this, and yields between batches so that the core's own work is not held up:
+//! 1. **Map**: the dirty part is read; each key's newest offset goes into a map of bounded size. When the map is full the pass
+//!    ends there, and the next one goes on.
+//! 2. **Write**: all segments below are read, oldest first, in groups that become one segment each. What stays is written to
+//!    a new file with a new creation number, then its index, then both and their names are synced. A segment that loses
+//!    nothing is left as it is.
+//! 3. **Swap**: the new segment takes the group's place in the log, in memory, while no checkpoint is under way. The next
+//!    checkpoint's entry names it; **that entry is what makes the swap true**. The ring is not involved: its records append
+//!    and move the start, which means the same with the old segments and with the new one.
+//! 4. **Unlink**: only when that checkpoint is durable do the old files go. A reader that has one open keeps it.
+//!
+//! A crash before the entry leaves the old segments, whose files are all there, and new files that nobody names; one after it
+//! leaves the new segments and old files that nobody names. [`Store::remove_strays`] takes those away after the next start.
+//!
+//! A batch that is not as it was written (checksum, offsets, epoch, records) ends the pass with nothing swapped from there on:
+//! compaction never makes damage permanent.
+
+mod output;
+mod pace;
+mod source;
+
+use crate::compact::output::Output;
+use crate::compact::pace::Pace;
+use crate::compact::source::Source;
+use crate::partition::Shared;
+use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
+use ids::{Offset, PartitionId, Timestamp};
+use log::{Candidate, Compaction, KeyMap, Mapped, Segment, SegmentName};
+use record::{CompactOutcome, CompactRules, Compressor, DECOMPRESSED_BYTES_MAX, Decompressor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::{fmt, io};
+
+/// What a pass may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CompactBudget {
+    /// Bytes of the key map (`log.cleaner.dedupe.buffer.size`).
+    pub map_bytes: usize,
+    /// Bytes read and written in a second (`log.cleaner.io.max.bytes.per.second`).
+    pub bytes_per_second: f64,
+}
+
+/// What a pass has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Everything below this offset is compacted now.
+    pub clean_end: Offset,
+    /// Bytes read, also those read twice.
+    pub bytes_read: u64,
+    /// Bytes written to new segments.
+    pub bytes_written: u64,
+    /// Bytes of the segments before and after.
+    pub before: u64,
+    /// See `before`.
+    pub after: u64,
+    /// Records that have gone.
+    pub records_dropped: u64,
+    /// Different keys of the part that was mapped.
+    pub keys: u64,
+    /// Segments written anew.
+    pub segments: u64,
+    /// Why the pass ended before the end of what is cleanable.
+    pub ended_early: Option<EndedEarly>,
+}
+
+/// Why a pass did not reach the end of what is cleanable. Nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedEarly {
+    /// The key map is full: another pass goes on from here.
+    MapFull,
+    /// A transaction begins here; transactions are not compacted yet.
+    Transaction,
+    /// The log's start moved, the partition went away or the store is stopping: what was done until then counts.
+    Interrupted,
+}
+
+/// Why a pass failed. What was swapped before stays; nothing was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompactFailure {
+    /// The partition is not here, or incomplete.
+    Refused(Refusal),
+    /// A segment is not as it was written.
+    Damaged {
+        /// Which segment.
+        segment: SegmentName,
+        /// Where in it.
+        position: u32,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no room for the new segments.
+    DiskFull,
+    /// A file cannot be read or made.
+    Io(String),
+}
+
+impl fmt::Display for CompactFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(e) => e.fmt(f),
+            Self::Damaged { segment, position, why } => {
+                write!(
+                    f,
+                    "segment {segment} is damaged at byte {position}: {why}; nothing of it was removed"
+                )
+            }
+            Self::DiskFull => f.write_str("the disk has no room for the compacted segments"),
+            Self::Io(e) => f.write_str(e),
+        }
+    }
+}
+
+impl CompactFailure {
+    fn io(what: &str, e: &io::Error) -> Self {
+        if crate::reserve::is_full(e) { Self::DiskFull } else { Self::Io(format!("{what}: {e}")) }
+    }
+}
+
+/// The last batches of producers: last offsets whose batch must stay, if only as an empty one.
+type LastBatches = BTreeSet<Offset>;
+
+/// A pass that runs.
+struct Pass<'a> {
+    store: &'a Store,
+    p: Shared,
+    id: PartitionId,
+    how: Compaction,
+    now: Timestamp,
+    pace: Pace,
+    decompressor: Decompressor,
+    compressor: Compressor,
+    report: CompactReport,
+    replaced: Vec<SegmentName>,
+}
+
+impl Store {
+    /// What of a partition could be compacted; nothing at or above `stable`. `None` if nothing, or if it is not here.
+    #[must_use]
+    pub fn compactable(
+        &self,
+        id: PartitionId,
+        how: &Compaction,
+        stable: Offset,
+    ) -> Option<Candidate> {
+        let p = self.partition(id).ok()?;
+        let p = p.borrow();
+        if p.incomplete.is_some() {
+            return None;
+        }
+        how.look(&p.log, stable.min(p.durable), self.inner.rt.wall())
+    }
+
+    /// Makes one pass over a partition, due or not. One at a time for each core.
+    ///
+    /// # Errors
+    /// [`CompactFailure`].
+    pub async fn compact(
+        &self,
+        id: PartitionId,
+        how: &Compaction,
+        budget: CompactBudget,
+        stable: Offset,
+    ) -> Result<CompactReport, CompactFailure> {
+        let p = self.partition(id).map_err(CompactFailure::Refused)?;
+        if let Some(why) = &p.borrow().incomplete {
+            return Err(CompactFailure::Refused(Refusal::Incomplete(why.clone())));
+        }
+        let rt = &self.inner.rt;
+        let mut pass = Pass {
+            store: self,
+            p,
+            id,
+            how: *how,
+            now: rt.wall(),
+            pace: Pace::new(rt.clone(), budget.bytes_per_second),
+            decompressor: Decompressor::new(),
+            compressor: Compressor::new(),
+            report: CompactReport::default(),
+            replaced: Vec::new(),
+        };
+        let Some(found) = self.compactable(id, how, stable) else {
+            pass.report.clean_end = pass.p.borrow().log.clean_end();
+            return Ok(pass.report);
+        };
+        let result = pass.run(found, budget.map_bytes).await;
+        // What was swapped is true, and its old files go, also if something failed behind it.
+        pass.settle().await;
+        let report = pass.report;
+        self.inner.count(|c| {
+            c.compactions += 1;
+            c.compact_read_bytes += report.bytes_read;
+            c.compact_written_bytes += report.bytes_written;
+            c.compact_dropped_records += report.records_dropped;
+        });
+        result.map(|()| report)
+    }
+
+    /// Removes files of segments that neither log nor ring knows: what a crash during a compaction has left. To be called
+    /// between passes, and worth it once after a start.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub async fn remove_strays(&self, id: PartitionId) -> io::Result<u64> {
+        let Ok(p) = self.partition(id) else { return Ok(0) };
+        let inner = &self.inner;
+        if p.borrow().incomplete.is_some() || !p.borrow().has_directory {
+            return Ok(0);
+        }
+        let listed = match inner.rt.disk().read_dir(&inner.paths.partition(id)).await {
+            Ok(listed) => listed,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(e) => return Err(e),
+        };
+        let strays: BTreeSet<SegmentName> = {
+            let p = p.borrow();
+            let names = listed.iter().filter_map(|e| segment_name(&e.name));
+            names.filter(|n| p.log.segment(*n).is_none()).collect()
+        };
+        if strays.is_empty() {
+            return Ok(0);
+        }
+        // A name that is not in the log never comes back. But the record that took it away may not be flushed yet.
+        self.flush().await;
+        let strays: Vec<SegmentName> = strays.into_iter().collect();
+        unlink_segments(inner, id, &strays).await;
+        Ok(strays.len() as u64)
+    }
+}
+
+/// The segment whose file this is.
+fn segment_name(file: &str) -> Option<SegmentName> {
+    let (stem, _ending) = file.split_once('.')?;
+    let (base, creation) = stem.split_once('-')?;
+    Some(SegmentName { base: Offset(base.parse().ok()?), creation: creation.parse().ok()? })
+}
+
+impl Pass<'_> {
+    async fn run(&mut self, found: Candidate, map_bytes: usize) -> Result<(), CompactFailure> {
+        self.report.clean_end = found.from;
+        self.put_on_disk(found.end).await?;
+        let (map, end) = self.map(&found, map_bytes).await?;
+        self.report.keys = map.len() as u64;
+        if end == found.from {
+            return Ok(());
+        }
+        let groups = {
+            let p = self.p.borrow();
+            log::groups(&p.log, end, &p.config.log)
+        };
+        let sizes = |p: &Shared| p.borrow().log.size();
+        let before = sizes(&self.p);
+        for group in &groups {
+            if self.is_over() || !self.group(group, &map, end).await? {
+                self.report.ended_early = Some(EndedEarly::Interrupted);
+                return Ok(());
+            }
+        }
+        self.report.before = before;
+        self.report.after = sizes(&self.p);
+        let mut p = self.p.borrow_mut();
+        p.keep_for(self.store.inner.checkpoint.get());
+        p.log.set_clean_end(end);
+        self.report.clean_end = p.log.clean_end();
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.p.borrow().deleted || self.store.inner.stopping.get()
+    }
+
+    fn inner(&self) -> &Rc<Inner> {
+        &self.store.inner
+    }
+
+    /// Takes a checkpoint if a segment below `end` is not wholly in its file yet.
+    async fn put_on_disk(&self, end: Offset) -> Result<(), CompactFailure> {
+        if whole_in_files(&self.p, end) {
+            return Ok(());
+        }
+        self.store.checkpoint_if_possible().await;
+        if whole_in_files(&self.p, end) { Ok(()) } else { Err(CompactFailure::DiskFull) }
+    }
+
+    /// Reads the dirty part; the map, and how far it reaches.
+    async fn map(
+        &mut self,
+        found: &Candidate,
+        map_bytes: usize,
+    ) -> Result<(KeyMap, Offset), CompactFailure> {
+        let rt = &self.inner().rt;
+        let secret = (rt.random(), rt.random());
+        let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
+        let mut map = KeyMap::new(map_bytes, records, secret);
+        let names: Vec<SegmentName> = {
+            let p = self.p.borrow();
+            let dirty = |s: &&Segment| s.end > found.from && s.end <= found.end;
+            p.log.segments().iter().filter(dirty).map(|s| s.name).collect()
+        };
+        for name in names {
+            let Some(mut source) = Source::open(self.store, &self.p, name, found.from) else {
+                self.report.ended_early = Some(EndedEarly::Interrupted);
+                return Ok((map, found.from));
+            };
+            while let Some(bytes) = source.next().await? {
+                let batch = source.view(&bytes)?;
+                let h = *batch.header();
+                self.report.bytes_read += bytes.len() as u64;
+                if h.last_offset() >= found.from {
+                    if h.attributes.is_transactional() || h.attributes.is_control() {
+                        self.report.ended_early = Some(EndedEarly::Transaction);
+                        return Ok((map, h.base_offset.max(found.from)));
+                    }
+                    let mut full = None;
+                    let max = DECOMPRESSED_BYTES_MAX;
+                    let noted =
+                        record::each_key(&batch, &mut self.decompressor, max, |offset, key| {
+                            if let Some(key) =
+                                key.filter(|_| offset >= found.from && full.is_none())
+                                && map.note(key, offset) == Mapped::Full
+                            {
+                                full = Some(offset);
+                            }
+                        });
+                    noted.map_err(|e| source.damaged(e.to_string()))?;
+                    if let Some(end) = full {
+                        self.report.ended_early = Some(EndedEarly::MapFull);
+                        return Ok((map, end));
+                    }
+                }
+                self.pace.after(bytes.len() as u64).await;
+                if self.is_over() {
+                    self.report.ended_early = Some(EndedEarly::Interrupted);
+                    return Ok((map, found.from));
+                }
+            }
+        }
+        Ok((map, found.end))
+    }
+
+    /// Writes one group anew and swaps it in; false if the log has changed below it.
+    async fn group(
+        &mut self,
+        group: &[SegmentName],
+        map: &KeyMap,
+        end: Offset,
+    ) -> Result<bool, CompactFailure> {
+        let (Some(first), Some(segments)) = (group.first().copied(), self.segments(group)) else {
+            return Ok(false);
+        };
+        let name = {
+            let mut p = self.p.borrow_mut();
+            SegmentName { base: first.base, creation: p.log.reserve_creation() }
+        };
+        let mut out =
+            Output::new(Rc::clone(self.inner()), self.id, name, self.p.borrow().config.log);
+        let written = self.copy(&segments, map, end, &mut out).await;
+        match written {
+            // What was there before and what would be there afterwards are the same.
+            Ok(true) if group.len() > 1 || out.changed() => {}
+            Ok(_) | Err(_) => {
+                out.discard().await;
+                self.after_discard().await;
+                return written;
+            }
+        }
+        let finished = match out.finish(&segments).await {
+            Ok(finished) => finished,
+            Err(e) => {
+                out.discard().await;
+                return Err(CompactFailure::io("cannot write a compacted segment", &e));
+            }
+        };
+        self.report.bytes_written += u64::from(finished.segment.len);
+        // A checkpoint under way counts files of the old segments.
+        while self.inner().checkpointing.get() {
+            self.inner().checkpoint_done.notified().await;
+        }
+        let swapped = !self.is_over() && self.swap(group, finished.segment, finished.file);
+        if swapped {
+            self.report.segments += 1;
+            self.report.records_dropped += out.dropped();
+            self.replaced.extend_from_slice(group);
+        } else {
+            out.discard().await;
+            self.after_discard().await;
+        }
+        Ok(swapped)
+    }
+
+    /// Whoever deletes a partition removes its files and its directory once; a file that was made meanwhile is ours to remove.
+    async fn after_discard(&self) {
+        if self.p.borrow().deleted {
+            remove_partition_files(self.inner(), self.id).await;
+        }
+    }
+
+    fn segments(&self, group: &[SegmentName]) -> Option<Vec<Segment>> {
+        let p = self.p.borrow();
+        let bare = |s: &Segment| Segment { index: log::Index::default(), ..*s };
+        group.iter().map(|n| p.log.segment(*n).map(bare)).collect()
+    }
+
+    /// Copies what stays of `segments`; false if one of them has left the log.
+    async fn copy(
+        &mut self,
+        segments: &[Segment],
+        map: &KeyMap,
+        end: Offset,
+        out: &mut Output,
+    ) -> Result<bool, CompactFailure> {
+        let last_batches = self.last_batches();
+        let group_end = segments.last().map_or(Offset::ZERO, |s| s.end);
+        for s in segments {
+            let Some(mut source) = Source::open(self.store, &self.p, s.name, Offset::ZERO) else {
+                return Ok(false);
+            };
+            while let Some(bytes) = source.next().await? {
+                let batch = source.view(&bytes)?;
+                let h = *batch.header();
+                let mut new = Vec::new();
+                let beyond = h.base_offset >= end
+                    || h.attributes.is_transactional()
+                    || h.attributes.is_control();
+                let outcome = if beyond {
+                    CompactOutcome::Whole
+                } else {
+                    let rules = CompactRules {
+                        now: self.now,
+                        delete_retention_ms: self.how.delete_retention_ms,
+                        below: end,
+                        keep_empty: h.next_offset() == group_end
+                            || last_batches.contains(&h.last_offset()),
+                        bytes_max: DECOMPRESSED_BYTES_MAX,
+                    };
+                    record::compact(
+                        &batch,
+                        &rules,
+                        |offset, key| map.is_latest(key, offset),
+                        &mut self.decompressor,
+                        &mut self.compressor,
+                        &mut new,
+                    )
+                    .map_err(|e| source.damaged(e.to_string()))?
+                };
+                let put = match outcome {
+                    CompactOutcome::Whole => out.push(&h, h.max_timestamp, h.count, &bytes).await,
+                    CompactOutcome::Rewritten { max_timestamp, records } => {
+                        out.note_change();
+                        out.push(&h, max_timestamp, records, &new).await
+                    }
+                    CompactOutcome::Dropped => {
+                        out.drop_batch(&h);
+                        Ok(())
+                    }
+                };
+                put.map_err(|e| CompactFailure::io("cannot write a compacted segment", &e))?;
+                self.report.bytes_read += bytes.len() as u64;
+                self.pace.after(2 * bytes.len() as u64).await;
+                if self.is_over() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The batches that hold the last sequence of a producer that is still known.
+    fn last_batches(&self) -> LastBatches {
+        let p = self.p.borrow();
+        let producers = p.log.producers().sorted();
+        producers
+            .iter()
+            .filter_map(|(_, p)| p.batches().next_back())
+            .map(|b| b.last_offset)
+            .collect()
+    }
+
+    /// The new segment takes the group's place. Nothing awaits in here, and no checkpoint is under way.
+    fn swap(
+        &mut self,
+        group: &[SegmentName],
+        with: Segment,
+        file: crate::partition::SegmentFile,
+    ) -> bool {
+        let mut guard = self.p.borrow_mut();
+        let p = &mut *guard;
+        let (name, clean) = (with.name, with.end);
+        let was_dirty = p.dirty;
+        p.keep_for(self.store.inner.checkpoint.get());
+        if !p.log.replace(group, with) {
+            p.dirty = was_dirty;
+            return false;
+        }
+        p.forget(group);
+        // Memory of the old segments means nothing any more, and that of all before them is in files.
+        if let Some(next) = p.log.segments().iter().find(|s| s.name.base >= clean) {
+            p.tail.drop_before(next.name);
+        }
+        p.files.insert(name, file);
+        true
+    }
+
+    /// A checkpoint makes the swaps true; then the old files go.
+    async fn settle(&mut self) {
+        if self.replaced.is_empty() || self.store.inner.stopping.get() {
+            return;
+        }
+        let before = self.store.inner.counters.get().checkpoints;
+        self.store.checkpoint_if_possible().await;
+        if self.store.inner.counters.get().checkpoints == before {
+            // The disk is full to the last block. The old files stay until the next start removes them.
+            eprintln!("compaction of {}: the old segments stay on disk, it is full", self.id);
+            return;
+        }
+        let old = std::mem::take(&mut self.replaced);
+        unlink_segments(self.inner(), self.id, &old).await;
+    }
+}
+
+/// Whether every segment that ends at or below `end` is in its file, durably.
+fn whole_in_files(p: &Shared, end: Offset) -> bool {
+    let p = p.borrow();
+    let durable: BTreeMap<_, _> = p.files.iter().map(|(name, f)| (*name, f.durable)).collect();
+    let mut sealed = p.log.segments().iter().filter(|s| s.end <= end);
+    sealed.all(|s| durable.get(&s.name).is_some_and(|d| *d >= s.len))
+}

@@ -1,0 +1,245 @@
+//! The new segment of a group: its file, its index, and what the log must know of it.
+//!
+//! The files are nobody's until the swap. They are written once, from the front, and synced before the log names them.
+
+use crate::format::{BLOCK, blocks};
+use crate::partition::SegmentFile;
+use crate::store::Inner;
+use ids::{Offset, PartitionId, Timestamp};
+use log::{Config, Index, IndexEntry, Segment, SegmentName};
+use record::BatchHeader;
+use runtime::{Buffer, File, Open};
+use std::io;
+use std::rc::Rc;
+
+/// Bytes of one write.
+const CHUNK: usize = 256 * 1024;
+/// Space is taken in steps of this; what is too much is given back at the end.
+const ALLOCATE: u64 = 8 << 20;
+
+/// What the log takes over.
+pub(super) struct Finished {
+    pub(super) segment: Segment,
+    pub(super) file: SegmentFile,
+}
+
+pub(super) struct Output {
+    inner: Rc<Inner>,
+    id: PartitionId,
+    name: SegmentName,
+    config: Config,
+    file: Option<File>,
+    allocated: u64,
+    /// Bytes handed to the device, and behind them those that wait.
+    written: u64,
+    buffer: Option<Buffer>,
+    len: u32,
+    index: Index,
+    max_timestamp: Timestamp,
+    max_timestamp_batch: Offset,
+    first_timestamp: Option<Timestamp>,
+    dropped: u64,
+    changed: bool,
+}
+
+impl Output {
+    pub(super) fn new(
+        inner: Rc<Inner>,
+        id: PartitionId,
+        name: SegmentName,
+        config: Config,
+    ) -> Self {
+        Self {
+            inner,
+            id,
+            name,
+            config,
+            file: None,
+            allocated: 0,
+            written: 0,
+            buffer: None,
+            len: 0,
+            index: Index::default(),
+            max_timestamp: Timestamp::NONE,
+            max_timestamp_batch: name.base,
+            first_timestamp: None,
+            dropped: 0,
+            changed: false,
+        }
+    }
+
+    /// Whether anything was left out or rewritten.
+    pub(super) fn changed(&self) -> bool {
+        self.changed
+    }
+
+    /// A batch was written anew, perhaps with as many bytes as before.
+    pub(super) fn note_change(&mut self) {
+        self.changed = true;
+    }
+
+    /// Records that were left out.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Nothing of this batch stays.
+    pub(super) fn drop_batch(&mut self, old: &BatchHeader) {
+        self.dropped += u64::try_from(old.count).unwrap_or(0);
+        self.changed = true;
+    }
+
+    /// Appends a batch that was `old` and has `records` records now.
+    pub(super) async fn push(
+        &mut self,
+        old: &BatchHeader,
+        max_timestamp: Timestamp,
+        records: i32,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.dropped += u64::try_from(old.count - records).unwrap_or(0);
+        let entry = IndexEntry {
+            offset: u32::try_from(old.base_offset - self.name.base).unwrap_or(u32::MAX),
+            position: self.len,
+            max_timestamp_before: self.max_timestamp,
+        };
+        self.index.note(self.name.base, entry, self.config.index_interval_bytes);
+        self.first_timestamp.get_or_insert(max_timestamp);
+        if max_timestamp > self.max_timestamp {
+            self.max_timestamp = max_timestamp;
+            self.max_timestamp_batch = old.base_offset;
+        }
+        let added = u32::try_from(bytes.len()).ok().and_then(|n| self.len.checked_add(n));
+        self.len = added.ok_or_else(|| io::Error::other("the compacted segment is too large"))?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let memory = self.inner.rt.memory();
+            let buffer = self.buffer.get_or_insert_with(|| memory.alloc_beyond(CHUNK));
+            let (now, later) = rest.split_at(rest.len().min(CHUNK - buffer.len()));
+            buffer.append(now);
+            rest = later;
+            if buffer.len() == CHUNK {
+                self.write().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, filled up to whole blocks.
+    async fn write(&mut self) -> io::Result<()> {
+        let Some(mut buffer) = self.buffer.take().filter(|b| !b.is_empty()) else { return Ok(()) };
+        buffer.pad_to(BLOCK);
+        let len = buffer.len();
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => self.open().await?,
+        };
+        let end = self.written + len as u64;
+        if end > self.allocated {
+            let more = (end - self.allocated).next_multiple_of(ALLOCATE);
+            file.allocate(self.allocated, more).await?;
+            self.allocated += more;
+        }
+        if let Err(e) = file.write_at(self.written, buffer.slice(0..len)).await {
+            self.fault("write", &e);
+        }
+        self.written = end;
+        Ok(())
+    }
+
+    async fn open(&mut self) -> io::Result<File> {
+        let path = self.inner.paths.segment(self.id, self.name, "log");
+        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    fn fault(&self, what: &str, e: &io::Error) -> ! {
+        let (name, id) = (self.name, self.id);
+        self.inner.rt.fault(format!("{what} of compacted segment {name} of {id} failed: {e}"))
+    }
+
+    /// Writes and syncs all that is left; what the log may take over now. `from` are the segments it was made of.
+    pub(super) async fn finish(&mut self, from: &[Segment]) -> io::Result<Finished> {
+        self.write().await?;
+        let Some(file) = self.file.take() else {
+            return Err(io::Error::other("a compacted segment without a batch"));
+        };
+        if self.allocated > self.written {
+            file.set_len(self.written).await?;
+        }
+        if let Err(e) = file.sync_data().await {
+            self.fault("sync", &e);
+        }
+        let entries = self.write_index().await?;
+        let dir = self.inner.paths.partition(self.id);
+        match self.inner.rt.disk().sync_dir(&dir).await {
+            Ok(()) => {}
+            // The partition was deleted meanwhile; the swap will not find it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+            Err(e) => self.fault("sync of the directory", &e),
+        }
+        let written = u32::try_from(self.written).unwrap_or(u32::MAX);
+        let file = SegmentFile {
+            submitted: written,
+            written,
+            allocated: self.written,
+            index_written: entries,
+            index_base: entries,
+            ..SegmentFile::default()
+        };
+        Ok(Finished { segment: self.segment(from), file })
+    }
+
+    fn segment(&self, from: &[Segment]) -> Segment {
+        let created = from.iter().map(|s| s.created_at).min().unwrap_or_default();
+        let mut s = Segment::new(self.name, created);
+        s.len = self.len;
+        s.end = from.last().map_or(self.name.base, |s| s.end);
+        s.max_timestamp = self.max_timestamp;
+        s.max_timestamp_batch = self.max_timestamp_batch;
+        s.first_timestamp = self.first_timestamp.unwrap_or(Timestamp::NONE);
+        s.appended_at = from.iter().map(|s| s.appended_at).max().unwrap_or_default();
+        s.compacted = true;
+        s
+    }
+
+    async fn write_index(&self) -> io::Result<u32> {
+        let entries = self.index.entries();
+        let path = self.inner.paths.segment(self.id, self.name, "index");
+        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        let mut buffer =
+            self.inner.rt.memory().alloc_beyond(blocks(entries.len() * IndexEntry::LEN));
+        for e in entries {
+            buffer.append(&e.to_bytes());
+        }
+        buffer.pad_to(BLOCK);
+        let len = buffer.len();
+        file.allocate(0, len as u64).await?;
+        if let Err(e) = file.write_at(0, buffer.slice(0..len)).await {
+            self.fault("write of the index", &e);
+        }
+        if let Err(e) = file.sync_data().await {
+            self.fault("sync of the index", &e);
+        }
+        Ok(u32::try_from(entries.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Takes away what was made.
+    pub(super) async fn discard(&mut self) {
+        self.file = None;
+        for ending in ["log", "index"] {
+            let path = self.inner.paths.segment(self.id, self.name, ending);
+            match self.inner.rt.disk().remove_file(&path).await {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+            }
+        }
+    }
+}
+
+/// Truncated: a crash may have left a file of this name, which nobody ever named.
+fn new_file() -> Open {
+    Open { read: true, write: true, create: true, truncate: true, direct: true, ..Open::default() }
+}

@@ -1,0 +1,256 @@
+//! Kafka's own command-line tools beside our faces of them, against one broker: what `java/tools.txt` asks, line by line, and the flags that
+//! the originals' `--help` lists.
+
+use std::collections::BTreeSet;
+use std::fs::{self, read_to_string};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::tally::{Tally, say};
+use crate::{Fault, program, tree};
+
+/// The longest that one tool may take.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// The tools, and the classes behind them.
+const TOOLS: [(&str, &str); 9] = [
+    ("kafka-broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
+    ("kafka-configs", "kafka.admin.ConfigCommand"),
+    ("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+    ("kafka-console-producer", "org.apache.kafka.tools.ConsoleProducer"),
+    ("kafka-consumer-groups", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+    ("kafka-delete-records", "org.apache.kafka.tools.DeleteRecordsCommand"),
+    ("kafka-get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
+    ("kafka-log-dirs", "org.apache.kafka.tools.LogDirsCommand"),
+    ("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
+];
+
+/// Runs everything; `bootstrap` is the broker's address.
+pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), Fault> {
+    let (before, started) = ((tally.passed, tally.failed), Instant::now());
+    for (tool, _) in TOOLS {
+        let complaint = flags(tool)?;
+        tally.check(&format!("tools/{tool}: flags of --help"), complaint.as_deref())?;
+    }
+    let text = read_to_string(tree::clients().join("java/tools.txt"))?;
+    let scenes = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut played = 0;
+    for line in scenes {
+        played += 1;
+        let scene = Scene::read(line).ok_or_else(|| format!("no scene: {line}"))?;
+        let complaint = scene.play(bootstrap, run)?;
+        tally.check(&format!("tools/{}", scene.words.join(" ")), complaint.as_deref())?;
+    }
+    if played == 0 {
+        tally.check("tools", Some("no scene was played"))?;
+    }
+    let (passed, failed) = (tally.passed - before.0, tally.failed - before.1);
+    let seconds = started.elapsed().as_secs_f32();
+    say(&format!("tools: {passed} passed, {failed} failed in {seconds:.1} s"))
+}
+
+fn original(tool: &str) -> Result<Command, Fault> {
+    let class = TOOLS.iter().find(|(name, _)| *name == tool).ok_or("an unknown tool")?.1;
+    let mut java = Command::new("java");
+    let jars = tree::work().join("java/lib").join("*");
+    // Short runs: the quick compiler is the better one.
+    java.args(["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp"]).arg(jars).arg(class);
+    Ok(java)
+}
+
+fn face(tool: &str) -> Command {
+    let mut command = Command::new(tree::binary("ringwood"));
+    command.arg0(tool);
+    command
+}
+
+/// The flags that the original lists and our file does not, or the other way round.
+fn flags(tool: &str) -> Result<Option<String>, Fault> {
+    let outcome = program::run(original(tool)?.arg("--help"), None, LIMIT)?;
+    let help = format!("{}\n{}", String::from_utf8_lossy(&outcome.out), outcome.err);
+    let theirs: BTreeSet<String> = help.lines().filter_map(flag_of_help).collect();
+    let file = tree::root().join("broker/cli/src/faces/flags").join(format!("{tool}.flags"));
+    let ours: BTreeSet<String> = read_to_string(file)?.lines().filter_map(flag_of_file).collect();
+    let difference: Vec<_> = theirs.symmetric_difference(&ours).cloned().collect();
+    Ok(if theirs.is_empty() {
+        Some("the original lists no flags".into())
+    } else if difference.is_empty() {
+        None
+    } else {
+        Some(format!("only on one side: {}", difference.join(", ")))
+    })
+}
+
+fn flag_of_help(line: &str) -> Option<String> {
+    // A row of dashes stands below the headings.
+    let name = line.strip_prefix("--").filter(|name| !name.starts_with('-'))?;
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c)));
+    Some(name.get(..end.unwrap_or(name.len()))?.to_owned())
+}
+
+fn flag_of_file(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let fate = words.next()?;
+    let known = fate == "does" || fate == "refuses";
+    known.then(|| words.next())?.and_then(|w| w.strip_prefix("--")).map(str::to_owned)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Same,
+    Sorted,
+    Json,
+}
+
+struct Scene {
+    how: How,
+    /// The original ends with 0 although something is wrong.
+    lenient: bool,
+    words: Vec<String>,
+    input: String,
+}
+
+impl Scene {
+    fn read(line: &str) -> Option<Scene> {
+        let (how, rest) = line.split_once(' ')?;
+        let (words, input) = rest.split_once(" << ").unwrap_or((rest, ""));
+        let (how, lenient) = how.strip_suffix('!').map_or((how, false), |how| (how, true));
+        Some(Scene {
+            how: match how {
+                "same" => How::Same,
+                "sorted" => How::Sorted,
+                "json" => How::Json,
+                _ => return None,
+            },
+            lenient,
+            words: words.split_whitespace().map(str::to_owned).collect(),
+            input: input.replace("\\t", "\t").replace("\\n", "\n"),
+        })
+    }
+
+    fn play(&self, bootstrap: &str, run: &str) -> Result<Option<String>, Fault> {
+        let tool = self.words.first().ok_or("a scene without a tool")?;
+        let theirs = self.ask(original(tool)?, bootstrap, &format!("{run}-kafka"))?;
+        let ours = self.ask(face(tool), bootstrap, &format!("{run}-faces"))?;
+        let expected = if self.lenient && theirs.code == Some(0) { Some(1) } else { theirs.code };
+        Ok(if ours.code != expected {
+            Some(format!("exit code {:?}, not {expected:?}\n    {}", ours.code, ours.err))
+        } else if theirs.out != ours.out {
+            Some(format!(
+                "the original:\n{}\n  the face:\n{}\n  {}",
+                theirs.out, ours.out, theirs.err
+            ))
+        } else {
+            None
+        })
+    }
+
+    fn ask(&self, mut command: Command, bootstrap: &str, own: &str) -> Result<Answer, Fault> {
+        let dir = tree::work();
+        let plan = format!(
+            r#"{{"partitions": [{{"topic": "{own}", "partition": 1, "offset": 1}}], "version": 1}}"#
+        );
+        fs::write(dir.join(format!("{own}.json")), plan)?;
+        let at = dir.display().to_string();
+        for word in self.words.iter().skip(1) {
+            command.arg(word.replace("{t}", own).replace("{dir}", &at));
+        }
+        command.args(["--bootstrap-server", bootstrap]);
+        let outcome = program::run(&mut command, Some(self.input.clone().into_bytes()), LIMIT)?;
+        if outcome.timed_out {
+            return Err(format!("{} takes too long", program::line(&command)).into());
+        }
+        let out = String::from_utf8_lossy(&outcome.out).replace(own, "NAME");
+        Ok(Answer {
+            code: outcome.status.code(),
+            out: self.settled(&out),
+            err: outcome.last_words(),
+        })
+    }
+
+    /// What may differ without being different: ids of topics, and order where there is none.
+    fn settled(&self, out: &str) -> String {
+        let mut lines: Vec<String> = out.lines().map(settled_line).collect();
+        match self.how {
+            How::Same => {}
+            How::Sorted => lines.sort(),
+            How::Json => {
+                if let Some(last) = lines.last_mut()
+                    && let Ok(mut document) = serde_json::from_str::<Value>(last)
+                {
+                    sort(&mut document);
+                    *last = document.to_string();
+                }
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+struct Answer {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn settled_line(line: &str) -> String {
+    let mut cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+    for cell in &mut cells {
+        if cell.starts_with("TopicId: ") {
+            "TopicId: ID".clone_into(cell);
+        } else if let Some(list) = cell.strip_prefix("Configs: ") {
+            let mut configs: Vec<_> = list.split(',').collect();
+            configs.sort_unstable();
+            *cell = format!("Configs: {}", configs.join(","));
+        }
+    }
+    cells.join("\t")
+}
+
+fn sort(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(sort);
+            items.sort_by_key(Value::to_string);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(sort),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_from_helps_and_from_files() {
+        assert_eq!(flag_of_help("--topic <String: topic>   The topic").as_deref(), Some("topic"));
+        assert_eq!(flag_of_help("--producer.config <S>").as_deref(), Some("producer.config"));
+        assert_eq!(flag_of_help("  --indented"), None);
+        assert_eq!(flag_of_help("------      -----------"), None);
+        assert_eq!(flag_of_file("does     --state [STATES]  | x").as_deref(), Some("state"));
+        assert_eq!(flag_of_file("gone     --zookeeper <H> --bootstrap-server"), None);
+    }
+
+    #[test]
+    fn scenes_say_how_they_are_compared() {
+        let scene = Scene::read("sorted!  kafka-x --topic {t} << a\\tb\\n").expect("a scene");
+        assert!(scene.lenient && scene.how == How::Sorted);
+        assert_eq!(scene.input, "a\tb\n");
+        assert_eq!(scene.settled("b\na"), "a\nb");
+        assert!(Scene::read("maybe kafka-x").is_none());
+    }
+
+    #[test]
+    fn ids_and_the_order_of_hash_tables_do_not_count() {
+        assert_eq!(
+            settled_line("T\tTopicId: x\tConfigs: b=1,a=2"),
+            "T\tTopicId: ID\tConfigs: a=2,b=1"
+        );
+        let scene = Scene::read("json kafka-x").expect("a scene");
+        assert_eq!(scene.settled("x\n{\"a\":[3,1]}"), "x\n{\"a\":[1,3]}");
+    }
+}
