@@ -449,7 +449,7 @@ impl Mounted {
                 format!("{} was still in use 20 s after the kill", self.at.display()).into()
             );
         }
-        Ok(session.umount_and_join()?)
+        Ok(session.join()?)
     }
 }
 
