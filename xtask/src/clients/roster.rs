@@ -12,12 +12,13 @@ pub(crate) struct Member {
     pub(crate) suite: &'static str,
     /// Whether it can read without a group.
     pub(crate) reads: bool,
-    /// Whether its program plays consumer groups. kcat only prints what a group is given.
+    /// Whether its program plays consumer groups. kcat only prints what a group is given; sarama's groups play in
+    /// `cargo xtask prove ecosystem`.
     pub(crate) groups: bool,
 }
 
 /// Every client, in the order in which they write. kafkajs reads only in groups.
-pub(crate) const ROSTER: [Member; 8] = [
+pub(crate) const ROSTER: [Member; 9] = [
     Member { name: "rdkafka", suite: "librdkafka", reads: true, groups: true },
     Member { name: "confluent", suite: "python", reads: true, groups: true },
     Member { name: "kafkapython", suite: "python", reads: true, groups: true },
@@ -25,6 +26,7 @@ pub(crate) const ROSTER: [Member; 8] = [
     Member { name: "kafkajs", suite: "node", reads: false, groups: true },
     Member { name: "java", suite: "java", reads: true, groups: true },
     Member { name: "go", suite: "go", reads: true, groups: true },
+    Member { name: "sarama", suite: "go", reads: true, groups: false },
     Member { name: "kcat", suite: "kcat", reads: true, groups: false },
 ];
 
@@ -51,6 +53,7 @@ impl Member {
                 java
             }
             "go" => Command::new(work.join("go/client")),
+            "sarama" => with(Command::new(work.join("go/client")), &["sarama"]),
             _ => return None,
         };
         Some(self.placed(command))

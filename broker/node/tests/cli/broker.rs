@@ -99,12 +99,23 @@ impl Broker {
         self.wait();
     }
 
+    /// Until it says that it serves. That something takes connections says less: the kernel may hold the listener of a process
+    /// that was killed until its last request has ended.
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
             assert!(Instant::now() < deadline, "the broker does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     /// What `storage dump` says of a topic, while no broker runs.
@@ -137,11 +148,7 @@ impl Broker {
 
     /// What `/metrics` says.
     pub(super) fn metrics(&self) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        self.get("/metrics").unwrap()
     }
 
     /// A command that talks to this broker.

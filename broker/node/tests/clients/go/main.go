@@ -2,7 +2,9 @@
 //
 //	go run . write|admin BOOTSTRAP RUN BASE
 //	go run . read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
+//	go run . sarama write|admin|read ...  (the same with sarama, see sarama.go)
 //	go run . audit BOOTSTRAP TOPIC        (see audit.go)
+//	go run . storm|sarama-storm BOOTSTRAP TOPIC GROUP        (see ../STORM.md)
 package main
 
 import (
@@ -25,11 +27,13 @@ import (
 )
 
 const (
-	name          = "go"
 	goldenDigest  = 0xb5b84ce0
 	bigBatchBytes = 8_388_682
 	bigValueBytes = 8_388_608
 )
+
+// The writer's name in topic names: go is franz-go.
+var name = "go"
 
 var (
 	codecs  = []string{"none", "gzip", "snappy", "lz4", "zstd"}
@@ -695,6 +699,30 @@ func main() {
 		audit(os.Args[2], os.Args[3])
 		return
 	}
+	if os.Args[1] == "lines" {
+		lines(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
+	if os.Args[1] == "fill" {
+		fill(os.Args[2], os.Args[3], number(os.Args[4]), number(os.Args[5]), number(os.Args[6]))
+		return
+	}
+	if os.Args[1] == "first" {
+		first(os.Args[2], os.Args[3], number(os.Args[4]), number(os.Args[5]))
+		return
+	}
+	if os.Args[1] == "storm" {
+		storm(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
+	if os.Args[1] == "sarama-storm" {
+		stormOfSarama(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
+	if os.Args[1] == "sarama" {
+		name = "sarama"
+		os.Args = os.Args[1:]
+	}
 	base, err := strconv.ParseInt(os.Args[4], 10, 64)
 	if err != nil {
 		panic(err)
@@ -706,6 +734,10 @@ func main() {
 		return nil
 	})
 	c := &client{bootstrap: os.Args[2], run: os.Args[3], base: base}
+	if name == "sarama" {
+		playSarama(c, os.Args[1], os.Args[5:])
+		return
+	}
 	switch os.Args[1] {
 	case "write":
 		c.write()

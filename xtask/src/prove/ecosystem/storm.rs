@@ -1,0 +1,357 @@
+//! The rebalance storm: groups of many clients whose members join, leave, die and come back while the broker is killed with -9.
+//!
+//! Idempotent producers of librdkafka write all the time and keep a ledger of what was acknowledged. One group of each client reads
+//! the same topic. Members are processes; they are started, ended through their standard input, or killed with -9. At the end the
+//! producers settle and every group must read to the end of the ledger.
+//!
+//! A disturbance is over when every live member of the group has partitions, no partition has two members, and each has one. How
+//! long that takes is measured for every disturbance.
+
+mod checker;
+mod members;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Findings, Options, tools};
+use crate::broker::Broker;
+use crate::program::{self, Conversation};
+use crate::runtimes::RUNTIMES;
+use crate::tally::say;
+use crate::{Fault, clients, tree};
+use checker::{Checker, Written};
+use members::{CLIENTS, Client, Group};
+
+const TOPIC: &str = "storm";
+const PARTITIONS: u32 = 24;
+const PRODUCERS: u32 = 4;
+/// Records a second and producer.
+const RATE: u32 = 50;
+/// Between two disturbances, of any group.
+const PAUSE: Duration = Duration::from_millis(1500);
+/// A group that takes longer is stuck.
+const STUCK: Duration = Duration::from_secs(120);
+
+/// Uniform numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).unwrap_or(0) % bound.max(1)
+    }
+}
+
+/// Sets up what the clients need and says which can take part.
+fn ready(findings: &mut Findings, has_java: bool) -> Result<Vec<&'static Client>, Fault> {
+    let (mut suites, mut skipped) = (Vec::new(), Vec::new());
+    for runtime in &RUNTIMES {
+        if !CLIENTS.iter().any(|client| client.suite == runtime.suite) {
+            continue;
+        }
+        if !runtime.is_here() {
+            skipped.push(runtime.suite);
+            say(&format!("SKIPPED ecosystem/storm {}: {}", runtime.suite, runtime.absence()))?;
+            continue;
+        }
+        // The Java members were compiled with Kafka's other programs.
+        if runtime.suite != "java" {
+            clients::prepare(runtime.suite)
+                .map_err(|complaint| format!("set-up of {}: {complaint}", runtime.suite))?;
+        }
+        suites.push(runtime.suite);
+    }
+    findings.count("skipped", json!(skipped));
+    let all = CLIENTS.iter().filter(|client| suites.contains(&client.suite));
+    Ok(all.filter(|client| client.suite != "java" || has_java).collect())
+}
+
+/// What was acknowledged, as the producers tell it: for each producer and partition the number of records and the last offset.
+fn ledger(answer: &Value) -> Result<Vec<Written>, Fault> {
+    let mut all = Vec::new();
+    for entry in answer["ledger"].as_array().ok_or("the load gave no ledger")? {
+        let producer = entry["name"].as_str().ok_or("a producer without a name")?;
+        if let Some(fault) = entry["faults"].as_array().and_then(|faults| faults.first()) {
+            return Err(format!("{producer}: {fault}").into());
+        }
+        for (partition, pair) in entry["acknowledged"].as_object().into_iter().flatten() {
+            all.push(Written {
+                producer: producer.to_owned(),
+                partition: partition.parse()?,
+                records: pair[0].as_u64().ok_or("no count")?,
+                last: pair[1].as_u64().ok_or("no offset")?,
+            });
+        }
+    }
+    if all.is_empty() { Err("nothing was acknowledged".into()) } else { Ok(all) }
+}
+
+/// The storm as it goes on.
+struct Storm {
+    broker: Broker,
+    groups: Vec<Group>,
+    checker: Checker,
+    /// Milliseconds that each disturbance took.
+    times: Vec<u64>,
+    /// The same for each client.
+    by_client: BTreeMap<&'static str, Vec<u64>>,
+    /// Milliseconds from a kill of the broker to the next commit of each group.
+    after_kill: Vec<u64>,
+    actions: BTreeMap<&'static str, u64>,
+    stuck: Vec<String>,
+}
+
+impl Storm {
+    /// Takes what the members have said and looks whether their groups have settled.
+    fn listen(&mut self) -> Result<(), Fault> {
+        for (place, group) in self.groups.iter_mut().enumerate() {
+            let committed = group.listen(place, &mut self.checker)?;
+            if committed && let Some(since) = group.waits_for_commit.take() {
+                self.after_kill.push(since.elapsed().as_millis() as u64);
+            }
+            let Some(since) = group.disturbed else { continue };
+            let took = since.elapsed();
+            if group.is_stable(PARTITIONS) {
+                self.times.push(took.as_millis() as u64);
+                self.by_client.entry(group.client.name).or_default().push(took.as_millis() as u64);
+                group.disturbed = None;
+            } else if took > STUCK {
+                self.stuck.push(format!(
+                    "{} has no stable assignment after {} s: {}",
+                    group.client.name,
+                    STUCK.as_secs(),
+                    group.describe()
+                ));
+                group.disturbed = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn listen_for(&mut self, span: Duration) -> Result<(), Fault> {
+        let until = Instant::now() + span;
+        while Instant::now() < until {
+            self.listen()?;
+            sleep(Duration::from_millis(15));
+        }
+        Ok(())
+    }
+
+    /// Listens until this holds; false if it did not within the limit.
+    fn listen_until(
+        &mut self,
+        limit: Duration,
+        holds: impl Fn(&Storm) -> bool,
+    ) -> Result<bool, Fault> {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            self.listen()?;
+            if holds(self) {
+                return Ok(true);
+            }
+            sleep(Duration::from_millis(15));
+        }
+        Ok(false)
+    }
+
+    /// Something happens to one group that is not busy with what happened before.
+    fn disturb(&mut self, random: &mut Random, members: usize) -> Result<(), Fault> {
+        let calm: Vec<usize> =
+            (0..self.groups.len()).filter(|n| self.groups[*n].disturbed.is_none()).collect();
+        if calm.is_empty() {
+            return Ok(());
+        }
+        let group = &mut self.groups[calm[random.below(calm.len())]];
+        let live = group.live();
+        let action = match random.below(3) {
+            _ if live < 2 => "join",
+            0 if live < members => "join",
+            1 => "leave",
+            2 => "die",
+            _ => "die and come back",
+        };
+        let victim = random.below(live);
+        match action {
+            "join" => group.join()?,
+            "leave" => group.leave(victim),
+            "die" => group.die(victim)?,
+            _ => {
+                group.die(victim)?;
+                group.join()?;
+            }
+        }
+        group.disturbed = Some(Instant::now());
+        *self.actions.entry(action).or_insert(0) += 1;
+        Ok(())
+    }
+
+    fn kill(&mut self) -> Result<(), Fault> {
+        self.broker.must_live()?;
+        self.broker.kill()?;
+        let now = Instant::now();
+        for group in &mut self.groups {
+            // What was committed before the kill is read now and must not count as the first commit after it.
+            group.listen_to_the_rest();
+            group.waits_for_commit = Some(now);
+        }
+        self.broker.start()
+    }
+}
+
+/// The value below which so many hundredths of the values lie.
+fn percentile(values: &mut [u64], hundredths: usize) -> Value {
+    values.sort_unstable();
+    let last = values.len().saturating_sub(1);
+    values
+        .get((values.len() * hundredths / 100).min(last))
+        .map_or(Value::Null, |value| json!(value))
+}
+
+pub(super) fn play(
+    options: &Options,
+    has_java: bool,
+    findings: &mut Findings,
+) -> Result<(), Fault> {
+    let scratch = tools::scratch("storm")?;
+    let clients = ready(findings, has_java)?;
+    if clients.is_empty() {
+        return Err("no client can take part".into());
+    }
+    let broker = tools::broker("storm")?;
+    let bootstrap = broker.bootstrap();
+    let rdkafka = || Command::new(tree::binary("ringwood-clients-rdkafka"));
+    let (partitions, producers, rate) =
+        (PARTITIONS.to_string(), PRODUCERS.to_string(), RATE.to_string());
+    let mut create = rdkafka();
+    create.args(["create", &bootstrap, TOPIC, &partitions, "retention.ms=-1"]);
+    let created = program::run(&mut create, None, Duration::from_secs(60))?;
+    if !created.status.success() {
+        return Err(format!("the topic could not be created: {}", created.last_words()).into());
+    }
+    let mut load = rdkafka();
+    load.args(["load", &bootstrap, TOPIC, &partitions, &producers, &rate]);
+    let mut load = Conversation::start("the load", &mut load)?;
+
+    let names: Vec<&str> = clients.iter().map(|client| client.name).collect();
+    say(&format!(
+        "storm: {} members each of {}, {} minutes, {} kills, seed {}",
+        options.members,
+        names.join(", "),
+        options.minutes,
+        options.kills,
+        options.seed
+    ))?;
+    let groups = clients.iter().map(|client| Group::new(client, &bootstrap, TOPIC, &scratch));
+    let mut storm = Storm {
+        broker,
+        groups: groups.collect(),
+        checker: Checker::new(clients.len()),
+        times: Vec::new(),
+        by_client: BTreeMap::new(),
+        after_kill: Vec::new(),
+        actions: BTreeMap::new(),
+        stuck: Vec::new(),
+    };
+    for group in &mut storm.groups {
+        for _ in 0..options.members {
+            group.join()?;
+        }
+        group.disturbed = Some(Instant::now());
+    }
+    let calm = |storm: &Storm| storm.groups.iter().all(|group| group.disturbed.is_none());
+    let formed = storm.listen_until(STUCK + Duration::from_secs(10), calm)?;
+    findings.check(formed, || "the groups did not form".to_owned());
+    // How long many programs take to start says nothing about rebalances.
+    findings.count("forming_ms", percentile(&mut storm.times, 100));
+    storm.times.clear();
+    storm.by_client.clear();
+
+    let mut random = Random(options.seed | 1);
+    let (started, length) = (Instant::now(), Duration::from_secs(60 * options.minutes));
+    let every = length / (u32::try_from(options.kills)? + 1);
+    let mut kills = 0;
+    while started.elapsed() < length && storm.stuck.is_empty() {
+        storm.listen_for(PAUSE)?;
+        storm.disturb(&mut random, options.members)?;
+        if kills < options.kills && started.elapsed() > every * (u32::try_from(kills)? + 1) {
+            storm.kill()?;
+            kills += 1;
+            say(&format!(
+                "storm: killed {kills}, {} records given out, {} disturbances settled",
+                storm.checker.given(),
+                storm.times.len()
+            ))?;
+        }
+    }
+    // Everybody settles: first the groups, then the load, and then the groups read to the end.
+    storm.listen_until(STUCK + Duration::from_secs(10), calm)?;
+    let settled = load.ask("settle", Duration::from_secs(150))?;
+    let written = ledger(&settled)?;
+    let read = |storm: &Storm| storm.checker.all_read(&written);
+    storm.listen_until(Duration::from_secs(60), read)?;
+    storm.listen_for(Duration::from_secs(1))?;
+    storm.checker.judge(&written, &names, findings);
+    let stuck = std::mem::take(&mut storm.stuck);
+    findings.count("clients", json!(names));
+    findings.count("members", options.members);
+    findings.count("minutes", options.minutes);
+    findings.count("seed", options.seed);
+    findings.count("kills", kills);
+    findings.count("actions", json!(storm.actions));
+    findings.count("disturbances_settled", storm.times.len());
+    findings.count("stable_ms_p50", percentile(&mut storm.times, 50));
+    findings.count("stable_ms_p99", percentile(&mut storm.times, 99));
+    for (name, times) in &mut storm.by_client {
+        let both = json!([percentile(times, 50), percentile(times, 99), times.len()]);
+        findings.count(&format!("stable_ms_p50_p99_n_{name}"), both);
+    }
+    findings.count("first_commit_after_kill_ms_p50", percentile(&mut storm.after_kill, 50));
+    findings.count("first_commit_after_kill_ms_max", percentile(&mut storm.after_kill, 100));
+    findings.count("stuck_groups", stuck.len());
+    findings.check(stuck.is_empty(), || stuck.join("; "));
+    findings.check(kills == options.kills, || format!("{kills} kills of {}", options.kills));
+    findings.check(storm.times.len() > clients.len(), || {
+        format!("only {} disturbances settled", storm.times.len())
+    });
+    for group in &mut storm.groups {
+        for (error, times) in group.errors() {
+            eprintln!("storm: {}: {times} times {error}", group.client.name);
+        }
+        let badly = group.end()?;
+        findings.check(badly == 0, || {
+            format!("{badly} members of {} did not end well", group.client.name)
+        });
+    }
+    load.end(Duration::from_secs(30))?;
+    storm.broker.must_live()?;
+    if findings.complaints.is_empty() { storm.broker.discard() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_sorted_values() {
+        let mut values: Vec<u64> = (1..=100).rev().collect();
+        assert_eq!(percentile(&mut values, 50), 51);
+        assert_eq!(percentile(&mut values, 99), 100);
+        assert_eq!(percentile(&mut [], 50), Value::Null);
+    }
+
+    #[test]
+    fn a_ledger_without_records_proves_nothing() {
+        assert!(ledger(&json!({"ledger": []})).is_err());
+        let good = json!({"ledger": [{"name": "p0", "acknowledged": {"3": [2, 9]}, "faults": []}]});
+        let all = ledger(&good).expect("a ledger");
+        assert_eq!((all[0].partition, all[0].records, all[0].last), (3, 2, 9));
+        let bad = json!({"ledger": [{"name": "p0", "acknowledged": {}, "faults": ["x"]}]});
+        assert!(ledger(&bad).is_err());
+    }
+}
