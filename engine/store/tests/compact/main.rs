@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 use store::{
     CompactBudget, CompactFailure, CompactReport, Config, DataDir, EndedEarly, PartitionConfig,
     Paths, Read, Store,
@@ -270,54 +271,63 @@ async fn check_after_cut(rt: Runtime, all: Rc<Records>) {
     check_files(&rt, &store).await;
 }
 
-/// Opens a scene's store; with `swept` after a first checkpoint, so that the search for strays runs beside the compaction.
-fn opened(scene: &Scene, rt: &Runtime, swept: bool) -> Store {
+/// Compacts, with a checkpoint of somebody else after `delay`: the first of a life, so that the search for strays runs behind
+/// it, beside the compaction. How many effects, and how much time, that took.
+fn compact_beside_a_checkpoint(
+    scene: &Scene,
+    delay: Option<Duration>,
+    cut: Option<u64>,
+) -> (u64, Duration) {
+    let rt = scene.world.core(scene.node, CoreId(0));
     let it = rt.clone();
-    let opened = scene.world.run(rt, async move {
-        let store = open(&it).await;
-        if swept {
-            store.checkpoint().await;
-        }
-        store
-    });
-    opened.expect_done()
-}
-
-fn cut_everywhere(seed: u64, swept: bool) {
-    let effects = {
-        let scene = Scene::new(seed);
-        let rt = scene.world.core(scene.node, CoreId(0));
-        let store = opened(&scene, &rt, swept);
-        let before = scene.world.effects(scene.node);
-        scene.world.run(&rt, async move { compact(&store, PLENTY).await }).expect_done().unwrap();
-        scene.world.effects(scene.node) - before
-    };
-    assert!(effects > 30, "{effects}");
-    let mut died = 0;
-    for n in 1..=effects {
-        let scene = Scene::new(seed);
-        let rt = scene.world.core(scene.node, CoreId(0));
-        let store = opened(&scene, &rt, swept);
+    let store = scene.world.run(&rt, async move { open(&it).await }).expect_done();
+    let (before, began) = (scene.world.effects(scene.node), scene.world.now());
+    if let Some(n) = cut {
         scene.world.cut_after(scene.node, n);
-        let pass = scene.world.run(&rt, async move {
-            let _ = compact(&store, PLENTY).await;
-        });
-        died += u64::from(pass.is_died());
-        scene.world.power_cut(scene.node);
-        let all = Rc::clone(&scene.all);
-        scene.run(|rt| check_after_cut(rt, all));
     }
-    assert!(died + 2 >= effects, "{died} of {effects} cuts came");
+    let it = rt.clone();
+    let pass = scene.world.run(&rt, async move {
+        if let Some(delay) = delay {
+            let (other, sleeper) = (store.clone(), it.clone());
+            it.spawn(async move {
+                sleeper.sleep(delay).await;
+                other.checkpoint().await;
+            });
+        }
+        compact(&store, PLENTY).await.unwrap();
+    });
+    if cut.is_none() {
+        pass.expect_done();
+    }
+    (scene.world.effects(scene.node) - before, scene.world.now().since(began))
 }
 
 #[test]
 fn a_power_cut_at_every_effect_of_a_compaction_loses_nothing() {
-    cut_everywhere(3, false);
+    let (effects, _) = compact_beside_a_checkpoint(&Scene::new(3), None, None);
+    assert!(effects > 30, "{effects}");
+    for n in 1..=effects {
+        let scene = Scene::new(3);
+        compact_beside_a_checkpoint(&scene, None, Some(n));
+        scene.world.power_cut(scene.node);
+        let all = Rc::clone(&scene.all);
+        scene.run(|rt| check_after_cut(rt, all));
+    }
 }
 
 #[test]
 fn nor_does_one_while_strays_are_looked_for() {
-    cut_everywhere(26, true);
+    let (effects, took) = compact_beside_a_checkpoint(&Scene::new(26), None, None);
+    // The checkpoint comes at thirty moments of the pass, the cut at every eighth effect from the middle on.
+    for step in 0..30_u32 {
+        for n in (effects / 2 + u64::from(step % 8)..=effects + 20).step_by(8) {
+            let scene = Scene::new(26);
+            compact_beside_a_checkpoint(&scene, Some(took * step / 30), Some(n));
+            scene.world.power_cut(scene.node);
+            let all = Rc::clone(&scene.all);
+            scene.run(|rt| check_after_cut(rt, all));
+        }
+    }
 }
 
 #[test]
@@ -439,7 +449,7 @@ fn readers_and_writers_and_a_new_log_start_are_not_disturbed() {
                     Some(report) => break report.unwrap(),
                     None => rt.yield_now().await,
                 }
-                rt.sleep(std::time::Duration::from_millis(1)).await;
+                rt.sleep(Duration::from_millis(1)).await;
             };
             done.set(true);
             assert!(reads.get() > 10);
