@@ -17,6 +17,7 @@ pub(crate) struct Broker {
     /// More arguments of `ringwood start`.
     more: Vec<String>,
     folder: PathBuf,
+    program: PathBuf,
     process: Option<Child>,
 }
 
@@ -33,13 +34,37 @@ impl Broker {
         }
         create_dir_all(&folder)?;
         let (address, admin) = (free_port()?, free_port()?);
-        Ok(Broker { address, admin, cores, more: Vec::new(), folder, process: None })
+        Ok(Broker {
+            address,
+            admin,
+            cores,
+            more: Vec::new(),
+            folder,
+            program: tree::binary("ringwood"),
+            process: None,
+        })
     }
 
     /// The same with more arguments.
     pub(crate) fn with(mut self, more: &[&str]) -> Broker {
         self.more = more.iter().map(|word| (*word).to_owned()).collect();
         self
+    }
+
+    /// The same, but this program.
+    pub(crate) fn program(mut self, program: PathBuf) -> Broker {
+        self.program = program;
+        self
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The number of its process, while it runs.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
     }
 
     /// From the next start on it has so many cores.
@@ -66,10 +91,10 @@ impl Broker {
     /// Starts the process and does not wait.
     pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
-        let child = Command::new(tree::binary("ringwood"))
+        let child = Command::new(&self.program)
             .arg("start")
             .arg("--data")
-            .arg(self.folder.join("data"))
+            .arg(self.data())
             .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
             .args(["--cores", &self.cores.to_string()])
             .args(&self.more)
@@ -77,9 +102,7 @@ impl Broker {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .map_err(|error| {
-                format!("cannot start {}: {error}", tree::binary("ringwood").display())
-            })?;
+            .map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
         self.process = Some(child);
         Ok(())
     }
@@ -134,6 +157,14 @@ impl Broker {
             process.wait()?;
         }
         Ok(())
+    }
+
+    /// SIGKILL, and no wait for its end.
+    pub(crate) fn kill_only(&mut self) -> Result<(), Fault> {
+        match self.process.as_mut() {
+            Some(process) => Ok(process.kill()?),
+            None => Ok(()),
+        }
     }
 
     /// The end of its log.

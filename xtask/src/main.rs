@@ -21,7 +21,11 @@ type Fault = Box<dyn std::error::Error>;
 const USAGE: &str = "\
 usage: cargo xtask check
        cargo xtask test [--install] [--groups] [--require all|SUITE,...] [--only SUITE,...]
-       cargo xtask prove kill [--cycles N] [--cores N,...] [--state FILE] [--seed N]
+       cargo xtask prove kill [--cycles N] [--cores N,...] [--release] [--throttled] [--state FILE] [--seed N]
+       cargo xtask prove powercut [--cuts N] [--cores N,...] [--io auto|uring|portable] [--release]
+                                  [--state FILE] [--seed N]
+       cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
+       cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
        cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
@@ -35,6 +39,10 @@ test    check, every test of the workspace, and the client suites:
           --only     these suites only; `workspace` and `check` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen
+        powercut: power cuts under the same load, on a file system (FUSE, root) that loses, keeps or
+        tears what was not flushed; with a disk that lies about flushes records must be lost
+        text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go
+        partitions: many of them; what an idle one costs, and how soon all serve after kill -9
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device; no verdict
         ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
@@ -47,6 +55,9 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["test", options @ ..] => test::run(options),
         ["prove", "kill", options @ ..] => prove::kill(options),
+        ["prove", "powercut", options @ ..] => prove::powercut(options),
+        ["prove", "partitions", options @ ..] => prove::partitions(options),
+        ["prove", "text", options @ ..] => prove::text(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),

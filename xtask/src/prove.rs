@@ -4,7 +4,15 @@ mod crash;
 pub(crate) mod ecosystem;
 mod figures;
 mod kill;
+mod partitions;
+mod powercut;
+mod random;
+mod text;
+mod throttled;
 
 pub(crate) use crash::run as crash;
 pub(crate) use figures::run as figures;
 pub(crate) use kill::run as kill;
+pub(crate) use partitions::run as partitions;
+pub(crate) use powercut::run as powercut;
+pub(crate) use text::run as text;

@@ -27,3 +27,8 @@ pub(crate) fn work() -> PathBuf {
 pub(crate) fn binary(name: &str) -> PathBuf {
     target().join("debug").join(name)
 }
+
+/// The same with all optimizations, as users run it.
+pub(crate) fn release_binary(name: &str) -> PathBuf {
+    target().join("release").join(name)
+}

@@ -119,8 +119,10 @@ impl Recorder {
 
 #[inline]
 fn count(row: &mut [Option<Box<Tally>>], stage: Stage, ticks: u32) {
-    if let Some(tally) = row.get_mut(stage as usize) {
-        tally.get_or_insert_with(Box::default).record(ticks);
+    let Some(place) = row.get_mut(stage as usize) else { return };
+    match place {
+        Some(tally) => tally.record(ticks),
+        None => place.insert(Box::default()).record(ticks),
     }
 }
 

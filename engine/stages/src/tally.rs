@@ -27,9 +27,8 @@ pub(crate) fn range(bucket: usize) -> (u64, u64) {
 #[derive(Debug)]
 pub struct Tally {
     counts: [u32; BUCKETS],
-    /// Where counts are that are not zero: nowhere if the first is above the second.
-    low: u16,
-    high: u16,
+    /// The rows of 64 buckets in which there are counts, a bit each.
+    rows: u32,
     sum: u64,
     longest: u32,
 }
@@ -47,7 +46,7 @@ pub struct Counts {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS], low: u16::MAX, high: 0, sum: 0, longest: 0 }
+        Self { counts: [0; BUCKETS], rows: 0, sum: 0, longest: 0 }
     }
 }
 
@@ -59,25 +58,26 @@ impl Tally {
         if let Some(count) = self.counts.get_mut(bucket) {
             *count = count.wrapping_add(1);
         }
-        let at = bucket as u16;
-        self.low = self.low.min(at);
-        self.high = self.high.max(at);
+        self.rows |= 1 << (bucket >> BITS);
         self.sum += u64::from(ticks);
         self.longest = self.longest.max(ticks);
     }
 
     /// Takes everything out. Touches only what was in use.
     pub fn drain(&mut self) -> Option<Counts> {
-        if self.low > self.high {
+        if self.rows == 0 {
             return None;
         }
         let mut out = Counts { buckets: Vec::new(), sum: self.sum, longest: self.longest };
-        for at in self.low..=self.high {
-            if let Some(count) = self.counts.get_mut(usize::from(at)).filter(|c| **c > 0) {
-                out.buckets.push((at, std::mem::take(count)));
+        for (row, counts) in (0u16..).zip(self.counts.chunks_mut(1 << BITS)) {
+            if self.rows & (1 << row) == 0 {
+                continue;
+            }
+            for (place, count) in (row << BITS..).zip(counts).filter(|(_, count)| **count > 0) {
+                out.buckets.push((place, std::mem::take(count)));
             }
         }
-        (self.low, self.high, self.sum, self.longest) = (u16::MAX, 0, 0, 0);
+        (self.rows, self.sum, self.longest) = (0, 0, 0);
         Some(out)
     }
 }

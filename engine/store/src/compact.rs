@@ -132,7 +132,6 @@ struct Pass<'a> {
     decompressor: Decompressor,
     compressor: Compressor,
     report: CompactReport,
-    replaced: Vec<SegmentName>,
 }
 
 impl Store {
@@ -178,7 +177,6 @@ impl Store {
             decompressor: Decompressor::new(),
             compressor: Compressor::new(),
             report: CompactReport::default(),
-            replaced: Vec::new(),
         };
         let Some(found) = self.compactable(id, how, stable) else {
             pass.report.clean_end = pass.p.borrow().log.clean_end();
@@ -216,7 +214,7 @@ impl Store {
         let strays: BTreeSet<SegmentName> = {
             let p = p.borrow();
             let names = listed.iter().filter_map(|e| segment_name(&e.name));
-            names.filter(|n| p.log.segment(*n).is_none()).collect()
+            names.filter(|n| p.log.segment(*n).is_none() && !p.replaced.contains(n)).collect()
         };
         if strays.is_empty() {
             return Ok(0);
@@ -381,7 +379,6 @@ impl Pass<'_> {
         if swapped {
             self.report.segments += 1;
             self.report.records_dropped += out.dropped();
-            self.replaced.extend_from_slice(group);
         } else {
             out.discard().await;
             self.after_discard().await;
@@ -493,6 +490,7 @@ impl Pass<'_> {
             p.dirty = was_dirty;
             return false;
         }
+        p.replaced.extend_from_slice(group);
         p.forget(group);
         // Memory of the old segments means nothing any more, and that of all before them is in files.
         if let Some(next) = p.log.segments().iter().find(|s| s.name.base >= clean) {
@@ -502,20 +500,21 @@ impl Pass<'_> {
         true
     }
 
-    /// A checkpoint makes the swaps true; then the old files go.
+    /// A checkpoint makes the swaps true; then the old files go, also those of an earlier pass that could not take one.
     async fn settle(&mut self) {
-        if self.replaced.is_empty() || self.store.inner.stopping.get() {
+        let old = self.p.borrow().replaced.clone();
+        if old.is_empty() || self.store.inner.stopping.get() {
             return;
         }
         let before = self.store.inner.counters.get().checkpoints;
+        // One that is under way has begun before the last swap, or has ended: a swap waits for that.
         self.store.checkpoint_if_possible().await;
         if self.store.inner.counters.get().checkpoints == before {
-            // The disk is full to the last block. The old files stay until the next start removes them.
             eprintln!("compaction of {}: the old segments stay on disk, it is full", self.id);
             return;
         }
-        let old = std::mem::take(&mut self.replaced);
         unlink_segments(self.inner(), self.id, &old).await;
+        self.p.borrow_mut().replaced.retain(|n| !old.contains(n));
     }
 }
 

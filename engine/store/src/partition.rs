@@ -92,6 +92,9 @@ pub(crate) struct Partition {
     /// The end of records that were replayed after it had become incomplete: they are known to be lost.
     pub(crate) seen_end: Offset,
     pub(crate) deleted: bool,
+    /// Segments that compaction has taken out of the log. The manifest may still name them: their files stay until a
+    /// checkpoint that began afterwards is durable.
+    pub(crate) replaced: Vec<SegmentName>,
     /// Its directory exists.
     pub(crate) has_directory: bool,
 }
@@ -154,6 +157,7 @@ impl Partition {
             incomplete: None,
             seen_end: Offset::ZERO,
             deleted: false,
+            replaced: Vec::new(),
             has_directory: false,
         }
     }

@@ -110,7 +110,10 @@ async fn sweep_partition(
         if p.incomplete.is_some() || p.deleted {
             return Ok(());
         }
-        let stray = |n: &SegmentName| n.creation < next && p.log.segment(*n).is_none();
+        // What compaction has replaced is named by the manifest until the next checkpoint is durable; it sees to that.
+        let stray = |n: &SegmentName| {
+            n.creation < next && p.log.segment(*n).is_none() && !p.replaced.contains(n)
+        };
         (names.into_iter().filter(stray).collect::<Vec<_>>(), p.last_record)
     };
     if !strays.is_empty() {

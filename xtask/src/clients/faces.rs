@@ -133,8 +133,9 @@ impl Scene {
 
     fn play(&self, bootstrap: &str, run: &str) -> Result<Option<String>, Fault> {
         let tool = self.words.first().ok_or("a scene without a tool")?;
-        let theirs = self.ask(original(tool)?, bootstrap, &format!("{run}-kafka"))?;
-        let ours = self.ask(face(tool), bootstrap, &format!("{run}-faces"))?;
+        // Names of one length, which no other name begins with: the scenes match them as patterns.
+        let theirs = self.ask(original(tool)?, bootstrap, &format!("{run}-tools1"))?;
+        let ours = self.ask(face(tool), bootstrap, &format!("{run}-tools2"))?;
         let expected = if self.lenient && theirs.code == Some(0) { Some(1) } else { theirs.code };
         Ok(if ours.code != expected {
             Some(format!("exit code {:?}, not {expected:?}\n    {}", ours.code, ours.err))

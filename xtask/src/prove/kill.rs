@@ -16,10 +16,33 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use super::random::Random;
+use super::throttled::{Late, Slow};
 use crate::broker::Broker;
 use crate::program::{self, Conversation};
 use crate::tally::say;
 use crate::{Fault, clients, tree};
+
+/// What ends the broker of a round, and what becomes of its disk.
+pub(super) trait Blow {
+    fn strike(&mut self, broker: &mut Broker, counts: &mut Counts) -> Result<(), Fault>;
+
+    /// The round is over and the broker does not run. If it failed, what the disk holds is put where it can be looked into.
+    fn end(&mut self, broker: &Broker, failed: bool) -> Result<(), Fault>;
+}
+
+/// kill -9 alone: the disk has all that was written.
+struct Kill;
+
+impl Blow for Kill {
+    fn strike(&mut self, broker: &mut Broker, _: &mut Counts) -> Result<(), Fault> {
+        broker.kill()
+    }
+
+    fn end(&mut self, _: &Broker, _: bool) -> Result<(), Fault> {
+        Ok(())
+    }
+}
 
 const PARTITIONS: u32 = 64;
 const PRODUCERS: usize = 8;
@@ -27,6 +50,14 @@ const PRODUCERS: usize = 8;
 const RATE: u32 = 1500;
 /// Kills between two verifications.
 const STRETCH: u64 = 5;
+/// A small ring and small segments: checkpoints, rolls and laps fall into every cycle.
+pub(super) const SMALL: [&str; 4] = ["--ring", "8MiB", "--memory", "256MiB"];
+/// Bounds of recovery times, in milliseconds.
+const STEPS: [u64; 22] = [
+    5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400, 500, 750, 1000, 2000,
+    5000,
+];
+const RECOVERED: &str = "recovery_ms_to_";
 /// Kills in one data directory.
 const ROUND: u64 = 50;
 /// What must be zero, as the auditor calls it.
@@ -43,6 +74,9 @@ const COUNTED: [(&str, &str); 3] = [
 struct Options {
     cycles: u64,
     cores: Vec<u32>,
+    release: bool,
+    /// On a disk that is slow enough to show writes that come after the kill.
+    throttled: bool,
     state: PathBuf,
     seed: u64,
 }
@@ -53,19 +87,36 @@ impl Options {
         let mut options = Options {
             cycles: 100,
             cores: vec![1, 2, 4],
+            release: false,
+            throttled: false,
             state: tree::work().join("prove-kill.json"),
             seed: u64::from(now.subsec_nanos()) ^ now.as_secs(),
         };
-        for pair in words.chunks(2) {
-            match pair {
-                ["--cycles", value] => options.cycles = value.parse()?,
-                ["--cores", value] => {
-                    options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>()?
-                }
-                ["--state", value] => options.state = PathBuf::from(value),
-                ["--seed", value] => options.seed = value.parse()?,
-                other => return Err(format!("no such option: {}", other.join(" ")).into()),
+        let mut rest = words;
+        while let [name, more @ ..] = rest {
+            if *name == "--release" {
+                options.release = true;
+                rest = more;
+                continue;
             }
+            if *name == "--throttled" {
+                options.throttled = true;
+                rest = more;
+                continue;
+            }
+            let [value, more @ ..] = more else {
+                return Err(format!("{name} needs a value").into());
+            };
+            match *name {
+                "--cycles" => options.cycles = value.parse()?,
+                "--cores" => {
+                    options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                }
+                "--state" => options.state = PathBuf::from(value),
+                "--seed" => options.seed = value.parse()?,
+                other => return Err(format!("no such option: {other}").into()),
+            }
+            rest = more;
         }
         Ok(options)
     }
@@ -73,10 +124,10 @@ impl Options {
 
 /// The counts of all runs so far.
 #[derive(Default)]
-struct Counts(BTreeMap<String, u64>);
+pub(super) struct Counts(pub(super) BTreeMap<String, u64>);
 
 impl Counts {
-    fn load(path: &Path) -> Result<Counts, Fault> {
+    pub(super) fn load(path: &Path) -> Result<Counts, Fault> {
         if !path.exists() {
             return Ok(Counts::default());
         }
@@ -86,16 +137,38 @@ impl Counts {
         ))
     }
 
-    fn add(&mut self, name: &str, more: u64) {
+    pub(super) fn add(&mut self, name: &str, more: u64) {
         *self.0.entry(name.to_owned()).or_insert(0) += more;
     }
 
-    fn of(&self, name: &str) -> u64 {
+    pub(super) fn of(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 
+    /// One more recovery, counted by its length so that runs add up.
+    fn recovered(&mut self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bound = STEPS.into_iter().find(|ms| micros <= ms * 1000).unwrap_or(u64::MAX);
+        self.add(&format!("{RECOVERED}{bound:020}"), 1);
+    }
+
+    /// The bound, in milliseconds, that this share (in percent) of the recoveries kept.
+    fn recovery(&self, percent: u64) -> u64 {
+        let steps =
+            || self.0.iter().filter_map(|(name, n)| Some((name.strip_prefix(RECOVERED)?, *n)));
+        let all: u64 = steps().map(|(_, n)| n).sum();
+        let mut seen = 0;
+        for (bound, n) in steps() {
+            seen += n;
+            if seen * 100 >= all * percent {
+                return bound.parse().unwrap_or(u64::MAX);
+            }
+        }
+        0
+    }
+
     /// Written aside and renamed, so that a run that is cut off leaves the counts before or after.
-    fn save(&self, path: &Path) -> Result<(), Fault> {
+    pub(super) fn save(&self, path: &Path) -> Result<(), Fault> {
         if let Some(folder) = path.parent() {
             create_dir_all(folder)?;
         }
@@ -104,36 +177,39 @@ impl Counts {
         Ok(rename(&aside, path)?)
     }
 
-    fn bad(&self) -> u64 {
+    pub(super) fn bad(&self) -> u64 {
         let of: u64 = NEVER.iter().map(|name| self.of(name)).sum();
-        of + self.of("lost") + self.of("faults") + self.of("broker_failures")
+        of + self.of("lost")
+            + self.of("faults")
+            + self.of("broker_failures")
+            + self.of("late_writes_after_lock_was_free")
     }
 }
 
-/// Uniform numbers; the seed is printed, so that a run's moments can be had again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
+/// Builds the broker (optimized as users have it, if asked for), the load and the auditor.
+pub(super) fn build(release: bool) -> Result<(), Fault> {
+    let cargo = |words: &[&str]| -> Result<(), Fault> {
+        let mut command = Command::new("cargo");
+        command.args(words).current_dir(tree::root());
+        let built = program::follow(&mut command, |_| {})?;
+        if built { Ok(()) } else { Err("the build failed".into()) }
+    };
+    if release {
+        cargo(&["build", "--package", "ringwood-clients-rdkafka"])?;
+        cargo(&["build", "--release", "--package", "ringwood"])?;
+    } else {
+        cargo(&["build", "--package", "ringwood", "--package", "ringwood-clients-rdkafka"])?;
     }
+    create_dir_all(tree::work())?;
+    Ok(clients::prepare("go").map_err(|complaint| {
+        format!("the verifying client (go) could not be built: {complaint}")
+    })?)
 }
 
 /// Runs the cycles; true if nothing that must never happen has happened, in this run or before.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let build = ["build", "--package", "ringwood", "--package", "ringwood-clients-rdkafka"];
-    if !program::follow(Command::new("cargo").args(build).current_dir(tree::root()), |_| {})? {
-        return Err("the build failed".into());
-    }
-    create_dir_all(tree::work())?;
-    clients::prepare("go").map_err(|complaint| {
-        format!("the verifying client (go) could not be built: {complaint}")
-    })?;
+    build(options.release)?;
     let mut counts = Counts::load(&options.state)?;
     let mut random = Random(options.seed);
     say(&format!(
@@ -148,7 +224,18 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     }
     while left > 0 {
         let kills = left.min(ROUND);
-        let failed = Round::start(&options.cores)?
+        let name = if options.throttled { "prove-throttled" } else { "prove-kill" };
+        let mut broker = Broker::fresh(name, options.cores[0])?.with(&SMALL);
+        if options.release {
+            broker = broker.program(tree::release_binary("ringwood"));
+        }
+        let blow: Box<dyn Blow> = if options.throttled {
+            broker = broker.with(&[SMALL.as_slice(), &["--reserve", "16MiB"]].concat());
+            Box::new(Late(Some(Slow::mount(&broker.data())?)))
+        } else {
+            Box::new(Kill)
+        };
+        let failed = Round::start(broker, &options.cores, blow)?
             .play(kills, &mut random, &mut counts, &options.state)
             .err();
         if let Some(fault) = failed {
@@ -158,21 +245,34 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         counts.add("rounds", 1);
         counts.save(&options.state)?;
         say(&serde_json::to_string(&counts.0)?)?;
+        say(&format!(
+            "recovery, start to ready: p50 at most {} ms, p99 at most {} ms",
+            counts.recovery(50),
+            counts.recovery(99)
+        ))?;
         if counts.bad() > 0 {
             // The data directory of the round stays for whoever looks into it.
             return Ok(false);
         }
         left -= kills;
     }
+    if options.throttled && counts.of("late_writes_before_lock_was_free") == 0 {
+        say("FAILED no write came after a kill: the disk was not slow enough to show anything")?;
+        return Ok(false);
+    }
     Ok(true)
 }
 
 /// One data directory with its writers and its reader.
-struct Round {
+pub(super) struct Round {
     broker: Broker,
+    blow: Box<dyn Blow>,
     /// The numbers of cores to change among.
     cores: Vec<u32>,
     load: Conversation,
+    /// When it was started, until it serves.
+    started: Option<Instant>,
+    recoveries: Vec<Duration>,
     audit: Conversation,
     /// Producer and partition: records acknowledged, offset of the last.
     acknowledged: BTreeMap<String, BTreeMap<String, (u64, i64)>>,
@@ -183,11 +283,12 @@ struct Round {
 }
 
 impl Round {
-    fn start(cores: &[u32]) -> Result<Round, Fault> {
-        let first = cores.first().copied().unwrap_or(1);
-        // A small ring and small segments: checkpoints, rolls and laps fall into every cycle.
-        let small = ["--ring", "8MiB", "--memory", "256MiB"];
-        let mut broker = Broker::fresh("prove-kill", first)?.with(&small);
+    /// Starts the broker, makes the topic, and starts the load and the auditor.
+    pub(super) fn start(
+        mut broker: Broker,
+        cores: &[u32],
+        blow: Box<dyn Blow>,
+    ) -> Result<Round, Fault> {
         broker.start()?;
         let bootstrap = broker.bootstrap();
         let client = || Command::new(tree::binary("ringwood-clients-rdkafka"));
@@ -208,7 +309,10 @@ impl Round {
         audit.args(["audit", &bootstrap, topic]);
         Ok(Round {
             broker,
+            blow,
             cores: cores.to_vec(),
+            started: None,
+            recoveries: Vec::new(),
             load: Conversation::start("the load", &mut load)?,
             audit: Conversation::start("the auditor", &mut audit)?,
             acknowledged: BTreeMap::new(),
@@ -217,8 +321,25 @@ impl Round {
         })
     }
 
-    fn play(
+    /// So many blows with verifications between; then the data directory is removed, unless something failed.
+    pub(super) fn play(
         mut self,
+        kills: u64,
+        random: &mut Random,
+        counts: &mut Counts,
+        state: &Path,
+    ) -> Result<(), Fault> {
+        let played = self.blows(kills, random, counts, state);
+        self.broker.kill()?;
+        self.blow.end(&self.broker, played.is_err())?;
+        played?;
+        self.load.end(Duration::from_secs(30))?;
+        self.audit.end(Duration::from_secs(30))?;
+        self.broker.discard()
+    }
+
+    fn blows(
+        &mut self,
         kills: u64,
         random: &mut Random,
         counts: &mut Counts,
@@ -229,7 +350,7 @@ impl Round {
         for kill in 1..=kills {
             // One kill in three aims at the recovery, the others at the first two seconds of service.
             let window = if random.below(3) == 0 { 150 } else { 2000 };
-            sleep(Duration::from_millis(random.below(window)));
+            self.rest(Duration::from_millis(random.below(window)));
             self.broker.must_live()?;
             counts.add(
                 if self.broker.is_ready() { "kills_while_serving" } else { "kills_before_service" },
@@ -238,7 +359,7 @@ impl Round {
             for (metric, name) in COUNTED {
                 counts.add(name, self.broker.metric(metric).unwrap_or(0));
             }
-            self.broker.kill()?;
+            self.blow.strike(&mut self.broker, counts)?;
             // One start in four is with another number of cores.
             if random.below(4) == 0 {
                 let other = random.below(self.cores.len() as u64);
@@ -247,6 +368,7 @@ impl Round {
                 counts.add("core_counts_chosen", 1);
             }
             self.broker.spawn()?;
+            self.started = Some(Instant::now());
             let dropped = self.load.ask("renew", Duration::from_secs(60))?;
             self.book(&dropped, counts);
             if kill % STRETCH == 0 || kill == kills {
@@ -257,9 +379,24 @@ impl Round {
                 }
             }
         }
-        self.load.end(Duration::from_secs(30))?;
-        self.audit.end(Duration::from_secs(30))?;
-        self.broker.discard()
+        Ok(())
+    }
+
+    /// Sleeps, and notes when the broker became ready meanwhile.
+    fn rest(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while self.started.is_some() && Instant::now() < until {
+            if self.broker.is_ready() {
+                self.ready();
+            }
+            sleep(Duration::from_millis(2));
+        }
+        sleep(until.saturating_duration_since(Instant::now()));
+    }
+
+    /// The broker serves: what it took since its start is a recovery.
+    fn ready(&mut self) {
+        self.recoveries.extend(self.started.take().map(|started| started.elapsed()));
     }
 
     /// Takes a ledger of the load into the books.
@@ -284,6 +421,10 @@ impl Round {
     fn verify(&mut self, counts: &mut Counts) -> Result<(), Fault> {
         let started = Instant::now();
         self.broker.wait_until_ready(Duration::from_secs(60))?;
+        self.ready();
+        for recovery in self.recoveries.drain(..) {
+            counts.recovered(recovery);
+        }
         let settled = self.load.ask("settle", Duration::from_secs(150))?;
         let restless = settled.get("restless").and_then(Value::as_array).map_or(0, Vec::len);
         if restless > 0 {
@@ -340,5 +481,22 @@ impl Round {
         ))?;
         self.load.ask("go", Duration::from_secs(30))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recoveries_are_told_by_their_bounds() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.recovery(50), 0);
+        for ms in 1..=100 {
+            counts.recovered(Duration::from_millis(ms));
+        }
+        assert_eq!((counts.recovery(50), counts.recovery(99)), (50, 100));
+        counts.recovered(Duration::from_secs(7));
+        assert_eq!(counts.recovery(100), u64::MAX);
     }
 }

@@ -58,6 +58,7 @@ const PURE_USES: &[&str] = &[
     "lz4_flex",
     "regex",
     "slab",
+    "siphasher",
     "smallvec",
     "snap",
     "zstd",

@@ -699,6 +699,18 @@ func main() {
 		audit(os.Args[2], os.Args[3])
 		return
 	}
+	if os.Args[1] == "lines" {
+		lines(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
+	if os.Args[1] == "fill" {
+		fill(os.Args[2], os.Args[3], number(os.Args[4]), number(os.Args[5]), number(os.Args[6]))
+		return
+	}
+	if os.Args[1] == "first" {
+		first(os.Args[2], os.Args[3], number(os.Args[4]), number(os.Args[5]))
+		return
+	}
 	if os.Args[1] == "storm" {
 		storm(os.Args[2], os.Args[3], os.Args[4])
 		return

@@ -1,0 +1,173 @@
+//! A full disk refuses writes, keeps reads, and takes writes again when there is room, without a restart. On a small file system of its own, which
+//! needs root; otherwise it says that it was skipped.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::fs::{File, create_dir_all, remove_file};
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+
+/// A file system of 256 MiB in a file. Dropping it unmounts.
+struct Small(PathBuf);
+
+fn done(command: &mut Command) -> Result<(), String> {
+    let outcome = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if outcome.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&outcome.stderr)))
+}
+
+impl Small {
+    fn mount() -> Result<Small, String> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("disk-full");
+        let (image, at) = (folder.join("image"), folder.join("mount"));
+        create_dir_all(&at).map_err(|error| error.to_string())?;
+        // What an earlier run may have left mounted; usually nothing.
+        drop(Command::new("umount").arg(&at).output());
+        let file = File::create(&image).map_err(|error| error.to_string())?;
+        file.set_len(256 << 20).map_err(|error| error.to_string())?;
+        done(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image))?;
+        done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at))?;
+        Ok(Small(at))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Err(why) = done(Command::new("umount").arg(&self.0)) {
+            if Instant::now() > deadline {
+                eprintln!("{why}");
+                return;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+struct Broker {
+    process: Child,
+    address: String,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Broker {
+    fn start(data: &Path) -> Broker {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (address, admin) = (free(), free());
+        let mut command = Command::new(BINARY);
+        command.arg("start").arg("--data").arg(data).args(["--listen", &address]);
+        command.args(["--admin", &admin, "--cores", "1"]);
+        command.args(["--ring", "1MiB", "--memory", "32MiB", "--reserve", "16MiB"]);
+        let log = File::create(data.with_extension("log")).unwrap();
+        let process = command.stderr(log).spawn().unwrap();
+        let broker = Broker { process, address };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(&broker.address).is_err() {
+            assert!(Instant::now() < deadline, "the broker does not listen");
+            sleep(Duration::from_millis(20));
+        }
+        broker
+    }
+
+    fn run(&self, words: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new(BINARY)
+            .args(words)
+            .env("RINGWOOD_BOOTSTRAP", &self.address)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that ends early closes the pipe; its exit status says why.
+        drop(child.stdin.take().unwrap().write_all(input));
+        child.wait_with_output().unwrap()
+    }
+
+    fn ok(&self, words: &[&str], input: &[u8]) -> Vec<u8> {
+        let ran = self.run(words, input);
+        assert!(ran.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    }
+}
+
+/// Takes all the room there is but about `left` MiB.
+fn fill(ballast: &Path, left: u64) {
+    let mut out = File::create(ballast).unwrap();
+    let block = vec![1; 1 << 20];
+    let mut written = 0;
+    while out.write_all(&block).and_then(|()| out.sync_data()).is_ok() {
+        written += 1;
+        assert!(written < 256, "the file system is larger than it was made");
+    }
+    assert!(written > left, "there was no room to fill");
+    out.set_len((written - left) << 20).unwrap();
+    out.sync_all().unwrap();
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
+    let small = match Small::mount() {
+        Ok(small) => small,
+        Err(why) => {
+            // Past the harness, which keeps to itself what a passed test prints.
+            let why = why.trim();
+            let line =
+                format!("SKIPPED disk full: it needs root, mkfs.ext4 and loop devices ({why})\n");
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            return;
+        }
+    };
+    let broker = Broker::start(&small.0.join("data"));
+    broker.ok(&["topic", "create", "t"], b"");
+    broker.ok(&["produce", "t"], b"before\n");
+    let ballast = small.0.join("ballast");
+    fill(&ballast, 2);
+
+    // Refused, with the code that says so; the broker looks at the disk from time to time only.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut acknowledged = 0;
+    let refused = loop {
+        let ran = broker.run(&["produce", "t"], format!("full {acknowledged}\n").as_bytes());
+        if !ran.status.success() {
+            break String::from_utf8_lossy(&ran.stderr).into_owned();
+        }
+        acknowledged += 1;
+        assert!(Instant::now() < deadline, "writes go on with a full disk");
+        sleep(Duration::from_millis(100));
+    };
+    assert!(refused.contains("KAFKA_STORAGE_ERROR"), "{refused}");
+
+    // What was acknowledged can be read.
+    let read = |broker: &Broker| {
+        let out = String::from_utf8(broker.ok(&["consume", "t"], b"")).unwrap();
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut want = vec!["before".to_owned()];
+    want.extend((0..acknowledged).map(|n| format!("full {n}")));
+    assert_eq!(read(&broker), want);
+
+    // Room again: the same process takes writes.
+    remove_file(&ballast).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !broker.run(&["produce", "t"], b"after\n").status.success() {
+        assert!(Instant::now() < deadline, "writes do not resume");
+        sleep(Duration::from_millis(200));
+    }
+    want.push("after".to_owned());
+    assert_eq!(read(&broker), want);
+    drop(broker);
+    drop(small);
+}

@@ -1,0 +1,225 @@
+//! Power cuts of the real broker on the real kernel, again and again.
+//!
+//! kill -9 says nothing about durability: what was written survives it even if nothing was ever flushed. So the broker runs on a file system of ours,
+//! below the same load as in `prove kill`. The file system keeps apart what no flush has covered. At a cut it drops, keeps or tears that, block by
+//! block and name by name, and fails every request from then on; the broker is killed, and starts again on what is left. Nothing that was
+//! acknowledged may be lost.
+//!
+//! A proof that cannot fail shows nothing. So before the first cut the same is done with a disk that lies: it answers flushes and does not flush.
+//! Then acknowledged records must be lost; if none are, the proof fails.
+
+mod content;
+mod mount;
+mod tree;
+
+use std::fs::create_dir_all;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::mount::{Disk, Mounted};
+use super::kill::{self, Blow, Counts, Round, SMALL};
+use super::random::Random;
+use crate::broker::Broker;
+use crate::tally::say;
+use crate::{Fault, tree as places};
+
+/// Cuts of one disk; all that it holds is in memory.
+const ROUND: u64 = 20;
+/// A disk that lies has this many cuts to lose something.
+const LIES: u64 = 10;
+
+struct Options {
+    cuts: u64,
+    cores: Vec<u32>,
+    io: String,
+    release: bool,
+    state: PathBuf,
+    seed: u64,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Options, Fault> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let mut options = Options {
+            cuts: 200,
+            cores: vec![1, 2, 4],
+            io: "auto".to_owned(),
+            release: false,
+            state: places::target().join("prove").join("powercut.json"),
+            seed: u64::from(now.subsec_nanos()) ^ now.as_secs(),
+        };
+        let mut rest = words;
+        while let [name, more @ ..] = rest {
+            if *name == "--release" {
+                options.release = true;
+                rest = more;
+                continue;
+            }
+            let [value, more @ ..] = more else {
+                return Err(format!("{name} needs a value").into());
+            };
+            match *name {
+                "--cuts" => options.cuts = value.parse()?,
+                "--cores" => {
+                    options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                }
+                "--io" => options.io = (*value).to_owned(),
+                "--state" => options.state = PathBuf::from(value),
+                "--seed" => options.seed = value.parse()?,
+                other => return Err(format!("no such option: {other}").into()),
+            }
+            rest = more;
+        }
+        if options.cores.is_empty() {
+            return Err("--cores names none".into());
+        }
+        Ok(options)
+    }
+
+    /// A broker that is not started, on a disk that has just been mounted.
+    fn broker(&self, disk: &Disk) -> Result<(Broker, Mounted), Fault> {
+        let name = "prove-powercut";
+        release_stale(&places::work().join(name).join("data"))?;
+        let mut words = SMALL.to_vec();
+        words.extend(["--io", &self.io]);
+        let mut broker = Broker::fresh(name, self.cores[0])?.with(&words);
+        if self.release {
+            broker = broker.program(places::release_binary("ringwood"));
+        }
+        create_dir_all(broker.data())?;
+        let mounted = Mounted::mount(disk, &broker.data())?;
+        Ok((broker, mounted))
+    }
+}
+
+/// A run that was cut off leaves its mount behind.
+fn release_stale(at: &Path) -> Result<(), Fault> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    let at = at.to_string_lossy();
+    if mounts.lines().any(|line| line.split(' ').nth(1) == Some(&at)) {
+        Command::new("umount").arg("-l").arg(&*at).status()?;
+    }
+    Ok(())
+}
+
+/// The cut, then the kill, then the disk as the cut left it.
+struct Cut {
+    mounted: Option<Mounted>,
+    /// Where the data directory of a failed round goes.
+    failures: Option<PathBuf>,
+}
+
+impl Blow for Cut {
+    fn strike(&mut self, broker: &mut Broker, counts: &mut Counts) -> Result<(), Fault> {
+        let Some(mounted) = self.mounted.take() else { return Err("the disk is gone".into()) };
+        let disk = mounted.disk().clone();
+        let (blocks, names, flushes) = disk.cut();
+        broker.kill()?;
+        mounted.unmount()?;
+        for (name, n) in [
+            ("cuts", 1),
+            ("flushes", flushes),
+            ("blocks_kept", blocks.kept),
+            ("blocks_dropped", blocks.dropped),
+            ("blocks_torn", blocks.torn),
+            ("names_kept", names.kept),
+            ("names_dropped", names.dropped),
+        ] {
+            counts.add(name, n);
+        }
+        self.mounted = Some(Mounted::mount(&disk, &broker.data())?);
+        Ok(())
+    }
+
+    fn end(&mut self, broker: &Broker, failed: bool) -> Result<(), Fault> {
+        let Some(mounted) = self.mounted.take() else { return Ok(()) };
+        if failed && let Some(to) = &self.failures {
+            create_dir_all(to)?;
+            let mut copy = Command::new("cp");
+            copy.args(["-r", "--sparse=always"]).arg(broker.data()).arg(to);
+            if !copy.status()?.success() {
+                say(&format!("the data directory could not be copied to {}", to.display()))?;
+            }
+        }
+        mounted.unmount()
+    }
+}
+
+/// Whether a disk that lies loses records, and after how many cuts.
+fn lies(options: &Options, random: &mut Random) -> Result<Option<u64>, Fault> {
+    for cuts in 1..=LIES {
+        let disk = Disk::new(random.below(u64::MAX));
+        let (broker, mounted) = options.broker(&disk)?;
+        let blow = Box::new(Cut { mounted: Some(mounted), failures: None });
+        let round = Round::start(broker, &options.cores[..1], blow)?;
+        // Not sooner: a disk that lost the whole data directory would tell nothing about records.
+        disk.lie(true);
+        let mut counts = Counts::default();
+        let state = places::target().join("prove").join("powercut-lying.json");
+        let ended = round.play(1, random, &mut counts, &state);
+        let why = ended.err().map(|fault| fault.to_string()).unwrap_or_default();
+        say(&format!(
+            "a disk that lies, cut {cuts}: {} acknowledged records lost ({})",
+            counts.of("lost"),
+            why.lines().next().unwrap_or("no complaint")
+        ))?;
+        if counts.of("lost") > 0 {
+            return Ok(Some(cuts));
+        }
+    }
+    Ok(None)
+}
+
+/// Runs the cuts; true if a lying disk lost records and an honest one none.
+pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
+    let options = Options::parse(words)?;
+    if let Some(reason) = mount::missing() {
+        say(&format!("SKIPPED prove powercut: {reason}"))?;
+        return Ok(true);
+    }
+    kill::build(options.release)?;
+    let mut counts = Counts::load(&options.state)?;
+    let mut random = Random(options.seed);
+    say(&format!(
+        "prove powercut: {} of {} cuts, seed {}, counts in {}",
+        counts.of("cuts"),
+        options.cuts,
+        options.seed,
+        options.state.display()
+    ))?;
+    if counts.of("lying_disk_found_after_cuts") == 0 {
+        let Some(cuts) = lies(&options, &mut random)? else {
+            say("FAILED a disk that lies lost nothing: what this proof says means little")?;
+            return Ok(false);
+        };
+        counts.add("lying_disk_found_after_cuts", cuts);
+        counts.save(&options.state)?;
+    }
+    let failures = options.state.with_extension("failed");
+    while counts.of("cuts") < options.cuts {
+        let cuts = ROUND.min(options.cuts - counts.of("cuts"));
+        let (broker, mounted) = options.broker(&Disk::new(random.below(u64::MAX)))?;
+        let blow = Box::new(Cut { mounted: Some(mounted), failures: Some(failures.clone()) });
+        let failed = Round::start(broker, &options.cores, blow)?
+            .play(cuts, &mut random, &mut counts, &options.state)
+            .err();
+        if let Some(fault) = failed {
+            counts.add("broker_failures", 1);
+            say(&format!("FAILED {fault}"))?;
+        }
+        counts.save(&options.state)?;
+        say(&serde_json::to_string(&counts.0)?)?;
+        if counts.bad() > 0 {
+            return Ok(false);
+        }
+    }
+    let never: Vec<&str> = ["blocks_kept", "blocks_dropped", "blocks_torn", "names_dropped"]
+        .into_iter()
+        .filter(|name| counts.of(name) == 0)
+        .collect();
+    if !never.is_empty() {
+        say(&format!("FAILED never seen: {}", never.join(", ")))?;
+    }
+    Ok(counts.bad() == 0 && never.is_empty())
+}

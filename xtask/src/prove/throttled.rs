@@ -1,0 +1,185 @@
+//! The lock of a data directory outlives kill -9 for as long as writes of the dead broker are on their way.
+//!
+//! The data directory is on a loop device that takes few writes a second (a limit of the block layer, so that they wait below the file system, where
+//! nobody can call them back). After each kill the proof takes the lock as soon as it is free, as a second broker would, and looks at every file of
+//! the directory: from then on no byte may change. To show that it could see it, it also counts the kills after which bytes did change
+//! before the lock was free; if there are none, nothing was proved. Then the broker starts, and the log is verified as in `prove kill`.
+
+use std::fs::{File, TryLockError, create_dir_all, read, read_dir, read_to_string, remove_dir};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::kill::{Blow, Counts};
+use crate::Fault;
+use crate::broker::Broker;
+
+/// Bytes and writes a second.
+const BYTES: u64 = 4 << 20;
+const WRITES: u64 = 60;
+/// How long the files are watched once the lock is free: many times what the device needs for a write.
+const WATCH: Duration = Duration::from_millis(700);
+
+fn done(command: &mut Command) -> Result<String, Fault> {
+    let outcome = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if outcome.status.success() {
+        return Ok(String::from_utf8(outcome.stdout)?.trim().to_owned());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&outcome.stderr).trim()).into())
+}
+
+/// A slow disk and the group of processes for which it is slow. Dropping it undoes both.
+pub(super) struct Slow {
+    device: Option<String>,
+    mounted: Option<PathBuf>,
+    group: Option<PathBuf>,
+}
+
+impl Slow {
+    /// A file system of 1 GiB at `at`, slow for this process and those that it starts.
+    pub(super) fn mount(at: &Path) -> Result<Slow, Fault> {
+        let mut slow = Slow { device: None, mounted: None, group: None };
+        let image = at.with_extension("image");
+        File::create(&image)?.set_len(1 << 30)?;
+        // Without a journal: nothing but the broker writes to it.
+        done(Command::new("mkfs.ext4").args(["-q", "-m", "0", "-O", "^has_journal"]).arg(&image))?;
+        create_dir_all(at)?;
+        let device = done(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
+        slow.device = Some(device.clone());
+        done(Command::new("mount").args(["-o", "noatime"]).arg(&device).arg(at))?;
+        slow.mounted = Some(at.to_path_buf());
+        let name = device.trim_start_matches("/dev/");
+        let number = read_to_string(format!("/sys/block/{name}/dev"))?;
+        let number = number.trim();
+        let write = |path: PathBuf, text: String| {
+            std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let group = format!("ringwood-prove-{}", std::process::id());
+        let old = Path::new("/sys/fs/cgroup/blkio");
+        let folder = if old.exists() {
+            let folder = old.join(group);
+            create_dir_all(&folder)?;
+            slow.group = Some(folder.clone());
+            let limit = |what: &str| folder.join(format!("blkio.throttle.write_{what}_device"));
+            write(limit("bps"), format!("{number} {BYTES}"))?;
+            write(limit("iops"), format!("{number} {WRITES}"))?;
+            folder
+        } else {
+            let all = Path::new("/sys/fs/cgroup");
+            write(all.join("cgroup.subtree_control"), "+io".to_owned())?;
+            let folder = all.join(group);
+            create_dir_all(&folder)?;
+            slow.group = Some(folder.clone());
+            write(folder.join("io.max"), format!("{number} wbps={BYTES} wiops={WRITES}"))?;
+            folder
+        };
+        write(folder.join("cgroup.procs"), std::process::id().to_string())?;
+        Ok(slow)
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        if let Some(at) = self.mounted.take() {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while let Err(fault) = done(Command::new("umount").arg(&at)) {
+                if Instant::now() > deadline {
+                    return Err(fault);
+                }
+                sleep(Duration::from_millis(100));
+            }
+        }
+        if let Some(device) = self.device.take() {
+            done(Command::new("losetup").args(["--detach", &device]))?;
+        }
+        if let Some(group) = self.group.take() {
+            let above = group.parent().unwrap_or(&group).join("cgroup.procs");
+            std::fs::write(above, std::process::id().to_string())?;
+            // Processes that have just ended may be in it for a moment.
+            for _ in 0..100 {
+                if remove_dir(&group).is_ok() {
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(50));
+            }
+            return Err(format!("{} could not be removed", group.display()).into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        if let Err(fault) = self.end() {
+            eprintln!("xtask: {fault}");
+        }
+    }
+}
+
+/// What all files below hold.
+fn fingerprint(at: &Path, hash: &mut DefaultHasher) -> Result<(), Fault> {
+    let mut inner = Vec::new();
+    for entry in read_dir(at)? {
+        inner.push(entry?.path());
+    }
+    inner.sort();
+    for path in inner {
+        path.hash(hash);
+        if path.is_dir() {
+            fingerprint(&path, hash)?;
+        } else {
+            read(&path)?.hash(hash);
+        }
+    }
+    Ok(())
+}
+
+fn state_of(data: &Path) -> Result<u64, Fault> {
+    let mut hash = DefaultHasher::new();
+    fingerprint(data, &mut hash)?;
+    Ok(hash.finish())
+}
+
+/// kill -9 while the disk is busy, and a look at what happens until the lock is free and after.
+pub(super) struct Late(pub(super) Option<Slow>);
+
+impl Blow for Late {
+    fn strike(&mut self, broker: &mut Broker, counts: &mut Counts) -> Result<(), Fault> {
+        let data = broker.data();
+        let at = data.join("lock");
+        let lock = File::options().read(true).write(true).open(&at);
+        let lock = lock.map_err(|error| format!("{}: {error}", at.display()))?;
+        broker.kill_only()?;
+        let killed = Instant::now();
+        let early = state_of(&data)?;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            if killed.elapsed() > Duration::from_secs(120) {
+                return Err("the lock is still held two minutes after the kill".into());
+            }
+            sleep(Duration::from_millis(1));
+        }
+        let waited = killed.elapsed();
+        let free = state_of(&data)?;
+        sleep(WATCH);
+        let later = state_of(&data)?;
+        counts.add("locks_waited_for", 1);
+        counts.add("lock_wait_ms_sum", waited.as_millis().try_into()?);
+        counts.add("late_writes_before_lock_was_free", u64::from(early != free));
+        counts.add("late_writes_after_lock_was_free", u64::from(free != later));
+        drop(lock);
+        broker.kill()?;
+        if free != later {
+            return Err("a write of the dead broker came after its lock was free".into());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Broker, _: bool) -> Result<(), Fault> {
+        self.0.take().map_or(Ok(()), |mut slow| slow.end())
+    }
+}
