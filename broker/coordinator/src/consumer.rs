@@ -227,6 +227,7 @@ impl ConsumerGroup {
         }
         if any {
             self.forget_patterns();
+            self.stale = true;
             self.bump();
             if self.members.is_empty() {
                 self.empty_since = now;

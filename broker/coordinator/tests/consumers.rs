@@ -1,13 +1,13 @@
 //! Storms over consumer groups (KIP-848): members join, leave, die and come back; messages and answers are lost; appends
-//! fail; topics grow, come and go; the coordinator crashes and is rebuilt from any prefix of its log. Then the weather
-//! clears, and the group must come to rest.
+//! fail; topics grow, come and go; members fall asleep, as a process does that is stopped, and wake up behind the times; the
+//! coordinator crashes and is rebuilt from any prefix of its log. Then the weather clears, and the group must come to rest.
 //!
 //! Any message and any answer may be lost; the member asks again then. A message may come twice. One that was thought lost may
 //! come late: right behind the one that was sent in its place, as when a connection breaks and its last bytes are read after
 //! the first ones of the next. Otherwise messages of one member arrive in order.
 //!
-//! What is checked all the time: no two living members use the same partition; a commit that is acknowledged comes from a
-//! member that owns the partition, and the committed offset never goes back; every ticket is answered once. At the end
+//! What is checked all the time: no two members that are awake use the same partition; a commit that is acknowledged comes
+//! from the one member that owns the partition, and the committed offset never goes back; every ticket is answered once. At the end
 //! every partition is used by one member, and all members are in the epoch of the group.
 //!
 //! `CONSUMERS_SEEDS=1000 cargo test -p ringwood-coordinator --test consumers` runs more seeds.
@@ -50,6 +50,14 @@ struct Member {
     /// A message that is still on its way.
     late: Option<Sent>,
     last_answer: u64,
+    /// It does nothing until then, and does not know better until it hears an answer.
+    asleep: Option<u64>,
+}
+
+impl Member {
+    fn is_awake(&self) -> bool {
+        self.alive && self.asleep.is_none()
+    }
 }
 
 /// A heartbeat as it was sent.
@@ -89,6 +97,7 @@ struct Tally {
     twice: u64,
     late: u64,
     fenced: u64,
+    slept: u64,
     assigned: u64,
     commits: u64,
 }
@@ -187,8 +196,14 @@ impl World {
         found
     }
 
+    /// Whether a member lives and is not asleep.
+    fn is_up(&self, n: usize) -> bool {
+        let m = &self.members[n];
+        m.alive && m.asleep.is_none_or(|until| until <= self.now.instant.0)
+    }
+
     fn beat(&mut self, n: usize) {
-        if !self.members[n].alive {
+        if !self.is_up(n) {
             return;
         }
         let m = &self.members[n];
@@ -249,6 +264,7 @@ impl World {
         let instant = self.now.instant.0;
         let m = &mut self.members[n];
         m.full = !r.error_code.is_none();
+        m.asleep = None;
         match r.error_code {
             ErrorCode::NONE => {
                 m.last_answer = instant;
@@ -265,16 +281,17 @@ impl World {
                 m.owned.clear();
             }
             ErrorCode::COORDINATOR_NOT_AVAILABLE => {}
-            // The one before it has died; its session has to end first.
-            ErrorCode::UNRELEASED_INSTANCE_ID => m.alive = false,
+            // The one before it has died; its session has to end first. Some give up then, and others try again.
+            ErrorCode::UNRELEASED_INSTANCE_ID => m.alive = !self.chaos,
             other => panic!("{other}: {:?}", r.error_message),
         }
     }
 
     /// One member commits for one of its partitions.
     fn commit(&mut self, n: usize) {
+        let up = self.is_up(n);
         let m = &self.members[n];
-        let Some(p) = m.owned.first().copied().filter(|_| m.alive && m.epoch > 0) else { return };
+        let Some(p) = m.owned.first().copied().filter(|_| up && m.epoch > 0) else { return };
         let name = self.names[&p.topic].clone();
         let next = self.offsets.get(&p).copied().unwrap_or(0) + 1;
         let id = m.id.clone();
@@ -306,6 +323,9 @@ impl World {
             ErrorCode::NONE => {
                 self.tally.commits += 1;
                 self.offsets.insert(p, next);
+                let mut others = self.members.iter().enumerate();
+                let owner = others.find(|(o, m)| *o != n && m.is_awake() && m.owned.contains(&p));
+                assert!(owner.is_none(), "{id} committed for {p} of {}", owner.unwrap().1.id);
                 let known = self.topics.borrow().named(&name).is_some_and(|(id, _)| id == p.topic);
                 if known {
                     assert!(self.fetched(&name, p.index) >= next, "a commit was forgotten");
@@ -405,6 +425,11 @@ impl World {
                 self.coordinator.on_topics_deleted(&["b-2"], self.now);
                 self.settle(None);
             }
+            10..12 if self.members[n].is_awake() => {
+                self.tally.slept += 1;
+                let nanos = self.random.below(90) * SECOND;
+                self.members[n].asleep = Some(self.now.instant.0 + nanos);
+            }
             10..40 => self.commit(n),
             _ => self.beat(n),
         }
@@ -417,7 +442,7 @@ impl World {
         // A member that hears nothing for a session gives up what it has, as clients do.
         let session = 45 * SECOND;
         for m in &mut self.members {
-            if m.alive && self.now.instant.0 - m.last_answer >= session {
+            if m.is_awake() && self.now.instant.0 - m.last_answer >= session {
                 m.owned.clear();
                 m.epoch = 0;
                 m.last_answer = self.now.instant.0;
@@ -432,7 +457,7 @@ impl World {
     /// No partition is used by two.
     fn check(&self) {
         let mut used: BTreeMap<PartitionId, &str> = BTreeMap::new();
-        for m in self.members.iter().filter(|m| m.alive) {
+        for m in self.members.iter().filter(|m| m.is_awake()) {
             for p in &m.owned {
                 let other = used.insert(*p, &m.id);
                 assert!(other.is_none(), "{p} is used by {} and {other:?}", m.id);
@@ -448,6 +473,9 @@ impl World {
         }
         self.chaos = false;
         self.settle(None);
+        for m in self.members.iter_mut().filter(|m| m.asleep.is_some()) {
+            m.asleep = Some(0);
+        }
         if self.members.iter().all(|m| !m.alive) {
             self.members[0] = Member { id: "last".into(), alive: true, ..Member::default() };
         }
@@ -489,11 +517,12 @@ fn members_share_partitions_in_bad_weather() {
         sum.twice += t.twice;
         sum.late += t.late;
         sum.fenced += t.fenced;
+        sum.slept += t.slept;
         sum.assigned += t.assigned;
         sum.commits += t.commits;
     }
     println!("{sum:?}");
     let weather = [sum.crashes, sum.failed, sum.lost, sum.twice, sum.late];
-    let mut all = weather.into_iter().chain([sum.fenced, sum.assigned, sum.commits]);
+    let mut all = weather.into_iter().chain([sum.fenced, sum.slept, sum.assigned, sum.commits]);
     assert!(all.all(|n| n > 10), "nothing happened: {sum:?}");
 }

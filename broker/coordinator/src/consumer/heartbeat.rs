@@ -42,7 +42,7 @@ impl ConsumerGroup {
             joins && self.members.get(member_id).is_some_and(|member| member.epoch > 0);
         let came = joins && self.come(request, member_id);
         let said = self.listen(request, member_id);
-        let topics_changed = self.refresh(turn.topics);
+        let topics_changed = self.refresh(turn.topics, came || said);
         if came || said || topics_changed {
             self.bump();
         }

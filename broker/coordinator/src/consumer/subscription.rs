@@ -62,8 +62,12 @@ impl ConsumerGroup {
         self.patterns.retain(|text, _| used.contains(text.as_str()));
     }
 
-    /// Looks at the topics again; whether there is something new in what members read.
-    pub(super) fn refresh(&mut self, topics: &Topics) -> bool {
+    /// Looks at the topics again if they or the members have changed; whether there is something new in what members read.
+    pub(super) fn refresh(&mut self, topics: &Topics, members_changed: bool) -> bool {
+        if !self.stale && !members_changed {
+            // Nearly all heartbeats: they must not cost a walk over all members.
+            return false;
+        }
         if self.stale {
             self.stale = false;
             for pattern in self.patterns.values_mut() {
