@@ -1,12 +1,15 @@
 //! Consumer groups as the faces ask for them: at the group's coordinator, as any member or admin does.
 
 use super::end::End;
-use client::{Client, To};
+use client::{Client, ClientError, To};
 use ids::{BrokerId, LeaderEpoch, Offset, PartitionIndex};
 use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Instant;
 use wire::ErrorCode;
+use wire::api::consumer_group_describe::{
+    self as consumers, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
+};
 use wire::api::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use wire::api::describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
 use wire::api::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -118,6 +121,9 @@ pub(super) struct Member {
     pub(super) client_id: String,
     pub(super) host: String,
     pub(super) partitions: Vec<Place>,
+    /// Of a group of the consumer protocol (KIP-848): the member's epoch, and what it shall have.
+    pub(super) epoch: Option<i32>,
+    pub(super) target: Vec<Place>,
 }
 
 /// A group, its members by id.
@@ -127,11 +133,71 @@ pub(super) struct Described {
     pub(super) assignor: String,
     pub(super) coordinator: BrokerId,
     pub(super) members: Vec<Member>,
+    /// Of a group of the consumer protocol (KIP-848): its epoch, and that of its assignment.
+    pub(super) epochs: Option<(i32, i32)>,
 }
 
 /// Describes a group; `None` if there is none of this name.
 pub(super) fn describe(client: &mut Client, group: &str) -> Result<Option<Described>, End> {
     let coordinator = coordinator(client, group)?;
+    match describe_consumers(client, group, coordinator)? {
+        Some(found) => Ok(Some(found)),
+        None => describe_classic(client, group, coordinator),
+    }
+}
+
+/// Describes a group of the consumer protocol; `None` if it is none, or the broker knows of none.
+fn describe_consumers(
+    client: &mut Client,
+    group: &str,
+    coordinator: BrokerId,
+) -> Result<Option<Described>, End> {
+    let request = ConsumerGroupDescribeRequest {
+        group_ids: vec![group],
+        ..ConsumerGroupDescribeRequest::default()
+    };
+    let reply = match client.call(To::Broker(coordinator), i16::MAX, &request) {
+        Err(ClientError::Unsupported { .. }) => return Ok(None),
+        reply => reply?,
+    };
+    let response: ConsumerGroupDescribeResponse<'_> = reply.decode().map_err(End::malformed)?;
+    let Some(found) = response.groups.first() else { return Ok(None) };
+    match found.error_code {
+        ErrorCode::NONE => {}
+        ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION => return Ok(None),
+        code => return Err(said(code)),
+    }
+    let members = found.members.iter().map(|m| Member {
+        id: m.member_id.to_owned(),
+        instance: m.instance_id.unwrap_or_default().to_owned(),
+        client_id: m.client_id.to_owned(),
+        host: m.client_host.to_owned(),
+        partitions: places(&m.assignment),
+        epoch: Some(m.member_epoch),
+        target: places(&m.target_assignment),
+    });
+    Ok(Some(Described {
+        state: found.group_state.to_owned(),
+        assignor: found.assignor_name.to_owned(),
+        coordinator,
+        members: members.collect(),
+        epochs: Some((found.group_epoch, found.assignment_epoch)),
+    }))
+}
+
+fn places(assignment: &consumers::Assignment<'_>) -> Vec<Place> {
+    let topics = assignment.topic_partitions.iter();
+    let mut places: Vec<Place> =
+        topics.flat_map(|t| t.partitions.iter().map(|p| (t.topic_name.to_owned(), p.0))).collect();
+    places.sort();
+    places
+}
+
+fn describe_classic(
+    client: &mut Client,
+    group: &str,
+    coordinator: BrokerId,
+) -> Result<Option<Described>, End> {
     let request =
         DescribeGroupsRequest { groups: vec![group], include_authorized_operations: false };
     let reply = client.call(To::Broker(coordinator), i16::MAX, &request)?;
@@ -154,6 +220,8 @@ pub(super) fn describe(client: &mut Client, group: &str) -> Result<Option<Descri
             client_id: m.client_id.to_owned(),
             host: m.client_host.to_owned(),
             partitions: assigned(m.member_assignment),
+            epoch: None,
+            target: Vec::new(),
         })
         .collect();
     Ok(Some(Described {
@@ -161,6 +229,7 @@ pub(super) fn describe(client: &mut Client, group: &str) -> Result<Option<Descri
         assignor: found.protocol_data.to_owned(),
         coordinator,
         members,
+        epochs: None,
     }))
 }
 
