@@ -26,6 +26,7 @@ fn free_address() -> String {
 
 impl Broker {
     /// Starts one and waits until it takes connections: recovery is over by then.
+    #[allow(dead_code, reason = "some start it with options of their own")]
     pub(crate) fn serving(data: &Path) -> Self {
         Self::serving_with(data, &["--ring", "1MiB", "--memory", "32MiB"])
     }
