@@ -26,6 +26,7 @@ usage: cargo xtask check
                                   [--state FILE] [--seed N]
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
        cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
+       cargo xtask prove compaction [--updates N] [--keys N] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
        cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
@@ -43,6 +44,8 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         tears what was not flushed; with a disk that lies about flushes records must be lost
         text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go
         partitions: many of them; what an idle one costs, and how soon all serve after kill -9
+        compaction: a table of many updates, compacted under load and kill -9, has its last values;
+        latency beside it with compaction and without
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device; no verdict
         ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         ["prove", "powercut", options @ ..] => prove::powercut(options),
         ["prove", "partitions", options @ ..] => prove::partitions(options),
         ["prove", "text", options @ ..] => prove::text(options),
+        ["prove", "compaction", options @ ..] => prove::compaction(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),

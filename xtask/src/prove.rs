@@ -1,5 +1,6 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
+mod compaction;
 mod crash;
 pub(crate) mod ecosystem;
 mod figures;
@@ -10,6 +11,7 @@ mod random;
 mod text;
 mod throttled;
 
+pub(crate) use compaction::run as compaction;
 pub(crate) use crash::run as crash;
 pub(crate) use figures::run as figures;
 pub(crate) use kill::run as kill;
