@@ -32,6 +32,12 @@ impl Broker {
         if folder.exists() {
             remove_dir_all(&folder)?;
         }
+        Broker::again(name, cores)
+    }
+
+    /// The same with the data directory that the one before has left.
+    pub(crate) fn again(name: &str, cores: u32) -> Result<Broker, Fault> {
+        let folder = tree::work().join(name);
         create_dir_all(&folder)?;
         let (address, admin) = (free_port()?, free_port()?);
         Ok(Broker {
