@@ -33,6 +33,8 @@ const PRODUCERS: usize = 8;
 const RATE: u32 = 1500;
 /// Kills between two verifications.
 const STRETCH: u64 = 5;
+/// Complaints of one kind that are printed in full.
+const EXAMPLES: usize = 5;
 /// A small ring and small segments: checkpoints, rolls and laps fall into every cycle.
 pub(super) const SMALL: [&str; 4] = ["--ring", "8MiB", "--memory", "256MiB"];
 /// What the broker counted up to a kill, as it told it last.
@@ -234,7 +236,7 @@ impl Round {
                 seen.insert(partition.clone(), count.as_u64().unwrap_or(0));
             }
         }
-        let (mut acknowledged, mut lost) = (0, 0);
+        let (mut acknowledged, mut lost, mut told) = (0, 0, 0);
         for (producer, partitions) in std::mem::take(&mut self.acknowledged) {
             for (partition, (count, last)) in partitions {
                 let seen = self
@@ -248,17 +250,23 @@ impl Round {
                 acknowledged += count.saturating_sub(before);
                 if seen < count {
                     lost += count - seen;
-                    eprintln!(
-                        "prove: {producer} partition {partition}: {count} acknowledged, the last at {last}, {seen} seen"
-                    );
+                    told += 1;
+                    if told <= EXAMPLES {
+                        eprintln!(
+                            "prove: {producer} partition {partition}: {count} acknowledged, the last at {last}, {seen} seen"
+                        );
+                    }
                 }
             }
+        }
+        if told > EXAMPLES {
+            eprintln!("prove: and the same of {} more", told - EXAMPLES);
         }
         counts.add("acknowledged", acknowledged);
         counts.add("lost", lost);
         counts.add("verifications", 1);
         let examples = report["totals"]["examples"].as_array().cloned().unwrap_or_default();
-        for example in &examples {
+        for example in examples.iter().take(EXAMPLES) {
             eprintln!("prove: {example}");
         }
         say(&format!(
