@@ -165,6 +165,27 @@ impl Broker {
         Ok(())
     }
 
+    /// SIGTERM, and a wait for its own end.
+    pub(crate) fn stop(&mut self, limit: Duration) -> Result<(), Fault> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&process),
+            rustix::process::Signal::TERM,
+        )?;
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = process.try_wait()? {
+                if status.success() {
+                    return Ok(());
+                }
+                return Err(format!("a clean stop: {status}\n    {}", self.last_words()).into());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        self.process = Some(process);
+        Err(format!("the broker did not stop within {} s", limit.as_secs()).into())
+    }
+
     /// SIGKILL, and no wait for its end.
     pub(crate) fn kill_only(&mut self) -> Result<(), Fault> {
         match self.process.as_mut() {
