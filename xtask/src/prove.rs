@@ -1,13 +1,18 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
 mod compaction;
+mod counts;
 mod crash;
 pub(crate) mod ecosystem;
 mod figures;
 mod kill;
+mod loopback;
+mod options;
 mod partitions;
 mod powercut;
+mod programs;
 mod random;
+mod round;
 mod text;
 mod throttled;
 
@@ -17,4 +22,5 @@ pub(crate) use figures::run as figures;
 pub(crate) use kill::run as kill;
 pub(crate) use partitions::run as partitions;
 pub(crate) use powercut::run as powercut;
+pub(crate) use powercut::smoke as powercut_smoke;
 pub(crate) use text::run as text;

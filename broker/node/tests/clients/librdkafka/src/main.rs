@@ -49,7 +49,7 @@ fn main() -> Result<(), Fault> {
         ["create", bootstrap, topic, partitions, configs @ ..] => {
             let configs: Vec<(&str, &str)> =
                 configs.iter().filter_map(|pair| pair.split_once('=')).collect();
-            admin::Admin::open(bootstrap)?.create(topic, partitions.parse()?, &configs)
+            admin::Admin::open(bootstrap)?.create_large(topic, partitions.parse()?, &configs)
         }
         ["load", bootstrap, topic, partitions, producers, rate] => {
             load::run(bootstrap, topic, partitions.parse()?, producers.parse()?, rate.parse()?)
