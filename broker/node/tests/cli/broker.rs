@@ -151,6 +151,18 @@ impl Broker {
         self.get("/metrics").unwrap()
     }
 
+    /// What another page of the admin address says.
+    pub(super) fn page(&self, path: &str) -> String {
+        self.get(path).unwrap()
+    }
+
+    /// Bytes of memory that its process has in use.
+    pub(super) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// A command that talks to this broker.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
