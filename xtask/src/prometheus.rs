@@ -12,8 +12,7 @@ use crate::{Fault, program, tree};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Names that are kafka_exporter's and not ours to mend: promtool wants such an ending for histograms only.
-const THEIRS: [&str; 2] =
-    ["kafka_consumergroup_current_offset_sum", "kafka_consumergroup_lag_sum"];
+const THEIRS: [&str; 2] = ["kafka_consumergroup_current_offset_sum", "kafka_consumergroup_lag_sum"];
 
 /// Runs promtool, if it is here, over everything that Prometheus reads.
 pub(crate) fn run(tally: &mut Tally) -> Result<(), Fault> {
@@ -121,7 +120,10 @@ fn check_rules(name: &str, rules: &str) -> Result<(), String> {
     let outcome = promtool(&["check", "rules", &path], b"")?;
     let out = String::from_utf8_lossy(&outcome.out).into_owned();
     if outcome.status.success() && out.contains("rules found") {
-        return say(&format!("promtool: {name}: {}", out.lines().last().unwrap_or_default().trim()));
+        return say(&format!(
+            "promtool: {name}: {}",
+            out.lines().last().unwrap_or_default().trim()
+        ));
     }
     Err(format!("{out}{}", outcome.err))
 }
@@ -160,7 +162,8 @@ mod tests {
 
     #[test]
     fn only_the_names_of_others_may_be_complained_of() {
-        let said = "kafka_consumergroup_lag_sum should not have \"_sum\"\nringwood_x no help text\n";
+        let said =
+            "kafka_consumergroup_lag_sum should not have \"_sum\"\nringwood_x no help text\n";
         assert_eq!(complaints(said, &THEIRS), "ringwood_x no help text");
         assert_eq!(complaints(said, &[]).lines().count(), 2);
         let broken = "error while linting: text format parsing error in line 3";
@@ -169,7 +172,8 @@ mod tests {
 
     #[test]
     fn queries_are_taken_out_with_their_escapes() {
-        let one = r#""expr": "rate(x{instance=~\"$instance\"}[$__rate_interval])", "legendFormat": "y""#;
+        let one =
+            r#""expr": "rate(x{instance=~\"$instance\"}[$__rate_interval])", "legendFormat": "y""#;
         let rules = queries(&one.repeat(10)).unwrap();
         assert!(rules.contains(r#""expr": "rate(x{instance=~\".*\"}[1m])"}"#), "{rules}");
         assert!(queries(one).is_err());

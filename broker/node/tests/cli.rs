@@ -10,6 +10,7 @@ mod cli {
     mod consuming;
     mod faces;
     mod generating;
+    mod groups;
     mod lags;
     mod latencies;
     mod producing;
