@@ -120,10 +120,8 @@ fn check_rules(name: &str, rules: &str) -> Result<(), String> {
     let outcome = promtool(&["check", "rules", &path], b"")?;
     let out = String::from_utf8_lossy(&outcome.out).into_owned();
     if outcome.status.success() && out.contains("rules found") {
-        return say(&format!(
-            "promtool: {name}: {}",
-            out.lines().last().unwrap_or_default().trim()
-        ));
+        let found = out.lines().find(|line| line.contains("rules found")).unwrap_or_default();
+        return say(&format!("promtool: {name}: {}", found.trim())).map_err(|e| e.to_string());
     }
     Err(format!("{out}{}", outcome.err))
 }
