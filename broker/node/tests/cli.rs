@@ -11,6 +11,7 @@ mod cli {
     mod faces;
     mod generating;
     mod groups;
+    mod kafka_configs;
     mod lags;
     mod latencies;
     mod producing;
