@@ -20,6 +20,8 @@ pub(crate) struct Board {
     open: AtomicBool,
     wanted: AtomicBool,
     latest: Mutex<Latest>,
+    /// What was on the board before: freed by the control thread, which has the time.
+    before: Mutex<Latest>,
     /// Counts what was put up.
     put: watch::Sender<u64>,
 }
@@ -27,6 +29,10 @@ pub(crate) struct Board {
 impl Board {
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn before(&self) -> MutexGuard<'_, Latest> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Core 0 looks at the board from now on.
@@ -40,7 +46,8 @@ impl Board {
     }
 
     pub(super) fn put(&self, gathered: Gathered) {
-        *self.latest() = Some((Instant::now(), Arc::new(gathered)));
+        let before = self.latest().replace((Instant::now(), Arc::new(gathered)));
+        *self.before() = before;
         self.put.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -49,6 +56,7 @@ impl Board {
         if !self.open.load(Ordering::Acquire) {
             return None;
         }
+        drop(self.before().take());
         let mut news = self.put.subscribe();
         news.mark_unchanged();
         let is_fresh =
