@@ -89,6 +89,12 @@ impl Broker {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
     }
 
+    /// The body of what its admin address answers.
+    pub(crate) fn page(&self, path: &str) -> Option<String> {
+        let answer = http::get(&self.admin.to_string(), path)?;
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+    }
+
     /// Where clients find it.
     pub(crate) fn bootstrap(&self) -> String {
         self.address.to_string()

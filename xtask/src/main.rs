@@ -7,6 +7,7 @@ mod clients;
 mod http;
 mod install;
 mod program;
+mod prometheus;
 mod prove;
 mod runtimes;
 mod tally;
@@ -34,7 +35,8 @@ usage: cargo xtask check
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
-        librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH)
+        librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH);
+        promtool reads the metrics, alerts and queries, where it is on PATH
           --install  install what is missing first (Debian family, as root)
           --groups   the clients play consumer groups too (about two minutes more)
           --require  a skipped suite is a failure

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use crate::tally::{Tally, say};
-use crate::{Fault, check, clients, install, program, prove, tree};
+use crate::{Fault, check, clients, install, program, prometheus, prove, tree};
 
 /// What was asked on the command line.
 #[derive(Default)]
@@ -23,6 +23,7 @@ impl Options {
         let known = [
             "check",
             "workspace",
+            "promtool",
             "librdkafka",
             "python",
             "node",
@@ -82,6 +83,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         with_features(&mut tally)?;
     } else {
         build()?;
+    }
+    if options.wants("promtool") {
+        prometheus::run(&mut tally)?;
     }
     clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
     if options.wants("powercut") {

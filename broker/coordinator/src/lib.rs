@@ -47,8 +47,8 @@ pub use coordinator::{
     DeleteGroupsResponse, DeletedGroup, DescribedGroup, DescribedMember, FetchedPartition,
     FetchedTopic, Heartbeat, JoinGroup, JoinGroupResponse, JoinedMember, LeaveGroup,
     LeaveGroupResponse, LeavingMember, LeftMember, ListedGroup, OffsetCommit, OffsetCommitResponse,
-    OffsetDelete, OffsetDeleteResponse, OffsetFetch, ReplayError, Replayed, SyncGroup,
-    SyncGroupResponse, TxnOffsetCommit,
+    OffsetDelete, OffsetDeleteResponse, OffsetFetch, ReplayError, Replayed, SurveyedGroup,
+    SurveyedOffset, SyncGroup, SyncGroupResponse, TxnOffsetCommit,
 };
 pub use now::Now;
 pub use outbox::{Append, AppendFailure, BatchId};

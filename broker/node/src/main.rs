@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod doctor;
 mod groups;
+mod lag;
 mod latency;
 mod metadata;
 mod metadata_log;

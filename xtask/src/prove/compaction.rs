@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::kill::{self, Counts};
+use super::counts::Counts;
 use super::random::Random;
+use super::{options, programs};
 use crate::broker::Broker;
 use crate::program::{self, Outcome};
 use crate::tally::say;
@@ -58,17 +59,9 @@ impl Options {
             seed: 1,
             state,
         };
-        let mut rest = words;
-        while let [name, more @ ..] = rest {
-            if *name == "--release" {
-                options.release = true;
-                rest = more;
-                continue;
-            }
-            let [value, more @ ..] = more else {
-                return Err(format!("{name} needs a value").into());
-            };
-            match *name {
+        options::each(words, &["--release"], |name, value| {
+            match name {
+                "--release" => options.release = true,
                 "--updates" => options.updates = value.parse()?,
                 "--keys" => options.keys = value.parse()?,
                 "--kills" => options.kills = value.parse()?,
@@ -76,10 +69,10 @@ impl Options {
                 "--seconds" => options.seconds = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
                 "--state" => options.state = PathBuf::from(value),
-                other => return Err(format!("no such option: {other}").into()),
+                _ => return Ok(false),
             }
-            rest = more;
-        }
+            Ok(true)
+        })?;
         if options.updates == 0 || options.keys == 0 {
             return Err("--updates and --keys are at least 1".into());
         }
@@ -298,7 +291,7 @@ fn beside(scene: &mut Scene, options: &Options, counts: &mut Counts) -> Result<b
 /// Runs it once.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    kill::build(options.release)?;
+    programs::build(options.release)?;
     let folder = tree::target().join("prove").join("compaction");
     if folder.exists() {
         remove_dir_all(&folder)?;
