@@ -63,6 +63,9 @@ pub struct Thresholds {
     pub rewrite_min: u64,
     /// Manifest and rest log allocate in steps of this.
     pub allocate: u64,
+    /// So many partitions write their segments at the same time in a checkpoint: one after the other, each would wait for the
+    /// disk's whole queue.
+    pub partitions_at_once: usize,
 }
 
 impl Default for Thresholds {
@@ -72,6 +75,7 @@ impl Default for Thresholds {
             blocks_due: 16 * 1024,
             rewrite_min: 256 * 1024,
             allocate: 1 << 20,
+            partitions_at_once: 32,
         }
     }
 }
