@@ -319,7 +319,9 @@ async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> 
     }
     let incomplete =
         p.borrow().incomplete.clone().filter(|_| !planted::is(Planted::IncompleteMarkLost));
-    let state = State { log, files, rest: pieces, last_record, directory: 0, incomplete };
+    let unused_from = p.borrow().unused_from(log.end(), incomplete.is_some());
+    let state =
+        State { log, files, rest: pieces, last_record, directory: 0, incomplete, unused_from };
     plan.taken.push(Taken { partition: p, state });
     Ok(())
 }

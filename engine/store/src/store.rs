@@ -8,6 +8,7 @@ use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
+use crate::replay::UNSEEN_MAX;
 use crate::reserve::{self, Reserve, is_full};
 use crate::rest_log::RestLog;
 use crate::writer;
@@ -631,6 +632,9 @@ impl Store {
             let mut p = Partition::new(id, config);
             p.incomplete = inner.unaccounted_for();
             p.dirty = p.incomplete.is_some();
+            if p.dirty {
+                p.unused_from = Offset::ZERO + UNSEEN_MAX;
+            }
             p.checkpoint = inner.checkpoint.get();
             Rc::new(RefCell::new(p))
         });
