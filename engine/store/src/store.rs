@@ -8,6 +8,7 @@ use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
+use crate::replay::UNSEEN_MAX;
 use crate::reserve::{self, Reserve, is_full};
 use crate::rest_log::RestLog;
 use crate::writer;
@@ -63,6 +64,9 @@ pub struct Thresholds {
     pub rewrite_min: u64,
     /// Manifest and rest log allocate in steps of this.
     pub allocate: u64,
+    /// So many partitions write their segments at the same time in a checkpoint: one after the other, each would wait for the
+    /// disk's whole queue.
+    pub partitions_at_once: usize,
 }
 
 impl Default for Thresholds {
@@ -72,6 +76,7 @@ impl Default for Thresholds {
             blocks_due: 16 * 1024,
             rewrite_min: 256 * 1024,
             allocate: 1 << 20,
+            partitions_at_once: 32,
         }
     }
 }
@@ -627,6 +632,9 @@ impl Store {
             let mut p = Partition::new(id, config);
             p.incomplete = inner.unaccounted_for();
             p.dirty = p.incomplete.is_some();
+            if p.dirty {
+                p.unused_from = Offset::ZERO + UNSEEN_MAX;
+            }
             p.checkpoint = inner.checkpoint.get();
             Rc::new(RefCell::new(p))
         });
