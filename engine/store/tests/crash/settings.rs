@@ -83,6 +83,7 @@ impl Settings {
             blocks_due: r.pick(&[4 << 10, 16 << 10]),
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
             allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
+            ..Thresholds::default()
         };
         let store = Config {
             ring_bytes: ring,
