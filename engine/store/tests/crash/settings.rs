@@ -84,6 +84,7 @@ impl Settings {
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
             allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
             partitions_at_once: Random::new(seed ^ 0xa7_0ce).pick(&[1, 3, 32]),
+            ..Thresholds::default()
         };
         let store = Config {
             ring_bytes: ring,
