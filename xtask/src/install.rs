@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::runtimes::RUNTIMES;
+use crate::runtimes::{PROMTOOL, RUNTIMES};
 use crate::{Fault, program, tally::say};
 
 /// Installs what is missing and leaves what is there alone.
@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<(), Fault> {
             packages.push(package);
         }
     }
-    for runtime in RUNTIMES.iter().filter(|runtime| !runtime.is_here()) {
+    for runtime in RUNTIMES.iter().chain([&PROMTOOL]).filter(|runtime| !runtime.is_here()) {
         packages.extend(runtime.packages);
     }
     if packages.is_empty() {

@@ -56,6 +56,14 @@ pub(crate) const RUNTIMES: [Runtime; 5] = [
     },
 ];
 
+/// Prometheus' own judge, which no client needs.
+pub(crate) const PROMTOOL: Runtime = Runtime {
+    suite: "promtool",
+    need: "promtool",
+    packages: &["prometheus"],
+    programs: &[("promtool", &["--version"], (2, 0))],
+};
+
 impl Runtime {
     /// Whether everything is here and new enough.
     pub(crate) fn is_here(&self) -> bool {

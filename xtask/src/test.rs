@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use crate::tally::{Tally, say};
-use crate::{Fault, check, clients, install, program, tree};
+use crate::{Fault, check, clients, install, program, prometheus, prove, tree};
 
 /// What was asked on the command line.
 #[derive(Default)]
@@ -20,7 +20,18 @@ struct Options {
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
-        let known = ["check", "workspace", "librdkafka", "python", "node", "java", "go", "kcat"];
+        let known = [
+            "check",
+            "workspace",
+            "promtool",
+            "librdkafka",
+            "python",
+            "node",
+            "java",
+            "go",
+            "kcat",
+            "powercut",
+        ];
         let list = |text: &str| -> Result<Vec<String>, Fault> {
             let suites: Vec<String> = text.split(',').map(str::to_owned).collect();
             match suites.iter().find(|suite| *suite != "all" && !known.contains(&suite.as_str())) {
@@ -73,7 +84,13 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     } else {
         build()?;
     }
+    if options.wants("promtool") {
+        prometheus::run(&mut tally)?;
+    }
     clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
+    if options.wants("powercut") {
+        prove::powercut_smoke(&mut tally)?;
+    }
     tally.close(clients::CLIENTS, |suite| {
         options.require.iter().any(|one| one == suite || one == "all")
     })

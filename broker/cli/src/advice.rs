@@ -44,6 +44,23 @@ pub(crate) fn on(code: ErrorCode) -> &'static str {
         ErrorCode::SASL_AUTHENTICATION_FAILED | ErrorCode::UNSUPPORTED_SASL_MECHANISM => {
             "use a listener without authentication: SASL is not supported yet"
         }
+        ErrorCode::GROUP_ID_NOT_FOUND => "see what there is with `ringwood group list`",
+        ErrorCode::NON_EMPTY_GROUP => {
+            "stop its members first; `ringwood group describe GROUP --members` names them"
+        }
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => {
+            "stop the members that read the topic first; `ringwood group describe GROUP --members` names them"
+        }
+        ErrorCode::UNKNOWN_MEMBER_ID
+        | ErrorCode::ILLEGAL_GENERATION
+        | ErrorCode::REBALANCE_IN_PROGRESS => {
+            "see who is in the group with `ringwood group describe GROUP --members`, and try again"
+        }
+        ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::NOT_COORDINATOR => {
+            "try again in a moment, with a longer --timeout if the broker has just started"
+        }
         ErrorCode::TOPIC_DELETION_DISABLED => "set delete.topic.enable=true on the broker",
         ErrorCode::NOT_ENOUGH_REPLICAS | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND => {
             "bring the missing brokers back, or lower min.insync.replicas"

@@ -77,7 +77,20 @@ impl ClusterArgs {
     }
 
     pub(crate) fn connect(&self) -> Result<Client, Stop> {
-        Client::connect(&self.bootstrap, self.client_config()).map_err(|e| {
+        self.connect_as(self.client_config())
+    }
+
+    /// Connects for requests that may take so long at least.
+    pub(crate) fn connect_for(&self, request: Duration) -> Result<Client, Stop> {
+        let config = self.client_config();
+        self.connect_as(ClientConfig {
+            request_timeout: config.request_timeout.max(request),
+            ..config
+        })
+    }
+
+    fn connect_as(&self, config: ClientConfig) -> Result<Client, Stop> {
+        Client::connect(&self.bootstrap, config).map_err(|e| {
             let at = self.bootstrap.join(", ");
             let mut failure =
                 Failure::client("connect", format!("cannot reach a broker at {at}"), &e);

@@ -2,6 +2,7 @@
 //!
 //! Without --follow it ends where the partitions ended when it began.
 
+mod member;
 mod start;
 
 use crate::connect::{ClusterArgs, partitions, topic};
@@ -53,7 +54,7 @@ pub struct ConsumeArgs {
     /// Leave out the records of aborted and open transactions
     #[arg(long)]
     read_committed: bool,
-    /// Read as a member of this group (not available yet)
+    /// Read as a member of this group: go on where it has committed, and commit what has been printed
     #[arg(short, long, value_name = "GROUP")]
     group: Option<String>,
     #[command(flatten)]
@@ -76,16 +77,11 @@ const TURN: Duration = Duration::from_millis(500);
 const WRITE_BYTES: usize = 64 << 10;
 
 pub(crate) fn run(args: ConsumeArgs) -> Done {
-    if let Some(group) = &args.group {
-        return Err(Failure::usage(
-            format!("cannot read as a member of group {group}"),
-            "consumer groups are not there yet",
-            "leave -g out: every partition is then read from -o on",
-        )
-        .into());
-    }
     let isolation =
         if args.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    if let Some(group) = &args.group {
+        return member::run(&args, group, isolation);
+    }
     let patience = args.cluster.timeout.unwrap_or(PATIENCE);
     let mut client = args.cluster.connect()?;
     let stretches = stretches(&mut client, &args, isolation)?;
@@ -175,7 +171,7 @@ impl Reader {
             if reader_is_gone() {
                 return Err(Stop::ReaderGone);
             }
-            self.check_trouble()?;
+            check_trouble(&self.fetcher, self.patience)?;
         }
         self.printer.flush()
     }
@@ -229,23 +225,24 @@ impl Reader {
         }
         if moved { Ok(()) } else { Err(Failure::client("consume", "cannot read on", error).into()) }
     }
+}
 
-    fn check_trouble(&self) -> Done {
-        let Some(trouble) = self.fetcher.trouble() else { return Ok(()) };
-        if trouble.since.elapsed() < self.patience {
-            return Ok(());
-        }
-        Err(Failure {
-            area: "consume",
-            what: format!("no broker has answered for {} s", self.patience.as_secs()),
-            cause: trouble.why.clone(),
-            remedy:
-                "look at the brokers with `ringwood cluster brokers`, or wait longer with --timeout"
-                    .into(),
-            code: exit::UNREACHABLE,
-        }
-        .into())
+/// An error once no broker has answered for as long as one is patient.
+fn check_trouble(fetcher: &Fetcher, patience: Duration) -> Done {
+    let Some(trouble) = fetcher.trouble() else { return Ok(()) };
+    if trouble.since.elapsed() < patience {
+        return Ok(());
     }
+    Err(Failure {
+        area: "consume",
+        what: format!("no broker has answered for {} s", patience.as_secs()),
+        cause: trouble.why.clone(),
+        remedy:
+            "look at the brokers with `ringwood cluster brokers`, or wait longer with --timeout"
+                .into(),
+        code: exit::UNREACHABLE,
+    }
+    .into())
 }
 
 /// Whether who reads our stdout has gone, which writing alone would find out with the next record only.

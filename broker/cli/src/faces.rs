@@ -22,7 +22,6 @@ mod grammar;
 mod groups;
 mod install;
 mod log_dirs;
-mod member;
 mod names;
 mod properties;
 mod session;

@@ -1,6 +1,7 @@
 //! `ringwood generate`: files that other programs want.
 
 mod grafana;
+mod prometheus_rules;
 mod seccomp;
 mod systemd;
 
@@ -29,6 +30,8 @@ pub enum Generate {
     Seccomp,
     /// A dashboard for Grafana, over the metrics of /metrics
     GrafanaDashboard,
+    /// Alerts for Prometheus, over the metrics of /metrics
+    PrometheusRules(prometheus_rules::RulesArgs),
 }
 
 /// Writes it; the exit code. `command` is the whole command line.
@@ -41,6 +44,7 @@ pub fn run(what: &Generate, command: clap::Command) -> u8 {
         Generate::Systemd(args) => systemd::run(args),
         Generate::Seccomp => seccomp::run(),
         Generate::GrafanaDashboard => grafana::run(),
+        Generate::PrometheusRules(args) => prometheus_rules::run(args),
     })
 }
 

@@ -1,10 +1,12 @@
 //! The client-side commands of the one binary: what people type to look at a cluster, change it, write to it and read from it.
 //!
 //! ```text
-//!  topic, config, cluster   one request or a few, a table or JSON
+//!  topic, group,            one request or a few, a table or JSON
+//!  config, cluster
 //!  produce, consume         streams of records, through a format (`format`) of fields and delimiters
 //!  latency, top             what a broker says about itself on its admin address (`admin`)
 //!  generate                 completions, man pages, a systemd unit, a seccomp profile
+//!  groups, member           consumer groups, and one member of one
 //!  faces                    Kafka's own tools, by whose names the binary may be called
 //!  connect                  which cluster, how long; names that are near
 //!  output, failure, advice  data on stdout, talk on stderr, errors in three parts, exit codes (`exit`)
@@ -26,7 +28,10 @@ mod failure;
 mod figures;
 mod format;
 pub mod generate;
+mod group;
+mod groups;
 mod latency;
+mod member;
 mod output;
 mod produce;
 mod several;
@@ -46,6 +51,8 @@ pub enum Command {
     Produce(Box<produce::ProduceArgs>),
     /// Read records from topics
     Consume(Box<consume::ConsumeArgs>),
+    /// Look at consumer groups, move them, delete them
+    Group(group::GroupArgs),
     /// Look at configurations and change them
     Config(config::ConfigArgs),
     /// Look at the cluster and its brokers
@@ -65,6 +72,7 @@ pub fn run(command: Command) -> u8 {
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(*args),
         Command::Consume(args) => consume::run(*args),
+        Command::Group(args) => group::run(args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(&args),
         Command::Latency(args) => latency::run(&args),

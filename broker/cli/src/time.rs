@@ -64,6 +64,27 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     if span > Duration::from_secs(3_155_760_000) { Err(bad()) } else { Ok(span) }
 }
 
+/// Reads a duration of ISO 8601: `P1DT2H3M4S`, each part at most once and in this order.
+pub(crate) fn iso_8601(text: &str) -> Option<Duration> {
+    let body = text.strip_prefix('P').filter(|b| !b.is_empty() && !b.ends_with('T'))?;
+    let (days, clock) = body.split_once('T').unwrap_or((body, ""));
+    let mut seconds = 0u64;
+    for (mut part, units) in
+        [(days, &[('D', 86_400u64)][..]), (clock, &[('H', 3600), ('M', 60), ('S', 1)])]
+    {
+        for (unit, each) in units {
+            let Some((number, rest)) = part.split_once(*unit) else { continue };
+            let n: u64 = number.parse().ok()?;
+            seconds = n.checked_mul(*each).and_then(|s| s.checked_add(seconds))?;
+            part = rest;
+        }
+        if !part.is_empty() {
+            return None;
+        }
+    }
+    Some(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ mod offset_delete;
 mod offset_fetch;
 mod replay;
 mod settle;
+mod survey;
 mod sync_group;
 mod transactions;
 
@@ -35,6 +36,7 @@ pub use offset_commit::{
 pub use offset_delete::{OffsetDelete, OffsetDeleteResponse};
 pub use offset_fetch::{FetchedPartition, FetchedTopic, OffsetFetch};
 pub use replay::{ReplayError, Replayed};
+pub use survey::{SurveyedGroup, SurveyedOffset};
 pub use sync_group::{SyncGroup, SyncGroupResponse};
 pub use transactions::TxnOffsetCommit;
 

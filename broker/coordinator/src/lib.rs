@@ -53,7 +53,8 @@ pub use coordinator::{
     DescribedPartitions, FetchedPartition, FetchedTopic, GroupState, Heartbeat, JoinGroup,
     JoinGroupResponse, JoinedMember, LeaveGroup, LeaveGroupResponse, LeavingMember, LeftMember,
     ListedGroup, OffsetCommit, OffsetCommitResponse, OffsetDelete, OffsetDeleteResponse,
-    OffsetFetch, ReplayError, Replayed, SyncGroup, SyncGroupResponse, TxnOffsetCommit,
+    OffsetFetch, ReplayError, Replayed, SurveyedGroup, SurveyedOffset, SyncGroup,
+    SyncGroupResponse, TxnOffsetCommit,
 };
 pub use migration::MigrationPolicy;
 pub use now::Now;

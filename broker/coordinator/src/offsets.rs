@@ -4,6 +4,7 @@ use crate::outbox::BatchId;
 use crate::slot::Slot;
 use ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId, Timestamp};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// An offset that a group committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +48,22 @@ impl Offsets {
     ) -> impl Iterator<Item = (&str, PartitionIndex, &Slot<CommittedOffset>)> {
         self.topics.iter().flat_map(|(topic, slots)| {
             slots.iter().map(move |(p, slot)| (topic.as_str(), *p, slot))
+        })
+    }
+
+    /// The same after `last`, in the order of topics and partitions.
+    pub(crate) fn after<'a>(
+        &'a self,
+        last: Option<(&'a str, PartitionIndex)>,
+    ) -> impl Iterator<Item = (&'a str, PartitionIndex, &'a Slot<CommittedOffset>)> {
+        let from = last.map_or(Bound::Unbounded, |(topic, _)| Bound::Included(topic));
+        self.topics.range::<str, _>((from, Bound::Unbounded)).flat_map(move |(topic, slots)| {
+            let from = match last {
+                Some((at, partition)) if at == topic => Bound::Excluded(partition),
+                Some(_) | None => Bound::Unbounded,
+            };
+            let slots = slots.range((from, Bound::Unbounded));
+            slots.map(move |(partition, slot)| (topic.as_str(), *partition, slot))
         })
     }
 

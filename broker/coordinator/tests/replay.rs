@@ -205,3 +205,38 @@ fn bytes_that_are_no_record_are_told_and_change_nothing() {
         coordinator.on_tick(Now { instant: at, wall: NOW.wall });
     }
 }
+
+#[test]
+fn a_survey_finds_every_group_and_offset_in_small_steps() {
+    let key = |group: &str, topic: &str, partition| {
+        let partition = PartitionIndex(partition);
+        bytes(&OffsetCommitKey { group, topic, partition }, 1)
+    };
+    let value = || Some(bytes(&commit(5), 3));
+    let coordinator = replayed(&[
+        (key("b", "t", 0), value()),
+        (key("a", "u", 7), value()),
+        (key("a", "t", 2), value()),
+        (key("a", "t", 1), value()),
+        (key("a", "t", 9), value()),
+        (key("a", "t", 9), None),
+    ]);
+    let mut groups = Vec::new();
+    while let Some(g) = coordinator.group_after(groups.last().map(String::as_str)) {
+        assert_eq!((g.state, g.members), ("Empty", 0));
+        groups.push(g.group_id);
+    }
+    assert_eq!(groups, ["a", "b"]);
+    let mut found: Vec<(String, PartitionIndex)> = Vec::new();
+    loop {
+        let last = found.last().map(|(topic, partition)| (topic.as_str(), *partition));
+        let page = coordinator.offsets_after("a", last, 1);
+        let Some(o) = page.into_iter().next() else { break };
+        assert_eq!(o.offset, Offset(5));
+        found.push((o.topic, o.partition));
+    }
+    let expected = [("t", 1), ("t", 2), ("u", 7)].map(|(t, p)| (t.to_owned(), PartitionIndex(p)));
+    assert_eq!(found, expected);
+    assert_eq!(coordinator.offsets_after("a", None, 2).len(), 2);
+    assert_eq!(coordinator.offsets_after("no", None, 2), []);
+}

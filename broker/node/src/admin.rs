@@ -1,27 +1,34 @@
 //! The control thread: HTTP for metrics, health and REST, and the signals that stop the process.
 //!
-//! It shares nothing with the data cores but a text, which core 0 writes once a second, a box into which core 0 puts what the
-//! cores have counted, two flags, and the line of REST.
+//! It shares nothing with the data cores but what they have counted, which core 0 leaves once a second, a box into which core 0
+//! puts where the time of their requests went, two flags, the board of scrapes, and the line of REST.
 
+use crate::lag::Board;
 use crate::latency::query::Query;
 use crate::latency::{Beat, Observed, hlog, pages};
+use crate::metrics::{Counted, Facts, Health};
 use crate::{metrics, rest};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use stages::History;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 /// What the two threads share.
-#[derive(Default)]
 pub(crate) struct Shared {
-    metrics: Mutex<String>,
-    ready: AtomicBool,
+    born: Instant,
+    /// What each core counted, as of the last second.
+    counted: Mutex<Arc<Vec<Counted>>>,
+    /// How long the recovery took and how many records it replayed; set when the broker serves.
+    recovered: OnceLock<(Duration, u64)>,
+    /// The most partitions, and the most offsets of groups, that are shown one by one.
+    series_max: usize,
     stop: AtomicBool,
     /// What the cores have counted and the control thread has not taken yet. Core 0 holds the lock for a push only.
     beats: Mutex<Vec<Beat>>,
@@ -30,6 +37,8 @@ pub(crate) struct Shared {
     backend: OnceLock<&'static str>,
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
+    /// The way of scrapes to core 0.
+    pub(crate) lag: Arc<Board>,
 }
 
 /// Beats that wait at most: the control thread takes them every second.
@@ -38,10 +47,27 @@ const BEATS_MAX: usize = 120;
 const HLOG_SECONDS: usize = 300;
 /// Requests that are told, if nobody says how many.
 const WORST: usize = 10;
+/// How Prometheus' text format is called.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Shared {
-    pub(crate) fn set_metrics(&self, text: String) {
-        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    pub(crate) fn new(series_max: usize) -> Self {
+        Self {
+            born: Instant::now(),
+            counted: Mutex::default(),
+            recovered: OnceLock::new(),
+            series_max,
+            stop: AtomicBool::new(false),
+            beats: Mutex::default(),
+            observed: Mutex::default(),
+            backend: OnceLock::new(),
+            rest: Arc::default(),
+            lag: Arc::default(),
+        }
+    }
+
+    pub(crate) fn set_counted(&self, counted: Vec<Counted>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(counted);
     }
 
     /// Takes a second of the cores.
@@ -65,8 +91,10 @@ impl Shared {
         observed
     }
 
-    pub(crate) fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    /// The broker serves; its recovery replayed so many records.
+    pub(crate) fn set_ready(&self, records: u64) {
+        // Set once: a node starts once.
+        let _ = self.recovered.set((self.born.elapsed(), records));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -98,7 +126,8 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                 }
             });
             let app = Router::new()
-                .route("/metrics", get(all_metrics))
+                .route("/metrics", get(own_metrics))
+                .route("/metrics/compat", get(compat_metrics))
                 .route("/latency", get(latency))
                 .route("/latency/why", get(why))
                 .route("/latency.hlog", get(log))
@@ -137,10 +166,35 @@ async fn wait_for_signal(shared: &Shared) {
     shared.stop.store(true, Ordering::Release);
 }
 
-async fn all_metrics(State(shared): State<Arc<Shared>>) -> String {
-    let mut text = shared.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    metrics::stages(&mut text, &shared.observed().history);
-    text
+/// A page of metrics. Ten thousands of series take a while to write: not on this thread.
+async fn page(shared: Arc<Shared>, write: fn(&Facts<'_>, &History) -> String) -> Response {
+    let gathered = shared.lag.fresh().await;
+    let write = move || {
+        let cores = Arc::clone(&shared.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        let facts = Facts {
+            health: Health {
+                uptime: shared.born.elapsed(),
+                recovered: shared.recovered.get().copied(),
+            },
+            cores: &cores,
+            gathered: gathered.as_ref().map(|(age, gathered)| (*age, &**gathered)),
+            partitions_max: shared.series_max,
+        };
+        let observed = shared.observed();
+        write(&facts, &observed.history)
+    };
+    match tokio::task::spawn_blocking(write).await {
+        Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+    }
+}
+
+async fn own_metrics(State(shared): State<Arc<Shared>>) -> Response {
+    page(shared, metrics::own).await
+}
+
+async fn compat_metrics(State(shared): State<Arc<Shared>>) -> Response {
+    page(shared, metrics::compat).await
 }
 
 fn json(value: &serde_json::Value) -> Response {
@@ -208,7 +262,7 @@ async fn top(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.ready.load(Ordering::Acquire) {
+    if shared.recovered.get().is_some() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "recovering\n")

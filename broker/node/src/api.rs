@@ -28,7 +28,7 @@ mod produce;
 
 pub(crate) use fetch_sessions::FetchSessions;
 
-use crate::broker::{Broker, CONTROLLER};
+use crate::broker::{Broker, CONTROLLER, Counters};
 use ids::{CoreId, TopicId};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
@@ -82,6 +82,7 @@ const PRODUCE_MIN: i16 = 3;
 /// One request's head, for its answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
+    counters: &'a Counters,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<&'a str>,
@@ -219,6 +220,7 @@ async fn answer_here(
     };
     let Some(key) = header.api() else { return Reply::Close("an API that is not known") };
     let asked = Asked {
+        counters: &broker.counters,
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
@@ -313,6 +315,7 @@ pub(crate) fn reply_with<'a, R: Response<'a>>(
     if encoder.response(asked.correlation_id, asked.version, body).is_err() {
         return Reply::Close("an answer that cannot be said in this version");
     }
+    asked.counters.count_errors(R::KEY, encoder.errors());
     let pieces: Vec<Piece> = encoder.pieces().collect();
     let bytes = Slice::from(encoder.into_bytes());
     let mut out = Vec::with_capacity(pieces.len());

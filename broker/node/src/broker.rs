@@ -18,12 +18,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use wire::ErrorCode;
 use wire::api::ApiKey;
 
-/// Requests by API since the start.
+/// Requests by API since the start, and the errors that answers said.
 #[derive(Default)]
 pub(crate) struct Counters {
     requests: RefCell<BTreeMap<i16, u64>>,
+    errors: RefCell<BTreeMap<(i16, i16), u64>>,
     pub(crate) records_in: Cell<u64>,
     pub(crate) bytes_in: Cell<u64>,
     pub(crate) bytes_out: Cell<u64>,
@@ -32,6 +34,22 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn count(&self, key: ApiKey) {
         *self.requests.borrow_mut().entry(key.code()).or_default() += 1;
+    }
+
+    /// An answer said these errors.
+    pub(crate) fn count_errors(&self, key: ApiKey, codes: &[ErrorCode]) {
+        for code in codes {
+            *self.errors.borrow_mut().entry((key.code(), code.0)).or_default() += 1;
+        }
+    }
+
+    /// How often an answer of an API said an error.
+    pub(crate) fn errors(&self) -> Vec<(ApiKey, ErrorCode, u64)> {
+        let all = self.errors.borrow();
+        let known = |((k, e), n): (&(i16, i16), &u64)| {
+            ApiKey::from_code(*k).map(|key| (key, ErrorCode(*e), *n))
+        };
+        all.iter().filter_map(known).collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<(ApiKey, u64)> {

@@ -77,6 +77,9 @@ struct Start {
     /// Free space below which writes are refused [default: 1GiB]
     #[arg(long, value_name = "SIZE")]
     reserve: Option<String>,
+    /// The most partitions, and the most offsets of groups, that metrics show one by one [default: 20000]
+    #[arg(long, value_name = "N")]
+    metrics_series: Option<String>,
     /// This broker's id [default: 1]
     #[arg(long, value_name = "ID")]
     node_id: Option<i32>,
@@ -116,6 +119,7 @@ impl Start {
             memory: self.memory,
             ring: self.ring,
             reserve: self.reserve,
+            metrics_series: self.metrics_series,
             node_id: self.node_id,
             kafka,
         };

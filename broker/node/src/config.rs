@@ -52,6 +52,7 @@ pub(crate) struct Said {
     pub(crate) memory: Option<String>,
     pub(crate) ring: Option<String>,
     pub(crate) reserve: Option<String>,
+    pub(crate) metrics_series: Option<String>,
     pub(crate) node_id: Option<i32>,
     /// Kafka's keys.
     pub(crate) kafka: BTreeMap<String, String>,
@@ -73,6 +74,8 @@ pub(crate) struct NodeConfig {
     /// Of each core.
     pub(crate) ring_bytes: u64,
     pub(crate) reserve: u64,
+    /// The most partitions, and the most offsets of groups, that metrics show one by one.
+    pub(crate) metrics_series: usize,
     pub(crate) node_id: i32,
     pub(crate) fixed: StaticConfig,
     /// Things worth one line at start.
@@ -109,7 +112,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     n.checked_mul(unit)
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "node.id",
     "data.dir",
     "data.reserve",
@@ -122,6 +125,7 @@ const KEYS: [&str; 12] = [
     "listener.listen",
     "listener.advertise",
     "admin.listen",
+    "admin.metrics_series",
 ];
 
 impl Said {
@@ -208,6 +212,7 @@ impl Said {
             "listener.listen" => self.listen = Some(value),
             "listener.advertise" => self.advertise = Some(value),
             "admin.listen" => self.admin = Some(value),
+            "admin.metrics_series" => self.metrics_series = Some(value),
             other => return Err(unknown_key(other)),
         }
         Ok(())
@@ -269,6 +274,7 @@ impl Said {
             memory: self.memory.or(below.memory),
             ring: self.ring.or(below.ring),
             reserve: self.reserve.or(below.reserve),
+            metrics_series: self.metrics_series.or(below.metrics_series),
             node_id: self.node_id.or(below.node_id),
             kafka,
         }
@@ -313,6 +319,11 @@ fn processors() -> u16 {
     let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u16::try_from(allowed).unwrap_or(u16::MAX)
 }
+
+/// Partitions, and offsets of groups, that metrics show if nobody says how many: some 10 MiB of text.
+const METRICS_SERIES: usize = 20_000;
+/// A page of half a gigabyte helps nobody.
+const METRICS_SERIES_MAX: usize = 1_000_000;
 
 /// Most data cores that a node has.
 const CORES_MAX: u16 = 256;
@@ -405,6 +416,19 @@ impl NodeConfig {
             .unwrap_or_else(|| (memory / u64::from(cores) / 4).clamp(64 << 20, 1 << 30))
             .clamp(1 << 20, 64 << 30);
         let reserve = size(&said.reserve, "reserve")?.unwrap_or(1 << 30);
+        let metrics_series = match said.metrics_series.as_deref() {
+            None => METRICS_SERIES,
+            Some(text) => match text.parse() {
+                Ok(n @ 0..=METRICS_SERIES_MAX) => n,
+                Ok(_) | Err(_) => {
+                    return Err(error(
+                        format!("metrics-series is not a number of series: {text}"),
+                        format!("it is 0 to {METRICS_SERIES_MAX}"),
+                        "for example --metrics-series 20000",
+                    ));
+                }
+            },
+        };
         let mut kafka = said.kafka;
         if let Some(d) = said.durability {
             kafka.insert("ringwood.durability".into(), d);
@@ -428,6 +452,7 @@ impl NodeConfig {
             memory: usize::try_from(memory).unwrap_or(usize::MAX),
             ring_bytes,
             reserve,
+            metrics_series,
             node_id: said.node_id.unwrap_or(1),
             fixed,
             notices,
@@ -478,6 +503,16 @@ mod tests {
         assert_eq!(NodeConfig::settle(with("3"), no_variables).unwrap().cores, 3);
         assert!(NodeConfig::settle(with("auto"), no_variables).unwrap().cores >= 1);
         for wrong in ["0", "-1", "many", "257"] {
+            assert!(NodeConfig::settle(with(wrong), no_variables).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_series_of_metrics_have_a_bound() {
+        let with = |n: &str| Said { metrics_series: Some(n.into()), ..with_data() };
+        assert_eq!(NodeConfig::settle(with_data(), no_variables).unwrap().metrics_series, 20_000);
+        assert_eq!(NodeConfig::settle(with("0"), no_variables).unwrap().metrics_series, 0);
+        for wrong in ["-1", "many", "1000001"] {
             assert!(NodeConfig::settle(with(wrong), no_variables).is_err(), "{wrong}");
         }
     }

@@ -159,6 +159,11 @@ impl Groups {
         }
     }
 
+    /// The partitions of `__consumer_offsets` whose coordinators are here.
+    pub(crate) fn partitions(&self) -> Vec<PartitionId> {
+        self.parts.borrow().keys().copied().collect()
+    }
+
     /// Groups in memory.
     pub(crate) fn count(&self) -> usize {
         self.parts.borrow().values().map(|p| p.coordinator.borrow().group_count()).sum()

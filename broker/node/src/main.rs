@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod doctor;
 mod groups;
+mod lag;
 mod latency;
 mod metadata;
 mod metadata_log;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    runtime::allocator::give_back_at_once();
     let mut arguments = std::env::args_os();
     // Called by the name of one of Kafka's tools, it is that tool.
     if let Some(face) = arguments.next().as_ref().and_then(cli::faces::called_as) {

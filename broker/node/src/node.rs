@@ -44,7 +44,7 @@ pub(crate) fn stopped(
 
 /// How often the stop flag is looked at.
 const WATCH: Duration = Duration::from_millis(100);
-/// How many looks there are between two texts of metrics.
+/// How many looks there are between two counts.
 const LOOKS: u32 = 10;
 
 /// What core 0 and another core say to each other before the other one has a broker.
@@ -132,7 +132,7 @@ async fn serve(
     setup: &Mailbox<Setup>,
     mail: Mailbox<Letter>,
 ) -> Result<(), Stopped> {
-    let shared = Arc::new(admin::Shared::default());
+    let shared = Arc::new(admin::Shared::new(config.metrics_series));
     let admin_at = config.admin.resolve().ok_or_else(|| {
         stopped(format!("cannot resolve {}", config.admin), "unknown host", "check --admin")
     })?;
@@ -157,15 +157,16 @@ async fn serve(
     }
     listen_everywhere(config, &broker).await?;
     crate::rest::serve(&broker, Arc::clone(&shared.rest));
-    shared.set_ready();
+    crate::lag::watch(&broker, Arc::clone(&shared.lag), config.metrics_series);
+    shared.set_ready(records);
     banner::print(rt, config, &broker, records, &dir);
     shared.set_backend(rt.features().backend);
     let mut beaten = rt.now();
     let mut looks = 0u32;
     while !shared.is_stopping() {
         if looks.is_multiple_of(LOOKS) {
-            let (samples, pulses) = gather(&broker).await.into_iter().unzip();
-            shared.set_metrics(metrics::text(samples));
+            let (counted, pulses) = gather(&broker).await.into_iter().unzip();
+            shared.set_counted(counted);
             let (now, wall) = (rt.now(), u64::try_from(rt.wall().0).unwrap_or(0));
             let length_ms = u64::try_from(now.since(beaten).as_millis()).unwrap_or(0);
             beaten = now;
@@ -202,14 +203,14 @@ async fn listen_everywhere(config: &NodeConfig, broker: &Rc<Broker>) -> Result<(
 }
 
 /// What all cores count, in the order of the cores.
-async fn gather(broker: &Rc<Broker>) -> Vec<(Vec<metrics::Sample>, Pulse)> {
+async fn gather(broker: &Rc<Broker>) -> Vec<(metrics::Counted, Pulse)> {
     let asked: Vec<_> = others(broker.metadata.cores)
         .map(|core| {
-            let run = |b: Rc<Broker>| async move { (metrics::samples(&b), pulse(&b)) };
+            let run = |b: Rc<Broker>| async move { (metrics::count(&b), pulse(&b)) };
             broker.post.ask(core, Class::Background, false, run)
         })
         .collect();
-    let mut all = vec![(metrics::samples(broker), pulse(broker))];
+    let mut all = vec![(metrics::count(broker), pulse(broker))];
     for answer in asked {
         all.extend(answer.await);
     }

@@ -93,12 +93,13 @@ pub(crate) struct Shard {
 type OnCommitted = Rc<dyn Fn(Offset)>;
 
 /// What the store needs of a topic's configuration.
-pub(crate) fn store_config(config: &TopicConfig) -> PartitionConfig {
+pub(crate) fn store_config(id: PartitionId, config: &TopicConfig) -> PartitionConfig {
     // The active segment is never compacted: it must not outlive the longest wait for compaction (KIP-354).
     let segment_ms = match config.cleanup.compact {
         true => config.segment_ms.min(config.max_compaction_lag_ms),
         false => config.segment_ms,
     };
+    let segment_ms = segment_ms - jitter_ms(id, config.segment_jitter_ms.min(segment_ms));
     PartitionConfig {
         log: log::Config {
             segment_bytes: config.segment_bytes,
@@ -107,6 +108,20 @@ pub(crate) fn store_config(config: &TopicConfig) -> PartitionConfig {
             index_interval_bytes: config.index_interval_bytes,
         },
         fsync: config.durability == Durability::Fsync,
+    }
+}
+
+/// What `segment.jitter.ms` takes off a partition's `segment.ms`: its own share of it, so that the partitions of a topic do not
+/// all roll at once. The same after every start.
+fn jitter_ms(id: PartitionId, jitter_ms: i64) -> i64 {
+    // FNV-1a: neighbours in name are far apart.
+    let hash = id
+        .to_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    match u64::try_from(jitter_ms) {
+        Ok(most @ 1..) => i64::try_from(hash % most).unwrap_or(0),
+        Ok(0) | Err(_) => 0,
     }
 }
 
@@ -154,8 +169,8 @@ impl Shard {
         {
             return;
         }
-        self.store.create(id, store_config(&config));
-        self.store.configure(id, store_config(&config));
+        self.store.create(id, store_config(id, &config));
+        self.store.configure(id, store_config(id, &config));
         let Ok(progress) = self.store.progress(id) else { return };
         let Ok((start, end)) = self.store.with_log(id, |l| (l.start(), l.end())) else { return };
         let ends = Ends { appended: end, written: progress.written, durable: progress.durable };
@@ -189,7 +204,7 @@ impl Shard {
     pub(crate) fn configure(&self, id: PartitionId, config: &Rc<TopicConfig>) {
         if let Some(replica) = self.replica(id) {
             *replica.config.borrow_mut() = Rc::clone(config);
-            self.store.configure(id, store_config(config));
+            self.store.configure(id, store_config(id, config));
             replica.leader.borrow_mut().on_config(acked_at(config), config.min_insync_replicas);
             self.tell(&replica);
         }
@@ -426,4 +441,36 @@ pub(crate) async fn within<F: Future>(
         timer.as_mut().poll(cx).map(|()| None)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::{PartitionIndex, TopicId};
+
+    #[test]
+    fn partitions_roll_at_different_times_if_asked_to_and_always_the_same() {
+        let id = |index| PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(index) };
+        let config = |segment_jitter_ms: i64, compact: bool| TopicConfig {
+            segment_ms: 1_000_000,
+            segment_jitter_ms,
+            max_compaction_lag_ms: 5_000,
+            cleanup: cluster::config::Cleanup { delete: !compact, compact },
+            ..TopicConfig::defaults()
+        };
+        let spans = |jitter, compact| -> Vec<i64> {
+            (0..100).map(|i| store_config(id(i), &config(jitter, compact)).log.segment_ms).collect()
+        };
+        assert!(spans(0, false).iter().all(|ms| *ms == 1_000_000));
+        let jittered = spans(500_000, false);
+        assert_eq!(jittered, spans(500_000, false));
+        assert!(jittered.iter().all(|ms| (500_001..=1_000_000).contains(ms)), "{jittered:?}");
+        let mut different = jittered.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert!(different.len() > 90, "{different:?}");
+        // More jitter than there is time leaves some.
+        assert!(spans(i64::MAX, false).iter().all(|ms| *ms >= 1));
+        assert!(spans(500_000, true).iter().all(|ms| (1..=5_000).contains(ms)));
+    }
 }

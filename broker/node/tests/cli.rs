@@ -10,6 +10,9 @@ mod cli {
     mod consuming;
     mod faces;
     mod generating;
+    mod groups;
+    mod kafka_configs;
+    mod lags;
     mod latencies;
     mod producing;
     mod rest;

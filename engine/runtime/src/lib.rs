@@ -3,6 +3,7 @@
 //! The only crate that submits, sends and waits. A [`Runtime`] is the handle of one core; everything that is made from it stays
 //! on the core's thread. Above it, code is plain async Rust without locks.
 
+pub mod allocator;
 mod buffer;
 mod clock;
 mod counters;

@@ -175,13 +175,33 @@ macro_rules! named_numbers {
 
 named_numbers! {
     BrokerId(i32);
-    ErrorCode(i16);
     LeaderEpoch(i32);
     Offset(i64);
     PartitionIndex(i32);
     ProducerEpoch(i16);
     ProducerId(i64);
     TopicId([u8; 16]);
+}
+
+impl<'a> Field<'a> for ErrorCode {
+    const SHAPE: Shape = Shape::I16;
+
+    fn read(r: &mut Reader<'a>, form: Form) -> Result<Self, DecodeError> {
+        i16::read(r, form).map(ErrorCode)
+    }
+
+    fn write(&self, w: &mut Writer, form: Form) -> Result<(), EncodeError> {
+        w.note(*self);
+        self.0.write(w, form)
+    }
+
+    fn min_len(form: Form) -> usize {
+        i16::min_len(form)
+    }
+
+    fn initial() -> Self {
+        ErrorCode(0)
+    }
 }
 
 impl<'a> Field<'a> for [u8; 16] {

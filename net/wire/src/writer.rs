@@ -1,5 +1,6 @@
 //! Writes Kafka's primitives, and whole frames with gaps for records that live elsewhere.
 
+use crate::error_code::ErrorCode;
 use crate::header::{RequestHeader, ResponseHeader};
 use crate::message::{Message, Request, Response};
 use std::fmt;
@@ -68,9 +69,17 @@ struct Gap {
 pub struct Writer {
     bytes: Vec<u8>,
     gaps: Vec<Gap>,
+    errors: Vec<ErrorCode>,
 }
 
 impl Writer {
+    /// Notes an error code that is being written, unless it is [`ErrorCode::NONE`]: see [`Encoder::errors`].
+    pub fn note(&mut self, code: ErrorCode) {
+        if code != ErrorCode::NONE {
+            self.errors.push(code);
+        }
+    }
+
     /// Bytes raw.
     pub fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -202,7 +211,7 @@ pub(crate) fn encode_plain<'a, M: Message<'a>>(
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    let mut w = Writer { bytes: std::mem::take(out), gaps: Vec::new() };
+    let mut w = Writer { bytes: std::mem::take(out), ..Writer::default() };
     let mut result = message.encode_to(&mut w, version);
     if result.is_ok() && !w.gaps.is_empty() {
         result = Err(EncodeError::new(Unencodable::RecordsElsewhere));
@@ -284,7 +293,7 @@ impl Encoder {
         &mut self,
         fill: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
-        let (start, gaps) = (self.w.bytes.len(), self.w.gaps.len());
+        let (start, gaps, errors) = (self.w.bytes.len(), self.w.gaps.len(), self.w.errors.len());
         self.w.put(&[0; 4]);
         let result = fill(&mut self.w).and_then(|()| {
             let apart: usize = self.w.gaps.iter().skip(gaps).map(|gap| gap.len).sum();
@@ -301,9 +310,16 @@ impl Encoder {
             Err(error) => {
                 self.w.bytes.truncate(start);
                 self.w.gaps.truncate(gaps);
+                self.w.errors.truncate(errors);
                 Err(error)
             }
         }
+    }
+
+    /// The error codes that the frames say, once for each time that one is said; no error is none of them.
+    #[must_use]
+    pub fn errors(&self) -> &[ErrorCode] {
+        &self.w.errors
     }
 
     /// Everything but the records that live elsewhere. [`Piece::Bytes`] are ranges of it.
@@ -353,5 +369,6 @@ impl Encoder {
     pub fn clear(&mut self) {
         self.w.bytes.clear();
         self.w.gaps.clear();
+        self.w.errors.clear();
     }
 }

@@ -44,11 +44,11 @@ pub(super) fn run(line: &Words) -> Done {
 }
 
 /// The group has a connection of its own: joining waits for others.
-fn member(line: &Words, options: &Options) -> Result<super::member::Member, End> {
+fn member(line: &Words, options: &Options) -> Result<crate::member::Member, End> {
     let brokers = session::brokers(line)?;
     let mut config = session::config(&options.properties, "console-consumer")?;
     config.request_timeout =
-        config.request_timeout.max(super::member::REBALANCE + std::time::Duration::from_secs(5));
+        config.request_timeout.max(crate::member::REBALANCE + std::time::Duration::from_secs(5));
     let client = Client::connect(&brokers, config)?;
-    Ok(super::member::Member::new(client, &options.group))
+    Ok(crate::member::Member::new(client, &options.group))
 }

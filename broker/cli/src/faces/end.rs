@@ -70,11 +70,11 @@ pub(super) fn words(error: &ClientError) -> String {
     }
 }
 
-/// A refusal in the broker's words, or by the code's name and meaning.
+/// A refusal in the broker's words, or in Java's, or by the code's name and meaning.
 pub(super) fn words_of(refusal: &Refusal) -> String {
     match refusal.message.as_deref() {
         Some(message) if !message.is_empty() => message.to_owned(),
-        Some(_) | None => format!("{}: {}", refusal.code, refusal.code.message()),
+        Some(_) | None => super::groups::java(refusal.code),
     }
 }
 

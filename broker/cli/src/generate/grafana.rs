@@ -10,6 +10,77 @@ type Panel = (&'static str, &'static str, &'static [(&'static str, &'static str)
 /// Rows of panels.
 const ROWS: &[(&str, &[Panel])] = &[
     (
+        "Health",
+        &[
+            (
+                "Partitions in trouble",
+                "short",
+                &[
+                    ("sum(ringwood_cluster_unavailable_partitions{S})", "without a leader"),
+                    ("sum(ringwood_kafka_under_replicated_partitions{S})", "under-replicated"),
+                    ("sum(ringwood_partitions_incomplete{S})", "incomplete: no writes"),
+                ],
+            ),
+            (
+                "Errors in answers",
+                "ops",
+                &[(
+                    "sum by (api, error) (rate(ringwood_kafka_request_errors_total{S}[R]))",
+                    "{{api}} {{error}}",
+                )],
+            ),
+            (
+                "Free space",
+                "percentunit",
+                &[(
+                    "ringwood_storage_disk_free_bytes{S} / ringwood_storage_disk_total_bytes{S}",
+                    "{{instance}}",
+                )],
+            ),
+        ],
+    ),
+    (
+        "Consumer groups",
+        &[
+            (
+                "Records behind",
+                "short",
+                &[("sum by (group) (ringwood_kafka_consumer_group_total_lag{S})", "{{group}}")],
+            ),
+            (
+                "Time behind",
+                "s",
+                &[(
+                    "max by (group, topic) (ringwood_kafka_consumer_group_lag_seconds{S})",
+                    "{{group}} {{topic}}",
+                )],
+            ),
+            (
+                "Commits: records a second",
+                "recps",
+                &[(
+                    "sum by (group, topic) (deriv(ringwood_kafka_consumer_group_committed_offset{S}[5m]))",
+                    "{{group}} {{topic}}",
+                )],
+            ),
+            (
+                "Members",
+                "short",
+                &[("sum by (group) (ringwood_kafka_consumer_group_consumers{S})", "{{group}}")],
+            ),
+            (
+                "Groups by state",
+                "short",
+                &[("count by (state) (ringwood_kafka_consumer_group_state{S})", "{{state}}")],
+            ),
+            (
+                "Records in topics",
+                "recps",
+                &[("sum by (topic) (deriv(ringwood_kafka_max_offset{S}[5m]))", "{{topic}}")],
+            ),
+        ],
+    ),
+    (
         "Clients",
         &[
             (

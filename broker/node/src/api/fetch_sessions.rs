@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::ErrorCode;
 
-/// `max.incremental.fetch.session.cache.slots`.
-const SLOTS: usize = 1000;
 /// A session this silent may lose its slot.
 const STALE: Duration = Duration::from_secs(120);
 /// Partitions of all sessions together; beyond it new sessions are not made.
@@ -65,8 +63,10 @@ struct FetchSession {
 }
 
 /// The sessions of one core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FetchSessions {
+    /// The most sessions: this core's share of `max.incremental.fetch.session.cache.slots`.
+    slots: usize,
     sessions: BTreeMap<i32, FetchSession>,
     partitions: usize,
 }
@@ -92,6 +92,10 @@ pub(crate) struct Asked {
 }
 
 impl FetchSessions {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, sessions: BTreeMap::new(), partitions: 0 }
+    }
+
     /// Applies a request to its session and says which partitions to read, in order.
     pub(crate) fn open(
         &mut self,
@@ -149,7 +153,7 @@ impl FetchSessions {
         partitions: &[(Wanted, From)],
         now: Instant,
     ) -> i32 {
-        if self.sessions.len() >= SLOTS {
+        if self.sessions.len() >= self.slots {
             let oldest =
                 self.sessions.iter().min_by_key(|(_, s)| s.used).map(|(i, s)| (*i, s.used));
             match oldest {
@@ -216,6 +220,8 @@ fn next_epoch(epoch: i32) -> i32 {
 mod tests {
     use super::*;
 
+    const SLOTS: usize = 1000;
+
     fn wanted(partition: i32) -> Wanted {
         Wanted { topic: TopicRef::Name("t".into()), partition: PartitionIndex(partition) }
     }
@@ -234,7 +240,7 @@ mod tests {
     }
 
     fn with_session(partitions: i32) -> FetchSessions {
-        let mut s = FetchSessions::default();
+        let mut s = FetchSessions::new(SLOTS);
         let all: Vec<_> = (0..partitions).map(|p| (wanted(p), from(0))).collect();
         let (kind, _) = s.open(asked(0, 0, all.clone()), Instant(0)).unwrap();
         assert_eq!(kind, Kind::Full);
@@ -291,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_gives_way_only_to_the_patient() {
-        let mut s = FetchSessions::default();
+        let mut s = FetchSessions::new(SLOTS);
         for i in 0..SLOTS {
             let id = i32::try_from(i).unwrap() + 1;
             assert_eq!(s.make(id, false, &[(wanted(0), from(0))], Instant(0)), id);

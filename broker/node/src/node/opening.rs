@@ -64,7 +64,7 @@ async fn open_store(
         free_bytes_min: config.reserve,
         ..store::Config::default()
     };
-    let base = store_config(&TopicConfig::defaults());
+    let base = store_config(METADATA, &TopicConfig::defaults());
     let opened = store::open(rt, dir, rt.core(), settings, |_| base).await;
     let (store, report) = opened.map_err(refused(config))?;
     for (partition, why) in &report.incomplete {
@@ -156,6 +156,9 @@ fn assemble(
     controller: Option<Rc<MetadataLog>>,
     post: Post,
 ) -> Rc<Broker> {
+    // Each core has its share of the sessions.
+    let slots = usize::try_from(metadata.settings().fetch_session_slots).unwrap_or(usize::MAX);
+    let slots = slots.div_ceil(usize::from(config.cores));
     let broker = Rc::new(Broker {
         rt: rt.clone(),
         shard,
@@ -169,7 +172,7 @@ fn assemble(
         cleaner: Cleaner::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
-        fetch_sessions: RefCell::new(FetchSessions::default()),
+        fetch_sessions: RefCell::new(FetchSessions::new(slots)),
         server: RefCell::new(None),
         ended: Notify::new(),
     });

@@ -53,6 +53,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
         ..server::Config::default()
     };
     let handler = Rc::new(Requests(Rc::clone(broker)));
+    let limits = how.limits.clone();
     let server = Server::new(&broker.rt, handler, config, how.limits);
     let listen = Listen { reuse_port: how.cores > 1, ..Listen::default() };
     // The kernel may hold the socket of a process that was killed a little longer: until its last request has ended.
@@ -68,6 +69,9 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     }
     *broker.server.borrow_mut() = Some(server);
     housekeeping(broker);
+    if broker.is_here(crate::broker::CONTROLLER) {
+        follow_limits(broker, limits);
+    }
     crate::cleaner::start(broker);
     Ok(())
 }
@@ -79,6 +83,24 @@ pub(crate) async fn drain(broker: &Rc<Broker>) -> usize {
         Some(server) => server.drain(DRAIN).await.cut_off,
         None => 0,
     }
+}
+
+/// Takes over `max.connections` and `max.connections.per.ip` when they change. All cores share the limits: one looks after
+/// them. Connections that are open stay.
+fn follow_limits(broker: &Rc<Broker>, limits: ConnectionLimits) {
+    let me = Rc::clone(broker);
+    broker.rt.spawn(async move {
+        let mut before = None;
+        loop {
+            let settings = me.metadata.settings();
+            let now = (settings.max_connections, settings.max_connections_per_ip);
+            if before != Some(now) {
+                limits.set(size(now.0), size(now.1));
+                before = Some(now);
+            }
+            me.rt.sleep(Duration::from_secs(1)).await;
+        }
+    });
 }
 
 /// Retention and the expiry of silent producers.

@@ -27,6 +27,11 @@ impl Traffic {
 }
 
 impl Replica {
+    /// What went through it since it is led.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.traffic.get()
+    }
+
     /// A batch was appended.
     pub(crate) fn took(&self, meta: &BatchMeta) {
         let mut traffic = self.traffic.get();

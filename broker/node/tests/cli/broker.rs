@@ -16,6 +16,8 @@ pub(super) struct Broker {
     pub(super) port: u16,
     admin: u16,
     data: PathBuf,
+    /// What a broker with a file says goes there.
+    log: Option<PathBuf>,
 }
 
 /// What a command did.
@@ -45,7 +47,7 @@ impl Ran {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -82,9 +84,33 @@ impl Broker {
             .join(format!("cli-{}-{n}", std::process::id()));
         let (port, admin) = (free_port(), free_port());
         let process = launch(port, admin, &data);
-        let broker = Self { process, port, admin, data };
+        let broker = Self { process, port, admin, data, log: None };
         broker.wait();
         broker
+    }
+
+    /// One that a file configures, which names its place and this port.
+    pub(super) fn with_file(file: &Path, port: u16) -> Self {
+        let admin = free_port();
+        let log = file.with_extension("log");
+        let process = Command::new(BINARY)
+            .args(["start", "--admin", &format!("127.0.0.1:{admin}"), "--config"])
+            .arg(file)
+            .args(["--ring", "8MiB", "--memory", "64MiB", "--reserve", "1MiB"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let data = file.with_file_name("data");
+        let broker = Self { process, port, admin, data, log: Some(log) };
+        broker.wait();
+        broker
+    }
+
+    /// What it has said on standard error.
+    pub(super) fn said(&self) -> String {
+        fs::read_to_string(self.log.as_ref().unwrap()).unwrap()
     }
 
     /// Ends it without a word, as a crash does.
@@ -149,6 +175,18 @@ impl Broker {
     /// What `/metrics` says.
     pub(super) fn metrics(&self) -> String {
         self.get("/metrics").unwrap()
+    }
+
+    /// What another page of the admin address says.
+    pub(super) fn page(&self, path: &str) -> String {
+        self.get(path).unwrap()
+    }
+
+    /// Bytes of memory that its process has in use.
+    pub(super) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// A command that talks to this broker.

@@ -32,12 +32,24 @@ fn the_dashboard_asks_for_metrics_that_exist() {
     let text = ringwood(&["generate", "grafana-dashboard"], b"").ok();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() > 10);
+    exist(&text, 30);
+}
+
+#[test]
+fn the_alerts_ask_for_metrics_that_exist() {
+    let text = ringwood(&["generate", "prometheus-rules", "--lag-seconds", "42"], b"").ok();
+    assert!(text.contains("lag_seconds) > 42"), "{text}");
+    exist(&text, 12);
+}
+
+/// Every metric that a text names is one that the broker tells.
+fn exist(text: &str, at_least: usize) {
     // A test of the repository holds this list against the broker's own.
     let listed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let listed = fs::read_to_string(listed).unwrap();
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let asked: Vec<_> = text.split(|c| !word(c)).filter(|w| w.starts_with("ringwood_")).collect();
-    assert!(asked.len() > 20);
+    assert!(asked.len() >= at_least, "{}", asked.len());
     for name in asked {
         assert!(listed.contains(&format!("`{name}`")), "{name}");
     }

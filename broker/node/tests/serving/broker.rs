@@ -26,12 +26,18 @@ fn free_address() -> String {
 
 impl Broker {
     /// Starts one and waits until it takes connections: recovery is over by then.
+    #[allow(dead_code, reason = "some start it with options of their own")]
     pub(crate) fn serving(data: &Path) -> Self {
+        Self::serving_with(data, &["--ring", "1MiB", "--memory", "32MiB"])
+    }
+
+    /// The same with options of its own.
+    pub(crate) fn serving_with(data: &Path, options: &[&str]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringwood"));
         command.arg("start").arg("--data").arg(data);
         command.args(["--listen", &address, "--admin", &admin]);
-        command.args(["--ring", "1MiB", "--memory", "32MiB"]);
+        command.args(options);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
         let broker = Self { process, address };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -40,6 +46,15 @@ impl Broker {
             sleep(Duration::from_millis(20));
         }
         broker
+    }
+
+    /// Bytes of its own in memory, as the kernel counts them.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn resident(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// A connection to its Kafka port.

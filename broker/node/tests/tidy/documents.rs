@@ -47,11 +47,12 @@ fn own_keys(readme: &str, config: &str) -> Complaints {
     missing.map(|key| format!("{key} is not explained")).collect()
 }
 
-fn metrics(operations: &str, source: &str) -> Complaints {
-    let names = quoted(source).into_iter().filter(|text| text.starts_with("ringwood_"));
+/// The metrics of a table against the names in sources that begin so.
+fn metrics(operations: &str, table: &str, prefix: &str, source: &str) -> Complaints {
+    let names = quoted(source).into_iter().filter(|text| text.starts_with(prefix));
     let known: BTreeSet<String> = names.map(str::to_owned).collect();
     let said: BTreeSet<String> =
-        rows(section(operations, "metrics")).into_iter().map(|row| row[0].clone()).collect();
+        rows(section(operations, table)).into_iter().map(|row| row[0].clone()).collect();
     said.symmetric_difference(&known).map(|name| format!("{name} is only on one side")).collect()
 }
 
@@ -139,8 +140,16 @@ fn the_readme_explains_every_key_of_ours() {
 
 #[test]
 fn operations_lists_every_metric() {
-    let source = tree::read("broker/node/src/metrics.rs");
-    none(&metrics(&tree::read("docs/operations.md"), &source));
+    let operations = tree::read("docs/operations.md");
+    let source = |wanted: &dyn Fn(&str) -> bool| -> String {
+        let all = tree::files().into_iter().filter(|path| wanted(path));
+        all.map(|path| tree::read(&path)).collect()
+    };
+    let below = "broker/node/src/metrics/";
+    let own = source(&|p| p.starts_with(below) && !p.ends_with("tests.rs"));
+    none(&metrics(&operations, "metrics", "ringwood_", &own));
+    let compat = source(&|p| p.starts_with("broker/node/src/metrics/compat/"));
+    none(&metrics(&operations, "compat metrics", "kafka_", &compat));
 }
 
 #[test]
@@ -186,7 +195,12 @@ fn what_is_missing_on_either_side_is_named() {
 
     let table = "<!-- metrics: begin -->\n| n | w |\n|---|---|\n| `ringwood_a` | x |\n| `ringwood_b` | y |\n<!-- metrics: end -->";
     named(
-        &metrics(table, r#"t.counter("ringwood_b"); t.gauge("ringwood_c", "help")"#),
+        &metrics(
+            table,
+            "metrics",
+            "ringwood_",
+            r#"t.counter("ringwood_b"); t.gauge("ringwood_c", "help")"#,
+        ),
         &["_a", "_c"],
     );
 }

@@ -34,6 +34,21 @@ fn an_unknown_apiversions_version_is_answered_in_version_0() {
 }
 
 #[test]
+fn the_encoder_knows_which_errors_it_has_said() {
+    let mut out = Encoder::new();
+    out.response(1, 9, &JoinGroupResponse::default()).unwrap();
+    assert_eq!(out.errors(), []);
+    let refused = |error_code| JoinGroupResponse { error_code, ..JoinGroupResponse::default() };
+    out.response(2, 9, &refused(ErrorCode::UNKNOWN_MEMBER_ID)).unwrap();
+    out.response(3, 9, &refused(ErrorCode::INVALID_GROUP_ID)).unwrap();
+    // What could not be said was not said.
+    assert!(out.response(4, 99, &refused(ErrorCode::ILLEGAL_GENERATION)).is_err());
+    assert_eq!(out.errors(), [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::INVALID_GROUP_ID]);
+    out.clear();
+    assert_eq!(out.errors(), []);
+}
+
+#[test]
 fn apiversions_keeps_response_header_0() {
     let mut out = Encoder::new();
     out.response(1, 3, &ApiVersionsResponse::default()).unwrap();

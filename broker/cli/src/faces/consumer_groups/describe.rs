@@ -5,7 +5,7 @@ use crate::faces::end::{Done, End, print_text};
 use crate::faces::grammar::Words;
 use crate::faces::groups::{self, Committed, Described, Place};
 use crate::output::say;
-use client::{Client, Isolation, OffsetQuery};
+use client::Client;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,7 +65,7 @@ fn rows(client: &mut Client, group: &str, described: &Described) -> Result<Vec<R
     let taken: Vec<&Place> = members.iter().flat_map(|m| &m.partitions).collect();
     let rest: Vec<Place> = committed.keys().filter(|p| !taken.contains(p)).cloned().collect();
     let places: Vec<Place> = taken.into_iter().chain(&rest).cloned().collect();
-    let ends = ends(client, &places)?;
+    let ends = groups::ends(client, &places)?;
     let mut rows = Vec::new();
     for m in members {
         let who = [m.id.as_str(), m.host.as_str(), m.client_id.as_str()];
@@ -73,28 +73,6 @@ fn rows(client: &mut Client, group: &str, described: &Described) -> Result<Vec<R
     }
     rows.extend(rest.iter().map(|p| row(p, committed.get(p), ends.get(p), [NOTHING; 3])));
     Ok(rows)
-}
-
-fn ends(client: &mut Client, places: &[Place]) -> Result<BTreeMap<Place, i64>, End> {
-    let mut by_topic: BTreeMap<&str, Vec<(i32, OffsetQuery)>> = BTreeMap::new();
-    for (topic, partition) in places {
-        by_topic.entry(topic).or_default().push((*partition, OffsetQuery::Latest));
-    }
-    let mut ends = BTreeMap::new();
-    for (topic, queries) in by_topic {
-        // A topic that is gone has no ends; the offsets of the group are still there to be seen.
-        let found = match client.list_offsets(topic, &queries, Isolation::default()) {
-            Ok(found) => found,
-            Err(e) if e.code() == Some(wire::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => continue,
-            Err(e) => return Err(e.into()),
-        };
-        for (partition, found) in found {
-            if let Ok(found) = found {
-                ends.insert((topic.to_owned(), partition), found.offset.0);
-            }
-        }
-    }
-    Ok(ends)
 }
 
 fn row(place: &Place, committed: Option<&Committed>, end: Option<&i64>, who: [&str; 3]) -> Row {

@@ -4,6 +4,7 @@ use crate::faces::end::End;
 use crate::faces::grammar::Words;
 use crate::faces::groups::Place;
 use crate::faces::properties::read_bounded;
+use crate::groups::reset::To;
 use crate::time;
 use ids::{Offset, Timestamp};
 use std::collections::BTreeMap;
@@ -17,12 +18,7 @@ pub(super) type Plans = BTreeMap<String, BTreeMap<Place, Offset>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
-    Offset(i64),
-    Shift(i64),
-    Time(Timestamp),
-    Earliest,
-    Latest,
-    Current,
+    To(To),
     File(Plans),
 }
 
@@ -41,17 +37,18 @@ impl Aim {
     pub(super) fn read(line: &Words) -> Result<Self, End> {
         let given: Vec<_> = AIMS.into_iter().filter(|a| line.has(a)).collect();
         Ok(match given.as_slice() {
-            ["to-offset"] => Self::Offset(line.number("to-offset")?.unwrap_or(0)),
-            ["shift-by"] => Self::Shift(line.number("shift-by")?.unwrap_or(0)),
-            ["to-datetime"] => Self::Time(datetime(line.required("to-datetime")?)?),
+            ["to-offset"] => Self::To(To::Offset(Offset(line.number("to-offset")?.unwrap_or(0)))),
+            ["shift-by"] => Self::To(To::Shift(line.number("shift-by")?.unwrap_or(0))),
+            ["to-datetime"] => Self::To(To::Time(datetime(line.required("to-datetime")?)?)),
             ["by-duration"] => {
                 let ago = duration(line.required("by-duration")?)?;
                 let ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
-                Self::Time(Timestamp(time::now().0.saturating_sub_unsigned(ms).max(0)))
+                let at = time::now().0.saturating_sub_unsigned(ms).max(0);
+                Self::To(To::Time(Timestamp(at)))
             }
-            ["to-earliest"] => Self::Earliest,
-            ["to-latest"] => Self::Latest,
-            ["to-current"] => Self::Current,
+            ["to-earliest"] => Self::To(To::Earliest),
+            ["to-latest"] => Self::To(To::Latest),
+            ["to-current"] => Self::To(To::Current),
             ["from-file"] => {
                 let path = line.required("from-file")?;
                 let groups: Vec<&str> = line.values("group").collect();
@@ -83,29 +80,10 @@ fn datetime(text: &str) -> Result<Timestamp, End> {
         })
 }
 
-/// `P1DT2H3M4S`, each part at most once and in this order.
+/// `P1DT2H3M4S`.
 fn duration(text: &str) -> Result<Duration, End> {
-    let bad = || End::Error(format!("{text} is no duration such as P7D, PT2H or P1DT2H3M4S"));
-    let body = text.strip_prefix('P').filter(|b| !b.is_empty()).ok_or_else(bad)?;
-    let (days, clock) = body.split_once('T').unwrap_or((body, ""));
-    if body.ends_with('T') {
-        return Err(bad());
-    }
-    let mut seconds = 0u64;
-    for (mut part, units) in
-        [(days, &[('D', 86_400u64)][..]), (clock, &[('H', 3600), ('M', 60), ('S', 1)])]
-    {
-        for (unit, each) in units {
-            let Some((number, rest)) = part.split_once(*unit) else { continue };
-            let n: u64 = number.parse().map_err(|_| bad())?;
-            seconds = n.checked_mul(*each).and_then(|s| s.checked_add(seconds)).ok_or_else(bad)?;
-            part = rest;
-        }
-        if !part.is_empty() {
-            return Err(bad());
-        }
-    }
-    Ok(Duration::from_secs(seconds))
+    time::iso_8601(text)
+        .ok_or_else(|| End::Error(format!("{text} is no duration such as P7D, PT2H or P1DT2H3M4S")))
 }
 
 /// Lines of `topic,partition,offset` for the only group, or of `group,topic,partition,offset`.

@@ -5,12 +5,12 @@ use super::{meant, places};
 use crate::faces::end::{Done, End, print, print_text};
 use crate::faces::grammar::Words;
 use crate::faces::groups::{self, Committed, Committer, Place};
+use crate::groups::reset::{self, Scope, To, Unplanned};
 use crate::output::say;
-use client::{Client, Isolation, OffsetQuery};
+use client::Client;
 use ids::{LeaderEpoch, Offset};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use wire::ErrorCode;
 
 pub(super) fn run(client: &mut Client, line: &Words) -> Done {
     line.alone("execute", &["dry-run"])?;
@@ -61,102 +61,44 @@ fn plan(
     group: &str,
     aim: &Aim,
 ) -> Result<BTreeMap<Place, Offset>, End> {
-    let committed = groups::committed(client, group)?;
-    let current = |p: &Place| committed.get(p).map(|c| c.offset);
-    let scope: Vec<Place> = match aim {
-        Aim::File(plans) => plans.get(group).into_iter().flat_map(|p| p.keys().cloned()).collect(),
-        Aim::Offset(_)
-        | Aim::Shift(_)
-        | Aim::Time(_)
-        | Aim::Earliest
-        | Aim::Latest
-        | Aim::Current => {
-            if line.has("all-topics") {
-                committed.keys().cloned().collect()
-            } else {
-                places(client, line)?
-            }
+    let (to, scope) = match aim {
+        Aim::To(to) if line.has("all-topics") => (to.clone(), Scope::Committed),
+        Aim::To(to) => (to.clone(), Scope::Places(places(client, line)?)),
+        Aim::File(plans) => {
+            let of_group = plans.get(group).cloned().unwrap_or_default();
+            let places = of_group.keys().cloned().collect();
+            (To::Each(of_group), Scope::Places(places))
         }
     };
-    let first = ask(client, &scope, OffsetQuery::Earliest)?;
-    let last = ask(client, &scope, OffsetQuery::Latest)?;
-    let at = match aim {
-        Aim::Time(time) => ask(client, &scope, OffsetQuery::At(*time))?,
-        Aim::Offset(_)
-        | Aim::Shift(_)
-        | Aim::Earliest
-        | Aim::Latest
-        | Aim::Current
-        | Aim::File(_) => BTreeMap::new(),
-    };
+    let moves = reset::plan(client, group, scope, &to).map_err(|why| match why {
+        Unplanned::Client(e) => e.into(),
+        Unplanned::NoOffsets((topic, partition)) => {
+            End::Error(format!("{topic}-{partition} has no offsets"))
+        }
+        Unplanned::NoPartition((topic, partition)) => {
+            End::Error(format!("there is no partition {partition} of topic {topic}"))
+        }
+        Unplanned::NothingCommitted((topic, partition)) => End::Error(format!(
+            "Cannot shift offset for partition {topic}-{partition} since there is no current committed offset"
+        )),
+    })?;
     let mut plan = BTreeMap::new();
-    for place in scope {
-        let (Some(first), Some(last)) = (first.get(&place), last.get(&place)) else {
-            return Err(End::Error(format!("{}-{} has no offsets", place.0, place.1)));
-        };
-        let (first, last) = (*first, *last);
-        let wanted = match aim {
-            Aim::Earliest => first,
-            Aim::Latest => last,
-            Aim::Offset(n) => Offset(*n),
-            Aim::Time(_) => match at.get(&place).filter(|o| o.0 >= 0) {
-                Some(found) => *found,
-                None => {
-                    print(&format!(
-                        "\nWarn: Partition {} from topic {} is empty. Falling back to latest known offset.",
-                        place.1, place.0
-                    ))?;
-                    last
-                }
-            },
-            Aim::Shift(n) => match current(&place) {
-                Some(now) => Offset(now.0.saturating_add(*n)),
-                None => {
-                    return Err(End::Error(format!(
-                        "Cannot shift offset for partition {}-{} since there is no current committed offset",
-                        place.0, place.1
-                    )));
-                }
-            },
-            Aim::Current => current(&place).unwrap_or(last),
-            Aim::File(plans) => {
-                plans.get(group).and_then(|p| p.get(&place)).copied().unwrap_or(last)
-            }
-        };
-        let within = wanted.clamp(first, last);
-        if within != wanted {
+    for m in moves {
+        let (topic, partition) = &m.place;
+        if m.nothing_later {
+            print(&format!(
+                "\nWarn: Partition {partition} from topic {topic} is empty. Falling back to latest known offset."
+            ))?;
+        }
+        if m.to != m.wanted {
             say(format_args!(
-                "partition {} of {} has offsets {} to {}: {} is set to {}",
-                place.1, place.0, first.0, last.0, wanted.0, within.0
+                "partition {partition} of {topic} has offsets {} to {}: {} is set to {}",
+                m.first.0, m.last.0, m.wanted.0, m.to.0
             ));
         }
-        plan.insert(place, within);
+        plan.insert(m.place, m.to);
     }
     Ok(plan)
-}
-
-fn ask(
-    client: &mut Client,
-    places: &[Place],
-    query: OffsetQuery,
-) -> Result<BTreeMap<Place, Offset>, End> {
-    let mut topics: BTreeMap<&str, Vec<(i32, OffsetQuery)>> = BTreeMap::new();
-    for (topic, partition) in places {
-        topics.entry(topic).or_default().push((*partition, query));
-    }
-    let mut offsets = BTreeMap::new();
-    for (topic, queries) in topics {
-        for (partition, found) in client.list_offsets(topic, &queries, Isolation::default())? {
-            let found = found.map_err(|r| match r.code {
-                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
-                    End::Error(format!("there is no partition {partition} of topic {topic}"))
-                }
-                _ => End::Error(crate::faces::end::words_of(&r)),
-            })?;
-            offsets.insert((topic.to_owned(), partition), found.offset);
-        }
-    }
-    Ok(offsets)
 }
 
 fn export(plans: &Plans) -> Done {

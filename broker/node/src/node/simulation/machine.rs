@@ -35,6 +35,7 @@ fn config(cores: u16) -> NodeConfig {
         memory: 32 << 20,
         ring_bytes: 1 << 20,
         reserve: 0,
+        metrics_series: 100,
         node_id: 1,
         fixed: StaticConfig::default(),
         notices: Vec::new(),

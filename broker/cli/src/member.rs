@@ -7,9 +7,8 @@
 //! It speaks Kafka's `range` assignor, which every Java consumer speaks too, and makes the assignment when it is chosen leader.
 //! Its heartbeats leave between two polls, so a poll must be shorter than the session.
 
-use super::end::End;
-use super::groups::{self, Committed, Committer, Place};
-use client::{Client, ClientError, To};
+use crate::groups::{self, Committed, Committer, Place};
+use client::{Client, ClientError, ProtocolError, To};
 use ids::{BrokerId, PartitionIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
@@ -27,7 +26,7 @@ use wire::internal::consumer_protocol::{
 const SESSION: Duration = Duration::from_secs(45);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How long the others may take to join: what a JoinGroup may wait.
-pub(super) const REBALANCE: Duration = Duration::from_secs(60);
+pub(crate) const REBALANCE: Duration = Duration::from_secs(60);
 const PROTOCOL: &str = "consumer";
 const ASSIGNOR: &str = "range";
 /// What subscriptions and assignments are written in: known to every consumer since Kafka 2.4.
@@ -37,7 +36,7 @@ const TRIES: usize = 100;
 
 /// A member and its place in the group.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     client: Client,
     group: String,
     id: String,
@@ -48,7 +47,7 @@ pub(super) struct Member {
 
 /// What the coordinator says to a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(crate) enum Beat {
     Stable,
     /// The group rebalances: join again.
     Rejoin,
@@ -56,7 +55,7 @@ pub(super) enum Beat {
 
 impl Member {
     /// A member that has yet to join. `client` is its own: a join waits for others.
-    pub(super) fn new(client: Client, group: &str) -> Self {
+    pub(crate) fn new(client: Client, group: &str) -> Self {
         Self {
             client,
             group: group.to_owned(),
@@ -67,12 +66,12 @@ impl Member {
         }
     }
 
-    pub(super) fn client(&mut self) -> &mut Client {
+    pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
     /// Joins, or joins again, with these topics; the partitions that the member gets.
-    pub(super) fn join(&mut self, topics: &[String]) -> Result<Vec<Place>, End> {
+    pub(crate) fn join(&mut self, topics: &[String]) -> Result<Vec<Place>, ClientError> {
         for _ in 0..TRIES {
             match self.try_join(topics)? {
                 Ok(places) => {
@@ -85,13 +84,18 @@ impl Member {
                     self.generation = -1;
                 }
                 Err(code) if code.is_retriable() => sleep(self.client.config().retry_backoff),
-                Err(code) => return Err(groups::said(code)),
+                Err(code) => return Err(groups::refused(&self.group, code)),
             }
         }
-        Err(End::Error(format!("the group {} does not come to rest", self.group)))
+        let what = format!("group {}", self.group);
+        let words = Some("the group does not come to rest");
+        Err(ClientError::refused(what, ErrorCode::REBALANCE_IN_PROGRESS, words))
     }
 
-    fn try_join(&mut self, topics: &[String]) -> Result<Result<Vec<Place>, ErrorCode>, End> {
+    fn try_join(
+        &mut self,
+        topics: &[String],
+    ) -> Result<Result<Vec<Place>, ErrorCode>, ClientError> {
         self.coordinator = groups::coordinator(&mut self.client, &self.group)?;
         let mut metadata = Vec::new();
         ConsumerProtocolSubscription {
@@ -99,7 +103,7 @@ impl Member {
             ..ConsumerProtocolSubscription::default()
         }
         .encode_prefixed(VERSION, &mut metadata)
-        .map_err(|e| End::Error(format!("a subscription cannot be written: {e}")))?;
+        .map_err(ClientError::Encode)?;
         let request = JoinGroupRequest {
             group_id: &self.group,
             session_timeout_ms: millis(SESSION),
@@ -114,7 +118,7 @@ impl Member {
             Err(e) if e.is_retriable() => return Ok(Err(ErrorCode::NETWORK_EXCEPTION)),
             reply => reply?,
         };
-        let joined: JoinGroupResponse<'_> = reply.decode().map_err(End::malformed)?;
+        let joined: JoinGroupResponse<'_> = reply.decode().map_err(groups::malformed)?;
         if joined.error_code == ErrorCode::MEMBER_ID_REQUIRED {
             joined.member_id.clone_into(&mut self.id);
         }
@@ -143,7 +147,7 @@ impl Member {
             Err(e) if e.is_retriable() => return Ok(Err(ErrorCode::NETWORK_EXCEPTION)),
             reply => reply?,
         };
-        let synced: SyncGroupResponse<'_> = reply.decode().map_err(End::malformed)?;
+        let synced: SyncGroupResponse<'_> = reply.decode().map_err(groups::malformed)?;
         if synced.error_code != ErrorCode::NONE {
             return Ok(Err(synced.error_code));
         }
@@ -151,11 +155,19 @@ impl Member {
     }
 
     /// The assignment of every member, written.
-    fn plan(&mut self, joined: &JoinGroupResponse<'_>) -> Result<Vec<(String, Vec<u8>)>, End> {
+    fn plan(
+        &mut self,
+        joined: &JoinGroupResponse<'_>,
+    ) -> Result<Vec<(String, Vec<u8>)>, ClientError> {
         let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for m in &joined.members {
-            let (_, said) = ConsumerProtocolSubscription::decode_lenient(m.metadata)
-                .map_err(|e| End::Error(format!("the subscription of {}: {e}", m.member_id)))?;
+            let (_, said) =
+                ConsumerProtocolSubscription::decode_lenient(m.metadata).map_err(|e| {
+                    ClientError::Protocol {
+                        address: format!("member {}", m.member_id),
+                        error: ProtocolError::Decode(e),
+                    }
+                })?;
             let topics = said.topics.iter().map(|t| (*t).to_owned()).collect();
             wanted.insert(m.member_id.to_owned(), topics);
         }
@@ -182,14 +194,14 @@ impl Member {
                 user_data: None,
             }
             .encode_prefixed(VERSION, &mut bytes)
-            .map_err(|e| End::Error(format!("an assignment cannot be written: {e}")))?;
+            .map_err(ClientError::Encode)?;
             written.push((member, bytes));
         }
         Ok(written)
     }
 
     /// Gives a sign of life, if one is due.
-    pub(super) fn beat(&mut self) -> Result<Beat, End> {
+    pub(crate) fn beat(&mut self) -> Result<Beat, ClientError> {
         if self.beaten.elapsed() < HEARTBEAT {
             return Ok(Beat::Stable);
         }
@@ -206,7 +218,7 @@ impl Member {
             Err(e) if e.is_retriable() => return Ok(Beat::Rejoin),
             reply => reply?,
         };
-        let response: HeartbeatResponse = reply.decode().map_err(End::malformed)?;
+        let response: HeartbeatResponse = reply.decode().map_err(groups::malformed)?;
         match response.error_code {
             ErrorCode::NONE => Ok(Beat::Stable),
             ErrorCode::REBALANCE_IN_PROGRESS => Ok(Beat::Rejoin),
@@ -215,12 +227,12 @@ impl Member {
                 Ok(Beat::Rejoin)
             }
             code if code.is_retriable() => Ok(Beat::Rejoin),
-            code => Err(groups::said(code)),
+            code => Err(groups::refused(&self.group, code)),
         }
     }
 
     /// Commits as this member.
-    pub(super) fn commit(&mut self, offsets: &BTreeMap<Place, Committed>) -> Result<(), ErrorCode> {
+    pub(crate) fn commit(&mut self, offsets: &BTreeMap<Place, Committed>) -> Result<(), ErrorCode> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -229,7 +241,7 @@ impl Member {
     }
 
     /// Says goodbye, so that the others need not wait for the session's end. They will do without it too.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         if self.id.is_empty() {
             return;
         }

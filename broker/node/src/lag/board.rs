@@ -1,0 +1,104 @@
+//! Where the control thread says that it wants to know, and core 0 leaves what it found.
+
+use super::Gathered;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How old may be what a scrape is answered with.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long a scrape waits for something newer. After that it takes what there is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Latest = Option<(Instant, Arc<Gathered>)>;
+
+/// Shared by the control thread and core 0.
+#[derive(Default)]
+pub(crate) struct Board {
+    /// Core 0 serves.
+    open: AtomicBool,
+    wanted: AtomicBool,
+    latest: Mutex<Latest>,
+    /// What was on the board before: freed by the control thread, which has the time.
+    before: Mutex<Latest>,
+    /// Counts what was put up.
+    put: watch::Sender<u64>,
+}
+
+impl Board {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn before(&self) -> MutexGuard<'_, Latest> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Core 0 looks at the board from now on.
+    pub(super) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody wants to know; asked once, it is answered.
+    pub(super) fn take_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn put(&self, gathered: Gathered) {
+        let before = self.latest().replace((Instant::now(), Arc::new(gathered)));
+        *self.before() = before;
+        self.put.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// What there is that is not old, and how old it is. Nothing before the broker serves.
+    pub(crate) async fn fresh(&self) -> Option<(Duration, Arc<Gathered>)> {
+        if !self.open.load(Ordering::Acquire) {
+            return None;
+        }
+        drop(self.before().take());
+        let mut news = self.put.subscribe();
+        news.mark_unchanged();
+        let is_fresh =
+            |latest: &Latest| latest.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
+        if !is_fresh(&self.latest()) {
+            self.wanted.store(true, Ordering::Release);
+            // Late or not, what is on the board is taken.
+            let _ = tokio::time::timeout(PATIENCE, news.changed()).await;
+        }
+        self.latest().as_ref().map(|(at, gathered)| (at.elapsed(), Arc::clone(gathered)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn scrapes_share_what_is_fresh() {
+        let board = Board::default();
+        block_on(async {
+            assert!(board.fresh().await.is_none(), "nobody looks at the board yet");
+            assert!(!board.take_wanted());
+            board.open();
+            let first = async {
+                let (_, gathered) = board.fresh().await.unwrap();
+                gathered.partitions_known
+            };
+            let core = async {
+                while !board.take_wanted() {
+                    tokio::task::yield_now().await;
+                }
+                board.put(Gathered { partitions_known: 7, ..Gathered::default() });
+            };
+            let (seen, ()) = tokio::join!(first, core);
+            assert_eq!(seen, 7);
+            assert_eq!(board.fresh().await.unwrap().1.partitions_known, 7);
+            assert!(!board.take_wanted(), "the second scrape asks nobody");
+        });
+    }
+}

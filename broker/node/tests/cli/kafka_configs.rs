@@ -1,0 +1,353 @@
+//! The configuration of Kafka, as facts in `kafka_configs.txt`, against what DescribeConfigs answers; and what changes at run time.
+
+use super::broker::Broker;
+use client::{Client, ClientConfig, To};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use wire::ErrorCode;
+use wire::api::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse,
+};
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const OF_TOPIC: i8 = 1;
+const OF_BROKER: i8 = 2;
+const DEFAULT: i8 = 5;
+
+/// A line of the facts.
+struct Fact {
+    kind: &'static str,
+    key: &'static str,
+    value_type: &'static str,
+    default: Option<&'static str>,
+    read_only: bool,
+    /// A broker key with a value to try, and what the topic key then is.
+    like: Option<(&'static str, &'static str)>,
+}
+
+fn facts() -> Vec<Fact> {
+    let lines = include_str!("kafka_configs.txt").lines().filter(|l| !l.starts_with('#'));
+    let facts: Vec<Fact> = lines
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let default = match words[3] {
+                "-" => None,
+                "\"\"" => Some(""),
+                other => Some(other),
+            };
+            let like = words.get(4).copied().zip(words.get(5).copied());
+            let read_only = words.get(4) == Some(&"read-only");
+            Fact { kind: words[0], key: words[1], value_type: words[2], default, read_only, like }
+        })
+        .collect();
+    assert!(facts.len() > 80, "{}", facts.len());
+    facts
+}
+
+/// What is said of one key.
+#[derive(Debug)]
+struct Said {
+    value: Option<String>,
+    value_type: &'static str,
+    source: i8,
+    read_only: bool,
+    documented: bool,
+    /// Name, value and source of everything that sets it.
+    synonyms: Vec<(String, Option<String>, i8)>,
+}
+
+fn describe(broker: &Broker, resource_type: i8, resource_name: &str) -> BTreeMap<String, Said> {
+    let mut client = Client::connect(&[broker.address()], ClientConfig::default()).unwrap();
+    let request = DescribeConfigsRequest {
+        resources: vec![DescribeConfigsResource {
+            resource_type,
+            resource_name,
+            configuration_keys: None,
+        }],
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    let reply = client.call(To::Any, i16::MAX, &request).unwrap();
+    let response: DescribeConfigsResponse<'_> = reply.decode().unwrap();
+    assert_eq!(response.results[0].error_code, ErrorCode::NONE);
+    let types = ["", "boolean", "string", "int", "short", "long", "double", "list", "class"];
+    let configs = response.results[0].configs.iter().map(|c| {
+        let said = Said {
+            value: c.value.map(str::to_owned),
+            value_type: types[usize::try_from(c.config_type).unwrap()],
+            source: c.config_source,
+            read_only: c.read_only,
+            documented: c.documentation.is_some_and(|d| d.len() > 10),
+            synonyms: c
+                .synonyms
+                .iter()
+                .map(|s| (s.name.to_owned(), s.value.map(str::to_owned), s.source))
+                .collect(),
+        };
+        (c.name.to_owned(), said)
+    });
+    configs.collect()
+}
+
+#[test]
+fn every_key_has_kafkas_type_default_and_mode() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t"]).ok();
+    let (topic, this) = (describe(&broker, TOPIC, "t"), describe(&broker, BROKER, "1"));
+    let mut wrong = Vec::new();
+    for fact in facts() {
+        let all = if fact.kind == "topic" { &topic } else { &this };
+        let Some(said) = all.get(fact.key) else {
+            wrong.push(format!("{} {} is not described", fact.kind, fact.key));
+            continue;
+        };
+        if said.value_type != fact.value_type {
+            wrong.push(format!("{} is a {}, not {}", fact.key, said.value_type, fact.value_type));
+        }
+        if said.value.as_deref() != fact.default {
+            wrong.push(format!("{} is {:?}, not {:?}", fact.key, said.value, fact.default));
+        }
+        if said.source != DEFAULT || !said.documented {
+            wrong.push(format!("{}: {said:?}", fact.key));
+        }
+        if fact.kind == "broker" && said.read_only != fact.read_only {
+            wrong.push(format!("{}: read-only {}", fact.key, said.read_only));
+        }
+        if fact.kind == "topic" && said.read_only {
+            wrong.push(format!("{} cannot be changed", fact.key));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_topic_has_what_its_broker_is_told_at_run_time_and_its_own_before_that() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t", "-c", "retention.ms=99"]).ok();
+    let facts = facts();
+    let pairs: Vec<&str> = facts.iter().filter_map(|f| f.like.map(|(pair, _)| pair)).collect();
+    let set = [&["config", "set", "broker/1"], &pairs[..]].concat();
+    broker.run(&set).ok();
+    let topic = describe(&broker, TOPIC, "t");
+    for fact in &facts {
+        let Some((pair, expected)) = fact.like else { continue };
+        let (name, value) = pair.split_once('=').unwrap();
+        let said = &topic[fact.key];
+        let from_broker = (name.to_owned(), Some(value.to_owned()), OF_BROKER);
+        assert!(said.synonyms.contains(&from_broker), "{}: {said:?}", fact.key);
+        if fact.key == "retention.ms" {
+            assert_eq!((said.value.as_deref(), said.source), (Some("99"), OF_TOPIC));
+            assert_eq!(said.synonyms[0], ("retention.ms".into(), Some("99".into()), OF_TOPIC));
+        } else {
+            let got = (said.value.as_deref(), said.source);
+            assert_eq!(got, (Some(expected), OF_BROKER), "{}", fact.key);
+        }
+    }
+    let keys: Vec<&str> = pairs.iter().map(|p| p.split_once('=').unwrap().0).collect();
+    broker.run(&[&["config", "unset", "broker/1"], &keys[..]].concat()).ok();
+    let topic = describe(&broker, TOPIC, "t");
+    for fact in facts.iter().filter(|f| f.kind == "topic" && f.key != "retention.ms") {
+        assert_eq!(topic[fact.key].source, DEFAULT, "{}", fact.key);
+    }
+}
+
+#[test]
+fn values_that_kafka_refuses_are_refused() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t"]).ok();
+    for bad in [
+        "cleanup.policy=shred",
+        "compression.type=rar",
+        "compression.gzip.level=0",
+        "compression.gzip.level=10",
+        "compression.lz4.level=18",
+        "compression.zstd.level=23",
+        "delete.retention.ms=-1",
+        "flush.messages=0",
+        "index.interval.bytes=-1",
+        "max.message.bytes=-1",
+        "max.compaction.lag.ms=0",
+        "message.timestamp.type=Noon",
+        "min.cleanable.dirty.ratio=1.5",
+        "min.insync.replicas=0",
+        "preallocate=maybe",
+        "remote.storage.enable=true",
+        "retention.ms=-2",
+        "segment.bytes=14",
+        "segment.index.bytes=3",
+        "segment.ms=0",
+        "leader.replication.throttled.replicas=one",
+    ] {
+        let ran = broker.run(&["config", "set", "topic/t", bad]);
+        ran.fails(1, &["INVALID_CONFIG"]);
+    }
+    let both = ["config", "set", "topic/t", "min.compaction.lag.ms=9", "max.compaction.lag.ms=8"];
+    broker.run(&both).fails(1, &["INVALID_CONFIG"]);
+    assert_eq!(broker.run(&["config", "list", "topic/t"]).ok(), "");
+    for fixed in ["auto.create.topics.enable=false", "socket.request.max.bytes=1000"] {
+        broker.run(&["config", "set", "broker/1", fixed]).fails(1, &["INVALID_REQUEST"]);
+    }
+}
+
+fn set(broker: &Broker, resource: &str, pair: &str) {
+    broker.run(&["config", "set", resource, pair]).ok();
+}
+
+#[test]
+fn a_topics_changes_take_effect_at_once() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t", "-p", "1"]).ok();
+    let big = "x".repeat(2000) + "\n";
+    let write = |record: &str| broker.feed(&["produce", "t"], record.as_bytes());
+
+    write(&big).ok();
+    set(&broker, "topic/t", "max.message.bytes=1000");
+    write(&big).fails(1, &["MESSAGE_TOO_LARGE"]);
+    write("small\n").ok();
+    set(&broker, "topic/t", "max.message.bytes=1000000");
+    write(&big).ok();
+
+    // Records without keys do not go into a compacted topic, and it is not cleaned by deletion.
+    set(&broker, "topic/t", "cleanup.policy=compact");
+    write("a\n").fails(1, &["INVALID_RECORD"]);
+    broker.run(&["topic", "trim", "t", "--before", "end"]).fails(1, &["POLICY_VIOLATION"]);
+    set(&broker, "topic/t", "cleanup.policy=delete");
+    write("a\n").ok();
+    broker.run(&["topic", "trim", "t", "--before", "end"]).ok();
+    assert_eq!(broker.run(&["consume", "t"]).ok(), "");
+
+    let types = |n: &str| {
+        let json = broker.run(&["consume", "t", "-n", n, "--json"]).ok();
+        let last = json.lines().last().unwrap().to_owned();
+        let record: serde_json::Value = serde_json::from_str(&last).unwrap();
+        record["timestamp_type"].clone()
+    };
+    write("b\n").ok();
+    assert_eq!(types("1"), "create_time");
+    set(&broker, "topic/t", "message.timestamp.type=LogAppendTime");
+    write("c\n").ok();
+    assert_eq!(types("2"), "log_append_time");
+}
+
+#[test]
+fn a_brokers_changes_take_effect_without_a_restart() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t"]).ok();
+    // All brokers, then this one.
+    let big = "x".repeat(2000) + "\n";
+    set(&broker, "broker/default", "message.max.bytes=1000");
+    broker.feed(&["produce", "t"], big.as_bytes()).fails(1, &["MESSAGE_TOO_LARGE"]);
+    set(&broker, "broker/1", "message.max.bytes=100000");
+    broker.feed(&["produce", "t"], big.as_bytes()).ok();
+
+    let refused = || broker.run(&["cluster", "info", "--timeout", "2s"]).code != 0;
+    let until = |wanted: bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while refused() != wanted {
+            assert!(Instant::now() < deadline, "connections refused: {}", !wanted);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    // One connection stays, and changes it back: what is open is not closed.
+    let mut client = Client::connect(&[broker.address()], ClientConfig::default()).unwrap();
+    let this = client::ConfigResource { kind: client::ResourceKind::Broker, name: "1".into() };
+    let change = |operation| client::ConfigChange { name: "max.connections".into(), operation };
+    // The client may need one connection for metadata and one for the broker.
+    client.alter_config(&this, &[change(client::ConfigOperation::Set("2".into()))], false).unwrap();
+    until(true);
+    client.alter_config(&this, &[change(client::ConfigOperation::Unset)], false).unwrap();
+    until(false);
+}
+
+/// Keys and values of the file that Kafka comes with, as of 4.3 and as of 3.9 with ZooKeeper.
+const OF_KRAFT: &str = "process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=DATA
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+";
+const OF_ZOOKEEPER: &str = "broker.id=0
+listeners=PLAINTEXT://localhost:9092
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=DATA
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.flush.interval.messages=10000
+log.flush.interval.ms=1000
+log.retention.hours=24
+log.retention.bytes=1073741824
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+zookeeper.connect=localhost:2181
+zookeeper.connection.timeout.ms=18000
+group.initial.rebalance.delay.ms=0
+";
+
+/// A broker runs from such a file, its ports and its place replaced as people replace them.
+#[test]
+fn the_files_that_kafka_comes_with_run_a_broker() {
+    for (name, text, id, hours) in
+        [("kraft", OF_KRAFT, "1", "168"), ("zookeeper", OF_ZOOKEEPER, "0", "24")]
+    {
+        let dir =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let port = super::broker::free_port();
+        let text = text
+            .replace("DATA", dir.join("data").to_str().unwrap())
+            .replace(":9092", &format!(":{port}"));
+        let file = dir.join("server.properties");
+        fs::write(&file, text).unwrap();
+        let broker = Broker::with_file(&file, port);
+        let get = |key: &str| {
+            let resource = format!("broker/{id}");
+            broker.run(&["config", "get", &resource, key]).ok()
+        };
+        assert_eq!(get("log.retention.hours"), format!("{hours}\n"), "{name}");
+        // Known, without effect, and shown to who asks.
+        assert_eq!(get("num.io.threads"), "8\n", "{name}");
+        broker.feed(&["produce", "t"], b"a\n").ok();
+        assert_eq!(broker.run(&["consume", "t"]).ok(), "a\n", "{name}");
+        let retention = broker.run(&["config", "get", "topic/t", "retention.ms"]).ok();
+        let expected = hours.parse::<u64>().unwrap() * 3_600_000;
+        assert_eq!(retention, format!("{expected}\n"), "{name}");
+        assert!(broker.said().contains("num.io.threads: known, but without effect"), "{name}");
+        drop(broker);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    let wrong = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.properties");
+    fs::write(&wrong, "log.retention.hour=1\n").unwrap();
+    let mut start = Command::new(super::broker::BINARY);
+    start.args(["start", "--config"]).arg(&wrong);
+    super::broker::run(&mut start, b"").fails(2, &["did you mean log.retention.hours?"]);
+}
