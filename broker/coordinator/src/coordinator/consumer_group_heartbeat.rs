@@ -139,6 +139,7 @@ fn beat(
     match group.settle_consumers(turn) {
         Ok(()) => answer,
         Err(failure) => {
+            group.expel(answer.member_id.as_deref(), turn);
             ConsumerGroupHeartbeatResponse::error(failure.code(), "the group cannot be written")
         }
     }

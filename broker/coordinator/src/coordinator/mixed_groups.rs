@@ -21,7 +21,10 @@ impl Coordinator {
             let answer = group.join_consumers(request, fresh, turn);
             match group.settle_consumers(turn) {
                 Ok(()) => answer,
-                Err(failure) => JoinGroupResponse::error(&answer.member_id, failure.code()),
+                Err(failure) => {
+                    group.expel(Some(&answer.member_id), turn);
+                    JoinGroupResponse::error(&answer.member_id, failure.code())
+                }
             }
         });
         self.out.answer_when_all_committed(ticket, request.group_id, answer);
@@ -55,6 +58,16 @@ impl Coordinator {
 }
 
 impl Group {
+    /// The records of the group have no room in a batch since this member spoke: it goes, so that the others go on.
+    pub(super) fn expel(&mut self, member_id: Option<&str>, turn: &mut Turn<'_>) {
+        if let (Some(id), Some(consumers)) = (member_id, self.consumers_mut()) {
+            let asker = Asker { member_id: id, group_instance_id: None };
+            consumers.leave(asker, turn);
+            // What cannot be written now is written later.
+            self.settle_consumers(turn).ok();
+        }
+    }
+
     /// LeaveGroup, of one member of a consumer group. A member id that was given out and not used yet is one too.
     pub(super) fn leave_consumers(&mut self, asker: Asker<'_>, turn: &Turn<'_>) -> ErrorCode {
         if self.classic.pending_members.remove(asker.member_id).is_some() {

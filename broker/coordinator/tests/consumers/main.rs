@@ -645,3 +645,34 @@ fn members_of_both_protocols_share_partitions_in_bad_weather() {
     let sum = storms(kinds);
     assert!(sum.migrations > 100, "the group kept its protocol: {sum:?}");
 }
+
+#[test]
+fn a_member_whose_record_has_no_room_does_not_hold_up_the_others() {
+    let mut world = World::new(1, 1, [Kind::Consumer; 2]);
+    world.chaos = false;
+    let config = Config { batch_bytes_max: 4_096, ..Config::default() };
+    world.coordinator.configure(config);
+    let names: Vec<String> = (0..1_000).map(|n| format!("topic-{n}")).collect();
+    let mut joins = |id: &str, names: Vec<&str>| {
+        let request = ConsumerGroupHeartbeat {
+            group_id: "g",
+            member_id: id,
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: Some(names),
+            topic_partitions: Some(Vec::new()),
+            brings_member_id: true,
+            ..ConsumerGroupHeartbeat::default()
+        };
+        match world.coordinator.consumer_group_heartbeat(&request, "", world.now) {
+            Outcome::Ready(r) => r,
+            Outcome::Parked(ticket) => world.settle(Some(ticket)).unwrap().try_into().unwrap(),
+        }
+    };
+    let large = joins("large", names.iter().map(String::as_str).collect());
+    assert_eq!(large.error_code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    let small = joins("small", vec!["a"]);
+    assert_eq!((small.error_code, small.member_epoch > 0), (ErrorCode::NONE, true));
+    assert_eq!(small.assignment.map(|a| a.len()), Some(7));
+    let group = world.coordinator.describe_consumer_group("g").unwrap();
+    assert_eq!(group.members.len(), 1);
+}
