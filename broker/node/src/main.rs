@@ -17,6 +17,7 @@ mod planted;
 mod post;
 mod rest;
 mod say;
+mod scrubber;
 mod shard;
 mod storage;
 

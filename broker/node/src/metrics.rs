@@ -133,6 +133,18 @@ fn cold_reads(t: &mut Samples, broker: &Broker, core: u16, store: &store::Counte
     t.gauge("ringwood_memory_cold_limit_bytes", "Budget for cold reads.", core, limit as f64);
 }
 
+fn scrub(t: &mut Samples, broker: &Broker, core: u16, store: &store::Counters) {
+    t.counter(
+        "ringwood_scrub_read_bytes_total",
+        "Bytes of sealed segments read again.",
+        core,
+        store.scrub_bytes,
+    );
+    let s = &broker.scrubber;
+    t.counter("ringwood_scrub_rounds_total", "Rounds of the scrub.", core, s.rounds());
+    t.gauge("ringwood_scrub_damaged_segments", "Damaged segments.", core, s.damaged() as f64);
+}
+
 /// What this core counts.
 pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
     let mut t = Samples::default();
@@ -230,6 +242,7 @@ pub(crate) fn samples(broker: &Broker) -> Vec<Sample> {
         store.commit_copied,
     );
     cleaner(&mut t, broker, core, &store);
+    scrub(&mut t, broker, core, &store);
     let memory = broker.rt.memory();
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", core, memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", core, memory.limit() as f64);

@@ -69,6 +69,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     *broker.server.borrow_mut() = Some(server);
     housekeeping(broker);
     crate::cleaner::start(broker);
+    crate::scrubber::start(broker);
     Ok(())
 }
 
