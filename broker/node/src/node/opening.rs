@@ -9,6 +9,7 @@ use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
 use crate::metadata_log::{self, MetadataLog};
 use crate::node::{Stopped, stopped};
 use crate::post::{Letter, Post};
+use crate::scrubber::Scrubber;
 use crate::shard::{Shard, store_config};
 use cluster::config::{Durability, TopicConfig};
 use cluster::{BrokerRegistered, ClusterImage, Controller, DirectoryId, Endpoint};
@@ -170,6 +171,7 @@ fn assemble(
         counters: Counters::default(),
         recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
         cleaner: Cleaner::default(),
+        scrubber: Scrubber::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::new(slots)),
