@@ -32,6 +32,12 @@ impl Broker {
         if folder.exists() {
             remove_dir_all(&folder)?;
         }
+        Broker::again(name, cores)
+    }
+
+    /// The same with the data directory that the one before has left.
+    pub(crate) fn again(name: &str, cores: u32) -> Result<Broker, Fault> {
+        let folder = tree::work().join(name);
         create_dir_all(&folder)?;
         let (address, admin) = (free_port()?, free_port()?);
         Ok(Broker {
@@ -163,6 +169,27 @@ impl Broker {
             process.wait()?;
         }
         Ok(())
+    }
+
+    /// SIGTERM, and a wait for its own end.
+    pub(crate) fn stop(&mut self, limit: Duration) -> Result<(), Fault> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&process),
+            rustix::process::Signal::TERM,
+        )?;
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = process.try_wait()? {
+                if status.success() {
+                    return Ok(());
+                }
+                return Err(format!("a clean stop: {status}\n    {}", self.last_words()).into());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        self.process = Some(process);
+        Err(format!("the broker did not stop within {} s", limit.as_secs()).into())
     }
 
     /// SIGKILL, and no wait for its end.

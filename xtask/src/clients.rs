@@ -49,7 +49,7 @@ pub(crate) fn run(
     let mut suites = vec!["librdkafka"];
     for runtime in RUNTIMES.iter().filter(|runtime| wants(runtime.suite)) {
         if !runtime.is_here() {
-            tally.skip(runtime.suite, &runtime.absence())?;
+            tally.skip_client(runtime.suite, &runtime.absence())?;
             continue;
         }
         let complaint = prepare(runtime.suite).err();
@@ -64,9 +64,16 @@ pub(crate) fn run(
     let under = match std::env::var("RINGWOOD_TEST_BOOTSTRAP") {
         Ok(address) => Under::Running(address),
         Err(_) => {
-            // The members of the groups come at once; waiting for more of them would only make the run longer.
-            let mut broker =
-                Broker::fresh("broker", 3)?.with(&["--set", "group.initial.rebalance.delay.ms=0"]);
+            // The members of the groups come at once; waiting for more of them would only make the run longer. So would the
+            // heartbeats of consumer groups (KIP-848), by which members learn of each other.
+            let mut broker = Broker::fresh("broker", 3)?.with(&[
+                "--set",
+                "group.initial.rebalance.delay.ms=0",
+                "--set",
+                "group.consumer.min.heartbeat.interval.ms=300",
+                "--set",
+                "group.consumer.heartbeat.interval.ms=300",
+            ]);
             if let Err(fault) = broker.start() {
                 return tally.check("clients: the broker starts", Some(&fault.to_string()));
             }

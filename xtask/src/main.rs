@@ -27,8 +27,10 @@ usage: cargo xtask check
                                   [--state FILE] [--seed N]
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
        cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
+       cargo xtask prove compaction [--updates N] [--keys N] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
+                                 [--disks here,ext4,xfs]
        cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
 
 check   formatting and lints
@@ -38,21 +40,31 @@ test    check, every test of the workspace, and the client suites:
           --install  install what is missing first (Debian family, as root)
           --groups   the clients play consumer groups too (about two minutes more)
           --require  a skipped suite is a failure
-          --only     these suites only; `workspace` and `check` are suites here
+          --only     these suites only; `workspace`, `check` and `powercut` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen
         powercut: power cuts under the same load, on a file system (FUSE, root) that loses, keeps or
         tears what was not flushed; with a disk that lies about flushes records must be lost
-        text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go
+        text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go; the
+        same words again go on after what was cut off
         partitions: many of them; what an idle one costs, and how soon all serve after kill -9
+        compaction: a table of many updates, compacted under load and kill -9, has its last values;
+        latency beside it with compaction and without
         crash: power cuts and kills on the simulated disk, and every planted bug found
-        figures: what a durable broker takes, gives and costs, beside the bare device; no verdict
+        figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
+        an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
         ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
         storm of rebalances, while the broker is killed with -9";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words.iter().any(|word| matches!(*word, "-h" | "--help")) {
+        return match tally::say(USAGE) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let outcome = match words.as_slice() {
         ["check"] => check::run(),
         ["test", options @ ..] => test::run(options),
@@ -60,10 +72,11 @@ fn main() -> ExitCode {
         ["prove", "powercut", options @ ..] => prove::powercut(options),
         ["prove", "partitions", options @ ..] => prove::partitions(options),
         ["prove", "text", options @ ..] => prove::text(options),
+        ["prove", "compaction", options @ ..] => prove::compaction(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
-        [] | ["help" | "--help" | "-h"] => {
+        [] | ["help"] => {
             eprintln!("{USAGE}");
             return ExitCode::SUCCESS;
         }

@@ -37,8 +37,14 @@ impl Tally {
         }
     }
 
-    /// A suite whose runtime is not here.
+    /// What cannot run here.
     pub(crate) fn skip(&mut self, suite: &'static str, reason: &str) -> Result<(), Fault> {
+        self.skipped.push(suite);
+        say(&format!("SKIPPED {suite}: {reason}"))
+    }
+
+    /// A client suite whose runtime is not here.
+    pub(crate) fn skip_client(&mut self, suite: &'static str, reason: &str) -> Result<(), Fault> {
         self.skipped.push(suite);
         say(&format!("SKIPPED clients/{suite}: {reason}"))
     }

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use crate::tally::{Tally, say};
-use crate::{Fault, check, clients, install, program, prometheus, tree};
+use crate::{Fault, check, clients, install, program, prometheus, prove, tree};
 
 /// What was asked on the command line.
 #[derive(Default)]
@@ -30,6 +30,7 @@ impl Options {
             "java",
             "go",
             "kcat",
+            "powercut",
         ];
         let list = |text: &str| -> Result<Vec<String>, Fault> {
             let suites: Vec<String> = text.split(',').map(str::to_owned).collect();
@@ -87,6 +88,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prometheus::run(&mut tally)?;
     }
     clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
+    if options.wants("powercut") {
+        prove::powercut_smoke(&mut tally)?;
+    }
     tally.close(clients::CLIENTS, |suite| {
         options.require.iter().any(|one| one == suite || one == "all")
     })

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Instant;
 use wire::ErrorCode;
 use wire::api::consumer_group_describe::{
-    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
+    self as consumers, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
 };
 use wire::api::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use wire::api::describe_groups::{DescribeGroupsRequest, DescribeGroupsResponse};
@@ -116,6 +116,9 @@ pub(crate) struct Member {
     pub(crate) client_id: String,
     pub(crate) host: String,
     pub(crate) partitions: Vec<Place>,
+    /// Of a group of the consumer protocol (KIP-848): the member's epoch, and what it shall have.
+    pub(crate) epoch: Option<i32>,
+    pub(crate) target: Vec<Place>,
 }
 
 /// A group, its members by id.
@@ -127,6 +130,8 @@ pub(crate) struct Described {
     pub(crate) assignor: String,
     pub(crate) coordinator: BrokerId,
     pub(crate) members: Vec<Member>,
+    /// Of a group of the consumer protocol (KIP-848): its epoch, and that of its assignment.
+    pub(crate) epochs: Option<(i32, i32)>,
 }
 
 /// Describes a group of either protocol; `None` if there is none of this name.
@@ -165,6 +170,8 @@ fn describe_classic(
             client_id: m.client_id.to_owned(),
             host: m.client_host.to_owned(),
             partitions: assigned(m.member_assignment),
+            epoch: None,
+            target: Vec::new(),
         })
         .collect();
     Ok(Some(Described {
@@ -173,6 +180,7 @@ fn describe_classic(
         assignor: found.protocol_data.to_owned(),
         coordinator,
         members,
+        epochs: None,
     }))
 }
 
@@ -197,19 +205,14 @@ fn describe_consumers(
         ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION => return Ok(None),
         code => return Err(refused(group, code)),
     }
-    let members = found.members.iter().map(|m| {
-        let topics = m.assignment.topic_partitions.iter();
-        let mut partitions: Vec<Place> = topics
-            .flat_map(|t| t.partitions.iter().map(|p| (t.topic_name.to_owned(), p.0)))
-            .collect();
-        partitions.sort();
-        Member {
-            id: m.member_id.to_owned(),
-            instance: m.instance_id.unwrap_or_default().to_owned(),
-            client_id: m.client_id.to_owned(),
-            host: m.client_host.to_owned(),
-            partitions,
-        }
+    let members = found.members.iter().map(|m| Member {
+        id: m.member_id.to_owned(),
+        instance: m.instance_id.unwrap_or_default().to_owned(),
+        client_id: m.client_id.to_owned(),
+        host: m.client_host.to_owned(),
+        partitions: places(&m.assignment),
+        epoch: Some(m.member_epoch),
+        target: places(&m.target_assignment),
     });
     Ok(Some(Described {
         kind: "consumer",
@@ -217,7 +220,16 @@ fn describe_consumers(
         assignor: found.assignor_name.to_owned(),
         coordinator,
         members: members.collect(),
+        epochs: Some((found.group_epoch, found.assignment_epoch)),
     }))
+}
+
+fn places(assignment: &consumers::Assignment<'_>) -> Vec<Place> {
+    let topics = assignment.topic_partitions.iter();
+    let mut places: Vec<Place> =
+        topics.flat_map(|t| t.partitions.iter().map(|p| (t.topic_name.to_owned(), p.0))).collect();
+    places.sort();
+    places
 }
 
 /// Where partitions end; those of topics that are gone have no end.

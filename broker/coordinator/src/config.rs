@@ -1,5 +1,6 @@
 //! What the coordinator reads of the broker's configuration.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The settings of one coordinator; the names are Kafka's keys.
@@ -19,12 +20,59 @@ pub struct Config {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: u64,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub consumer_max_size: usize,
+    /// `group.consumer.assignors`, the default first; only those that there are.
+    pub consumer_assignors: Vec<String>,
+    /// What single groups have instead: `consumer.session.timeout.ms` and `consumer.heartbeat.interval.ms`.
+    pub consumer_groups: BTreeMap<String, ConsumerTimes>,
     /// The most bytes of one batch: `max.message.bytes` of `__consumer_offsets`. Offsets and tombstones are spread over as
     /// many batches as they need; a group whose one record is larger cannot become stable.
     pub batch_bytes_max: usize,
     /// The most member ids of a group that were given out and not used yet (KIP-394). When full, the one nearest to its
     /// end goes: its client is told UNKNOWN_MEMBER_ID and asks for another.
     pub pending_members_max: usize,
+}
+
+/// How long members of one consumer group may be silent, and how often they report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumerTimes {
+    /// `consumer.session.timeout.ms`.
+    pub session_timeout_ms: i32,
+    /// `consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval_ms: i32,
+}
+
+impl Config {
+    /// Takes those of `names` that there are as `consumer_assignors`; if there are none of them, what it has stays.
+    pub fn use_assignors(&mut self, names: &[String]) {
+        let known = names.iter().filter(|name| crate::consumer::is_known_assignor(name));
+        let known: Vec<String> = known.cloned().collect();
+        if !known.is_empty() {
+            self.consumer_assignors = known;
+        }
+    }
+
+    /// How long a member of a consumer group may be silent.
+    pub(crate) fn session_timeout(&self, group: &str) -> Duration {
+        let own = self.consumer_groups.get(group).map(|times| times.session_timeout_ms);
+        millis(own.unwrap_or(self.consumer_session_timeout_ms))
+    }
+
+    /// How often a member of a consumer group reports.
+    pub(crate) fn heartbeat_interval_ms(&self, group: &str) -> i32 {
+        let own = self.consumer_groups.get(group).map(|times| times.heartbeat_interval_ms);
+        own.unwrap_or(self.consumer_heartbeat_interval_ms)
+    }
+
+    /// The assignor of members that have no preference.
+    pub(crate) fn default_assignor(&self) -> &str {
+        self.consumer_assignors.first().map_or("uniform", String::as_str)
+    }
 }
 
 impl Default for Config {
@@ -37,6 +85,11 @@ impl Default for Config {
             offset_metadata_max_bytes: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_max_size: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
+            consumer_groups: BTreeMap::new(),
             batch_bytes_max: 1_048_588,
             pending_members_max: 10_000,
         }

@@ -1,5 +1,7 @@
 //! The coordinator of the groups of one partition of `__consumer_offsets`: one file per operation.
 
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod delete_groups;
 mod describe_groups;
 mod expiry;
@@ -16,12 +18,14 @@ mod survey;
 mod sync_group;
 mod transactions;
 
+pub use consumer_group_describe::{DescribedConsumer, DescribedConsumerGroup, DescribedPartitions};
+pub use consumer_group_heartbeat::{ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse};
 pub use delete_groups::{DeleteGroupsResponse, DeletedGroup};
 pub use describe_groups::{DescribedGroup, DescribedMember};
 pub use heartbeat::Heartbeat;
 pub use join_group::{JoinGroup, JoinGroupResponse, JoinedMember};
 pub use leave_group::{LeaveGroup, LeaveGroupResponse, LeavingMember, LeftMember};
-pub use list_groups::ListedGroup;
+pub use list_groups::{GroupState, ListedGroup};
 pub use offset_commit::{
     CommitPartition, CommitTopic, CommittedPartition, CommittedTopic, OffsetCommit,
     OffsetCommitResponse,
@@ -38,6 +42,7 @@ use crate::group::Group;
 use crate::now::Now;
 use crate::outbox::{Append, Outbox};
 use crate::response::{Answer, Outcome, Response, Ticket};
+use crate::topics::SharedTopics;
 use crate::turn::Turn;
 use ids::{Instant, ProducerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +56,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Coordinator {
     config: Config,
+    topics: SharedTopics,
     groups: BTreeMap<String, Group>,
     /// When to look at which group: exactly the groups' alarms.
     timers: BTreeSet<(Instant, String)>,
@@ -65,9 +71,16 @@ impl Coordinator {
     /// A coordinator of a partition whose log is still to be replayed; [`Coordinator::start`] ends that.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        Self::with_topics(config, SharedTopics::default())
+    }
+
+    /// The same, with the topics that consumer groups may read.
+    #[must_use]
+    pub fn with_topics(config: Config, topics: SharedTopics) -> Self {
         let out = Outbox::new(config.batch_bytes_max);
         Self {
             config,
+            topics,
             groups: BTreeMap::new(),
             timers: BTreeSet::new(),
             transactions: BTreeMap::new(),
@@ -80,6 +93,15 @@ impl Coordinator {
     pub fn configure(&mut self, config: Config) {
         self.out.set_bytes_max(config.batch_bytes_max);
         self.config = config;
+    }
+
+    /// Topics have come, gone or grown: consumer groups look at them at their next heartbeat.
+    pub fn on_topics_changed(&mut self) {
+        for group in self.groups.values_mut() {
+            if let Some(consumer) = &mut group.consumer {
+                consumer.on_topics_changed();
+            }
+        }
     }
 
     /// The next batch to append. Ask after every other call, until there is none.
@@ -107,8 +129,14 @@ impl Coordinator {
             let Some((_, id)) = self.timers.pop_first() else { break };
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.alarm = None;
-            let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
-            group.classic.on_tick(turn);
+            {
+                let topics = &self.topics.borrow();
+                let turn = &mut Turn { now, config: &self.config, topics, out: &mut self.out };
+                group.classic.on_tick(turn);
+                if let Some(consumer) = &mut group.consumer {
+                    consumer.on_tick(turn);
+                }
+            }
             self.look_after(&id);
         }
         if self.expiry_at.is_some_and(|at| at <= now.instant) {
@@ -139,9 +167,9 @@ impl Coordinator {
         now: Now,
         work: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
     ) -> R {
-        let Self { groups, config, out, .. } = self;
+        let Self { groups, config, topics, out, .. } = self;
         let group = groups.entry(id.to_owned()).or_insert_with(|| Group::new(id));
-        let done = work(group, &mut Turn { now, config, out });
+        let done = work(group, &mut Turn { now, config, topics: &topics.borrow(), out });
         self.look_after(id);
         done
     }
@@ -156,7 +184,7 @@ impl Coordinator {
             self.groups.remove(id);
             return;
         }
-        let wake = group.classic.wake();
+        let wake = group.wake();
         // An alarm that rings too early finds out when the next one is due.
         let sooner = match (wake, group.alarm) {
             (Some(wake), Some(alarm)) => wake < alarm,

@@ -1,6 +1,7 @@
 //! A group: its members and its committed offsets.
 
 use crate::classic::ClassicGroup;
+use crate::consumer::ConsumerGroup;
 use crate::offsets::Offsets;
 use crate::outbox::{BatchId, Key};
 use ids::{Instant, Offset};
@@ -10,6 +11,8 @@ use ids::{Instant, Offset};
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) classic: ClassicGroup,
+    /// The group as one of the consumer protocol (KIP-848), or what is left of it in the log.
+    pub(crate) consumer: Option<ConsumerGroup>,
     pub(crate) offsets: Offsets,
     /// When the coordinator looks at the group again; the coordinator keeps the same in its timers.
     pub(crate) alarm: Option<Instant>,
@@ -17,12 +20,31 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn new(id: &str) -> Self {
-        Self { classic: ClassicGroup::new(id), offsets: Offsets::default(), alarm: None }
+        let classic = ClassicGroup::new(id);
+        Self { classic, consumer: None, offsets: Offsets::default(), alarm: None }
     }
 
     /// Whether nothing would be lost with it.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.classic.is_vacant() && self.offsets.is_void()
+        self.classic.is_vacant()
+            && self.consumer.as_ref().is_none_or(ConsumerGroup::is_vacant)
+            && self.offsets.is_void()
+    }
+
+    /// The group, if it is one of the consumer protocol.
+    pub(crate) fn consumers(&self) -> Option<&ConsumerGroup> {
+        self.consumer.as_ref().filter(|group| group.is_there())
+    }
+
+    /// The group, if it is one of the consumer protocol.
+    pub(crate) fn consumers_mut(&mut self) -> Option<&mut ConsumerGroup> {
+        self.consumer.as_mut().filter(|group| group.is_there())
+    }
+
+    /// When it wants to be looked at.
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        let consumer = self.consumer.as_ref().and_then(ConsumerGroup::wake);
+        self.classic.wake().into_iter().chain(consumer).min()
     }
 
     /// Whether there is such a group for those who ask: one whose deletion is on its way is none.
@@ -30,6 +52,7 @@ impl Group {
         !self.classic.members.is_empty()
             || !self.classic.pending_members.is_empty()
             || self.classic.metadata.latest().is_some()
+            || self.consumers().is_some()
             || self.offsets.will_hold_any()
     }
 
@@ -40,6 +63,11 @@ impl Group {
                 self.classic.metadata.on_committed(batch);
                 if self.classic.metadata.is_void() {
                     self.classic.on_deleted();
+                }
+            }
+            Key::Consumer(_) => {
+                if let Some(consumer) = &mut self.consumer {
+                    consumer.on_committed();
                 }
             }
             Key::Offset { topic, partition } => {
@@ -53,9 +81,14 @@ impl Group {
     }
 
     /// A record of `batch` will never be in the log.
-    pub(crate) fn on_failed(&mut self, batch: BatchId, key: &Key) {
+    pub(crate) fn on_failed(&mut self, batch: BatchId, key: &Key, now: Instant) {
         match key {
             Key::Group => self.classic.metadata.on_failed(batch),
+            Key::Consumer(key) => {
+                if let Some(consumer) = &mut self.consumer {
+                    consumer.on_failed(key, now);
+                }
+            }
             Key::Offset { topic, partition } => self.offsets.on_failed(batch, topic, *partition),
             Key::TxnOffset { producer, topic, partition } => {
                 self.offsets.on_failed_in_transaction(*producer, batch, topic, *partition);

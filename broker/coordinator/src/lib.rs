@@ -30,6 +30,7 @@
 
 mod classic;
 mod config;
+mod consumer;
 mod coordinator;
 mod group;
 mod now;
@@ -38,19 +39,24 @@ mod outbox;
 mod records;
 mod response;
 mod slot;
+mod topics;
 mod turn;
 
 pub use classic::ClassicState;
-pub use config::Config;
+pub use config::{Config, ConsumerTimes};
+pub use consumer::ConsumerState;
 pub use coordinator::{
-    CommitPartition, CommitTopic, CommittedPartition, CommittedTopic, Coordinator,
-    DeleteGroupsResponse, DeletedGroup, DescribedGroup, DescribedMember, FetchedPartition,
-    FetchedTopic, Heartbeat, JoinGroup, JoinGroupResponse, JoinedMember, LeaveGroup,
-    LeaveGroupResponse, LeavingMember, LeftMember, ListedGroup, OffsetCommit, OffsetCommitResponse,
-    OffsetDelete, OffsetDeleteResponse, OffsetFetch, ReplayError, Replayed, SurveyedGroup,
-    SurveyedOffset, SyncGroup, SyncGroupResponse, TxnOffsetCommit,
+    CommitPartition, CommitTopic, CommittedPartition, CommittedTopic, ConsumerGroupHeartbeat,
+    ConsumerGroupHeartbeatResponse, Coordinator, DeleteGroupsResponse, DeletedGroup,
+    DescribedConsumer, DescribedConsumerGroup, DescribedGroup, DescribedMember,
+    DescribedPartitions, FetchedPartition, FetchedTopic, GroupState, Heartbeat, JoinGroup,
+    JoinGroupResponse, JoinedMember, LeaveGroup, LeaveGroupResponse, LeavingMember, LeftMember,
+    ListedGroup, OffsetCommit, OffsetCommitResponse, OffsetDelete, OffsetDeleteResponse,
+    OffsetFetch, ReplayError, Replayed, SurveyedGroup, SurveyedOffset, SyncGroup,
+    SyncGroupResponse, TxnOffsetCommit,
 };
 pub use now::Now;
 pub use outbox::{Append, AppendFailure, BatchId};
 pub use records::Record;
 pub use response::{Answer, Outcome, Response, Ticket};
+pub use topics::{SharedTopics, Topics};

@@ -53,6 +53,8 @@ impl AppendFailure {
 pub(crate) enum Key {
     /// The group itself.
     Group,
+    /// The group or a member of it, of a consumer group.
+    Consumer(crate::consumer::ConsumerKey),
     /// An offset of the group.
     Offset { topic: String, partition: PartitionIndex },
     /// An offset of the group that is part of a transaction.
@@ -107,6 +109,8 @@ pub(crate) struct Outbox {
     operation: u64,
     /// Answers of the current operation that wait for its batches.
     waiting: Vec<(Ticket, Response)>,
+    /// Those of them that also wait for earlier batches of this group.
+    waiting_for_all_of: Option<String>,
     parked: BTreeMap<Ticket, Parked>,
     answers: VecDeque<Answer>,
 }
@@ -129,6 +133,7 @@ impl Outbox {
             in_flight: VecDeque::new(),
             operation: 0,
             waiting: Vec::new(),
+            waiting_for_all_of: None,
             parked: BTreeMap::new(),
             answers: VecDeque::new(),
         }
@@ -206,14 +211,30 @@ impl Outbox {
         self.waiting.push((ticket, response.into()));
     }
 
+    /// Answers when all batches of the operation and all earlier ones of `group` are committed.
+    pub(crate) fn answer_when_all_committed(
+        &mut self,
+        ticket: Ticket,
+        group: &str,
+        response: impl Into<Response>,
+    ) {
+        self.answer_when_committed(ticket, response);
+        self.waiting_for_all_of = Some(group.to_owned());
+    }
+
     /// The operation is over: its batches and answers are final.
     pub(crate) fn finish(&mut self) {
         self.seal();
         let operation = self.operation;
         let mut waiting = std::mem::take(&mut self.waiting);
+        let group = self.waiting_for_all_of.take();
         if !waiting.is_empty() {
             let mut batches = 0;
-            for batch in self.in_flight.iter_mut().filter(|b| b.batch.0 >= operation) {
+            let counts = |b: &&mut InFlight| {
+                b.batch.0 >= operation
+                    || b.keys.iter().any(|(id, _)| Some(id.as_str()) == group.as_deref())
+            };
+            for batch in self.in_flight.iter_mut().filter(counts) {
                 batch.tickets.extend(waiting.iter().map(|(ticket, _)| *ticket));
                 batches += 1;
             }

@@ -2,8 +2,8 @@
 
 use crate::outbox::AppendFailure;
 use crate::{
-    DeleteGroupsResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
-    OffsetDeleteResponse, SyncGroupResponse,
+    ConsumerGroupHeartbeatResponse, DeleteGroupsResponse, JoinGroupResponse, LeaveGroupResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, SyncGroupResponse,
 };
 use wire::ErrorCode;
 
@@ -69,6 +69,8 @@ responses! {
     OffsetDelete(OffsetDeleteResponse),
     /// Of DeleteGroups.
     DeleteGroups(DeleteGroupsResponse),
+    /// Of ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
 }
 
 impl Response {
@@ -82,7 +84,8 @@ impl Response {
             | Self::LeaveGroup(_)
             | Self::OffsetCommit(_)
             | Self::OffsetDelete(_)
-            | Self::DeleteGroups(_) => failure.code(),
+            | Self::DeleteGroups(_)
+            | Self::ConsumerGroupHeartbeat(_) => failure.code(),
         };
         self.with_error(code)
     }
@@ -108,6 +111,10 @@ impl Response {
                 r.topics.clear();
                 r.into()
             }
+            Self::ConsumerGroupHeartbeat(r) if r.error_code.is_none() => {
+                ConsumerGroupHeartbeatResponse::error(code, "the group was not written").into()
+            }
+            Self::ConsumerGroupHeartbeat(r) => r.into(),
             Self::DeleteGroups(mut r) => {
                 for group in &mut r.groups {
                     refuse(&mut group.error_code, code);

@@ -176,7 +176,8 @@ fn bytes_that_are_no_record_are_told_and_change_nothing() {
     };
     assert!(matches!(replay(&[], None), Err(ReplayError::Key(_))));
     assert!(matches!(replay(&[0], None), Err(ReplayError::Key(_))));
-    assert!(matches!(replay(&[0, 3, 0], None), Err(ReplayError::UnknownType(3))));
+    assert!(matches!(replay(&[0, 3, 0], None), Err(ReplayError::Key(_))));
+    assert!(matches!(replay(&[0, 9, 0], None), Err(ReplayError::UnknownType(9))));
     assert!(matches!(replay(&[255, 255], None), Err(ReplayError::UnknownType(-1))));
     let key = offset_key(1, 0);
     assert!(matches!(replay(&key, Some(&[])), Err(ReplayError::Value(_))));

@@ -187,7 +187,9 @@ impl Scene {
                 for group in self.coordinator.list_groups(&filter("states"), &filter("types")) {
                     self.say(&format!(
                         "{:?} type {:?} {}",
-                        group.group_id, group.protocol_type, group.state
+                        group.group_id,
+                        group.protocol_type,
+                        group.state.name()
                     ));
                 }
             }
@@ -363,6 +365,7 @@ impl Scene {
             group_id: words.names.first().unwrap_or(&""),
             topics,
             require_stable: words.names.contains(&"stable"),
+            member: None,
         };
         let topics = self.coordinator.offset_fetch(&request);
         if topics.is_empty() {
@@ -509,6 +512,7 @@ impl Scene {
             }
             Response::OffsetCommit(r) => partitions(&r.topics),
             Response::OffsetDelete(r) => format!("{} {}", r.error_code, partitions(&r.topics)),
+            Response::ConsumerGroupHeartbeat(r) => r.error_code.to_string(),
             Response::DeleteGroups(r) => {
                 let groups = r.groups.iter().map(|g| format!("{} {}", g.group_id, g.error_code));
                 groups.collect::<Vec<_>>().join(", ")

@@ -69,6 +69,8 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::DescribeProducers, 0, 0),
+    (ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    (ApiKey::ConsumerGroupDescribe, 0, 1),
     (ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
@@ -241,6 +243,12 @@ async fn answer_here(
         ApiKey::JoinGroup => groups::join(broker, &asked, &mut reader).await,
         ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader).await,
         ApiKey::Heartbeat => groups::heartbeat(broker, &asked, &mut reader),
+        ApiKey::ConsumerGroupHeartbeat => {
+            groups::consumer_heartbeat(broker, &asked, &mut reader).await
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            groups::consumer_describe(broker, &asked, &mut reader).await
+        }
         ApiKey::LeaveGroup => groups::leave(broker, &asked, &mut reader).await,
         ApiKey::OffsetCommit => groups::offset_commit(broker, &asked, &mut reader).await,
         ApiKey::OffsetFetch => groups::offset_fetch(broker, &asked, &mut reader).await,

@@ -3,11 +3,15 @@
 //! A coordinator decides; this file carries out. Its batches are appended to its partition through the ordinary path, and when
 //! they are committed it says which answers may go. While the log is read after a start, requests are told to come again.
 
+mod config;
+
+pub(crate) use config::config_of;
+
 use crate::planted::{self, Planted};
 use crate::shard::{Acks, PartitionError, Shard};
-use cluster::config::BrokerSettings;
 use coordinator::{
-    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, Ticket,
+    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics,
+    Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::BatchMeta;
@@ -36,31 +40,13 @@ pub(crate) fn partition_of(group: &str, partitions: usize) -> PartitionIndex {
     PartitionIndex(hash % count)
 }
 
-/// What the coordinator reads of the broker's settings.
-pub(crate) fn config_of(settings: &BrokerSettings, batch_bytes_max: u32) -> Config {
-    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    Config {
-        group_min_session_timeout_ms: ms(settings.group_min_session_timeout_ms),
-        group_max_session_timeout_ms: ms(settings.group_max_session_timeout_ms),
-        group_initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
-        group_max_size: size(settings.group_max_size),
-        offset_metadata_max_bytes: size(settings.offset_metadata_max_bytes),
-        offsets_retention_ms: settings.offsets_retention_ms,
-        offsets_retention_check_interval_ms: u64::try_from(
-            settings.offsets_retention_check_interval_ms,
-        )
-        .unwrap_or(600_000),
-        batch_bytes_max: size(batch_bytes_max),
-        ..Config::default()
-    }
-}
-
 /// One core's coordinators. Lives as long as the core's broker.
 pub(crate) struct Groups {
     rt: Runtime,
     shard: Rc<Shard>,
     parts: RefCell<BTreeMap<PartitionId, Rc<Part>>>,
+    /// What consumer groups may read.
+    topics: SharedTopics,
 }
 
 /// The coordinator of one partition.
@@ -94,7 +80,7 @@ impl NoCoordinator {
 
 impl Groups {
     pub(crate) fn new(rt: Runtime, shard: Rc<Shard>) -> Rc<Self> {
-        Rc::new(Self { rt, shard, parts: RefCell::default() })
+        Rc::new(Self { rt, shard, parts: RefCell::default(), topics: SharedTopics::default() })
     }
 
     /// The shard leads this partition of `__consumer_offsets`: reads its log, then serves.
@@ -104,7 +90,7 @@ impl Groups {
         }
         let part = Rc::new(Part {
             id,
-            coordinator: RefCell::new(Coordinator::new(config)),
+            coordinator: RefCell::new(Coordinator::with_topics(config, Rc::clone(&self.topics))),
             loaded: Cell::new(false),
             ended: Cell::new(false),
             waiting: RefCell::default(),
@@ -123,6 +109,22 @@ impl Groups {
             me.pump(&part);
             me.keep_time(&part).await;
         });
+    }
+
+    /// A topic is there, or has more partitions; none: it is gone. Consumer groups follow at their next heartbeats.
+    pub(crate) fn on_topic(&self, name: &str, found: Option<(ids::TopicId, i32)>) {
+        {
+            let mut topics = self.topics.borrow_mut();
+            let same = topics.named(name) == found;
+            match found {
+                Some(_) | None if same => return,
+                Some((id, partitions)) => topics.set(name, id, partitions),
+                None => topics.remove(name),
+            }
+        }
+        for part in self.parts.borrow().values() {
+            part.coordinator.borrow_mut().on_topics_changed();
+        }
     }
 
     /// The topic is gone: everybody who waits is told.

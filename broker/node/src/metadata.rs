@@ -107,6 +107,14 @@ impl Metadata {
         }
     }
 
+    /// Consumer groups follow the topics that they read.
+    fn tell_groups(&self, id: TopicId) {
+        let image = self.image();
+        let Some(topic) = image.topic(id) else { return };
+        let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        self.groups.on_topic(&topic.name, Some((id, count)));
+    }
+
     fn is_mine(&self, id: PartitionId) -> bool {
         id.owner(self.cores) == self.rt.core()
     }
@@ -114,8 +122,13 @@ impl Metadata {
     fn carry_out(&self, delta: &Delta) {
         for change in &delta.changes {
             match change {
-                Change::PartitionCreated(id) | Change::PartitionChanged(id) => self.lead(*id),
+                Change::PartitionCreated(id) => {
+                    self.tell_groups(id.topic);
+                    self.lead(*id);
+                }
+                Change::PartitionChanged(id) => self.lead(*id),
                 Change::TopicDeleted { id, name, partitions } => {
+                    self.groups.on_topic(name, None);
                     self.groups.forget(*id);
                     self.groups.on_topics_deleted(&[name]);
                     self.topic_configs.borrow_mut().remove(id);
@@ -134,9 +147,8 @@ impl Metadata {
                 Change::Config { resource, .. } => match resource.kind {
                     ResourceKind::Topic => self.reconfigure(Some(&resource.name)),
                     ResourceKind::Broker => self.reconfigure(None),
-                    ResourceKind::BrokerLogger
-                    | ResourceKind::ClientMetrics
-                    | ResourceKind::Group => {}
+                    ResourceKind::Group => self.reconfigure(Some(CONSUMER_OFFSETS)),
+                    ResourceKind::BrokerLogger | ResourceKind::ClientMetrics => {}
                 },
                 Change::Formatted
                 | Change::Broker(_)
@@ -150,6 +162,10 @@ impl Metadata {
     pub(crate) fn lead_all(&self) {
         let ids: Vec<PartitionId> =
             self.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
+        let topics: Vec<TopicId> = self.image().topics().map(|t| t.id).collect();
+        for topic in topics {
+            self.tell_groups(topic);
+        }
         for id in ids {
             self.lead(id);
         }
@@ -174,8 +190,13 @@ impl Metadata {
         if *name == *CONSUMER_OFFSETS {
             // Groups go on while the disk is full: their records are small, and reading is what empties it.
             self.shard.store.exempt(id);
-            self.groups.lead(id, groups::config_of(&self.settings(), batch_bytes_max));
+            self.groups.lead(id, self.groups_config(batch_bytes_max));
         }
+    }
+
+    fn groups_config(&self, batch_bytes_max: u32) -> coordinator::Config {
+        let image = self.image();
+        groups::config_of(&self.settings(), &self.layers(&image), batch_bytes_max)
     }
 
     fn reconfigure(&self, topic: Option<&str>) {
@@ -190,8 +211,7 @@ impl Metadata {
             self.topic_configs.borrow_mut().remove(&id);
             let config = self.topic_config(id, &name);
             if *name == *CONSUMER_OFFSETS {
-                self.groups
-                    .configure(&groups::config_of(&self.settings(), config.max_message_bytes));
+                self.groups.configure(&self.groups_config(config.max_message_bytes));
             }
             for id in partitions {
                 self.shard.configure(id, &config);

@@ -104,28 +104,24 @@ fn oldest(s: &Segment) -> Timestamp {
     if s.first_timestamp.0 >= 0 { s.first_timestamp } else { s.created_at }
 }
 
-/// The segments that begin below `end` and may be written anew, oldest first, in groups that fit into one segment each:
-/// small segments become one. `end` is at most the cleanable end.
+/// The segments that begin below `end` and may be written anew, oldest first. `end` is at most the cleanable end.
 #[must_use]
-pub fn groups(log: &Log, end: Offset, config: &Config) -> Vec<Vec<SegmentName>> {
-    let mut groups: Vec<Vec<SegmentName>> = Vec::new();
-    let mut bytes = 0_u64;
+pub fn sealed_below(log: &Log, end: Offset) -> Vec<SegmentName> {
     let sealed = log.segments().split_last().map_or(&[][..], |(_, sealed)| sealed);
-    for s in sealed.iter().take_while(|s| s.name.base < end) {
-        let fits = groups.last().and_then(|g| g.first()).is_some_and(|first| {
-            bytes + u64::from(s.len) <= u64::from(config.segment_bytes)
-                && s.end - first.base <= i64::from(i32::MAX)
-        });
-        match groups.last_mut() {
-            Some(group) if fits => group.push(s.name),
-            _ => {
-                bytes = 0;
-                groups.push(vec![s.name]);
-            }
-        }
-        bytes += u64::from(s.len);
-    }
-    groups
+    sealed.iter().take_while(|s| s.name.base < end).map(|s| s.name).collect()
+}
+
+/// Whether a new segment that begins at `base` and has `written` bytes takes `next` in as well.
+///
+/// What counts is what stays of the old segments, not what they were: full segments may shrink to nearly nothing, and a log of
+/// thousands of nearly empty ones costs files, memory, and fetches that bring no record. A new segment that is half full takes
+/// no more, so it is at most one and a half times as large as a segment may be.
+#[must_use]
+pub fn takes_in(base: Offset, written: u32, next: &Segment, config: &Config) -> bool {
+    let largest = i64::from(written) + i64::from(next.len);
+    written < config.segment_bytes / 2
+        && largest <= i64::from(i32::MAX)
+        && next.end - base <= i64::from(i32::MAX)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod retention;
 mod segment;
 
 pub use crate::batch::BatchMeta;
-pub use crate::compact::{Candidate, Compaction, KeyMap, Mapped, groups};
+pub use crate::compact::{Candidate, Compaction, KeyMap, Mapped, sealed_below, takes_in};
 pub use crate::entry::{Cursor, EntryError};
 pub use crate::epochs::{EpochEnd, Epochs};
 pub use crate::index::{Index, IndexEntry};

@@ -5,7 +5,7 @@
 
 mod real;
 
-use crate::buffer::Slice;
+use crate::buffer::{Memory, Slice};
 #[cfg(feature = "faults")]
 use crate::faults::Point;
 use crate::runtime::{Backend, Inner};
@@ -284,9 +284,17 @@ impl File {
     /// # Errors
     /// As pread(2).
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
+        self.read_at_into(&self.inner.memory, pos, len).await
+    }
+
+    /// As [`File::read_at`], but the result counts against `memory`.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub async fn read_at_into(&self, memory: &Memory, pos: u64, len: usize) -> io::Result<Slice> {
         let read = match &self.kind {
-            Kind::Real(file) => file.read_at(pos, len).await,
-            Kind::Sim(file) => file.read_at(&self.inner.memory, pos, len).await,
+            Kind::Real(file) => file.read_at(memory, pos, len).await,
+            Kind::Sim(file) => file.read_at(memory, pos, len).await,
         }?;
         self.inner.meters.reads.count(read.len());
         Ok(read)

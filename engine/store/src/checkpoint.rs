@@ -2,8 +2,8 @@
 //!
 //! 1. Seal the commit being filled; it is commit N. A partition's state after N is the state now; whoever changes a partition
 //!    before the checkpoint has come to it keeps that state aside first. Wait until N is flushed.
-//! 2. For every partition that changed: whole blocks to segments once enough are due, the remainder, as far as it is new, to
-//!    the rest log.
+//! 2. For every partition that changed: whole blocks to segments once enough are due, some partitions beside each other; the
+//!    remainder, as far as it is new, to the rest log, one partition after the other.
 //! 3. Sync every segment file that was written, the rest log, and the directories of new files up to the root.
 //! 4. Append entries and footer to the manifest: copy A, sync, copy B, sync.
 //! 5. Only then the ring's start moves to just after N.
@@ -23,7 +23,7 @@ use runtime::sync::oneshot;
 use runtime::{File, Open};
 use std::cell::RefCell;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A checkpoint begins when this much of the ring is used.
@@ -32,7 +32,7 @@ pub(crate) const AT_FULLNESS: f64 = 0.5;
 pub(crate) const SLOW_FROM: f64 = 0.7;
 /// Above this many open segment files they are closed after their sync.
 const OPEN_FILES_KEPT: usize = 512;
-/// So many segment files are synced at the same time: a file system commits them together.
+/// So many segment files, or directories, are synced at the same time: a file system commits them together.
 const SYNCS_IN_FLIGHT: usize = 32;
 
 /// The manifest's two files, and where their chain ends.
@@ -55,11 +55,22 @@ struct Taken {
     state: State,
 }
 
+/// A partition whose segments hold what they are to hold of its state after N. Nobody else writes its blocks meanwhile.
+struct Written {
+    partition: Shared,
+    log: Log,
+    last_record: u64,
+    /// One for each segment: bytes and index entries in its files.
+    files: Vec<DurableFile>,
+}
+
 struct Plan {
     number: u64,
     whole_manifest: bool,
     rest: rest_log::Writer,
     taken: Vec<Taken>,
+    /// The last record of a partition that was left out because it is deleted.
+    deleted_by: u64,
     /// As it was at the seal: partitions that have been named since are not among the taken.
     unaccounted: u64,
 }
@@ -97,6 +108,7 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
         whole_manifest,
         rest: rest_log::Writer::new(&inner.rest.borrow(), new_rest),
         taken: Vec::new(),
+        deleted_by: 0,
         unaccounted: inner.unaccounted.get().map_or(0, |after| after + 1),
     };
     let result = carry_out(inner, plan, n, &dirty, &gone).await;
@@ -154,8 +166,8 @@ async fn carry_out(
 ) -> io::Result<()> {
     inner.journal.flushed(n).await;
     let (sequence, crc, position) = inner.journal.end_of(n);
-    for p in dirty {
-        take(inner, &mut plan, p).await?;
+    for some in dirty.chunks(inner.config.thresholds.partitions_at_once.max(1)) {
+        take(inner, &mut plan, some).await?;
     }
     plan.rest.finish(inner).await?;
     if !planted::is(Planted::SegmentsNotSynced) {
@@ -164,6 +176,7 @@ async fn carry_out(
     if !planted::is(Planted::DirectoriesNotSynced) {
         sync_directories(inner).await;
     }
+    inner.journal.flushed(left_out_by(&plan)).await;
     let footer = Footer {
         sequence,
         crc,
@@ -178,18 +191,57 @@ async fn carry_out(
     Ok(())
 }
 
-/// Brings one partition's bytes up to N into segment and rest log, and notes its state after N.
-async fn take(inner: &Rc<Inner>, plan: &mut Plan, p: &Shared) -> io::Result<()> {
+/// Brings the bytes of some partitions up to N into segments, beside each other, and then into the rest log, and notes their
+/// states after N.
+async fn take(inner: &Rc<Inner>, plan: &mut Plan, some: &[Shared]) -> io::Result<()> {
+    let mut ends = Vec::with_capacity(some.len());
+    for p in some {
+        let (ended, end) = oneshot();
+        let (inner, p, number) = (Rc::clone(inner), Rc::clone(p), plan.number);
+        inner.rt.clone().spawn(async move { ended.send(bring_to_files(&inner, &p, number).await) });
+        ends.push(end);
+    }
+    // All of them, also after a refusal: whoever is still writing must not meet the next checkpoint.
+    let mut written = Vec::with_capacity(some.len());
+    let mut result = Ok(());
+    for (p, end) in some.iter().zip(ends) {
+        match end.await {
+            Some(Ok(Some(w))) => written.push(w),
+            Some(Ok(None)) => {
+                // It is deleted, and its entry stays as it is; without its records in the ring it would be the state of long
+                // ago.
+                if !planted::is(Planted::DeletedLeftOutTooEarly) {
+                    plan.deleted_by = plan.deleted_by.max(p.borrow().last_record);
+                }
+            }
+            Some(Err(e)) => result = Err(e),
+            // A task that is dropped goes with the process.
+            None => result = Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+    for w in written {
+        let partition = Rc::clone(&w.partition);
+        if result.is_ok() {
+            result = note(inner, plan, w).await;
+        }
+        {
+            let mut p = partition.borrow_mut();
+            p.writing = false;
+            p.processed = plan.number;
+        }
+        inner.writing_done.notify_all();
+    }
+    result
+}
+
+/// Brings one partition's blocks up to N into its segments; none if it is deleted. If it answers with a state, the partition
+/// is left with its `writing` taken.
+async fn bring_to_files(inner: &Rc<Inner>, p: &Shared, number: u64) -> io::Result<Option<Written>> {
     while p.borrow().writing {
         inner.writing_done.notified().await;
     }
-    let deleted = p.borrow().deleted.then_some(p.borrow().last_record);
-    if let Some(record) = deleted {
-        // Its entry stays as it is; without its records in the ring it would be the state of long ago.
-        if !planted::is(Planted::DeletedLeftOutTooEarly) {
-            inner.journal.flushed(record).await;
-        }
-        return Ok(());
+    if p.borrow().deleted {
+        return Ok(None);
     }
     let (log, last_record) = {
         let mut p = p.borrow_mut();
@@ -200,32 +252,29 @@ async fn take(inner: &Rc<Inner>, plan: &mut Plan, p: &Shared) -> io::Result<()> 
             }
             Some(kept) => (kept.log, kept.last_record),
             None => {
-                p.checkpoint = plan.number;
+                p.checkpoint = number;
                 // From here on an append makes it dirty again, for the next checkpoint.
                 p.dirty = false;
                 (p.log.without_index(), p.last_record)
             }
         }
     };
-    let result = write_and_note(inner, plan, p, log, last_record).await;
-    {
-        let mut p = p.borrow_mut();
-        p.writing = false;
-        p.processed = plan.number;
+    match write_files(inner, p, &log).await {
+        Ok(files) => Ok(Some(Written { partition: Rc::clone(p), log, last_record, files })),
+        Err(e) => {
+            {
+                let mut p = p.borrow_mut();
+                p.writing = false;
+                p.processed = number;
+            }
+            inner.writing_done.notify_all();
+            Err(e)
+        }
     }
-    inner.writing_done.notify_all();
-    result
 }
 
-async fn write_and_note(
-    inner: &Rc<Inner>,
-    plan: &mut Plan,
-    p: &Shared,
-    log: Log,
-    last_record: u64,
-) -> io::Result<()> {
+async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec<DurableFile>> {
     let mut files: Vec<DurableFile> = Vec::new();
-    let mut pieces: Vec<RestPiece> = Vec::new();
     for s in log.segments() {
         let still_here = p.borrow().log.segment(s.name).is_some();
         let sealed = log.is_sealed(s.name);
@@ -244,49 +293,49 @@ async fn write_and_note(
             let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
             writer::write_index(inner, p, s.name, written.min(s.len), sealed).await?;
         }
-        let (mut written, index_entries) =
+        let (mut bytes, index_entries) =
             p.borrow().files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
         if planted::is(Planted::LastBlockForgotten) && sealed && still_here {
-            written = s.len;
+            bytes = s.len;
         }
-        if written > 0 {
-            files.push(DurableFile { name: s.name, bytes: written, index_entries });
-        }
-        if written < s.len {
-            gather_rest(inner, plan, p, s.name, (written, s.len), &mut pieces).await?;
+        files.push(DurableFile { name: s.name, bytes, index_entries });
+    }
+    Ok(files)
+}
+
+/// Brings what no block holds into the rest log, and notes the partition's state after N.
+async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> {
+    let Written { partition: p, log, last_record, mut files } = w;
+    let mut pieces: Vec<RestPiece> = Vec::new();
+    for (s, f) in log.segments().iter().zip(&files) {
+        if f.bytes < s.len {
+            gather_rest(inner, plan, &p, s.name, (f.bytes, s.len), &mut pieces).await?;
         }
     }
-    // A segment that has left the log since N, perhaps only just now, needs no bytes; but only once the record that dropped it
-    // is flushed: recovery will find that record in the ring, behind N.
-    let dropped_by = {
-        let p = p.borrow();
-        let gone = log.segments().iter().any(|s| p.log.segment(s.name).is_none());
-        let record = gone.then_some(p.last_record);
-        record.filter(|_| !planted::is(Planted::DroppedLeftOutTooEarly))
-    };
-    if let Some(record) = dropped_by {
-        inner.journal.flushed(record).await;
-    }
+    files.retain(|f| f.bytes > 0);
     let mut log = log;
     if planted::is(Planted::ProducersForgotten) {
         log.expire_producers(Timestamp(i64::MAX / 2), 0);
     }
-    plan.taken.push(Taken {
-        partition: Rc::clone(p),
-        state: State {
-            log,
-            files,
-            rest: pieces,
-            last_record,
-            directory: 0,
-            incomplete: p
-                .borrow()
-                .incomplete
-                .clone()
-                .filter(|_| !planted::is(Planted::IncompleteMarkLost)),
-        },
-    });
+    let incomplete =
+        p.borrow().incomplete.clone().filter(|_| !planted::is(Planted::IncompleteMarkLost));
+    let unused_from = p.borrow().unused_from(log.end(), incomplete.is_some());
+    let state =
+        State { log, files, rest: pieces, last_record, directory: 0, incomplete, unused_from };
+    plan.taken.push(Taken { partition: p, state });
     Ok(())
+}
+
+/// The commit that must be flushed before the manifest leaves out what records behind N have dropped. A segment that has left
+/// the log since N, perhaps only just now, needs no bytes, and its file no sync, but only then: recovery will find the record
+/// that dropped it in the ring.
+fn left_out_by(plan: &Plan) -> u64 {
+    let dropped = plan.taken.iter().filter_map(|t| {
+        let p = t.partition.borrow();
+        let gone = t.state.log.segments().iter().any(|s| p.log.segment(s.name).is_none());
+        (gone && !planted::is(Planted::DroppedLeftOutTooEarly)).then_some(p.last_record)
+    });
+    dropped.max().unwrap_or(0).max(plan.deleted_by)
 }
 
 /// The bytes `from..to` of a segment are in the rest log already, or are added to it.
@@ -332,31 +381,17 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
             }
         }
     }
-    let tasks = unsynced.len().min(SYNCS_IN_FLIGHT);
-    let queue = Rc::new(RefCell::new(unsynced));
-    let mut ends = Vec::new();
-    for _ in 0..tasks {
-        let (ended, end) = oneshot();
-        let (inner, queue) = (Rc::clone(inner), Rc::clone(&queue));
-        inner.rt.clone().spawn(async move {
-            loop {
-                let next = queue.borrow_mut().pop();
-                let Some((p, name, file)) = next else { break };
-                if let Err(e) = file.sync_data().await {
-                    inner
-                        .rt
-                        .fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
-                }
-                inner.count(|c| c.syncs += 1);
+    let me = Rc::clone(inner);
+    beside(inner, unsynced, move |(p, name, file)| {
+        let inner = Rc::clone(&me);
+        async move {
+            if let Err(e) = file.sync_data().await {
+                inner.rt.fault(format!("sync of segment {name} of {} failed: {e}", p.borrow().id));
             }
-            ended.send(());
-        });
-        ends.push(end);
-    }
-    for end in ends {
-        // A task that is dropped goes with the process.
-        let _ = end.await;
-    }
+            inner.count(|c| c.syncs += 1);
+        }
+    })
+    .await;
     let mut open = 0;
     for p in dirty {
         let mut p = p.borrow_mut();
@@ -371,12 +406,42 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     }
 }
 
+/// A name is durable only if the directories above it are: all of them are, before the manifest speaks of a file.
 async fn sync_directories(inner: &Rc<Inner>) {
-    let directories: Vec<_> =
-        std::mem::take(&mut *inner.unlisted.borrow_mut()).into_iter().collect();
-    // Deepest first: a name is durable only if the directories above it are.
-    for dir in directories.iter().rev() {
-        sync_dir(inner, dir).await;
+    let directories = std::mem::take(&mut *inner.unlisted.borrow_mut()).into_iter().collect();
+    let me = Rc::clone(inner);
+    beside(inner, directories, move |dir: PathBuf| {
+        let inner = Rc::clone(&me);
+        async move { sync_dir(&inner, &dir).await }
+    })
+    .await;
+}
+
+/// Does `what` with every item, [`SYNCS_IN_FLIGHT`] at the same time.
+async fn beside<T: 'static, F: Future<Output = ()> + 'static>(
+    inner: &Rc<Inner>,
+    items: Vec<T>,
+    what: impl Fn(T) -> F + 'static,
+) {
+    let tasks = items.len().min(SYNCS_IN_FLIGHT);
+    let (queue, what) = (Rc::new(RefCell::new(items)), Rc::new(what));
+    let mut ends = Vec::new();
+    for _ in 0..tasks {
+        let (ended, end) = oneshot();
+        let (queue, what) = (Rc::clone(&queue), Rc::clone(&what));
+        inner.rt.spawn(async move {
+            loop {
+                let next = queue.borrow_mut().pop();
+                let Some(item) = next else { break };
+                what(item).await;
+            }
+            ended.send(());
+        });
+        ends.push(end);
+    }
+    for end in ends {
+        // A task that is dropped goes with the process.
+        let _ = end.await;
     }
 }
 

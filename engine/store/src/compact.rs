@@ -243,17 +243,17 @@ impl Pass<'_> {
         if end == found.from {
             return Ok(());
         }
-        let groups = {
-            let p = self.p.borrow();
-            log::groups(&p.log, end, &p.config.log)
-        };
+        let names = log::sealed_below(&self.p.borrow().log, end);
         let sizes = |p: &Shared| p.borrow().log.size();
         let before = sizes(&self.p);
-        for group in &groups {
-            if self.is_over() || !self.group(group, &map, end).await? {
+        let mut left = names.as_slice();
+        while !left.is_empty() {
+            let taken = if self.is_over() { 0 } else { self.group(left, &map, end).await? };
+            if taken == 0 {
                 self.report.ended_early = Some(EndedEarly::Interrupted);
                 return Ok(());
             }
+            left = left.get(taken..).unwrap_or(&[]);
         }
         self.report.before = before;
         self.report.after = sizes(&self.p);
@@ -337,32 +337,31 @@ impl Pass<'_> {
         Ok((map, found.end))
     }
 
-    /// Writes one group anew and swaps it in; false if the log has changed below it.
+    /// Writes the first of `names` anew, with as many behind it as the new segment takes in, and swaps it in; how many, 0 if the
+    /// log has changed below it.
     async fn group(
         &mut self,
-        group: &[SegmentName],
+        names: &[SegmentName],
         map: &KeyMap,
         end: Offset,
-    ) -> Result<bool, CompactFailure> {
-        let (Some(first), Some(segments)) = (group.first().copied(), self.segments(group)) else {
-            return Ok(false);
-        };
-        let name = {
+    ) -> Result<usize, CompactFailure> {
+        let Some(first) = names.first().copied() else { return Ok(0) };
+        let (name, config) = {
             let mut p = self.p.borrow_mut();
-            SegmentName { base: first.base, creation: p.log.reserve_creation() }
+            (SegmentName { base: first.base, creation: p.log.reserve_creation() }, p.config.log)
         };
-        let mut out =
-            Output::new(Rc::clone(self.inner()), self.id, name, self.p.borrow().config.log);
-        let written = self.copy(&segments, map, end, &mut out).await;
-        match written {
-            // What was there before and what would be there afterwards are the same.
-            Ok(true) if group.len() > 1 || out.changed() => {}
+        let mut out = Output::new(Rc::clone(self.inner()), self.id, name, config);
+        let copied = self.copy(names, map, end, &mut out).await;
+        let segments = match copied {
+            Ok(segments) if segments.len() > 1 || out.changed() => segments,
+            // Nothing was copied, or what was there before and what would be there afterwards are the same.
             Ok(_) | Err(_) => {
                 out.discard().await;
                 self.after_discard().await;
-                return written;
+                return copied.map(|segments| segments.len());
             }
-        }
+        };
+        let group = names.get(..segments.len()).unwrap_or(&[]);
         let finished = match out.finish(&segments).await {
             Ok(finished) => finished,
             Err(e) => {
@@ -383,7 +382,7 @@ impl Pass<'_> {
             out.discard().await;
             self.after_discard().await;
         }
-        Ok(swapped)
+        Ok(if swapped { group.len() } else { 0 })
     }
 
     /// Whoever deletes a partition removes its files and its directory once; a file that was made meanwhile is ours to remove.
@@ -393,25 +392,29 @@ impl Pass<'_> {
         }
     }
 
-    fn segments(&self, group: &[SegmentName]) -> Option<Vec<Segment>> {
+    fn segment(&self, name: SegmentName) -> Option<Segment> {
         let p = self.p.borrow();
-        let bare = |s: &Segment| Segment { index: log::Index::default(), ..*s };
-        group.iter().map(|n| p.log.segment(*n).map(bare)).collect()
+        p.log.segment(name).map(|s| Segment { index: log::Index::default(), ..*s })
     }
 
-    /// Copies what stays of `segments`; false if one of them has left the log.
+    /// Copies what stays of the first of `names` and of those behind it that `out` takes in; which, none if one of them has left
+    /// the log.
     async fn copy(
         &mut self,
-        segments: &[Segment],
+        names: &[SegmentName],
         map: &KeyMap,
         end: Offset,
         out: &mut Output,
-    ) -> Result<bool, CompactFailure> {
+    ) -> Result<Vec<Segment>, CompactFailure> {
         let last_batches = self.last_batches();
-        let group_end = segments.last().map_or(Offset::ZERO, |s| s.end);
-        for s in segments {
+        let mut taken: Vec<Segment> = Vec::new();
+        for name in names {
+            let Some(s) = self.segment(*name) else { return Ok(Vec::new()) };
+            if taken.first().is_some_and(|first| !out.takes_in(first.name.base, &s)) {
+                break;
+            }
             let Some(mut source) = Source::open(self.store, &self.p, s.name, Offset::ZERO) else {
-                return Ok(false);
+                return Ok(Vec::new());
             };
             while let Some(bytes) = source.next().await? {
                 let batch = source.view(&bytes)?;
@@ -427,7 +430,7 @@ impl Pass<'_> {
                         now: self.now,
                         delete_retention_ms: self.how.delete_retention_ms,
                         below: end,
-                        keep_empty: h.next_offset() == group_end
+                        keep_empty: h.next_offset() == s.end
                             || last_batches.contains(&h.last_offset()),
                         bytes_max: DECOMPRESSED_BYTES_MAX,
                     };
@@ -441,8 +444,19 @@ impl Pass<'_> {
                     )
                     .map_err(|e| source.damaged(e.to_string()))?
                 };
+                // Only the end of the last segment that is taken in needs a batch that holds it.
+                let only_end = !last_batches.contains(&h.last_offset());
                 let put = match outcome {
+                    CompactOutcome::Whole if h.count == 0 && only_end => {
+                        out.hold(&h, &bytes);
+                        Ok(())
+                    }
                     CompactOutcome::Whole => out.push(&h, h.max_timestamp, h.count, &bytes).await,
+                    CompactOutcome::Rewritten { records: 0, .. } if only_end => {
+                        out.drop_batch(&h);
+                        out.hold(&h, &new);
+                        Ok(())
+                    }
                     CompactOutcome::Rewritten { max_timestamp, records } => {
                         out.note_change();
                         out.push(&h, max_timestamp, records, &new).await
@@ -456,11 +470,15 @@ impl Pass<'_> {
                 self.report.bytes_read += bytes.len() as u64;
                 self.pace.after(2 * bytes.len() as u64).await;
                 if self.is_over() {
-                    return Ok(false);
+                    return Ok(Vec::new());
                 }
             }
+            taken.push(s);
         }
-        Ok(true)
+        out.release()
+            .await
+            .map_err(|e| CompactFailure::io("cannot write a compacted segment", &e))?;
+        Ok(taken)
     }
 
     /// The batches that hold the last sequence of a producer that is still known.

@@ -434,11 +434,19 @@ async fn write_layout(disk: &Disk, paths: &Paths, layout: &Layout) -> Result<(),
     Ok(())
 }
 
+/// Bytes of one read of a file that is read whole.
+const READ_MAX: usize = 1 << 20;
+
+/// What a file holds.
 pub(crate) async fn read_whole(file: &File) -> io::Result<Vec<u8>> {
     let len = file.len()?;
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < len {
-        let part = file.read_at(bytes.len() as u64, 1 << 20).await?;
+        // No more than there is: io_uring reads on behind the end of a file that FUSE serves with direct I/O of its own, and is
+        // given the same bytes again and again (Linux 6.18).
+        let left = usize::try_from(len - bytes.len() as u64).unwrap_or(READ_MAX).min(READ_MAX);
+        let part = if file.is_direct() { blocks(left) } else { left };
+        let part = file.read_at(bytes.len() as u64, part).await?;
         if part.is_empty() {
             break;
         }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod dump;
+mod gap;
 mod verify;
 mod walk;
 
@@ -115,6 +116,8 @@ pub struct PartitionInfo {
     pub in_files: u64,
     /// Bytes of those that are in the rest log.
     pub in_rest: u64,
+    /// No offset from here on was ever given to a record. Above the end of what it holds only if records are missing.
+    pub unused_from: Offset,
     /// Idempotent producers that are remembered.
     pub producers: usize,
     /// Acknowledged records are missing: why.
@@ -296,6 +299,7 @@ fn partition_info(core: CoreId, p: &Shared) -> PartitionInfo {
         bytes: p.log.size(),
         in_files: in_files.sum(),
         in_rest: p.rest.iter().map(|r| u64::from(r.length)).sum(),
+        unused_from: p.unused_from(p.log.end(), p.incomplete.is_some()),
         producers: p.log.producers().len(),
         incomplete: p.incomplete.clone(),
     }

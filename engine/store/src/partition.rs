@@ -91,6 +91,10 @@ pub(crate) struct Partition {
     pub(crate) incomplete: Option<String>,
     /// The end of records that were replayed after it had become incomplete: they are known to be lost.
     pub(crate) seen_end: Offset,
+    /// Of an incomplete one: no offset from here on was ever given to a record, as far as this is above the log's end.
+    pub(crate) unused_from: Offset,
+    /// A commit with records of this partition is missing, and no later one says how far those went.
+    pub(crate) lost_end: bool,
     pub(crate) deleted: bool,
     /// Segments that compaction has taken out of the log. The manifest may still name them: their files stay until a
     /// checkpoint that began afterwards is durable.
@@ -156,6 +160,8 @@ impl Partition {
             writing: false,
             incomplete: None,
             seen_end: Offset::ZERO,
+            unused_from: Offset::ZERO,
+            lost_end: false,
             deleted: false,
             replaced: Vec::new(),
             has_directory: false,
@@ -181,10 +187,24 @@ impl Partition {
         p.rest = state.rest;
         p.last_record = state.last_record;
         p.incomplete = state.incomplete;
+        p.unused_from = state.unused_from;
         p.listed = true;
         p.has_directory = !p.files.is_empty();
         p.settle();
         p
+    }
+
+    /// The first offset that no record ever had, of a log that ends at `end`: what an entry says.
+    pub(crate) fn unused_from(&self, end: Offset, incomplete: bool) -> Offset {
+        if incomplete { self.unused_from.max(self.seen_end).max(end) } else { end }
+    }
+
+    /// A person has decided to go on without the missing records.
+    pub(crate) fn end_mark(&mut self) -> Option<String> {
+        self.seen_end = Offset::ZERO;
+        self.unused_from = Offset::ZERO;
+        self.lost_end = false;
+        self.incomplete.take()
     }
 
     /// Everything that is here is durable: the state right after recovery.

@@ -3,9 +3,24 @@
 //! A read returns whole batches, beginning with the one that holds the asked offset. What comes from a file is checked before
 //! it is served: each batch's CRC, that base offsets continue, and that the leader epoch is the one the epoch cache knows at
 //! that offset, because the batch CRC covers neither of the two.
+//!
+//! | file | what |
+//! |---|---|
+//! | `reads.rs` | finding the batch, from memory or from the file |
+//! | `reads/streams.rs` | who reads in order (pure), and what is held for him |
+//! | `reads/ahead.rs` | reading on, and ahead |
+//! | `reads/pool.rs` | memory and places at the device |
 
+mod ahead;
+mod pool;
+mod streams;
+
+pub(crate) use self::pool::Pool;
+pub(crate) use self::streams::Streams;
+
+use self::pool::Room;
 use crate::format::BLOCK;
-use crate::partition::{Shared, floor_block};
+use crate::partition::{Partition, Shared, floor_block};
 use crate::rest_log::{self, Stop};
 use crate::store::{Refusal, Store};
 use ids::{LeaderEpoch, Offset, PartitionId, Timestamp};
@@ -72,6 +87,30 @@ pub struct Read {
     pub from_tail: bool,
 }
 
+/// How far a read may go.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Nothing at or above this offset.
+    bound: Offset,
+    /// Not more than this.
+    bytes: usize,
+    /// But the first batch, whatever its size.
+    at_least_one: bool,
+}
+
+/// Whole batches in a row that were found to be as they were written.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// Base offset of the first.
+    first: Offset,
+    /// The offset after the last.
+    next: Offset,
+    /// Where it ends in the bytes that were looked at.
+    end: usize,
+    /// Length of the last.
+    batch: u32,
+}
+
 /// The fields of a batch header that reading needs.
 #[derive(Clone, Copy, Debug)]
 struct Head {
@@ -132,9 +171,13 @@ impl Store {
                 return Ok(Read::default());
             }
         }
+        let limits = Limits { bound, bytes: max_bytes, at_least_one };
+        if let Some(read) = self.read_on(&p, from, &limits).await {
+            return Ok(read);
+        }
         let mut tries = 0;
         loop {
-            let read = self.read_once(&p, from, bound, max_bytes, at_least_one).await;
+            let read = self.read_once(&p, from, &limits).await;
             // Compaction may have put another segment in the place of the one that was looked at.
             let replaced = match &read {
                 Ok((read, found)) => {
@@ -157,10 +200,9 @@ impl Store {
         &self,
         p: &Shared,
         from: Offset,
-        bound: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
+        limits: &Limits,
     ) -> Result<(Read, Option<SegmentName>), ReadError> {
+        let Limits { bound, bytes: max_bytes, at_least_one } = *limits;
         let found = self.find(p, &Target::Offset(from)).await;
         {
             // While it was looked for, a new start of the log may have passed it: what was found then is another batch, and
@@ -180,7 +222,18 @@ impl Store {
         if let Some(read) = read_tail(p, place, head, bound, max_bytes) {
             return Ok((read, segment));
         }
-        self.read_file(p, place, bound, max_bytes).await.map(|read| (read, segment))
+        let bytes = match self.inner.cold.room(max_bytes) {
+            Room::Bytes(n) => n.max(head.len as usize),
+            Room::OneBatch if at_least_one => head.len as usize,
+            Room::OneBatch => return Ok((Read::default(), None)),
+        };
+        let limits = Limits { bound, bytes, at_least_one: false };
+        let Some((read, run)) = self.read_file(p, place, &limits).await? else {
+            return Ok((Read::default(), segment));
+        };
+        let end = Place { position: place.position + to_u32(read.bytes), ..place };
+        self.note(p, end, run, 0, None);
+        Ok((read, segment))
     }
 
     /// The batch that holds the first record with a timestamp at or above `time`, whole; `None` if there is none.
@@ -222,7 +275,8 @@ impl Store {
         if let Some(read) = read_tail(p, place, head, bound, head.len as usize) {
             return Ok(read);
         }
-        self.read_file(p, place, bound, head.len as usize).await
+        let limits = Limits { bound, bytes: head.len as usize, at_least_one: false };
+        Ok(self.read_file(p, place, &limits).await?.map_or_else(Read::default, |(read, _)| read))
     }
 
     /// Walks batch headers from the index entry below the target to the batch that holds it.
@@ -473,7 +527,11 @@ impl Store {
             };
         }
         let file = self.open_segment(p, name, from).await?;
-        let bytes = file.read_at(u64::from(from), in_file).await.map_err(|e| io_error(&e))?;
+        let turn = self.inner.cold.device().await;
+        let memory = self.inner.cold.buffers();
+        let read = file.read_at_into(memory, u64::from(from), in_file).await;
+        drop(turn);
+        let bytes = read.map_err(|e| io_error(&e))?;
         self.inner.count(|c| {
             c.cold_reads += 1;
             c.cold_bytes += bytes.len() as u64;
@@ -492,53 +550,72 @@ impl Store {
         Ok(whole.freeze())
     }
 
+    /// Whole batches from `place` on; none if the segment has left the log meanwhile.
     async fn read_file(
         &self,
         p: &Shared,
         place: Place,
-        bound: Offset,
-        max_bytes: usize,
-    ) -> Result<Read, ReadError> {
+        limits: &Limits,
+    ) -> Result<Option<(Read, Run)>, ReadError> {
         let name = place.segment;
         let from = floor_block(place.position);
         let skip = (place.position - from) as usize;
-        let bytes = self.read_blocks(p, name, from, skip + max_bytes).await?;
+        let bytes = self.read_blocks(p, name, from, skip + limits.bytes).await?;
         let p = p.borrow();
-        let Some(s) = p.log.segment(name) else { return Ok(Read::default()) };
-        let mut at = skip;
-        let mut expected: Option<Offset> = None;
-        while let Some(head) = bytes.get(at..).and_then(Head::parse) {
-            let position = from + to_u32(at);
-            let len = head.len as usize;
-            if position >= s.len || head.base >= bound || at + len - skip > max_bytes {
-                break;
-            }
-            let Some(batch) = bytes.get(at..at + len) else { break };
-            let stored = u32::from_be_bytes([batch[17], batch[18], batch[19], batch[20]]);
-            if crc32c::crc32c(&batch[21..]) != stored {
-                return Err(corrupt(name, position, "the batch's checksum does not match"));
-            }
-            if expected.is_some_and(|e| !follows(e, head.base, s.compacted))
-                || head.base < s.name.base
-                || head.last >= s.end
-            {
-                return Err(corrupt(name, position, "offsets do not continue"));
-            }
-            if head.base >= p.log.start() && p.log.epochs().at(head.base) != Some(head.epoch) {
-                return Err(corrupt(
-                    name,
-                    position,
-                    "the leader epoch is not the one of this offset",
-                ));
-            }
-            expected = Some(head.last.next());
-            at += len;
+        if p.log.segment(name).is_none() {
+            return Ok(None);
         }
-        if at == skip {
+        let Some(run) = cut(&p, name, from, &bytes, skip, limits)? else {
             return Err(corrupt(name, place.position, "no whole batch"));
-        }
-        Ok(Read { bytes: at - skip, slices: vec![bytes.slice(skip..at)], from_tail: false })
+        };
+        let read = Read {
+            bytes: run.end - skip,
+            slices: vec![bytes.slice(skip..run.end)],
+            from_tail: false,
+        };
+        Ok(Some((read, run)))
     }
+}
+
+/// The whole batches within the limits that begin at `skip` in `bytes`, which begin at `from` in the segment, each checked;
+/// none if there is not one.
+fn cut(
+    p: &Partition,
+    name: SegmentName,
+    from: u32,
+    bytes: &[u8],
+    skip: usize,
+    limits: &Limits,
+) -> Result<Option<Run>, ReadError> {
+    let Some(s) = p.log.segment(name) else { return Ok(None) };
+    let mut at = skip;
+    let mut run: Option<Run> = None;
+    while let Some(head) = bytes.get(at..).and_then(Head::parse) {
+        let position = from + to_u32(at);
+        let len = head.len as usize;
+        let fits = at + len - skip <= limits.bytes || (run.is_none() && limits.at_least_one);
+        if position >= s.len || head.base >= limits.bound || !fits {
+            break;
+        }
+        let Some(batch) = bytes.get(at..at + len) else { break };
+        let stored = u32::from_be_bytes([batch[17], batch[18], batch[19], batch[20]]);
+        if crc32c::crc32c(&batch[21..]) != stored {
+            return Err(corrupt(name, position, "the batch's checksum does not match"));
+        }
+        if run.is_some_and(|r| !follows(r.next, head.base, s.compacted))
+            || head.base < s.name.base
+            || head.last >= s.end
+        {
+            return Err(corrupt(name, position, "offsets do not continue"));
+        }
+        if head.base >= p.log.start() && p.log.epochs().at(head.base) != Some(head.epoch) {
+            return Err(corrupt(name, position, "the leader epoch is not the one of this offset"));
+        }
+        at += len;
+        let first = run.map_or(head.base, |r| r.first);
+        run = Some(Run { first, next: head.last.next(), end: at, batch: head.len });
+    }
+    Ok(run)
 }
 
 /// Whether the part of the index that is in memory can answer for the target.

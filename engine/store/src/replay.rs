@@ -11,6 +11,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Offsets that the records of damaged commits may have had, if no later record tells: more than any ring can hold of them, as
+/// long as a batch is not compressed to less than a byte for each record.
+pub(crate) const UNSEEN_MAX: i64 = 1 << 30;
+
 /// The state as the ring leaves it.
 pub(crate) struct Outcome {
     pub(crate) partitions: BTreeMap<PartitionId, Shared>,
@@ -106,6 +110,7 @@ impl Replay {
             .entry(id)
             .or_insert_with(|| Partition::new(id, PartitionConfig::default()));
         p.incomplete.get_or_insert(why);
+        p.lost_end = true;
         p.dirty = true;
     }
 
@@ -143,10 +148,7 @@ impl Replay {
         });
         if p.incomplete.is_some() {
             // What follows does not continue the prefix that verifies. It is told what that was.
-            if h.kind == Type::Data {
-                let end = h.offset + meta_of(payload).map_or(0, |m| i64::from(m.offsets));
-                p.seen_end = p.seen_end.max(end);
-            }
+            see(p, h, payload);
             return;
         }
         p.dirty = true;
@@ -172,6 +174,7 @@ impl Replay {
         };
         if let Some(why) = refused {
             p.incomplete = Some(format!("commit {sequence}: {why}"));
+            see(p, h, payload);
         }
     }
 
@@ -193,11 +196,23 @@ impl Replay {
             {
                 *why = format!("{why}; offsets {} to {} followed", p.log.end(), p.seen_end);
             }
+            if p.lost_end {
+                p.unused_from = p.unused_from.max(p.seen_end).max(p.log.end()) + UNSEEN_MAX;
+            }
             p.tail.rest();
             p.settle();
             shared.insert(id, Rc::new(RefCell::new(p)));
         }
         Outcome { partitions: shared, gone: self.gone, unaccounted: self.unknown_since }
+    }
+}
+
+/// A batch that cannot be taken any more says at least how far the offsets went.
+fn see(p: &mut Partition, h: &Header, payload: &[u8]) {
+    if h.kind == Type::Data {
+        let end = h.offset + meta_of(payload).map_or(0, |m| i64::from(m.offsets));
+        p.seen_end = p.seen_end.max(end);
+        p.lost_end = false;
     }
 }
 

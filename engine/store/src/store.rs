@@ -8,6 +8,8 @@ use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
+use crate::reads::{Pool, Streams};
+use crate::replay::UNSEEN_MAX;
 use crate::reserve::{self, Reserve, is_full};
 use crate::rest_log::RestLog;
 use crate::writer;
@@ -63,6 +65,11 @@ pub struct Thresholds {
     pub rewrite_min: u64,
     /// Manifest and rest log allocate in steps of this.
     pub allocate: u64,
+    /// So many partitions write their segments at the same time in a checkpoint: one after the other, each would wait for the
+    /// disk's whole queue.
+    pub partitions_at_once: usize,
+    /// The largest range that is read ahead of a reader; 0 for none.
+    pub read_ahead: u32,
 }
 
 impl Default for Thresholds {
@@ -72,6 +79,8 @@ impl Default for Thresholds {
             blocks_due: 16 * 1024,
             rewrite_min: 256 * 1024,
             allocate: 1 << 20,
+            partitions_at_once: 32,
+            read_ahead: crate::reads::READ_BYTES_MAX as u32,
         }
     }
 }
@@ -157,6 +166,14 @@ pub struct Counters {
     pub cold_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
+    /// Ranges read from segments before anybody asked for them, and their bytes; both are part of the two above.
+    pub read_aheads: u64,
+    /// See `read_aheads`.
+    pub read_ahead_bytes: u64,
+    /// Reads served from such a range.
+    pub read_ahead_hits: u64,
+    /// Bytes of such ranges that nobody got.
+    pub read_ahead_wasted_bytes: u64,
     /// Segments and partitions whose files a crash had left behind, removed.
     pub strays: u64,
     /// Pieces read from the rest log, after the start.
@@ -195,6 +212,8 @@ pub(crate) struct Inner {
     pub(crate) writing_done: Notify,
     pub(crate) writers: Gate,
     pub(crate) readers: RefCell<OpenFiles>,
+    pub(crate) cold: Pool,
+    pub(crate) streams: RefCell<Streams>,
     /// Directories with names that may not be durable yet.
     pub(crate) unlisted: RefCell<BTreeSet<PathBuf>>,
     /// One mention of its partition for each chunk of a tail that a file holds as well, oldest first.
@@ -252,6 +271,8 @@ impl Inner {
     /// A store none of whose tasks runs yet.
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
         Rc::new(Self {
+            cold: Pool::new(&parts.rt),
+            streams: RefCell::default(),
             rt: parts.rt,
             paths: parts.paths,
             generation: parts.generation,
@@ -627,6 +648,9 @@ impl Store {
             let mut p = Partition::new(id, config);
             p.incomplete = inner.unaccounted_for();
             p.dirty = p.incomplete.is_some();
+            if p.dirty {
+                p.unused_from = Offset::ZERO + UNSEEN_MAX;
+            }
             p.checkpoint = inner.checkpoint.get();
             Rc::new(RefCell::new(p))
         });
@@ -698,6 +722,7 @@ impl Store {
             p.snapshot = None;
             let entry = p.entry(Type::Delete, p.log.end(), inner.rt.wall());
             inner.partitions.borrow_mut().remove(&id);
+            inner.streams.borrow_mut().forget(id);
             inner.gone.borrow_mut().push(id);
             p.last_record = inner.journal.append(&entry, [&[], &[]], true, None);
             p.last_record
@@ -814,7 +839,9 @@ impl Store {
     /// The counters of the store and of its journal.
     #[must_use]
     pub fn counters(&self) -> (Counters, JournalCounters) {
-        (self.inner.counters.get(), self.inner.journal.counters())
+        let mut counters = self.inner.counters.get();
+        self.inner.streams.borrow().count(&mut counters);
+        (counters, self.inner.journal.counters())
     }
 
     /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.
@@ -840,6 +867,12 @@ impl Store {
     pub fn ring_bytes(&self) -> (u64, u64) {
         let ring = self.inner.journal.ring();
         (ring.used(), ring.size())
+    }
+
+    /// Bytes of cold reads that are in memory: under way, read ahead, or not sent yet; and how many there should be at most.
+    #[must_use]
+    pub fn cold_memory(&self) -> (usize, usize) {
+        self.inner.cold.memory()
     }
 
     /// The largest batch that can be appended, in bytes.

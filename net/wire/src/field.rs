@@ -15,13 +15,21 @@ pub struct Form {
     pub flexible: bool,
     /// Whether this field may be null in this version.
     pub nullable: bool,
+    /// Whether the value is a tagged field itself; what is inside it is not.
+    pub tagged: bool,
 }
 
 impl Form {
-    /// The same form for a field that may, or may not, be null.
+    /// The same form for an ordinary field that may, or may not, be null.
     #[must_use]
     pub fn nullable(self, nullable: bool) -> Self {
-        Self { nullable, ..self }
+        Self { nullable, tagged: false, ..self }
+    }
+
+    /// The same form for a field behind a tag.
+    #[must_use]
+    pub fn tagged(self) -> Self {
+        Self { tagged: true, ..self }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! All of them start with a 16-bit version. In a record *key* of an internal topic that number is also the record's type.
 
+pub mod consumer_group;
 pub mod consumer_protocol;
 pub mod group_metadata;
 pub mod offset_commit;

@@ -18,7 +18,7 @@ pub trait Message<'a>: Field<'a> {
     #[must_use]
     fn form(version: i16) -> Form {
         let flexible = Self::FLEXIBLE_FROM.is_some_and(|from| version >= from);
-        Form { version, flexible, nullable: false }
+        Form { version, flexible, nullable: false, tagged: false }
     }
 
     /// Reads the message from where `r` stands to the end of the frame.

@@ -176,7 +176,8 @@ macro_rules! schema {
                     w.unsigned_varint(0 $(+ schema!(@count [$($tag)?] u32::from($field)))*);
                     $(schema!(@when [$($tag)?]
                         if $field {
-                            let form = form.nullable(schema!(@nullable form, $($nullable)?));
+                            let form =
+                                form.nullable(schema!(@nullable form, $($nullable)?)).tagged();
                             let start = w.open_tag($($tag)?);
                             $crate::Field::write(&self.$field, w, form)
                                 .and_then(|()| w.close_tag(start))
@@ -212,7 +213,8 @@ macro_rules! schema {
             ) -> Result<bool, $crate::DecodeError> {
                 $(schema!(@when [$($tag)?]
                     if tag == $($tag)? && ($versions).contains(&form.version) {
-                        let form = form.nullable(schema!(@nullable form, $($nullable)?));
+                        let form =
+                            form.nullable(schema!(@nullable form, $($nullable)?)).tagged();
                         self.$field = <$type as $crate::Field<$life>>::read(r, form)
                             .map_err(|error| error.in_field(stringify!($field)))?;
                         return Ok(true);
@@ -228,9 +230,11 @@ macro_rules! schema {
                 r: &mut $crate::Reader<$life>,
                 form: $crate::Form,
             ) -> Result<Option<Self>, $crate::DecodeError> {
-                // A struct that may be null starts with a byte of its own (KIP-893).
+                // A struct that may be null starts with a byte of its own (KIP-893). Behind a tag that is a varint,
+                // which has no -1: null is 0 there, and Kafka does write it.
                 match r.i8()? {
-                    -1 => Ok(None),
+                    -1 if !form.tagged => Ok(None),
+                    0 if form.tagged => Ok(None),
                     1 => <Self as $crate::Field<$life>>::read(r, form).map(Some),
                     _ => Err(r.error($crate::Malformed::NullMarker)),
                 }
@@ -242,7 +246,7 @@ macro_rules! schema {
                 form: $crate::Form,
             ) -> Result<(), $crate::EncodeError> {
                 match value {
-                    None => $crate::Field::write(&-1_i8, w, form),
+                    None => $crate::Field::write(&(i8::from(form.tagged) - 1), w, form),
                     Some(value) => {
                         $crate::Field::write(&1_i8, w, form)?;
                         $crate::Field::write(value, w, form)

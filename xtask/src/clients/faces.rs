@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, read_to_string};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -38,8 +39,15 @@ pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), F
     let text = read_to_string(tree::clients().join("java/tools.txt"))?;
     let scenes = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut played = 0;
+    let mut live = Vec::new();
     for line in scenes {
         played += 1;
+        if let Some(words) = line.strip_prefix("live ") {
+            let (member, complaint) = Live::start(words, bootstrap, run)?;
+            live.push(member);
+            tally.check(&format!("tools/{line}"), complaint.as_deref())?;
+            continue;
+        }
         let scene = Scene::read(line).ok_or_else(|| format!("no scene: {line}"))?;
         let complaint = scene.play(bootstrap, run)?;
         tally.check(&format!("tools/{}", scene.words.join(" ")), complaint.as_deref())?;
@@ -105,6 +113,50 @@ enum How {
     Json,
 }
 
+/// A consumer of Kafka's own that reads on while the tools look at its group. It goes with this.
+struct Live(Child);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Live {
+    /// Starts it and waits until its group is stable; the complaint says that it never was.
+    fn start(words: &str, bootstrap: &str, run: &str) -> Result<(Live, Option<String>), Fault> {
+        let mut words = words.split_whitespace();
+        let mut command = original(words.next().ok_or("a scene without a tool")?)?;
+        let named = named(run);
+        command.args(words.map(|word| word.replace("{t}", &named[0]).replace("{live}", &named[2])));
+        command.args(["--bootstrap-server", bootstrap]).stdout(Stdio::null()).stderr(Stdio::null());
+        let live = Live(command.stdin(Stdio::null()).spawn()?);
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let mut state = face("kafka-consumer-groups");
+            state.args(["--describe", "--state", "--group", &named[2]]);
+            state.args(["--bootstrap-server", bootstrap]);
+            let outcome = program::run(&mut state, None, LIMIT)?;
+            if String::from_utf8_lossy(&outcome.out).contains(" Stable ") {
+                return Ok((live, None));
+            }
+            if Instant::now() > deadline {
+                let why = format!("its group is not stable: {}", outcome.last_words());
+                return Ok((live, Some(why)));
+            }
+            sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+/// What the originals call their things, what the faces call theirs, and the group that both look at. Names of one length,
+/// which no other name begins with: the scenes match them as patterns.
+fn named(run: &str) -> [String; 3] {
+    ["tools1", "tools2", "live"].map(|name| format!("{run}-{name}"))
+}
+
 struct Scene {
     how: How,
     /// The original ends with 0 although something is wrong.
@@ -133,9 +185,9 @@ impl Scene {
 
     fn play(&self, bootstrap: &str, run: &str) -> Result<Option<String>, Fault> {
         let tool = self.words.first().ok_or("a scene without a tool")?;
-        // Names of one length, which no other name begins with: the scenes match them as patterns.
-        let theirs = self.ask(original(tool)?, bootstrap, &format!("{run}-tools1"))?;
-        let ours = self.ask(face(tool), bootstrap, &format!("{run}-tools2"))?;
+        let [of_theirs, of_ours, live] = named(run);
+        let theirs = self.ask(original(tool)?, bootstrap, &of_theirs, &live)?;
+        let ours = self.ask(face(tool), bootstrap, &of_ours, &live)?;
         let expected = if self.lenient && theirs.code == Some(0) { Some(1) } else { theirs.code };
         Ok(if ours.code != expected {
             Some(format!("exit code {:?}, not {expected:?}\n    {}", ours.code, ours.err))
@@ -149,7 +201,13 @@ impl Scene {
         })
     }
 
-    fn ask(&self, mut command: Command, bootstrap: &str, own: &str) -> Result<Answer, Fault> {
+    fn ask(
+        &self,
+        mut command: Command,
+        bootstrap: &str,
+        own: &str,
+        live: &str,
+    ) -> Result<Answer, Fault> {
         let dir = tree::work();
         let plan = format!(
             r#"{{"partitions": [{{"topic": "{own}", "partition": 1, "offset": 1}}], "version": 1}}"#
@@ -157,7 +215,8 @@ impl Scene {
         fs::write(dir.join(format!("{own}.json")), plan)?;
         let at = dir.display().to_string();
         for word in self.words.iter().skip(1) {
-            command.arg(word.replace("{t}", own).replace("{dir}", &at));
+            let word = word.replace("{t}", own).replace("{live}", live);
+            command.arg(word.replace("{dir}", &at));
         }
         command.args(["--bootstrap-server", bootstrap]);
         let outcome = program::run(&mut command, Some(self.input.clone().into_bytes()), LIMIT)?;

@@ -50,7 +50,9 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
                 .args(["dependency:copy-dependencies", "-Dmdep.overWriteReleases=true"])
                 .arg(format!("-DoutputDirectory={}", into.join("lib").display()));
             let mut compile = command("javac", &["-d", "classes", "-cp", "lib/*"]);
-            compile.args([from.join("Client.java"), from.join("Groups.java")]);
+            for source in ["Client.java", "Groups.java", "Consumers.java"] {
+                compile.arg(from.join(source));
+            }
             vec![fetch, compile]
         }
         "go" => {

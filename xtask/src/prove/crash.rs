@@ -11,6 +11,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
+use super::options;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
@@ -27,14 +28,15 @@ impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
         let state = tree::target().join("prove").join("crash.json");
         let mut options = Options { images: 100_000, seed: 1, state };
-        for pair in words.chunks(2) {
-            match pair {
-                ["--images", value] => options.images = value.parse()?,
-                ["--seed", value] => options.seed = value.parse()?,
-                ["--state", value] => options.state = PathBuf::from(value),
-                other => return Err(format!("no such option: {}", other.join(" ")).into()),
+        options::each(words, &[], |name, value| {
+            match name {
+                "--images" => options.images = value.parse()?,
+                "--seed" => options.seed = value.parse()?,
+                "--state" => options.state = PathBuf::from(value),
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         Ok(options)
     }
 }

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::options;
 use crate::runtimes::RUNTIMES;
 use crate::tally::say;
 use crate::{Fault, program, tree};
@@ -48,10 +49,10 @@ impl Options {
             seed: 1,
             state: tree::target().join("prove").join("ecosystem.json"),
         };
-        for pair in words.chunks(2) {
-            match pair {
-                ["--only", value] => {
-                    options.only = value.split(',').map(str::to_owned).collect();
+        options::each(words, &[], |name, value| {
+            match name {
+                "--only" => {
+                    options.only = options::list(value)?;
                     let unknown = options.only.iter().find(|part| !PARTS.contains(&part.as_str()));
                     if let Some(unknown) = unknown {
                         return Err(format!(
@@ -61,14 +62,15 @@ impl Options {
                         .into());
                     }
                 }
-                ["--minutes", value] => options.minutes = value.parse()?,
-                ["--members", value] => options.members = value.parse()?,
-                ["--kills", value] => options.kills = value.parse()?,
-                ["--seed", value] => options.seed = value.parse()?,
-                ["--state", value] => options.state = PathBuf::from(value),
-                other => return Err(format!("no such option: {}", other.join(" ")).into()),
+                "--minutes" => options.minutes = value.parse()?,
+                "--members" => options.members = value.parse()?,
+                "--kills" => options.kills = value.parse()?,
+                "--seed" => options.seed = value.parse()?,
+                "--state" => options.state = PathBuf::from(value),
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         if options.members == 0 || options.minutes == 0 {
             return Err("a storm has members and lasts at least a minute".into());
         }

@@ -1,7 +1,12 @@
 //! The figures of the durable path over TCP: what one broker takes and gives, and what it costs, beside the bare device.
 //!
 //! Each round starts a fresh broker for each number of cores and each load; the rounds follow each other, so that a slow minute
-//! hits all. What is printed is the median of the rounds, with least and most where they matter. Nothing here is a verdict.
+//! hits all. What is printed is the median of the rounds. Nothing here is a verdict.
+//!
+//! How long an acknowledgement takes at a rate that the broker keeps easily, open loop, is measured on every file system that can be had here: a
+//! flush costs what the file system makes of it.
+
+mod disks;
 
 use std::fs::{create_dir_all, read_to_string, remove_dir_all, write};
 use std::net::TcpListener;
@@ -12,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use self::disks::{Disk, Place};
+use super::options;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
@@ -20,22 +27,34 @@ struct Options {
     seconds: u64,
     cores: Vec<u32>,
     memory: String,
+    /// Where the latency is measured.
+    disks: Vec<Disk>,
 }
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
-        let mut options =
-            Options { rounds: 3, seconds: 8, cores: vec![1, 2, 4], memory: "256MiB".to_owned() };
-        for pair in words.chunks(2) {
-            match pair {
-                ["--rounds", value] => options.rounds = value.parse()?,
-                ["--seconds", value] => options.seconds = value.parse()?,
-                ["--memory", value] => (*value).clone_into(&mut options.memory),
-                ["--cores", value] => {
-                    options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        let mut options = Options {
+            rounds: 3,
+            seconds: 8,
+            cores: vec![1, 2, 4],
+            memory: "256MiB".to_owned(),
+            disks: disks::ALL.to_vec(),
+        };
+        options::each(words, &[], |name, value| {
+            match name {
+                "--rounds" => options.rounds = value.parse()?,
+                "--seconds" => options.seconds = value.parse()?,
+                "--memory" => value.clone_into(&mut options.memory),
+                "--cores" => options.cores = options::cores(value)?,
+                "--disks" => {
+                    options.disks = value.split(',').map(Disk::parse).collect::<Result<_, _>>()?;
                 }
-                other => return Err(format!("no such option: {}", other.join(" ")).into()),
+                _ => return Ok(false),
             }
+            Ok(true)
+        })?;
+        if options.rounds == 0 || options.seconds == 0 {
+            return Err("a round is one at least, of a second at least".into());
         }
         Ok(options)
     }
@@ -44,29 +63,51 @@ impl Options {
 /// What is asked of the broker: a name, and the arguments of `ringwood perf run`.
 struct Load {
     name: &'static str,
+    /// Records a second. At most what the broker takes, latency is counted from the sending of a request; at a fixed rate
+    /// from the moment at which the record was due.
+    rate: &'static str,
     words: &'static [&'static str],
 }
 
 const LOADS: [Load; 5] = [
     Load {
+        rate: "max",
         name: "produce 100 B, batches of 16 KiB",
         words: &["--size", "100", "--batch", "16KiB", "--consumers", "0", "--max-inflight", "16"],
     },
     Load {
+        rate: "max",
         name: "produce 1 KiB, batches of 16 KiB",
         words: &["--size", "1KiB", "--batch", "16KiB", "--consumers", "0", "--max-inflight", "16"],
     },
     Load {
+        rate: "max",
         name: "produce 1 KiB, batches of 128 KiB",
         words: &["--size", "1KiB", "--batch", "128KiB", "--consumers", "0"],
     },
     Load {
+        rate: "max",
         name: "produce and fetch 1 KiB, batches of 16 KiB",
         words: &["--size", "1KiB", "--batch", "16KiB", "--consumers", "2", "--max-inflight", "16"],
     },
     Load {
+        rate: "max",
         name: "produce and fetch 1 KiB, batches of 128 KiB",
         words: &["--size", "1KiB", "--batch", "128KiB", "--consumers", "2"],
+    },
+];
+
+/// What the latency is measured with: batches as small as they come, and enough of them that flushes are shared.
+const CALM: [Load; 2] = [
+    Load {
+        rate: "2k/s",
+        name: "2,000 records/s of 1 KiB",
+        words: &["--size", "1KiB", "--linger", "0ms", "--consumers", "0"],
+    },
+    Load {
+        rate: "50k/s",
+        name: "50,000 records/s of 1 KiB",
+        words: &["--size", "1KiB", "--batch", "16KiB", "--consumers", "0"],
     },
 ];
 
@@ -171,7 +212,7 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     let begun = Instant::now();
     let mut command = Command::new(binary());
     command
-        .args(["perf", "run", "-b", &broker.listen, "--rate", "max", "--partitions", "16"])
+        .args(["perf", "run", "-b", &broker.listen, "--rate", load.rate, "--partitions", "16"])
         .args(["--producers", "2", "--warmup", "2s", "--json", "-"])
         .args(["--duration", &format!("{}s", options.seconds)])
         .args(load.words);
@@ -191,7 +232,8 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     let bytes_out = of("ringwood_kafka_fetch_bytes_total");
     let measured = number(&stage["seconds"]);
     let requests = of("ringwood_kafka_requests_total");
-    let latency = &stage["latency"]["service"]["percentiles"];
+    let kind = if load.rate == "max" { "service" } else { "response" };
+    let latency = &stage["latency"][kind]["percentiles"];
     Ok(Figure {
         records: number(&stage["acknowledged"]) / measured,
         bytes: number(&stage["bytes"]) / measured,
@@ -223,7 +265,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn row(cores: u32, load: &Load, all: &[Figure]) -> String {
     let of = |f: fn(&Figure) -> f64| median(all.iter().map(f).collect());
-    let invalid = all.iter().filter(|f| f.verdict == "invalid").count();
     let fetched = if load.name.contains("fetch") {
         format!("{:.0}", of(|f| f.fetched) / 1e6)
     } else {
@@ -242,8 +283,61 @@ fn row(cores: u32, load: &Load, all: &[Figure]) -> String {
         of(|f| f.own),
         of(|f| f.device),
         of(|f| f.messages),
-        if invalid == 0 { String::new() } else { format!("{invalid} of {} invalid", all.len()) },
+        remark(all),
     )
+}
+
+/// The rows of durable latency, a table with its heading.
+fn latencies(options: &Options, folder: &Path) -> Result<Vec<String>, Fault> {
+    let mut rows = vec![
+        "Latency of an acknowledgement at a fixed rate, from the moment at which a record was due; ext4 has its journal; ext4 and xfs are on loop devices with direct I/O.".to_owned(),
+        String::new(),
+        "| file system | load | cores | p50 ms | p99 ms | flushes/s | written/byte, own | |".to_owned(),
+        "|---|---|---:|---:|---:|---:|---:|---|".to_owned(),
+    ];
+    for disk in &options.disks {
+        if let Some(reason) = disk.missing() {
+            say(&format!("SKIPPED figures on {}: {reason}", disk.name()))?;
+            rows.push(format!("| {} | skipped: {reason} | | | | | | |", disk.name()));
+            continue;
+        }
+        let place = Place::new(*disk, folder)?;
+        let mut all = vec![vec![Vec::new(); CALM.len()]; options.cores.len()];
+        for round in 1..=options.rounds {
+            for (cores, figures) in options.cores.iter().zip(&mut all) {
+                for (load, figures) in CALM.iter().zip(figures) {
+                    let (name, rounds) = (disk.name(), options.rounds);
+                    say(&format!(
+                        "round {round} of {rounds}: {name}, {cores} cores, {}",
+                        load.name
+                    ))?;
+                    figures.push(measure(options, &place.folder, *cores, load)?);
+                }
+            }
+        }
+        for (cores, figures) in options.cores.iter().zip(&all) {
+            for (load, figures) in CALM.iter().zip(figures) {
+                let of = |f: fn(&Figure) -> f64| median(figures.iter().map(f).collect());
+                rows.push(format!(
+                    "| {} | {} | {cores} | {:.2} | {:.2} | {:.0} | {:.2} | {} |",
+                    disk.name(),
+                    load.name,
+                    of(|f| f.p50),
+                    of(|f| f.p99),
+                    of(|f| f.flushes),
+                    of(|f| f.own),
+                    remark(figures)
+                ));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// How many of the measurements the client itself spoiled.
+fn remark(all: &[Figure]) -> String {
+    let invalid = all.iter().filter(|f| f.verdict == "invalid").count();
+    if invalid == 0 { String::new() } else { format!("{invalid} of {} invalid", all.len()) }
 }
 
 /// What the device and the loopback give without a broker.
@@ -286,6 +380,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     }
     let folder = tree::target().join("prove").join("figures");
     create_dir_all(&folder)?;
+    let calm = latencies(&options, &folder)?;
     let mut text = vec![head(), String::new(), ceiling(&folder)?, String::new()];
     let mut all = vec![vec![Vec::new(); LOADS.len()]; options.cores.len()];
     for round in 1..=options.rounds {
@@ -308,6 +403,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             text.push(row(*cores, load, figures));
         }
     }
+    text.push(String::new());
+    text.extend(calm);
     text.push(String::new());
     text.push(ceiling(&folder)?);
     let text = text.join("\n");

@@ -8,13 +8,14 @@
 use std::fs::{File, TryLockError, create_dir_all, read, read_dir, read_to_string, remove_dir};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::kill::{Blow, Counts};
-use crate::Fault;
+use super::counts::Counts;
+use super::loopback::{self, Loopback};
+use super::round::Blow;
 use crate::broker::Broker;
+use crate::{Fault, tree};
 
 /// Bytes and writes a second.
 const BYTES: u64 = 4 << 20;
@@ -22,37 +23,31 @@ const WRITES: u64 = 60;
 /// How long the files are watched once the lock is free: many times what the device needs for a write.
 const WATCH: Duration = Duration::from_millis(700);
 
-fn done(command: &mut Command) -> Result<String, Fault> {
-    let outcome = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if outcome.status.success() {
-        return Ok(String::from_utf8(outcome.stdout)?.trim().to_owned());
-    }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&outcome.stderr).trim()).into())
+/// Why there can be no slow disk here, if so.
+pub(super) fn missing() -> Option<String> {
+    loopback::missing("mkfs.ext4")
+}
+
+/// What a run that was cut off has left of the data directory of the broker of this name.
+pub(super) fn release_stale(name: &str) -> Result<(), Fault> {
+    loopback::release_stale(&tree::work().join(name).join("data"))
 }
 
 /// A slow disk and the group of processes for which it is slow. Dropping it undoes both.
 pub(super) struct Slow {
-    device: Option<String>,
-    mounted: Option<PathBuf>,
+    disk: Loopback,
     group: Option<PathBuf>,
 }
 
 impl Slow {
     /// A file system of 1 GiB at `at`, slow for this process and those that it starts.
     pub(super) fn mount(at: &Path) -> Result<Slow, Fault> {
-        let mut slow = Slow { device: None, mounted: None, group: None };
-        let image = at.with_extension("image");
-        File::create(&image)?.set_len(1 << 30)?;
         // Without a journal: nothing but the broker writes to it.
-        done(Command::new("mkfs.ext4").args(["-q", "-m", "0", "-O", "^has_journal"]).arg(&image))?;
-        create_dir_all(at)?;
-        let device = done(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
-        slow.device = Some(device.clone());
-        done(Command::new("mount").args(["-o", "noatime"]).arg(&device).arg(at))?;
-        slow.mounted = Some(at.to_path_buf());
-        let name = device.trim_start_matches("/dev/");
-        let number = read_to_string(format!("/sys/block/{name}/dev"))?;
-        let number = number.trim();
+        let make = ["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal"];
+        let disk = Loopback::mount(at, &make, 1 << 30, false)?;
+        let number = read_to_string(format!("/sys/block/{}/dev", disk.name()))?;
+        let number = number.trim().to_owned();
+        let mut slow = Slow { disk, group: None };
         let write = |path: PathBuf, text: String| {
             std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
         };
@@ -80,31 +75,31 @@ impl Slow {
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        if let Some(at) = self.mounted.take() {
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while let Err(fault) = done(Command::new("umount").arg(&at)) {
-                if Instant::now() > deadline {
-                    return Err(fault);
-                }
-                sleep(Duration::from_millis(100));
+        // The group first: what is still to be written need not be slow any more.
+        let left = self.leave();
+        self.disk.end()?;
+        left
+    }
+
+    fn leave(&mut self) -> Result<(), Fault> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let above = group.parent().unwrap_or(&group).join("cgroup.procs");
+        std::fs::write(above, std::process::id().to_string())?;
+        // Processes that have just ended may be in it for a moment; those that this one started go with it.
+        for _ in 0..100 {
+            for process in read_to_string(group.join("cgroup.procs"))?.lines() {
+                // One that has ended meanwhile cannot be moved and need not be.
+                drop(std::fs::write(
+                    group.parent().unwrap_or(&group).join("cgroup.procs"),
+                    process,
+                ));
             }
-        }
-        if let Some(device) = self.device.take() {
-            done(Command::new("losetup").args(["--detach", &device]))?;
-        }
-        if let Some(group) = self.group.take() {
-            let above = group.parent().unwrap_or(&group).join("cgroup.procs");
-            std::fs::write(above, std::process::id().to_string())?;
-            // Processes that have just ended may be in it for a moment.
-            for _ in 0..100 {
-                if remove_dir(&group).is_ok() {
-                    return Ok(());
-                }
-                sleep(Duration::from_millis(50));
+            if remove_dir(&group).is_ok() {
+                return Ok(());
             }
-            return Err(format!("{} could not be removed", group.display()).into());
+            sleep(Duration::from_millis(50));
         }
-        Ok(())
+        Err(format!("{} could not be removed", group.display()).into())
     }
 }
 

@@ -35,7 +35,10 @@ impl Coordinator {
         for id in groups {
             let error_code = match self.groups.get(*id).filter(|group| group.exists()) {
                 None => ErrorCode::GROUP_ID_NOT_FOUND,
-                Some(group) if group.classic.state != ClassicState::Empty => {
+                Some(group)
+                    if group.classic.state != ClassicState::Empty
+                        || group.consumers().is_some_and(|c| !c.members.is_empty()) =>
+                {
                     ErrorCode::NON_EMPTY_GROUP
                 }
                 Some(_) => self
@@ -54,6 +57,10 @@ impl Coordinator {
 fn delete(group: &mut Group, group_id: &str, turn: &mut Turn<'_>) -> Result<(), AppendFailure> {
     for (topic, partition) in group.offsets.partitions(None) {
         delete_offset(group, group_id, &topic, partition, turn)?;
+    }
+    if let Some(consumers) = group.consumers_mut() {
+        consumers.delete();
+        consumers.write(turn)?;
     }
     delete_metadata(group, group_id, turn)
 }

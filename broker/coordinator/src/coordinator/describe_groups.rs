@@ -39,6 +39,10 @@ impl Coordinator {
     #[must_use]
     pub fn describe_group(&self, group_id: &str) -> Option<DescribedGroup> {
         let group = self.groups.get(group_id).filter(|group| group.exists())?;
+        if group.consumers().is_some() {
+            // It is described in another way.
+            return None;
+        }
         let classic = &group.classic;
         let stable = classic.state == ClassicState::Stable;
         let protocol = classic.protocol_name.clone().filter(|_| stable).unwrap_or_default();

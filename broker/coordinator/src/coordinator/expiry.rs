@@ -5,6 +5,8 @@
 //! | empty, was one with members | the moment it became empty; from the commit where an old record does not say it |
 //! | stable consumers | the commit, and only of topics that no member reads |
 //! | never had members | the commit |
+//! | without members, of the consumer protocol | the later of both |
+//! | with members, of the consumer protocol | the commit, and only of topics that no member reads |
 //! | anything else | never |
 //!
 //! A client of old (OffsetCommit 2 to 4) may have given an offset an end of its own: that one counts then. An empty group
@@ -37,6 +39,11 @@ impl Coordinator {
                 }
                 if is_left_over(group) {
                     let deleted = delete_metadata(group, &id, turn);
+                    if let Some(consumers) = group.consumers_mut() {
+                        consumers.delete();
+                        // What cannot be written now is written later.
+                        consumers.write(turn).ok();
+                    }
                     debug_assert!(deleted.is_ok(), "a tombstone is a small record");
                 }
             });
@@ -63,9 +70,12 @@ impl Coordinator {
 
 /// Whether the group is an empty one without offsets that is still in the log.
 fn is_left_over(group: &Group) -> bool {
+    let consumers = group.consumers();
+    let in_log = group.classic.metadata.latest().is_some() || consumers.is_some();
     group.classic.state == ClassicState::Empty
+        && consumers.is_none_or(|c| c.members.is_empty())
         && group.classic.pending_members.is_empty()
-        && group.classic.metadata.latest().is_some()
+        && in_log
         && !group.offsets.will_hold_any()
 }
 
@@ -79,7 +89,16 @@ fn expired(group: &Group, now: Timestamp, retention_ms: i64) -> Vec<(String, Par
         (Some(_), ClassicState::Stable) if is_consumers => Some(value.committed_at),
         (Some(_), _) => None,
     };
+    let consumers = group.consumers();
+    let since = |value: &CommittedOffset| match consumers {
+        Some(c) if c.members.is_empty() => Some(value.committed_at.max(c.empty_since)),
+        Some(_) => Some(value.committed_at),
+        None => since(value),
+    };
     let is_expired = |topic: &str, value: &CommittedOffset| {
+        if consumers.is_some_and(|c| c.is_subscribed(topic)) {
+            return false;
+        }
         if is_consumers && classic.is_subscribed(topic) {
             return false;
         }

@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use crate::config::millis;
+use crate::group::Group;
 use crate::now::Now;
 use crate::response::Outcome;
 use std::time::Duration;
@@ -114,8 +115,18 @@ impl Coordinator {
         if let Err(code) = self.check_join(request) {
             return Outcome::Ready(JoinGroupResponse::error(request.member_id, code));
         }
+        let consumers = self.groups.get(request.group_id).and_then(Group::consumers);
+        if consumers.is_some_and(|group| !group.members.is_empty()) {
+            let code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
+            return Outcome::Ready(JoinGroupResponse::error(request.member_id, code));
+        }
         let ticket = self.out.ticket();
         self.with_group(request.group_id, now, |group, turn| {
+            if let Some(consumers) = group.consumers_mut() {
+                // It has no members: it becomes a classic group. What cannot be written now is written later.
+                consumers.delete();
+                consumers.write(turn).ok();
+            }
             group.classic.join(request, fresh, ticket, turn);
         });
         self.outcome(ticket)
@@ -138,7 +149,7 @@ impl Coordinator {
             return Err(ErrorCode::INVALID_SESSION_TIMEOUT);
         }
         // A member id comes from a group that exists.
-        let known = self.groups.get(request.group_id).is_some_and(crate::group::Group::exists);
+        let known = self.groups.get(request.group_id).is_some_and(Group::exists);
         if !known && !request.member_id.is_empty() {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }

@@ -60,6 +60,18 @@ impl Coordinator {
             self.with_group(request.group_id, now, |group, turn| {
                 let mut out = Vec::new();
                 let mut answers = Vec::new();
+                if let Some(consumers) = group.consumers_mut() {
+                    for leaving in &request.members {
+                        let asker = Asker {
+                            member_id: leaving.member_id,
+                            group_instance_id: leaving.group_instance_id,
+                        };
+                        answers.push(left(leaving, consumers.leave(asker, turn)));
+                    }
+                    // What cannot be written now is written later.
+                    consumers.write(turn).ok();
+                    return answers;
+                }
                 for leaving in &request.members {
                     let asker = Asker {
                         member_id: leaving.member_id,

@@ -118,7 +118,10 @@ impl Coordinator {
         };
         let asker =
             Asker { member_id: request.member_id, group_instance_id: request.group_instance_id };
-        group.classic.check_commit(asker, request.generation_id)
+        match group.consumers() {
+            Some(consumers) => consumers.check_commit(asker, request.generation_id),
+            None => group.classic.check_commit(asker, request.generation_id),
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl Coordinator {
         let topics = self.with_group(request.group_id, now, |group, turn| {
             let mut topics = Vec::new();
             for (name, partitions) in &request.topics {
-                let subscribed = group.classic.is_subscribed(name);
+                let subscribed = match group.consumers() {
+                    Some(consumers) => consumers.is_subscribed(name),
+                    None => group.classic.is_subscribed(name),
+                };
                 let mut delete = |partition: &PartitionIndex| CommittedPartition {
                     partition: *partition,
                     error_code: if subscribed {

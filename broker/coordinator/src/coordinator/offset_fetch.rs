@@ -13,6 +13,8 @@ pub struct OffsetFetch<'a> {
     pub topics: Option<Vec<(&'a str, Vec<PartitionIndex>)>>,
     /// Whether an offset that an open transaction may still change is UNSTABLE_OFFSET_COMMIT (version 7 and up).
     pub require_stable: bool,
+    /// The member and its epoch, where a member of a consumer group asks (version 9 and up).
+    pub member: Option<(&'a str, i32)>,
 }
 
 /// A topic's offsets.
@@ -40,6 +42,18 @@ pub struct FetchedPartition {
 }
 
 impl Coordinator {
+    /// Whether the asker may read the offsets: whoever says that it is a member of a consumer group must be one.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID or STALE_MEMBER_EPOCH.
+    pub fn check_offset_fetch(&self, request: &OffsetFetch<'_>) -> Result<(), ErrorCode> {
+        let group = self.groups.get(request.group_id).and_then(|group| group.consumers());
+        match (group, request.member) {
+            (Some(group), Some((id, epoch))) if epoch >= 0 => group.check_fetch(id, epoch),
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
     /// OffsetFetch: what is committed. A group or partition without offset is no error: -1.
     #[must_use]
     pub fn offset_fetch(&self, request: &OffsetFetch<'_>) -> Vec<FetchedTopic> {

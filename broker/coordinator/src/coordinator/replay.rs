@@ -1,6 +1,7 @@
 //! The state as the log tells it. Records of Kafka's brokers are read as well as our own.
 
 use super::Coordinator;
+use crate::consumer::ConsumerGroup;
 use crate::group::Group;
 use crate::now::Now;
 use crate::offsets::CommittedOffset;
@@ -9,6 +10,7 @@ use ids::{Offset, ProducerId, Timestamp};
 use std::fmt;
 use std::time::Duration;
 use wire::internal::Prefixed;
+use wire::internal::consumer_group as v848;
 use wire::internal::group_metadata::{GroupMetadataKey, GroupMetadataValue};
 use wire::internal::offset_commit::{OffsetCommitKey, OffsetCommitValue};
 use wire::{DecodeError, Reader};
@@ -36,6 +38,11 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
+fn decoded<'a, V: Prefixed<'a>>(value: Option<&'a [u8]>) -> Result<Option<V>, ReplayError> {
+    let value = value.map(V::decode_prefixed).transpose().map_err(ReplayError::Value)?;
+    Ok(value.map(|(_, value)| value))
+}
+
 /// A record of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Replayed<'a> {
@@ -61,7 +68,69 @@ impl Coordinator {
         match version {
             0 | 1 => self.replay_offset(record),
             2 => self.replay_group(record.key, record.value),
+            // Kafka's partition counts and matches of patterns: this coordinator finds them out itself.
+            4 | 16 => Ok(()),
+            3 | 5..=8 => self.replay_consumers(version, record.key, record.value),
             other => Err(ReplayError::UnknownType(other)),
+        }
+    }
+
+    fn replay_consumers(
+        &mut self,
+        kind: i16,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError> {
+        match kind {
+            3 => {
+                let (_, k) = v848::ConsumerGroupMetadataKey::decode_prefixed(key)
+                    .map_err(ReplayError::Key)?;
+                let value = decoded::<v848::ConsumerGroupMetadataValue>(value)?;
+                self.consumers(k.group, value.is_some(), |g| g.replay_epoch(value.as_ref()));
+            }
+            5 => {
+                let (_, k) = v848::ConsumerGroupMemberMetadataKey::decode_prefixed(key)
+                    .map_err(ReplayError::Key)?;
+                let value = decoded::<v848::ConsumerGroupMemberMetadataValue<'_>>(value)?;
+                self.consumers(k.group, value.is_some(), |g| {
+                    g.replay_member(k.member_id, value.as_ref());
+                });
+            }
+            6 => {
+                let (_, k) = v848::ConsumerGroupTargetAssignmentMetadataKey::decode_prefixed(key)
+                    .map_err(ReplayError::Key)?;
+                let value = decoded::<v848::ConsumerGroupTargetAssignmentMetadataValue>(value)?;
+                self.consumers(k.group, value.is_some(), |g| {
+                    g.replay_target_epoch(value.map(|v| v.assignment_epoch));
+                });
+            }
+            7 => {
+                let (_, k) = v848::ConsumerGroupTargetAssignmentMemberKey::decode_prefixed(key)
+                    .map_err(ReplayError::Key)?;
+                let value = decoded::<v848::ConsumerGroupTargetAssignmentMemberValue>(value)?;
+                self.consumers(k.group, value.is_some(), |g| {
+                    g.replay_target(k.member_id, value.as_ref());
+                });
+            }
+            _ => {
+                let (_, k) = v848::ConsumerGroupCurrentMemberAssignmentKey::decode_prefixed(key)
+                    .map_err(ReplayError::Key)?;
+                let value = decoded::<v848::ConsumerGroupCurrentMemberAssignmentValue>(value)?;
+                self.consumers(k.group, value.is_some(), |g| {
+                    g.replay_current(k.member_id, value.as_ref());
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays into a consumer group, which only a value brings to life.
+    fn consumers(&mut self, id: &str, is_value: bool, replay: impl FnOnce(&mut ConsumerGroup)) {
+        if is_value {
+            let group = self.groups.entry(id.to_owned()).or_insert_with(|| Group::new(id));
+            replay(group.consumer.get_or_insert_with(|| ConsumerGroup::new(id)));
+        } else if let Some(c) = self.groups.get_mut(id).and_then(|g| g.consumer.as_mut()) {
+            replay(c);
         }
     }
 
@@ -114,8 +183,12 @@ impl Coordinator {
         let ids: Vec<String> = self.groups.keys().cloned().collect();
         for id in ids {
             if let Some(group) = self.groups.get_mut(&id) {
-                let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+                let topics = &self.topics.borrow();
+                let turn = &mut Turn { now, config: &self.config, topics, out: &mut self.out };
                 group.classic.start(turn);
+                if let Some(consumer) = &mut group.consumer {
+                    consumer.start(turn);
+                }
             }
             self.look_after(&id);
         }

@@ -51,7 +51,7 @@ impl Coordinator {
                 if let Some(group) = self.groups.get_mut(id) {
                     match failure {
                         None => group.on_committed(batch.batch, key, at),
-                        Some(_) => group.on_failed(batch.batch, key),
+                        Some(_) => group.on_failed(batch.batch, key, now.instant),
                     }
                 }
                 if let Key::TxnOffset { producer, .. } = key {
@@ -62,7 +62,8 @@ impl Coordinator {
         }
         self.out.settle(&batch, failure);
         for action in batch.actions {
-            let turn = &mut Turn { now, config: &self.config, out: &mut self.out };
+            let topics = &self.topics.borrow();
+            let turn = &mut Turn { now, config: &self.config, topics, out: &mut self.out };
             match action {
                 Action::Assignment { group, generation } => {
                     if let Some(group) = self.groups.get_mut(&group) {

@@ -51,7 +51,7 @@ impl Coordinator {
         if request.group_id.is_empty() {
             return Outcome::Ready(SyncGroupResponse::error(ErrorCode::INVALID_GROUP_ID));
         }
-        if !self.groups.contains_key(request.group_id) {
+        if self.groups.get(request.group_id).is_none_or(|g| g.consumers().is_some()) {
             return Outcome::Ready(SyncGroupResponse::error(ErrorCode::UNKNOWN_MEMBER_ID));
         }
         let ticket = self.out.ticket();

@@ -61,7 +61,12 @@ impl Coordinator {
         match self.groups.get(commit.group_id).filter(|group| group.exists()) {
             None if generation < 0 => Ok(()),
             None => Err(ErrorCode::ILLEGAL_GENERATION),
-            Some(group) => group.classic.check_txn_commit(asker, generation),
+            Some(group) => match group.consumers() {
+                // Whoever is no member may, as with classic groups.
+                Some(_) if generation < 0 && commit.member_id.is_empty() => Ok(()),
+                Some(consumers) => consumers.check_commit(asker, generation),
+                None => group.classic.check_txn_commit(asker, generation),
+            },
         }
     }
 

@@ -226,7 +226,9 @@ impl World {
                     }
                     Response::OffsetCommit(r) => Reply::Commit(r),
                     Response::LeaveGroup(r) => Reply::Leave(r),
-                    Response::OffsetDelete(_) | Response::DeleteGroups(_) => {
+                    Response::OffsetDelete(_)
+                    | Response::DeleteGroups(_)
+                    | Response::ConsumerGroupHeartbeat(_) => {
                         panic!("nobody asked")
                     }
                 };
@@ -279,6 +281,7 @@ impl World {
                 group_id: group,
                 topics: Some(vec![("t", partitions)]),
                 require_stable: false,
+                member: None,
             };
             for p in &coordinator.offset_fetch(&request)[0].partitions {
                 self.checks.on_fetched(group, p.partition.0, p.offset.0, &p.metadata);

@@ -4,8 +4,16 @@ use super::{Asked, SERVED, read, reply};
 use crate::broker::Broker;
 use server::Reply;
 use wire::api::ApiKey;
-use wire::api::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use wire::api::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use wire::{DecodeError, ErrorCode, Reader};
+
+/// The feature that stands for consumer groups (KIP-848), at its only level.
+const GROUP_VERSION: (&str, i16) = ("group.version", 1);
+/// It rises when a finalized feature changes. This one is there with the first start of a broker that has it, and nothing
+/// can change it yet.
+const FEATURES_EPOCH: i64 = 1;
 
 fn entries() -> Vec<ApiVersion> {
     let mut all: Vec<ApiVersion> = SERVED
@@ -40,8 +48,22 @@ pub(super) fn answer(
     let named = asked.version < 3
         || (is_name(request.client_software_name) && is_name(request.client_software_version));
     let body = if named {
-        // No feature is finalized yet; the epoch must never go back once one is.
-        ApiVersionsResponse { api_keys: entries(), ..ApiVersionsResponse::default() }
+        let (name, level) = GROUP_VERSION;
+        ApiVersionsResponse {
+            api_keys: entries(),
+            supported_features: vec![SupportedFeatureKey {
+                name,
+                min_version: level,
+                max_version: level,
+            }],
+            finalized_features_epoch: FEATURES_EPOCH,
+            finalized_features: vec![FinalizedFeatureKey {
+                name,
+                max_version_level: level,
+                min_version_level: level,
+            }],
+            ..ApiVersionsResponse::default()
+        }
     } else {
         ApiVersionsResponse {
             error_code: ErrorCode::INVALID_REQUEST,

@@ -6,9 +6,11 @@
 //! | file | what |
 //! |---|---|
 //! | `fetch.rs` | the request, its session, and the answer |
+//! | `fetch/empties.rs` | batches without records, which answer nothing |
 //! | `fetch/gather.rs` | the partitions of one request, over all cores |
 //! | `fetch/read.rs` | those of one core: reading and waiting |
 
+mod empties;
 mod gather;
 mod read;
 

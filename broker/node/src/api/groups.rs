@@ -2,6 +2,8 @@
 //!
 //! Requests about one group travel there whole, as frames; those about several are split.
 
+mod consumer_describe;
+mod consumer_heartbeat;
 mod delete;
 mod describe;
 mod heartbeat;
@@ -13,6 +15,8 @@ mod offset_delete;
 mod offset_fetch;
 mod sync;
 
+pub(super) use consumer_describe::answer as consumer_describe;
+pub(super) use consumer_heartbeat::answer as consumer_heartbeat;
 pub(super) use delete::answer as delete;
 pub(super) use describe::answer as describe;
 pub(super) use heartbeat::answer as heartbeat;
@@ -48,6 +52,7 @@ pub(super) fn owner(broker: &Broker, key: ApiKey, bytes: &[u8]) -> Option<CoreId
             | ApiKey::LeaveGroup
             | ApiKey::OffsetCommit
             | ApiKey::OffsetDelete
+            | ApiKey::ConsumerGroupHeartbeat
     ) {
         return None;
     }

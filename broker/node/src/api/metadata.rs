@@ -9,8 +9,8 @@ use runtime::Class;
 use server::Reply;
 use std::rc::Rc;
 use wire::api::metadata::{
-    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
@@ -42,7 +42,7 @@ pub(super) async fn answer(
         None => Want::All,
         // Version 0 has no null: its empty list means all.
         Some(topics) if topics.is_empty() && asked.version == 0 => Want::All,
-        Some(topics) => Want::These(topics.iter().map(|t| (t.name, t.topic_id)).collect()),
+        Some(topics) => Want::These(topics.iter().map(meant).collect()),
     };
     let mut created: Vec<String> = Vec::new();
     if let Want::These(topics) = &want
@@ -80,6 +80,11 @@ pub(super) async fn answer(
         ..MetadataResponse::default()
     };
     Ok(reply(asked, &body))
+}
+
+/// Which topic is meant. An id counts before the name: Java's consumers of KIP-848 ask by id, with an empty name beside it.
+fn meant<'a>(topic: &MetadataRequestTopic<'a>) -> (Option<&'a str>, TopicId) {
+    (topic.name.filter(|_| topic.topic_id == TopicId::ZERO), topic.topic_id)
 }
 
 /// Creates the topics that are named and not there. The answer to this very request still says that they are unknown; the

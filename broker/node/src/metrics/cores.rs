@@ -106,6 +106,33 @@ fn cleaner(t: &mut Samples, broker: &Broker, store: &store::Counters) {
     );
 }
 
+fn cold_reads(t: &mut Samples, broker: &Broker, store: &store::Counters) {
+    t.counter(
+        "ringwood_store_cold_read_bytes_total",
+        "Bytes read from segments.",
+        store.cold_bytes,
+    );
+    t.counter("ringwood_store_cold_reads_total", "Reads from segments.", store.cold_reads);
+    t.counter(
+        "ringwood_store_read_ahead_bytes_total",
+        "Bytes read from segments before they were asked for.",
+        store.read_ahead_bytes,
+    );
+    t.counter(
+        "ringwood_store_read_ahead_hits_total",
+        "Reads served from what was read ahead.",
+        store.read_ahead_hits,
+    );
+    t.counter(
+        "ringwood_store_read_ahead_wasted_bytes_total",
+        "Bytes read ahead that nobody got.",
+        store.read_ahead_wasted_bytes,
+    );
+    let (used, limit) = broker.shard.store.cold_memory();
+    t.gauge("ringwood_memory_cold_used_bytes", "Bytes of cold reads in use.", used as f64);
+    t.gauge("ringwood_memory_cold_limit_bytes", "Budget for cold reads.", limit as f64);
+}
+
 /// What this core counts.
 pub(crate) fn count(broker: &Broker) -> Counted {
     let mut t = Samples::default();
@@ -175,11 +202,7 @@ pub(crate) fn count(broker: &Broker) -> Counted {
         store.manifest_bytes,
     );
     t.counter("ringwood_store_syncs_total", "Segment files synced.", store.syncs);
-    t.counter(
-        "ringwood_store_cold_read_bytes_total",
-        "Bytes read from segments.",
-        store.cold_bytes,
-    );
+    cold_reads(&mut t, broker, &store);
     t.counter(
         "ringwood_store_tail_copied_bytes_total",
         "Bytes copied into tails.",

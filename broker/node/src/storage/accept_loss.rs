@@ -36,7 +36,9 @@ pub(super) async fn carry_out(
             Err(e) => {
                 let code = match &e {
                     AcceptError::Unknown(_) | AcceptError::NotIncomplete(_) => NOT_FOUND,
-                    AcceptError::Open(_) | AcceptError::Write(_) => exit::FAILED,
+                    AcceptError::Open(_) | AcceptError::Gap(_) | AcceptError::Write(_) => {
+                        exit::FAILED
+                    }
                 };
                 return Err(Failed {
                     code,
@@ -57,7 +59,7 @@ fn line(loss: &Loss, names: &Names, out: &mut Out) {
             "topic": names.of(id.topic), "partition": id.index.0,
             "start": loss.kept.0.0, "end": loss.kept.1.0,
             "lost_from": loss.lost.map(|l| l.0.0), "lost_to": loss.lost.map(|l| l.1.0),
-            "why": loss.why,
+            "next": loss.next.0, "why": loss.why,
         }));
         return;
     }
@@ -69,6 +71,7 @@ fn line(loss: &Loss, names: &Names, out: &mut Out) {
         names.partition(id),
         format!("kept={}..{}", loss.kept.0, loss.kept.1.0 - 1),
         lost,
+        format!("next={}", loss.next),
         loss.why.clone(),
     ]);
 }

@@ -149,12 +149,12 @@ fn batch_line(b: &BatchLine, names: &Names, out: &mut Out) {
             "epoch": h.leader_epoch.0, "codec": codec, "producer_id": h.producer_id.0,
             "producer_epoch": h.producer_epoch.0, "base_sequence": h.base_sequence,
             "base_timestamp": h.base_timestamp.0, "max_timestamp": h.max_timestamp.0,
-            "transactional": transactional, "control": control, "crc_ok": b.crc_ok,
+            "transactional": transactional, "control": control, "crc_ok": b.crc_ok, "gap": b.gap,
         }));
         return;
     }
     out.row(&[
-        "batch".into(),
+        if b.gap { "gap" } else { "batch" }.into(),
         names.partition(b.partition),
         format!("offsets={}..{}", h.base_offset, h.last_offset()),
         format!("records={}", h.count),

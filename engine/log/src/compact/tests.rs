@@ -80,17 +80,26 @@ fn a_clean_log_has_nothing_to_do() {
 }
 
 #[test]
-fn small_segments_are_written_as_one() {
+fn only_sealed_segments_are_written_anew() {
     let log = six_segments();
-    let sizes = |end, segment_bytes| -> Vec<usize> {
-        let config = Config { segment_bytes, ..Config::default() };
-        groups(&log, Offset(end), &config).iter().map(Vec::len).collect()
+    let count = |end| sealed_below(&log, Offset(end)).len();
+    assert_eq!(count(120), 5, "never the active one");
+    assert_eq!(count(41), 3, "a segment that is mapped in part goes along");
+    assert_eq!(count(0), 0);
+}
+
+#[test]
+fn what_stays_decides_how_much_a_new_segment_takes_in() {
+    let mut next = six_segments().segments()[1].clone();
+    next.len = 1000;
+    let takes = |written, segment_bytes, next: &Segment| {
+        takes_in(Offset(0), written, next, &Config { segment_bytes, ..Config::default() })
     };
-    assert_eq!(sizes(100, 400), [2, 2, 1]);
-    assert_eq!(sizes(100, 100), [1, 1, 1, 1, 1]);
-    assert_eq!(sizes(120, 10_000), [5], "never the active one");
-    assert_eq!(sizes(41, 10_000), [3], "a segment that is mapped in part goes along");
-    assert_eq!(sizes(0, 10_000), [0_usize; 0]);
+    assert!(takes(61, 1000, &next), "a full segment goes behind one that has shrunk to nothing");
+    assert!(takes(499, 1000, &next) && !takes(500, 1000, &next));
+    assert!(!takes(1000, i32::MAX as u32, &Segment { len: i32::MAX as u32, ..next.clone() }));
+    let far = Segment { end: Offset(i64::from(i32::MAX) + 1), ..next };
+    assert!(!takes(61, 1000, &far), "offsets in an index have 32 bits");
 }
 
 fn compacted(log: &mut Log, of: &[SegmentName], end: i64) -> Segment {

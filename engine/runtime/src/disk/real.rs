@@ -1,6 +1,6 @@
 //! Files of a real disk, whichever backend carries out what is asked of them.
 
-use crate::buffer::{ALIGN, Slice};
+use crate::buffer::{ALIGN, Memory, Slice};
 use crate::driver::{Driver, FileOp, FileRequest};
 use crate::keep::Keep;
 use crate::runtime::Inner;
@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 /// An open file of a real disk.
 pub(crate) struct RealFile {
+    #[cfg(feature = "faults")]
     inner: Rc<Inner>,
     driver: Driver,
     fd: Rc<OwnedFd>,
@@ -53,6 +54,7 @@ impl RealFile {
         direct: bool,
     ) -> Self {
         Self {
+            #[cfg(feature = "faults")]
             inner,
             driver,
             fd: Rc::new(fd),
@@ -84,8 +86,8 @@ impl RealFile {
         self.driver.submit(FileRequest { fd: self.raw(), op }, keep).await
     }
 
-    pub(crate) async fn read_at(&self, pos: u64, len: usize) -> io::Result<Slice> {
-        let mut buffer = self.inner.memory.alloc_beyond(len);
+    pub(crate) async fn read_at(&self, memory: &Memory, pos: u64, len: usize) -> io::Result<Slice> {
+        let mut buffer = memory.alloc_beyond(len);
         while buffer.len() < len {
             let at = pos + buffer.len() as u64;
             let (to, fixed) = (buffer.spare_ptr(), buffer.fixed());

@@ -40,6 +40,8 @@ pub(super) struct Output {
     first_timestamp: Option<Timestamp>,
     dropped: u64,
     changed: bool,
+    /// An empty batch that holds the end of a segment: written only if nothing comes behind it.
+    held: Option<(BatchHeader, Vec<u8>)>,
 }
 
 impl Output {
@@ -65,7 +67,26 @@ impl Output {
             first_timestamp: None,
             dropped: 0,
             changed: false,
+            held: None,
         }
+    }
+
+    /// Whether `next` becomes part of this segment, which begins at `base`.
+    pub(super) fn takes_in(&self, base: Offset, next: &Segment) -> bool {
+        log::takes_in(base, self.len, next, &self.config)
+    }
+
+    /// Keeps an empty batch that is needed only if the segment ends here.
+    pub(super) fn hold(&mut self, old: &BatchHeader, bytes: &[u8]) {
+        self.changed |= self.held.is_some();
+        self.held = Some((*old, bytes.to_vec()));
+    }
+
+    /// Nothing comes any more: what is held becomes the end.
+    pub(super) async fn release(&mut self) -> io::Result<()> {
+        let Some((old, bytes)) = self.held.take() else { return Ok(()) };
+        let empty = BatchHeader { count: 0, ..old };
+        self.push(&empty, Timestamp::NONE, 0, &bytes).await
     }
 
     /// Whether anything was left out or rewritten.
@@ -97,6 +118,8 @@ impl Output {
         records: i32,
         bytes: &[u8],
     ) -> io::Result<()> {
+        // Something comes behind what was held: it holds no end any more.
+        self.changed |= self.held.take().is_some();
         self.dropped += u64::try_from(old.count - records).unwrap_or(0);
         let entry = IndexEntry {
             offset: u32::try_from(old.base_offset - self.name.base).unwrap_or(u32::MAX),

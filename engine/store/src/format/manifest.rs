@@ -102,6 +102,8 @@ pub struct State {
     pub directory: u32,
     /// Acknowledged records are missing: why. Stays until a person accepts the loss.
     pub incomplete: Option<String>,
+    /// No offset from here on was ever given to a record: the log's end, unless records behind it are missing.
+    pub unused_from: Offset,
 }
 
 impl Header {
@@ -261,6 +263,7 @@ impl State {
         let text = self.incomplete.as_deref().unwrap_or("");
         put_count(out, text.len());
         out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(&self.unused_from.0.to_le_bytes());
     }
 
     fn decode(c: &mut Cursor<'_>) -> Result<Self, EntryError> {
@@ -289,7 +292,12 @@ impl State {
         let len = c.count(1)?;
         let text = String::from_utf8_lossy(c.take(len)?).into_owned();
         let incomplete = (!text.is_empty()).then_some(text);
-        Ok(Self { log, files, rest, last_record, directory, incomplete })
+        // Entries of the first release end here.
+        let unused_from = if c.rest().is_empty() { log.end() } else { Offset(c.i64()?) };
+        if unused_from < log.end() {
+            return Err(EntryError::Invalid("offsets of the log count as never used"));
+        }
+        Ok(Self { log, files, rest, last_record, directory, incomplete, unused_from })
     }
 }
 
@@ -336,6 +344,7 @@ mod tests {
             last_record: 8,
             directory: 0,
             incomplete: Some("commit 6 is damaged".into()),
+            unused_from: Offset(11),
         };
         let entry = Entry { partition, state: Some(state) };
         let gone = Entry { partition, state: None };

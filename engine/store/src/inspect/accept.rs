@@ -1,6 +1,7 @@
 //! Ends the mark of a partition whose acknowledged records are missing: a person has decided to go on without them.
 
 use super::Inspector;
+use super::gap;
 use super::verify::Check;
 use super::walk::{Placed, Step, Walk};
 use crate::checkpoint;
@@ -11,7 +12,7 @@ use crate::recovery::{self, Purpose};
 use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
 use ids::{Offset, PartitionId};
-use log::{BatchMeta, Producers, Segment, SegmentName};
+use log::{AppendError, BatchMeta, Producers, Segment, SegmentName};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -21,8 +22,11 @@ use std::rc::Rc;
 pub struct Loss {
     /// Whose records.
     pub partition: PartitionId,
-    /// What the partition holds now: its first offset, and the one that the next record gets.
+    /// What the partition holds now: its first offset, and the one after the last.
     pub kept: (Offset, Offset),
+    /// The offset that the next record gets: no record ever had it, or a higher one. Batches without records stand between it
+    /// and what is kept.
+    pub next: Offset,
     /// The offsets that are known to be gone, first and after the last; more may have followed. `None` if nothing is known
     /// to be gone: then all that can be said is that records were lost behind what is kept.
     pub lost: Option<(Offset, Offset)>,
@@ -39,6 +43,8 @@ pub enum AcceptError {
     NotIncomplete(PartitionId),
     /// The core's files cannot be read.
     Open(OpenError),
+    /// The offsets of the lost records cannot be marked as taken.
+    Gap(AppendError),
     /// The new state cannot be written.
     Write(io::Error),
 }
@@ -49,6 +55,7 @@ impl fmt::Display for AcceptError {
             Self::Unknown(id) => write!(f, "the directory has no partition {id}"),
             Self::NotIncomplete(id) => write!(f, "nothing of partition {id} is marked as missing"),
             Self::Open(e) => write!(f, "{e}"),
+            Self::Gap(e) => write!(f, "the lost offsets cannot be marked as taken: {e:?}"),
             Self::Write(e) => write!(f, "the new state cannot be written: {e}"),
         }
     }
@@ -58,7 +65,7 @@ impl std::error::Error for AcceptError {}
 
 impl Inspector {
     /// Cuts an incomplete partition back to the part that verifies and ends its mark. When this answers, the new state is in
-    /// the manifest: a broker that starts takes writes for the partition again.
+    /// the manifest: a broker that starts takes writes for the partition again. The offsets that are lost stay taken.
     ///
     /// # Errors
     /// [`AcceptError`].
@@ -73,7 +80,7 @@ impl Inspector {
         let inner = self.writable(core).await.map_err(AcceptError::Open)?;
         let store = Store { inner: Rc::clone(&inner) };
         let p = store.partition(id).map_err(|_| AcceptError::Unknown(id))?;
-        let loss = end_mark(&store, &p).await;
+        let loss = end_mark(&store, &p).await.map_err(AcceptError::Gap)?;
         checkpoint::append(&inner).await.map_err(AcceptError::Write)?;
         unlink_segments(&inner, id, &loss.1).await;
         self.cores[core.index()] = self.look(core).await;
@@ -123,7 +130,7 @@ struct Prefix {
 }
 
 /// Cuts back and takes the mark away; what was lost, and which segments have no byte left.
-async fn end_mark(store: &Store, p: &Shared) -> (Loss, Vec<SegmentName>) {
+async fn end_mark(store: &Store, p: &Shared) -> Result<(Loss, Vec<SegmentName>), AppendError> {
     let prefix = good_prefix(store, p).await;
     let kept_entries = match &prefix.cut {
         Some(cut) => entries_below(store, p, cut).await,
@@ -133,10 +140,11 @@ async fn end_mark(store: &Store, p: &Shared) -> (Loss, Vec<SegmentName>) {
     let p = &mut *guard;
     let end_before = p.log.end();
     let known_to = end_before.max(p.seen_end);
+    let next = p.unused_from(end_before, true);
     let mut dropped = Vec::new();
     if prefix.end < p.log.start() {
         // Not even the first record that a reader may ask for is there.
-        dropped = p.log.restart_at(end_before).segments;
+        dropped = p.log.restart_at(next).segments;
     } else if prefix.end < end_before {
         let cut = prefix.cut.clone();
         let producers = p.log.producers().cut_back(prefix.end, &prefix.producers);
@@ -153,12 +161,14 @@ async fn end_mark(store: &Store, p: &Shared) -> (Loss, Vec<SegmentName>) {
     // Its pieces are written again, as far as they count: the old ones may reach behind the cut.
     p.rest.clear();
     p.dirty = true;
-    let why = p.incomplete.take().unwrap_or_default();
+    let why = p.end_mark().unwrap_or_default();
     let kept = (p.log.start(), p.log.end());
+    let rt = &store.inner.rt;
+    gap::fill(p, rt.memory(), next, rt.wall())?;
     let first_lost =
         if dropped.is_empty() && prefix.end == end_before { end_before } else { prefix.end };
     let lost = (known_to > first_lost).then_some((first_lost, known_to));
-    (Loss { partition: p.id, kept, lost, why }, dropped)
+    Ok((Loss { partition: p.id, kept, next, lost, why }, dropped))
 }
 
 async fn good_prefix(store: &Store, p: &Shared) -> Prefix {

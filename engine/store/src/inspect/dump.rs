@@ -1,5 +1,6 @@
 //! Every commit and record of the rings, every batch of the segments.
 
+use super::gap::is_gap;
 use super::walk::{Step, Walk};
 use super::{Inspector, Looked};
 use crate::data_dir::OpenError;
@@ -93,6 +94,8 @@ pub struct BatchLine {
     pub batch: Result<BatchHeader, String>,
     /// The checksum matches.
     pub crc_ok: bool,
+    /// It holds no record, and stands for some that are lost: the loss was accepted.
+    pub gap: bool,
 }
 
 impl Inspector {
@@ -139,19 +142,26 @@ impl Inspector {
         for c in self.looked() {
             for id in c.store.partitions().into_iter().filter(|id| only(*id)) {
                 let Ok(p) = c.store.partition(id) else { continue };
-                let segments: Vec<(SegmentName, u32)> =
-                    p.borrow().log.segments().iter().map(|s| (s.name, s.len)).collect();
-                for (name, len) in segments {
+                let segments: Vec<(SegmentName, u32, bool)> = p
+                    .borrow()
+                    .log
+                    .segments()
+                    .iter()
+                    .map(|s| (s.name, s.len, s.compacted))
+                    .collect();
+                for (name, len, compacted) in segments {
                     let mut walk = Walk::new(&c.store, p.clone(), name);
                     loop {
-                        let line = |position, bytes, batch, crc_ok| BatchLine {
-                            partition: id,
-                            segment: name,
-                            position,
-                            bytes,
-                            batch,
-                            crc_ok,
-                        };
+                        let line =
+                            |position, bytes, batch: Result<BatchHeader, _>, crc_ok| BatchLine {
+                                gap: batch.as_ref().is_ok_and(|h| is_gap(h, compacted)),
+                                partition: id,
+                                segment: name,
+                                position,
+                                bytes,
+                                batch,
+                                crc_ok,
+                            };
                         match walk.next().await {
                             Step::Batch(b) => {
                                 tell(line(b.position, b.bytes, Ok(b.header), b.crc_ok));

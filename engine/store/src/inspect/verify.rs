@@ -1,5 +1,6 @@
 //! Reads every byte that counts, and says what is not as it was written.
 
+use super::gap::is_gap;
 use super::walk::{Step, Walk};
 use super::{Inspector, Looked};
 use crate::data_dir::LayoutCopy;
@@ -13,7 +14,7 @@ use log::{IndexEntry, Log, Segment, SegmentName};
 pub enum Severity {
     /// What was written cannot be read.
     Damage,
-    /// What a power cut or a kill may leave; the next start mends it.
+    /// What a power cut or a kill may leave, which the next start mends; or a loss that a person has accepted.
     Note,
 }
 
@@ -92,6 +93,19 @@ impl Inspector {
                         if let Step::Batch(b) = &step {
                             verified.batches += 1;
                             verified.bytes += u64::from(b.bytes);
+                            if is_gap(&b.header, check.segment.compacted) {
+                                let mut told = note(
+                                    format!("segment {name}"),
+                                    format!(
+                                        "the records of offsets {} to {} are lost, and the loss was accepted",
+                                        b.header.base_offset,
+                                        b.header.last_offset()
+                                    ),
+                                );
+                                told.partition = Some(id);
+                                told.position = Some(u64::from(b.position));
+                                tell(&mut verified.damaged, told);
+                            }
                         }
                         let ends = !matches!(step, Step::Batch(_));
                         for (position, what) in check.step(&p.borrow().log, step) {

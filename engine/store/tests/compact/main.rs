@@ -234,6 +234,35 @@ fn the_newest_record_of_each_key_stays_and_so_it_is_after_a_power_cut() {
 }
 
 #[test]
+fn segments_that_shrink_become_few_and_only_their_ends_are_empty_batches() {
+    let scene = Scene::new(4);
+    scene.run(|rt| async move {
+        let store = open(&rt).await;
+        let before = store.with_log(id(), |l| l.segments().len()).unwrap();
+        compact(&store, PLENTY).await.unwrap();
+        let lens = |l: &log::Log| l.segments().iter().map(|s| s.len).collect::<Vec<_>>();
+        let lens = store.with_log(id(), lens).unwrap();
+        assert!(before > 4 && lens.len() <= before / 2, "{before} became {lens:?}");
+        let half = partition_config().log.segment_bytes / 2;
+        // The last two are the active one and what was left over.
+        assert!(lens[..lens.len() - 2].iter().all(|len| *len >= half), "{lens:?}");
+        let (mut at, end) = store.with_log(id(), |l| (l.start(), l.end())).unwrap();
+        let mut empty = 0;
+        while at < end {
+            let read = store.read(id(), at, end, 20_000, true).await.unwrap();
+            let bytes: Vec<u8> = read.slices.iter().flat_map(|s| s.to_vec()).collect();
+            for b in record::Batches::new(&bytes) {
+                let h = *b.unwrap().header();
+                empty += usize::from(h.count == 0);
+                at = h.next_offset();
+            }
+        }
+        // One for the end of each compacted segment, one for each producer.
+        assert!(empty <= lens.len() - 1 + 2, "{empty} empty batches in {lens:?}");
+    });
+}
+
+#[test]
 fn a_small_map_takes_several_passes_to_the_same_end() {
     let scene = Scene::new(2);
     let all = Rc::clone(&scene.all);

@@ -77,8 +77,18 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
             if matches!(kind, Type::LogStart | Type::Delete) {
                 excuse.unreadable.push(*id);
             }
-            // Of a log start or a deletion only the record itself is lost.
-            let from = if *kind == Type::Data { *offset } else { i64::MAX };
+            let from = match kind {
+                Type::Data => *offset,
+                // A checkpoint under way leaves a deleted partition's entry as it was long ago.
+                Type::Delete => 0,
+                // Only the record itself is lost.
+                Type::Start
+                | Type::Truncate
+                | Type::LogStart
+                | Type::Seal
+                | Type::CleanShutdown
+                | Type::Directory => i64::MAX,
+            };
             let entry = lost.entry(*id).or_insert(from);
             *entry = (*entry).min(from);
         }

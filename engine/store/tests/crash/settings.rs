@@ -83,6 +83,8 @@ impl Settings {
             blocks_due: r.pick(&[4 << 10, 16 << 10]),
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
             allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
+            partitions_at_once: Random::new(seed ^ 0xa7_0ce).pick(&[1, 3, 32]),
+            ..Thresholds::default()
         };
         let store = Config {
             ring_bytes: ring,

@@ -1,7 +1,10 @@
 //! Whole frames, byte by byte, written down from the protocol guide.
 
-use ids::{Offset, PartitionIndex};
+use ids::{Offset, PartitionIndex, TopicId};
 use wire::api::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use wire::api::consumer_group_heartbeat::{
+    self as consumer_heartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+};
 use wire::api::fetch::{
     FetchRequest, FetchResponse, FetchableTopicResponse, NodeEndpoint, PartitionData,
 };
@@ -126,6 +129,64 @@ fn missing_text_is_empty_text_where_there_is_no_null() {
     body.clear();
     refused.encode(7, &mut body).unwrap();
     assert_eq!(JoinGroupResponse::decode(&body, 7).unwrap().protocol_name, None);
+}
+
+#[test]
+fn a_member_of_a_consumer_group_joins_and_is_answered() {
+    let joins = ConsumerGroupHeartbeatRequest {
+        group_id: "g",
+        member_id: "m",
+        member_epoch: 0,
+        rebalance_timeout_ms: 300,
+        subscribed_topic_regex: Some("a.*"),
+        topic_partitions: Some(Vec::new()),
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    let mut body = Vec::new();
+    joins.encode(1, &mut body).unwrap();
+    // Group, member, epoch; no instance, no rack; the timeout; no names, a pattern, no assignor; no partitions; no tags.
+    let expected =
+        [2, b'g', 2, b'm', 0, 0, 0, 0, 0, 0, 0, 0, 1, 44, 0, 4, b'a', b'.', b'*', 0, 1, 0];
+    assert_eq!(body, expected);
+    assert_eq!(ConsumerGroupHeartbeatRequest::decode(&body, 1), Ok(joins.clone()));
+    // Version 0 has no patterns.
+    body.clear();
+    joins.encode(0, &mut body).unwrap();
+    let without = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: None, ..joins };
+    assert_eq!(ConsumerGroupHeartbeatRequest::decode(&body, 0), Ok(without));
+
+    let partitions = consumer_heartbeat::TopicPartitions {
+        topic_id: TopicId([7; 16]),
+        partitions: vec![PartitionIndex(2)],
+    };
+    let mut answer = ConsumerGroupHeartbeatResponse {
+        member_id: Some("m"),
+        member_epoch: 3,
+        heartbeat_interval_ms: 5,
+        assignment: Some(consumer_heartbeat::Assignment { topic_partitions: vec![partitions] }),
+        ..ConsumerGroupHeartbeatResponse::default()
+    };
+    body.clear();
+    answer.encode(1, &mut body).unwrap();
+    // Throttle, error, no message; member, epoch, interval; an assignment of one topic and one partition; tags.
+    let head = [0, 0, 0, 0, 0, 0, 0, 2, b'm', 0, 0, 0, 3, 0, 0, 0, 5];
+    let mut expected = head.to_vec();
+    expected.extend([1, 2]);
+    expected.extend([7; 16]);
+    expected.extend([2, 0, 0, 0, 2, 0, 0, 0]);
+    assert_eq!(body, expected);
+    assert_eq!(ConsumerGroupHeartbeatResponse::decode(&body, 1), Ok(answer.clone()));
+
+    // An assignment that has not changed is null, and that is not an empty one.
+    answer.assignment = None;
+    body.clear();
+    answer.encode(1, &mut body).unwrap();
+    assert_eq!(body, [&head[..], &[255, 0]].concat());
+    assert_eq!(ConsumerGroupHeartbeatResponse::decode(&body, 1).unwrap().assignment, None);
+    body.clear();
+    answer.assignment = Some(consumer_heartbeat::Assignment::default());
+    answer.encode(1, &mut body).unwrap();
+    assert_eq!(body, [&head[..], &[1, 1, 0, 0]].concat());
 }
 
 #[test]

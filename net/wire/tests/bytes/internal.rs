@@ -4,6 +4,9 @@ use ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId};
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use wire::internal::Prefixed;
+use wire::internal::consumer_group::{
+    ClassicMemberMetadata, ClassicProtocol, ConsumerGroupMemberMetadataValue,
+};
 use wire::internal::consumer_protocol::{
     ConsumerPartitions, ConsumerProtocolAssignment, ConsumerProtocolSubscription,
 };
@@ -37,6 +40,41 @@ fn an_offset_commit_is_kafkas_bytes() {
         value.encode_prefixed(version, &mut bytes).unwrap();
         assert_eq!(OffsetCommitValue::decode_prefixed(&bytes), Ok((version, value.clone())));
     }
+}
+
+#[test]
+fn a_struct_behind_a_tag_may_be_null_as_kafka_writes_it() {
+    let mut value = ConsumerGroupMemberMetadataValue {
+        client_id: "c",
+        client_host: "h",
+        subscribed_topic_names: vec!["t"],
+        rebalance_timeout: 300,
+        ..ConsumerGroupMemberMetadataValue::default()
+    };
+    // Version, no instance, no rack, client, host, one topic, no pattern, the timeout, no assignor.
+    let head = [0, 0, 0, 0, 2, b'c', 2, b'h', 2, 2, b't', 0, 0, 0, 1, 44, 0];
+    let none = [&head[..], &[0]].concat();
+    let mut bytes = Vec::new();
+    value.encode_prefixed(0, &mut bytes).unwrap();
+    assert_eq!(bytes, none);
+    // One tag, number 0, of one byte: null behind a tag is a varint 0, not -1.
+    let null = [&head[..], &[1, 0, 1, 0]].concat();
+    let decoded = ConsumerGroupMemberMetadataValue::decode_prefixed(&null);
+    assert_eq!(decoded, Ok((0, value.clone())));
+    let bad = [&head[..], &[1, 0, 1, 255]].concat();
+    assert!(ConsumerGroupMemberMetadataValue::decode_prefixed(&bad).is_err());
+
+    // A member of the classic protocol: there, a session of 10 s, one protocol with one byte; tags of each.
+    let protocol = ClassicProtocol { name: "p", metadata: &[9] };
+    value.classic_member_metadata = Some(ClassicMemberMetadata {
+        session_timeout_ms: 10_000,
+        supported_protocols: vec![protocol],
+    });
+    bytes.clear();
+    value.encode_prefixed(0, &mut bytes).unwrap();
+    let classic = [1, 0, 12, 1, 0, 0, 39, 16, 2, 2, b'p', 2, 9, 0, 0];
+    assert_eq!(bytes, [&head[..], &classic].concat());
+    assert_eq!(ConsumerGroupMemberMetadataValue::decode_prefixed(&bytes), Ok((0, value)));
 }
 
 #[test]

@@ -126,9 +126,10 @@ impl File {
         }
     }
 
-    /// What the disk has after a cut: each block as one of its versions or torn between two of them, the size likewise.
-    pub(super) fn cut(&mut self, random: &mut Random, fate: &mut Fate) {
-        let mode = random.below(4);
+    /// What the disk has after a cut: each block as one of its versions or torn between two of them, the size likewise. Or
+    /// all is lost that is not sure.
+    pub(super) fn cut(&mut self, random: &mut Random, all_lost: bool, fate: &mut Fate) {
+        let mode = if all_lost { 0 } else { random.below(4) };
         for (index, versions) in std::mem::take(&mut self.pending) {
             let all = versions.len() as u64;
             // All lost, all kept, or each by itself.
@@ -193,7 +194,7 @@ mod tests {
             let mut file = File::default();
             file.write(0, &[1; LEN]);
             file.flushed(file.moment());
-            file.cut(&mut Random(seed), &mut Fate::default());
+            file.cut(&mut Random(seed), false, &mut Fate::default());
             assert_eq!(file.read(0, LEN + 1), vec![1; LEN]);
         }
     }
@@ -207,7 +208,7 @@ mod tests {
             let asked = file.moment();
             file.write(0, &[2; BLOCK]);
             file.flushed(asked);
-            file.cut(&mut Random(seed), &mut Fate::default());
+            file.cut(&mut Random(seed), false, &mut Fate::default());
             let found = file.read(0, LEN);
             assert!(found[..BLOCK].chunks(SECTOR).all(|s| s == [1; SECTOR] || s == [2; SECTOR]));
             assert_eq!(found[BLOCK..], [1; LEN - BLOCK]);
@@ -224,11 +225,36 @@ mod tests {
         for seed in 0..100 {
             let mut file = File::default();
             file.write(0, &[1; LEN]);
-            file.cut(&mut Random(seed), &mut fate);
+            file.cut(&mut Random(seed), false, &mut fate);
             whole += u32::from(file.read(0, LEN) == vec![1; LEN]);
         }
         assert!(fate.kept > 0 && fate.dropped > 0 && fate.torn > 0, "{fate:?}");
         assert!(whole < 100 && whole > 0);
+    }
+
+    #[test]
+    fn all_that_is_not_sure_can_be_lost_at_once() {
+        for seed in 0..20 {
+            let (mut file, mut fate) = (File::default(), Fate::default());
+            file.write(0, &[1; LEN]);
+            file.flushed(file.moment());
+            file.write(100, &[2; 2 * LEN]);
+            file.cut(&mut Random(seed), true, &mut fate);
+            assert_eq!(file.read(0, 3 * LEN), vec![1; LEN]);
+            assert_eq!((fate.kept, fate.torn), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_no_multiple_of_a_block_survives_a_flush() {
+        for seed in 0..50 {
+            let mut file = File::default();
+            file.write(0, b"a few lines");
+            file.flushed(file.moment());
+            file.cut(&mut Random(seed), false, &mut Fate::default());
+            assert_eq!((file.size(), file.read(0, 1 << 20)), (11, b"a few lines".to_vec()));
+            assert_eq!(file.read(11, 1 << 20), b"", "behind the end there is nothing");
+        }
     }
 
     #[test]

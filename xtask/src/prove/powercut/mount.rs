@@ -67,11 +67,12 @@ impl Disk {
         self.state().lying = lying;
     }
 
-    /// Cuts the power. What became of blocks and of names, and the flushes since the cut before.
+    /// Cuts the power. A disk that lies loses all that it has not flushed. What became of blocks and of names, and the
+    /// flushes since the cut before.
     pub(super) fn cut(&self) -> (Fate, Fate, u64) {
         let state = &mut *self.state();
         state.powered = false;
-        let (blocks, names) = state.tree.cut(&mut state.random);
+        let (blocks, names) = state.tree.cut(&mut state.random, state.lying);
         (blocks, names, std::mem::take(&mut state.flushes))
     }
 
@@ -470,4 +471,51 @@ pub(super) fn missing() -> Option<&'static str> {
         return Some("no /dev/fuse (Linux: modprobe fuse)");
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File as Handle, create_dir_all, read, remove_dir_all, rename, write};
+    use std::io::Write;
+
+    use super::*;
+
+    /// Written aside, flushed, renamed, and the directory flushed: as a broker writes what must not be lost.
+    fn place(at: &Path, text: &[u8]) -> Result<(), Fault> {
+        let aside = at.with_extension("new");
+        let mut file = Handle::create(&aside)?;
+        file.write_all(text)?;
+        file.sync_data()?;
+        rename(&aside, at)?;
+        Ok(Handle::open(at.parent().unwrap_or(at))?.sync_all()?)
+    }
+
+    #[test]
+    fn what_was_flushed_is_there_when_the_disk_is_mounted_again() -> Result<(), Fault> {
+        if let Some(reason) = missing() {
+            eprintln!("SKIPPED: {reason}");
+            return Ok(());
+        }
+        let at = std::env::temp_dir().join(format!("ringwood-powercut-{}", std::process::id()));
+        create_dir_all(&at)?;
+        let disk = Disk::new(1);
+        let mounted = Mounted::mount(&disk, &at)?;
+        create_dir_all(at.join("inner"))?;
+        Handle::open(&at)?.sync_all()?;
+        place(&at.join("layout-a"), b"some text of a layout")?;
+        place(&at.join("layout-b"), b"the same text once more")?;
+        place(&at.join("inner").join("file"), &[7; 10_000])?;
+        disk.lie(true);
+        place(&at.join("late"), b"what a disk that lies says to have")?;
+        disk.cut();
+        assert!(write(at.join("after"), "the power is gone").is_err());
+        mounted.unmount()?;
+        let mounted = Mounted::mount(&disk, &at)?;
+        assert_eq!(read(at.join("layout-a"))?, b"some text of a layout");
+        assert_eq!(read(at.join("layout-b"))?, b"the same text once more");
+        assert_eq!(read(at.join("inner").join("file"))?, [7; 10_000]);
+        assert!(!at.join("late").exists());
+        mounted.unmount()?;
+        Ok(remove_dir_all(&at)?)
+    }
 }

@@ -62,11 +62,11 @@ impl Directory {
         self.flushed += covered;
     }
 
-    /// Each change by itself, or all up to one of them as a journal keeps them.
-    fn cut(&mut self, random: &mut Random, fate: &mut Fate) {
+    /// Each change by itself, or all up to one of them as a journal keeps them, or none.
+    fn cut(&mut self, random: &mut Random, all_lost: bool, fate: &mut Fate) {
         let pending = std::mem::take(&mut self.pending);
-        let ordered = random.one_in(2);
-        let upto = random.below(pending.len() as u64 + 1);
+        let ordered = all_lost || random.one_in(2);
+        let upto = if all_lost { 0 } else { random.below(pending.len() as u64 + 1) };
         self.flushed += pending.len() as u64;
         for (at, change) in (0_u64..).zip(pending) {
             if if ordered { at < upto } else { random.one_in(2) } {
@@ -204,13 +204,13 @@ impl Tree {
         }
     }
 
-    /// Power is lost: what no flush covered is as chance has it, and what no name leads to is gone.
-    pub(super) fn cut(&mut self, random: &mut Random) -> (Fate, Fate) {
+    /// Power is lost: what no flush covered is as chance has it, or all lost; what no name leads to is gone.
+    pub(super) fn cut(&mut self, random: &mut Random, all_lost: bool) -> (Fate, Fate) {
         let (mut blocks, mut names) = (Fate::default(), Fate::default());
         for node in self.nodes.values_mut() {
             match node {
-                Node::File(file) => file.cut(random, &mut blocks),
-                Node::Directory(directory) => directory.cut(random, &mut names),
+                Node::File(file) => file.cut(random, all_lost, &mut blocks),
+                Node::Directory(directory) => directory.cut(random, all_lost, &mut names),
             }
         }
         let (mut found, mut open) = (BTreeSet::from([ROOT]), vec![ROOT]);
@@ -242,7 +242,7 @@ mod tests {
             let number = tree.create(ROOT, "unsure", file()).unwrap();
             tree.file(number).unwrap().write(0, &[1; 10]);
             tree.flushed(number, tree.moment(number).unwrap());
-            tree.cut(&mut Random(seed));
+            tree.cut(&mut Random(seed), false);
             assert!(tree.lookup(ROOT, "sure").is_ok());
             match tree.lookup(ROOT, "unsure") {
                 Ok(number) => assert_eq!(tree.file(number).unwrap().read(0, 20), [1; 10]),
@@ -260,9 +260,40 @@ mod tests {
             tree.flushed(ROOT, tree.moment(ROOT).unwrap());
             let new = tree.create(ROOT, "name.new", file()).unwrap();
             tree.rename((ROOT, "name.new"), (ROOT, "name")).unwrap();
-            tree.cut(&mut Random(seed));
+            tree.cut(&mut Random(seed), false);
             let found = tree.lookup(ROOT, "name").unwrap();
             assert!(found == old || found == new);
+        }
+    }
+
+    /// As a broker places a file: written aside, flushed, renamed, its directory flushed; twice through the same other name.
+    #[test]
+    fn files_that_were_placed_durably_keep_name_size_and_content() {
+        for (seed, all_lost) in (0..100).map(|seed| (seed, seed % 2 == 0)) {
+            let mut tree = Tree::new();
+            let inner = tree.create(ROOT, "d", Node::Directory(Directory::default())).unwrap();
+            tree.flushed(ROOT, tree.moment(ROOT).unwrap());
+            let mut place = |name: &str, text: &[u8]| {
+                let number = tree.create(inner, "new", file()).unwrap();
+                tree.file(number).unwrap().write(0, text);
+                tree.flushed(number, tree.moment(number).unwrap());
+                tree.rename((inner, "new"), (inner, name)).unwrap();
+                tree.flushed(inner, tree.moment(inner).unwrap());
+            };
+            place("layout", b"first");
+            place("layout.copy", b"first");
+            place("layout", b"the second");
+            // A flush that is asked for before a change does not cover it, though it ends after it.
+            let asked = tree.moment(inner).unwrap();
+            tree.rename((inner, "layout"), (inner, "lost")).unwrap();
+            tree.flushed(inner, asked);
+            tree.cut(&mut Random(seed), all_lost);
+            let layout = tree.lookup(inner, "layout").or_else(|_| tree.lookup(inner, "lost"));
+            assert!(!all_lost || tree.lookup(inner, "layout").is_ok());
+            assert_eq!(tree.file(layout.unwrap()).unwrap().read(0, 4096), b"the second");
+            let copy = tree.lookup(inner, "layout.copy").unwrap();
+            assert_eq!(tree.file(copy).unwrap().read(0, 4096), b"first");
+            assert_eq!(tree.lookup(inner, "new"), Err(Refusal::Absent));
         }
     }
 

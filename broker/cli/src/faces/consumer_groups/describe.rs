@@ -170,6 +170,10 @@ fn members(group: &str, described: &Described, verbose: bool) -> String {
     let h = width(all.iter().map(|m| m.host.as_str()));
     let l = width(all.iter().map(|m| m.client_id.as_str()));
     let a = width(assignments.iter().map(String::as_str)).max(20);
+    let targets: Vec<String> = all.iter().map(|m| assignment(&m.target)).collect();
+    let t = width(targets.iter().map(String::as_str)).max(20);
+    let shown = |epoch: Option<i32>| epoch.map_or_else(|| NOTHING.to_owned(), |e| e.to_string());
+    let target_epoch = shown(described.epochs.map(|(_, target)| target));
     let with_instance = all.iter().any(|m| !m.instance.is_empty());
     let mut text = String::from("\n");
     let mut line = |cells: [&str; 10]| {
@@ -180,7 +184,7 @@ fn members(group: &str, described: &Described, verbose: bool) -> String {
         }
         let _ = write!(text, "{host:h$} {client:l$} {count:15} ");
         if verbose {
-            let _ = write!(text, "{epoch:15} {now:a$} {target_epoch:15} {target:20}");
+            let _ = write!(text, "{epoch:15} {now:a$} {target_epoch:15} {target:t$}");
         }
         text.push('\n');
     };
@@ -196,8 +200,9 @@ fn members(group: &str, described: &Described, verbose: bool) -> String {
         "TARGET-EPOCH",
         "TARGET-ASSIGNMENT",
     ]);
-    for (m, now) in all.iter().zip(&assignments) {
+    for ((m, now), target) in all.iter().zip(&assignments).zip(&targets) {
         let count = m.partitions.len().to_string();
+        let epoch = shown(m.epoch);
         line([
             group,
             &m.id,
@@ -205,10 +210,10 @@ fn members(group: &str, described: &Described, verbose: bool) -> String {
             &m.host,
             &m.client_id,
             &count,
-            NOTHING,
+            &epoch,
             now,
-            NOTHING,
-            NOTHING,
+            &target_epoch,
+            target,
         ]);
     }
     text
@@ -241,7 +246,10 @@ fn state(client: &Client, group: &str, described: &Described, verbose: bool) -> 
         "#MEMBERS",
     ]);
     let members = described.members.len().to_string();
-    line([group, &coordinator, assignor, &described.state, NOTHING, NOTHING, &members]);
+    let shown = |epoch: Option<i32>| epoch.map_or_else(|| NOTHING.to_owned(), |e| e.to_string());
+    let (epoch, target_epoch) =
+        (shown(described.epochs.map(|(now, _)| now)), shown(described.epochs.map(|(_, to)| to)));
+    line([group, &coordinator, assignor, &described.state, &epoch, &target_epoch, &members]);
     text.push('\n');
     text
 }

@@ -2,6 +2,7 @@
 
 use super::super::codes;
 use super::super::fetch_sessions::From;
+use super::empties::only_empty;
 use super::{Got, Limits};
 use crate::broker::Broker;
 use crate::shard::{PartitionError, within};
@@ -10,6 +11,7 @@ use runtime::Slice;
 use runtime::sync::Notify;
 use stages::{Laps, Stage};
 use std::rc::Rc;
+use store::Store;
 use wire::ErrorCode;
 
 /// Reads these partitions of this core until there is enough, something is wrong, or the time is up.
@@ -112,7 +114,7 @@ async fn read_one(
         return got;
     }
     let max = usize::try_from(from.max_bytes).unwrap_or(0).min(left);
-    match store.read(id, from.offset, got.high_watermark, max, first).await {
+    match read_records(store, id, from.offset, got.high_watermark, max, first).await {
         Ok(read) => {
             got.bytes = read.bytes;
             replica.served(read.bytes);
@@ -126,6 +128,27 @@ async fn read_one(
         }
     }
     got
+}
+
+/// What [`Store::read`] gives, but for batches without records in front of others: compaction leaves them, and librdkafka takes an
+/// answer of nothing else for one that was cut off, asks for twice as much each time and gives up at 1 GiB.
+async fn read_records(
+    store: &Store,
+    id: PartitionId,
+    offset: Offset,
+    high_watermark: Offset,
+    max: usize,
+    first: bool,
+) -> Result<store::Read, store::ReadError> {
+    let mut read = store.read(id, offset, high_watermark, max, first).await?;
+    while let Some(next) = only_empty(&read.slices).filter(|next| *next < high_watermark) {
+        let more = store.read(id, next, high_watermark, max, first).await?;
+        if more.bytes == 0 {
+            break;
+        }
+        read = more;
+    }
+    Ok(read)
 }
 
 /// Where the client's log and ours part ways (KIP-595's truncation on fetch).

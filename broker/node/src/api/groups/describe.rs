@@ -16,7 +16,7 @@ use wire::{DecodeError, ErrorCode, Reader};
 /// From here on a group that does not exist is an error.
 const NOT_FOUND_FROM: i16 = 6;
 /// Read, delete and describe: what a group supports, one bit an operation (KIP-430).
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 
 type Found = Result<Option<Described>, ErrorCode>;
 

@@ -23,8 +23,7 @@ pub(in super::super) async fn answer(
     let request: JoinGroupRequest<'_> = read(reader, asked)?;
     let host = asked.peer.map_or_else(String::new, |ip| format!("/{ip}"));
     let client = asked.client_id.unwrap_or("");
-    let prefix = request.group_instance_id.unwrap_or(client);
-    let fresh = format!("{prefix}-{}", uuid(broker));
+    let fresh = uuid(broker);
     let join = JoinGroup {
         group_id: request.group_id,
         member_id: request.member_id,
@@ -71,7 +70,7 @@ pub(in super::super) async fn answer(
 }
 
 /// Sixteen random bytes in the usual form (RFC 9562, version 4).
-fn uuid(broker: &Broker) -> String {
+pub(super) fn uuid(broker: &Broker) -> String {
     let (a, b) = (broker.rt.random(), broker.rt.random());
     let version = (a & 0xffff_ffff_ffff_0fff) | 0x4000;
     let variant = (b & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;

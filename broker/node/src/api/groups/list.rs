@@ -43,7 +43,7 @@ pub(in super::super) async fn answer(
             group_id: &g.group_id,
             protocol_type: &g.protocol_type,
             group_state: g.state.name(),
-            group_type: "classic",
+            group_type: g.state.group_type(),
         })
         .collect();
     Ok(reply(asked, &ListGroupsResponse { error_code, groups, ..ListGroupsResponse::default() }))

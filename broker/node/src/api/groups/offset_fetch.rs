@@ -23,6 +23,8 @@ struct Question {
     group: String,
     topics: Option<Vec<(String, Vec<PartitionIndex>)>>,
     stable: bool,
+    /// The member of a consumer group that asks, and its epoch.
+    member: Option<(String, i32)>,
 }
 
 type Found = Result<Vec<FetchedTopic>, ErrorCode>;
@@ -45,6 +47,7 @@ pub(in super::super) async fn answer(
                 group: g.group_id.to_owned(),
                 topics: g.topics.as_ref().map(|topics| topics.iter().map(named).collect()),
                 stable: request.require_stable,
+                member: g.member_id.map(|id| (id.to_owned(), g.member_epoch)),
             })
             .collect()
     } else {
@@ -55,6 +58,7 @@ pub(in super::super) async fn answer(
             group: request.group_id.to_owned(),
             topics,
             stable: request.require_stable,
+            member: None,
         }]
     };
     let names: Vec<String> = questions.iter().map(|q| q.group.clone()).collect();
@@ -95,11 +99,16 @@ async fn look(broker: Rc<Broker>, id: PartitionId, q: Question) -> Found {
     let fetch = OffsetFetch {
         group_id: &q.group,
         require_stable: q.stable,
+        member: q.member.as_ref().map(|(id, epoch)| (id.as_str(), *epoch)),
         topics: q.topics.as_ref().map(|topics| {
             topics.iter().map(|(name, partitions)| (name.as_str(), partitions.clone())).collect()
         }),
     };
-    broker.groups.look(id, |c| c.offset_fetch(&fetch)).map_err(|e| e.code())
+    let looked = broker.groups.look(id, |c| {
+        c.check_offset_fetch(&fetch)?;
+        Ok(c.offset_fetch(&fetch))
+    });
+    looked.unwrap_or_else(|e| Err(e.code()))
 }
 
 fn phrase(t: &FetchedTopic) -> OffsetFetchResponseTopic<'_> {

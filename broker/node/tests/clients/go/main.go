@@ -711,6 +711,11 @@ func main() {
 		first(os.Args[2], os.Args[3], number(os.Args[4]), number(os.Args[5]))
 		return
 	}
+	if os.Args[1] == "table" {
+		n := func(i int) int { return number(os.Args[i]) }
+		table(os.Args[2], os.Args[3], n(4), n(5), n(6), n(7), os.Args[8])
+		return
+	}
 	if os.Args[1] == "storm" {
 		storm(os.Args[2], os.Args[3], os.Args[4])
 		return

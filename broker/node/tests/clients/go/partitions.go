@@ -74,6 +74,8 @@ func first(bootstrap, topic string, partitions, records int) {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.FetchMaxPartitionBytes(64<<10),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		// It is started before the broker serves; by default it would not ask for metadata again for 5 s after its first try.
+		kgo.MetadataMinAge(20*time.Millisecond),
 	)
 	complain(err)
 	defer c.Close()

@@ -569,8 +569,14 @@ public final class Client {
             case "write" -> client.write();
             case "read" -> client.read(Arrays.asList(args).subList(4, args.length));
             case "admin" -> client.administer();
-            case "group" -> new Groups(client, Arrays.asList(args).subList(4, args.length)).play();
-            case "committed" -> new Groups(client, Arrays.asList(args).subList(4, args.length)).committed();
+            case "group" -> {
+                new Groups(client, Arrays.asList(args).subList(4, args.length)).play();
+                new Consumers(client).play();
+            }
+            case "committed" -> {
+                new Groups(client, Arrays.asList(args).subList(4, args.length)).committed();
+                new Consumers(client).committed();
+            }
             default -> throw new IllegalArgumentException("no such verb: " + args[0]);
         }
         client.admin.close();

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -156,6 +157,12 @@ final class Groups {
 
     String groupIs(String of, String state, List<Member> members) throws Exception {
         var found = client.admin.describeConsumerGroups(List.of(of)).all().get().get(of);
+        for (var one : found.members()) {
+            String name = one.groupInstanceId().orElse(one.clientId());
+            if (!one.consumerId().matches(Pattern.quote(name) + "-[0-9a-f-]{36}")) {
+                return "the member id " + one.consumerId() + " is not " + name + " and a UUID";
+            }
+        }
         Set<Set<TopicPartition>> got = new HashSet<>();
         found.members().forEach(one -> got.add(one.assignment().topicPartitions()));
         Set<Set<TopicPartition>> want = new HashSet<>();

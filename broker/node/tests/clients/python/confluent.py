@@ -5,6 +5,7 @@ import time
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
+import consumers
 import corpus
 import driver
 import groups
@@ -180,7 +181,9 @@ class Client:
         answer(self.admin.delete_consumer_groups([group]))
 
     def extra(self, verb, run, base):
-        return []
+        if verb == "group":
+            return consumers.play(self, "confluent", run)
+        return consumers.committed(self, "confluent", run) if verb == "committed" else []
 
 
 driver.main("confluent", Client)

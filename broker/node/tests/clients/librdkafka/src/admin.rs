@@ -18,6 +18,9 @@ use crate::read::Reader;
 use crate::report::{Fault, Report, eventually, refused};
 use crate::{NAME, write};
 
+/// Partitions that one request may create: Kafka's bound.
+const REQUEST_MAX: i32 = 10_000;
+
 /// The library's admin client.
 pub(crate) struct Admin {
     client: AdminClient<DefaultClientContext>,
@@ -71,6 +74,22 @@ impl Admin {
             new = new.set(key, value);
         }
         only(block_on(self.client.create_topics([&new], &self.options))?)
+    }
+
+    /// The same with any number of partitions: a broker takes so many of one request only.
+    pub(crate) fn create_large(
+        &self,
+        topic: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<(), Fault> {
+        let mut made = partitions.min(REQUEST_MAX);
+        self.create(topic, made, configs)?;
+        while made < partitions {
+            made = partitions.min(made + REQUEST_MAX);
+            self.grow(topic, usize::try_from(made)?)?;
+        }
+        Ok(())
     }
 
     fn delete(&self, topic: &str) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! The writing half of `cargo xtask prove kill`: idempotent producers that live through every kill, and others that do not.
 //!
 //! Each producer is a thread with a librdkafka instance of its own. It numbers its records per partition from 0; a record's key is the producer's
-//! name, its value the number (8 bytes, big-endian) and some padding. Nothing is given up: there is no message timeout.
+//! name, its value the number (8 bytes, big-endian) and some padding. A fifth of the producers uses each codec, and none. Nothing is given up: there is no message timeout.
 //!
 //! Commands on standard input, one a line, each answered by one JSON line:
 //! - `settle`: every producer stops and waits until all it sent is acknowledged; the answer is the ledger.
@@ -102,11 +102,27 @@ struct Plan {
     rate: u64,
 }
 
-fn config(plan: &Plan, name: &str) -> ClientConfig {
+const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/// Bytes of padding to choose from. They look random, as compressed padding would be no load.
+const NOISE: usize = 4096;
+
+fn noise() -> Vec<u8> {
+    let mut state = 1_u64;
+    let bytes = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    bytes.take(NOISE / 8).flatten().collect()
+}
+
+fn config(plan: &Plan, name: &str, codec: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &plan.bootstrap)
         .set("client.id", name)
+        .set("compression.codec", codec)
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("max.in.flight.requests.per.connection", "5")
@@ -125,14 +141,16 @@ fn config(plan: &Plan, name: &str) -> ClientConfig {
 fn work(
     plan: &Plan,
     name: &str,
+    codec: &str,
     context: Context,
     wishes: &Wishes,
     settled: &AtomicBool,
 ) -> Result<(), KafkaError> {
-    let producer = BaseProducer::from_config_and_context(&config(plan, name), context.clone())?;
+    let producer =
+        BaseProducer::from_config_and_context(&config(plan, name, codec), context.clone())?;
     let mut numbers = vec![0_u64; plan.partitions as usize];
     let mut random = u64::from(corpus::fnv(name.as_bytes())) | 1;
-    let padding = [b'.'; 200];
+    let padding = noise();
     let started = Instant::now();
     let mut sent = 0_u64;
     while !wishes.over.load(Ordering::SeqCst) {
@@ -160,7 +178,8 @@ fn work(
             continue;
         };
         let mut value = number.to_be_bytes().to_vec();
-        value.extend(padding.iter().take(length));
+        let from = usize::try_from((random >> 48) % (NOISE as u64 - 200)).unwrap_or_default();
+        value.extend(padding.iter().skip(from).take(length));
         let record = BaseRecord::with_opaque_to(&plan.topic, Box::new((partition, *number)))
             .partition(partition)
             .key(name)
@@ -182,14 +201,17 @@ fn work(
     Ok(())
 }
 
-fn start(plan: &Plan, name: String) -> Worker {
+/// The producer that was born as this one.
+fn start(plan: &Plan, born: usize) -> Worker {
+    let (name, codec) = (format!("p{born}"), CODECS.get(born % CODECS.len()).copied());
+    let codec = codec.unwrap_or("none");
     let (context, wishes, settled) =
         (Context::default(), Arc::new(Wishes::default()), Arc::new(AtomicBool::new(false)));
     let thread = {
         let (plan, name) = (plan.clone(), name.clone());
         let (context, wishes, settled) =
             (context.clone(), Arc::clone(&wishes), Arc::clone(&settled));
-        spawn(move || work(&plan, &name, context, &wishes, &settled))
+        spawn(move || work(&plan, &name, codec, context, &wishes, &settled))
     };
     Worker { name, context, wishes, settled, thread }
 }
@@ -226,7 +248,7 @@ pub(crate) fn run(
 ) -> Result<(), Fault> {
     let plan = Plan { bootstrap: bootstrap.to_owned(), topic: topic.to_owned(), partitions, rate };
     let (half, mut born) = (producers / 2, producers);
-    let mut workers: Vec<Worker> = (0..producers).map(|n| start(&plan, format!("p{n}"))).collect();
+    let mut workers: Vec<Worker> = (0..producers).map(|n| start(&plan, n)).collect();
     for line in stdin().lines() {
         match line?.as_str() {
             "go" => {
@@ -256,7 +278,7 @@ pub(crate) fn run(
                     ledger.push(worker.stop()?);
                 }
                 for _ in 0..half {
-                    workers.push(start(&plan, format!("p{born}")));
+                    workers.push(start(&plan, born));
                     born += 1;
                 }
                 print(&json!({"ledger": ledger}))?;

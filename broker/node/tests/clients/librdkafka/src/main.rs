@@ -5,10 +5,11 @@
 //! ringwood-clients-rdkafka read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 //! ringwood-clients-rdkafka create BOOTSTRAP TOPIC PARTITIONS [KEY=VALUE ...]
 //! ringwood-clients-rdkafka load BOOTSTRAP TOPIC PARTITIONS PRODUCERS RATE
+//! ringwood-clients-rdkafka table BOOTSTRAP TOPIC PARTITIONS FILE
 //! ```
 //!
 //! The first five follow `CORPUS.md`; `create` serves clients that cannot create topics; `load` is the writing half of
-//! `cargo xtask prove kill`.
+//! `cargo xtask prove kill`, `table` the reading half of `cargo xtask prove compaction`.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -18,6 +19,7 @@ mod load;
 mod member;
 mod read;
 mod report;
+mod table;
 mod write;
 
 use report::{Fault, Report};
@@ -47,10 +49,13 @@ fn main() -> Result<(), Fault> {
         ["create", bootstrap, topic, partitions, configs @ ..] => {
             let configs: Vec<(&str, &str)> =
                 configs.iter().filter_map(|pair| pair.split_once('=')).collect();
-            admin::Admin::open(bootstrap)?.create(topic, partitions.parse()?, &configs)
+            admin::Admin::open(bootstrap)?.create_large(topic, partitions.parse()?, &configs)
         }
         ["load", bootstrap, topic, partitions, producers, rate] => {
             load::run(bootstrap, topic, partitions.parse()?, producers.parse()?, rate.parse()?)
+        }
+        ["table", bootstrap, topic, partitions, file] => {
+            table::read(bootstrap, topic, partitions.parse()?, file)
         }
         other => Err(format!("no such command: {other:?}").into()),
     }

@@ -1,0 +1,178 @@
+//! ConsumerGroupHeartbeat 0 to 1: the one request of a member of a consumer group (KIP-848, KIP-1082).
+
+use super::Coordinator;
+use super::delete_groups::delete_metadata;
+use super::join_group::STRING_MAX;
+use crate::classic::ClassicState;
+use crate::consumer::{ConsumerGroup, STATIC_MEMBER_AWAY, is_known_assignor};
+use crate::group::Group;
+use crate::now::Now;
+use crate::response::Outcome;
+use crate::turn::Turn;
+use ids::PartitionId;
+use wire::ErrorCode;
+
+/// What the caller asks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConsumerGroupHeartbeat<'a> {
+    /// The group.
+    pub group_id: &'a str,
+    /// The member; its own invention from version 1 on.
+    pub member_id: &'a str,
+    /// The member's epoch; 0 joins, -1 leaves, -2 leaves for a while (static member).
+    pub member_epoch: i32,
+    /// The member's fixed name, of a static member.
+    pub instance_id: Option<&'a str>,
+    /// The client's rack.
+    pub rack_id: Option<&'a str>,
+    /// How long the member may take to give up partitions; -1: unchanged.
+    pub rebalance_timeout_ms: i32,
+    /// The topics wanted; `None`: unchanged.
+    pub subscribed_topic_names: Option<Vec<&'a str>>,
+    /// The topics wanted, as a pattern; `None`: unchanged.
+    pub subscribed_topic_regex: Option<&'a str>,
+    /// The assignor wanted; `None`: unchanged.
+    pub server_assignor: Option<&'a str>,
+    /// What the member has; `None`: unchanged.
+    pub topic_partitions: Option<Vec<PartitionId>>,
+    /// The client id of the request's header.
+    pub client_id: &'a str,
+    /// The client's address.
+    pub client_host: &'a str,
+    /// Whether the member brings its own member id (version 1 and up).
+    pub brings_member_id: bool,
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConsumerGroupHeartbeatResponse {
+    /// NONE, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, INVALID_REQUEST, UNKNOWN_MEMBER_ID, GROUP_ID_NOT_FOUND,
+    /// FENCED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR or
+    /// INVALID_REGULAR_EXPRESSION.
+    pub error_code: ErrorCode,
+    /// What went wrong, in words.
+    pub error_message: Option<String>,
+    /// The member.
+    pub member_id: Option<String>,
+    /// The member's epoch.
+    pub member_epoch: i32,
+    /// How long to wait until the next heartbeat.
+    pub heartbeat_interval_ms: i32,
+    /// What the member may use; `None`: unchanged.
+    pub assignment: Option<Vec<PartitionId>>,
+}
+
+impl ConsumerGroupHeartbeatResponse {
+    pub(crate) fn error(error_code: ErrorCode, why: &str) -> Self {
+        Self { error_code, error_message: Some(why.to_owned()), ..Self::default() }
+    }
+}
+
+impl Coordinator {
+    /// ConsumerGroupHeartbeat. `fresh` is a text that nobody has seen before, such as a UUID: the member id if one is given
+    /// out. Answered when everything that the group has changed is in the log.
+    pub fn consumer_group_heartbeat(
+        &mut self,
+        request: &ConsumerGroupHeartbeat<'_>,
+        fresh: &str,
+        now: Now,
+    ) -> Outcome<ConsumerGroupHeartbeatResponse> {
+        let refuse =
+            |code, why: &str| Outcome::Ready(ConsumerGroupHeartbeatResponse::error(code, why));
+        if let Err(why) = check(request) {
+            return refuse(ErrorCode::INVALID_REQUEST, why);
+        }
+        if let Some(name) = request.server_assignor
+            && !(is_known_assignor(name)
+                && self.config.consumer_assignors.iter().any(|a| a == name))
+        {
+            return refuse(ErrorCode::UNSUPPORTED_ASSIGNOR, "the broker has no such assignor");
+        }
+        let group = self.groups.get(request.group_id);
+        let is_consumers = group.is_some_and(|g| g.consumers().is_some());
+        if !is_consumers {
+            if group.is_some_and(|g| g.classic.state != ClassicState::Empty) {
+                let why = "the group has members of the classic protocol";
+                return refuse(ErrorCode::GROUP_ID_NOT_FOUND, why);
+            }
+            if request.member_epoch != 0 {
+                return refuse(ErrorCode::UNKNOWN_MEMBER_ID, "there is no such group");
+            }
+        }
+        let ticket = self.out.ticket();
+        let answer =
+            self.with_group(request.group_id, now, |group, turn| beat(group, request, fresh, turn));
+        self.out.answer_when_all_committed(ticket, request.group_id, answer);
+        self.outcome(ticket)
+    }
+}
+
+fn beat(
+    group: &mut Group,
+    request: &ConsumerGroupHeartbeat<'_>,
+    fresh: &str,
+    turn: &mut Turn<'_>,
+) -> ConsumerGroupHeartbeatResponse {
+    let consumers = group.consumer.get_or_insert_with(|| ConsumerGroup::new(request.group_id));
+    let answer = match consumers.heartbeat(request, fresh, turn) {
+        Ok(answer) => answer,
+        Err((code, why)) => ConsumerGroupHeartbeatResponse::error(code, &why),
+    };
+    let mut written = Ok(());
+    if answer.error_code.is_none() && group.classic.metadata.latest().is_some() {
+        // It was a classic group that has no members any more.
+        group.classic.pending_members.clear();
+        written = delete_metadata(group, request.group_id, turn);
+    }
+    if let Some(consumers) = &mut group.consumer {
+        written = written.and(consumers.write(turn));
+    }
+    match written {
+        Ok(()) => answer,
+        Err(failure) => {
+            ConsumerGroupHeartbeatResponse::error(failure.code(), "the group cannot be written")
+        }
+    }
+}
+
+/// Whether the request makes sense by itself.
+fn check(r: &ConsumerGroupHeartbeat<'_>) -> Result<(), &'static str> {
+    let is_empty = |text: Option<&str>| text.is_some_and(str::is_empty);
+    let texts = [r.group_id, r.member_id, r.client_id, r.client_host];
+    let optional = [r.instance_id, r.rack_id, r.server_assignor, r.subscribed_topic_regex];
+    let names = r.subscribed_topic_names.iter().flatten().copied();
+    let mut all = texts.into_iter().chain(optional.into_iter().flatten()).chain(names);
+    if all.any(|text| text.len() > STRING_MAX) {
+        return Err("a text is too long");
+    }
+    if r.group_id.is_empty() {
+        return Err("the group id is empty");
+    }
+    if is_empty(r.instance_id) {
+        return Err("the instance id is empty");
+    }
+    if is_empty(r.rack_id) {
+        return Err("the rack id is empty");
+    }
+    if r.member_id.is_empty() && (r.brings_member_id || r.member_epoch != 0) {
+        return Err("the member id is empty");
+    }
+    if r.member_epoch < STATIC_MEMBER_AWAY {
+        return Err("the member epoch is none");
+    }
+    if r.member_epoch == STATIC_MEMBER_AWAY && r.instance_id.is_none() {
+        return Err("only a static member leaves for a while");
+    }
+    if r.member_epoch == 0 {
+        if r.rebalance_timeout_ms < 0 {
+            return Err("whoever joins says its rebalance timeout");
+        }
+        if r.topic_partitions.as_ref().is_none_or(|owned| !owned.is_empty()) {
+            return Err("whoever joins has no partitions");
+        }
+        if r.subscribed_topic_names.is_none() && r.subscribed_topic_regex.is_none() {
+            return Err("whoever joins says what it wants to read");
+        }
+    }
+    Ok(())
+}

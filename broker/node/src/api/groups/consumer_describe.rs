@@ -1,0 +1,113 @@
+//! ConsumerGroupDescribe: epochs, members and assignments of consumer groups (KIP-848).
+
+use super::super::owners::at_owners;
+use super::super::{Asked, read, reply};
+use super::describe::GROUP_OPERATIONS;
+use super::partition;
+use crate::broker::Broker;
+use coordinator::{DescribedConsumerGroup, DescribedPartitions};
+use ids::PartitionId;
+use server::Reply;
+use std::rc::Rc;
+use wire::api::consumer_group_describe::{
+    Assignment, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup,
+    Member, TopicPartitions,
+};
+use wire::{DecodeError, ErrorCode, Reader};
+
+/// The member type of those that speak the consumer protocol (KIP-1099).
+const CONSUMER: i8 = 1;
+
+type Found = Result<Option<DescribedConsumerGroup>, ErrorCode>;
+
+pub(in super::super) async fn answer(
+    broker: &Rc<Broker>,
+    asked: &Asked<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Reply, DecodeError> {
+    let request: ConsumerGroupDescribeRequest<'_> = read(reader, asked)?;
+    let ids: Vec<Option<PartitionId>> =
+        request.group_ids.iter().map(|g| partition(broker, g)).collect();
+    let questions = ids
+        .iter()
+        .zip(&request.group_ids)
+        .filter_map(|(id, group)| id.map(|id| (id, (*group).to_owned())))
+        .collect();
+    let mut answers = at_owners(broker, questions, look).await.into_iter();
+    let found: Vec<Found> = ids
+        .iter()
+        .map(|id| match id {
+            Some(_) => answers.next().flatten().unwrap_or(Err(ErrorCode::NOT_COORDINATOR)),
+            // There are no groups before there is a place for them.
+            None => Ok(None),
+        })
+        .collect();
+    let operations =
+        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let groups = request
+        .group_ids
+        .iter()
+        .zip(&found)
+        .map(|(group, found)| DescribedGroup {
+            authorized_operations: operations,
+            ..phrase(group, found)
+        })
+        .collect();
+    Ok(reply(
+        asked,
+        &ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() },
+    ))
+}
+
+async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found {
+    broker.groups.look(id, |c| c.describe_consumer_group(&group)).map_err(|e| e.code())
+}
+
+fn phrase<'a>(group_id: &'a str, found: &'a Found) -> DescribedGroup<'a> {
+    match found {
+        Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
+        Ok(None) => DescribedGroup {
+            group_id,
+            error_code: ErrorCode::GROUP_ID_NOT_FOUND,
+            error_message: Some("there is no consumer group of this name"),
+            ..DescribedGroup::default()
+        },
+        Ok(Some(g)) => DescribedGroup {
+            group_id,
+            group_state: g.state.name(),
+            group_epoch: g.epoch,
+            assignment_epoch: g.assignment_epoch,
+            assignor_name: &g.assignor,
+            members: g
+                .members
+                .iter()
+                .map(|m| Member {
+                    member_id: &m.member_id,
+                    instance_id: m.instance_id.as_deref(),
+                    rack_id: m.rack_id.as_deref(),
+                    member_epoch: m.epoch,
+                    client_id: &m.client_id,
+                    client_host: &m.client_host,
+                    subscribed_topic_names: m.topics.iter().map(String::as_str).collect(),
+                    subscribed_topic_regex: m.pattern.as_deref(),
+                    assignment: assignment(&m.assigned),
+                    target_assignment: assignment(&m.target),
+                    member_type: CONSUMER,
+                })
+                .collect(),
+            ..DescribedGroup::default()
+        },
+    }
+}
+
+fn assignment(topics: &[DescribedPartitions]) -> Assignment<'_> {
+    let topic_partitions = topics
+        .iter()
+        .map(|t| TopicPartitions {
+            topic_id: t.topic_id,
+            topic_name: &t.topic,
+            partitions: t.partitions.clone(),
+        })
+        .collect();
+    Assignment { topic_partitions }
+}

@@ -1,0 +1,76 @@
+//! What a coordinator reads of the broker's and the groups' configuration.
+
+use cluster::config::{BrokerSettings, Layers, Value};
+use cluster::image::Overrides;
+use cluster::{Resource, ResourceKind};
+use coordinator::{Config, ConsumerTimes};
+use std::collections::BTreeMap;
+
+/// The settings of the coordinators on this broker.
+pub(crate) fn config_of(
+    settings: &BrokerSettings,
+    layers: &Layers<'_>,
+    batch_bytes_max: u32,
+) -> Config {
+    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let assignors = match layers.broker_value("group.consumer.assignors") {
+        Some(Value::List(names)) => names,
+        Some(_) | None => Vec::new(),
+    };
+    let mut config = Config {
+        group_min_session_timeout_ms: ms(settings.group_min_session_timeout_ms),
+        group_max_session_timeout_ms: ms(settings.group_max_session_timeout_ms),
+        group_initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
+        group_max_size: size(settings.group_max_size),
+        offset_metadata_max_bytes: size(settings.offset_metadata_max_bytes),
+        offsets_retention_ms: settings.offsets_retention_ms,
+        offsets_retention_check_interval_ms: u64::try_from(
+            settings.offsets_retention_check_interval_ms,
+        )
+        .unwrap_or(600_000),
+        consumer_session_timeout_ms: ms(settings.group_consumer_session_timeout_ms),
+        consumer_heartbeat_interval_ms: ms(settings.group_consumer_heartbeat_interval_ms),
+        consumer_max_size: size(settings.group_consumer_max_size),
+        batch_bytes_max: size(batch_bytes_max),
+        ..Config::default()
+    };
+    config.use_assignors(&assignors);
+    config.consumer_groups = own_times(layers, &config);
+    config
+}
+
+/// The times of the groups that have their own, within the bounds that the broker sets.
+fn own_times(layers: &Layers<'_>, config: &Config) -> BTreeMap<String, ConsumerTimes> {
+    let bound = |name| match layers.broker_value(name) {
+        Some(Value::Integer(ms)) => i32::try_from(ms).ok(),
+        Some(_) | None => None,
+    };
+    let within = |value: Option<i32>, otherwise: i32, min, max| {
+        let (min, max) = (bound(min).unwrap_or(1), bound(max).unwrap_or(i32::MAX));
+        value.map_or(otherwise, |ms| ms.min(max).max(min))
+    };
+    let times = |overrides: &Overrides| {
+        let own = |key: &str| overrides.get(key).and_then(|value| value.trim().parse().ok());
+        ConsumerTimes {
+            session_timeout_ms: within(
+                own("consumer.session.timeout.ms"),
+                config.consumer_session_timeout_ms,
+                "group.consumer.min.session.timeout.ms",
+                "group.consumer.max.session.timeout.ms",
+            ),
+            heartbeat_interval_ms: within(
+                own("consumer.heartbeat.interval.ms"),
+                config.consumer_heartbeat_interval_ms,
+                "group.consumer.min.heartbeat.interval.ms",
+                "group.consumer.max.heartbeat.interval.ms",
+            ),
+        }
+    };
+    let groups = layers.image.resources_with_overrides(ResourceKind::Group);
+    let found = groups.filter_map(|name| {
+        let overrides = layers.image.overrides(&Resource::group(name))?;
+        Some((name.to_owned(), times(overrides)))
+    });
+    found.collect()
+}

@@ -1,0 +1,98 @@
+//! A checkpoint of many partitions keeps the disk busy: files of different partitions are written beside each other.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+#[path = "../scene/batches.rs"]
+#[expect(dead_code, reason = "other scenes use the rest")]
+mod batches;
+
+use batches::{append, batch, partition, read_all};
+use ids::CoreId;
+use ringwood_store as store;
+use runtime::sim::{SimConfig, World};
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use store::{Config, DataDir, PartitionConfig, Thresholds};
+
+const RING: u64 = 32 << 20;
+const PARTITIONS: i32 = 1_000;
+
+/// A thousand partitions with a few blocks each, on a disk whose every write takes a millisecond, however many are under way.
+/// One after the other they take a second and more; what is counted is simulated time and writes, not this machine's speed.
+#[test]
+fn a_thousand_dirty_partitions_are_not_written_one_after_another() {
+    const WRITE: Duration = Duration::from_millis(1);
+    let sim = SimConfig {
+        memory_limit: 128 << 20,
+        write: (WRITE, WRITE),
+        sync: (WRITE, WRITE),
+        names: (Duration::from_micros(10), Duration::from_micros(10)),
+        ..SimConfig::default()
+    };
+    let world = World::new(5, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let config = Config {
+        ring_bytes: RING,
+        free_bytes_min: 0,
+        thresholds: Thresholds { blocks_due: 4096, ..Thresholds::default() },
+        ..Config::default()
+    };
+    let (it, again) = (rt.clone(), config.clone());
+    let store = world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..PARTITIONS {
+                store.create(partition(n), PartitionConfig::default());
+                append(&store, partition(n), batch(1, &[1; 6_000])).await;
+            }
+            store.flush().await;
+            assert_eq!(store.counters().0.segment_writes, 0, "it has begun before it was asked to");
+            store
+        })
+        .expect_done();
+    let begun = world.now();
+    let (ended, most) = (Rc::new(Cell::new(false)), Cell::new(0));
+    rt.spawn({
+        let (store, ended) = (store.clone(), Rc::clone(&ended));
+        async move {
+            store.checkpoint().await;
+            ended.set(true);
+        }
+    });
+    assert!(world.run_until(|| {
+        most.set(most.get().max(world.writes_in_flight(node)));
+        ended.get()
+    }));
+    let took = Duration::from_nanos(world.now().0 - begun.0);
+    let counters = store.counters().0;
+    println!(
+        "checkpoint of {PARTITIONS} partitions: {} segment writes, at most {} under way, {took:?} simulated",
+        counters.segment_writes,
+        most.get()
+    );
+    assert_eq!(counters.segment_writes, u64::try_from(PARTITIONS).unwrap());
+    assert!(most.get() >= 32, "at most {} writes were under way", most.get());
+    assert!(took < WRITE * 200, "{took:?} for {} writes", counters.segment_writes);
+    world.power_cut(node);
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, report) =
+                store::open(&it, &data, CoreId(0), again, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            assert_eq!((report.batches, report.incomplete.len()), (0, 0), "{report:?}");
+            for n in (0..PARTITIONS).step_by(29) {
+                assert_eq!(read_all(&store, partition(n)).await.len(), 61 + 6_000);
+            }
+        })
+        .expect_done();
+}

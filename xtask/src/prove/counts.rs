@@ -1,0 +1,117 @@
+//! What a proof counts: a JSON file of numbers that is added to when a run goes on.
+
+use std::collections::BTreeMap;
+use std::fs::{create_dir_all, read, rename, write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::Fault;
+
+/// Bounds of recovery times, in milliseconds.
+const STEPS: [u64; 22] = [
+    5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400, 500, 750, 1000, 2000,
+    5000,
+];
+const RECOVERED: &str = "recovery_ms_to_";
+/// What must be zero, as the auditor calls it.
+pub(super) const NEVER: [&str; 6] =
+    ["duplicated", "out_of_order", "holes", "producer_id_reused", "malformed", "missing"];
+
+/// The counts of all runs so far.
+#[derive(Default)]
+pub(super) struct Counts(pub(super) BTreeMap<String, u64>);
+
+impl Counts {
+    pub(super) fn load(path: &Path) -> Result<Counts, Fault> {
+        if !path.exists() {
+            return Ok(Counts::default());
+        }
+        let found: Map<String, Value> = serde_json::from_slice(&read(path)?)?;
+        Ok(Counts(
+            found.into_iter().filter_map(|(name, value)| Some((name, value.as_u64()?))).collect(),
+        ))
+    }
+
+    pub(super) fn add(&mut self, name: &str, more: u64) {
+        *self.0.entry(name.to_owned()).or_insert(0) += more;
+    }
+
+    /// Sets a count that is known whole, or keeps what is larger.
+    pub(super) fn raise(&mut self, name: &str, to: u64) {
+        let count = self.0.entry(name.to_owned()).or_insert(0);
+        *count = to.max(*count);
+    }
+
+    pub(super) fn of(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+
+    /// Blows so far: kills or cuts, while the broker served and before it did.
+    pub(super) fn blows(&self) -> u64 {
+        self.of("kills_while_serving") + self.of("recoveries_cut")
+    }
+
+    /// Those of these names that have counted nothing.
+    pub(super) fn unseen<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        names.iter().copied().filter(|name| self.of(name) == 0).collect()
+    }
+
+    /// One more recovery, counted by its length so that runs add up.
+    pub(super) fn recovered(&mut self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bound = STEPS.into_iter().find(|ms| micros <= ms * 1000).unwrap_or(u64::MAX);
+        self.add(&format!("{RECOVERED}{bound:020}"), 1);
+    }
+
+    /// The bound, in milliseconds, that this share (in percent) of the recoveries kept.
+    pub(super) fn recovery(&self, percent: u64) -> u64 {
+        let steps =
+            || self.0.iter().filter_map(|(name, n)| Some((name.strip_prefix(RECOVERED)?, *n)));
+        let all: u64 = steps().map(|(_, n)| n).sum();
+        let mut seen = 0;
+        for (bound, n) in steps() {
+            seen += n;
+            if seen * 100 >= all * percent {
+                return bound.parse().unwrap_or(u64::MAX);
+            }
+        }
+        0
+    }
+
+    /// Written aside and renamed, so that a run that is cut off leaves the counts before or after.
+    pub(super) fn save(&self, path: &Path) -> Result<(), Fault> {
+        if let Some(folder) = path.parent() {
+            create_dir_all(folder)?;
+        }
+        let aside = path.with_extension("new");
+        write(&aside, format!("{}\n", serde_json::to_string_pretty(&self.0)?))?;
+        Ok(rename(&aside, path)?)
+    }
+
+    pub(super) fn bad(&self) -> u64 {
+        let of: u64 = NEVER.iter().map(|name| self.of(name)).sum();
+        of + self.of("lost")
+            + self.of("faults")
+            + self.of("broker_failures")
+            + self.of("late_writes_after_lock_was_free")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recoveries_are_told_by_their_bounds() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.recovery(50), 0);
+        for ms in 1..=100 {
+            counts.recovered(Duration::from_millis(ms));
+        }
+        assert_eq!((counts.recovery(50), counts.recovery(99)), (50, 100));
+        counts.recovered(Duration::from_secs(7));
+        assert_eq!(counts.recovery(100), u64::MAX);
+    }
+}
