@@ -15,6 +15,7 @@ mod checks;
 mod join;
 mod leave;
 mod member;
+mod migration;
 mod rebalance;
 mod replay;
 mod sync;
@@ -22,7 +23,7 @@ mod time;
 
 pub(crate) use checks::{Asker, MemberError};
 pub(crate) use join::StaticReplaced;
-pub(crate) use member::{Member, Protocol};
+pub(crate) use member::{Holding, Member, Protocol, protocols};
 pub use state::ClassicState;
 
 mod state;

@@ -1,5 +1,6 @@
 //! What the coordinator reads of the broker's configuration.
 
+use crate::migration::MigrationPolicy;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub consumer_max_size: usize,
     /// `group.consumer.assignors`, the default first; only those that there are.
     pub consumer_assignors: Vec<String>,
+    /// `group.consumer.migration.policy`.
+    pub consumer_migration: MigrationPolicy,
     /// What single groups have instead: `consumer.session.timeout.ms` and `consumer.heartbeat.interval.ms`.
     pub consumer_groups: BTreeMap<String, ConsumerTimes>,
     /// The most bytes of one batch: `max.message.bytes` of `__consumer_offsets`. Offsets and tombstones are spread over as
@@ -89,6 +92,7 @@ impl Default for Config {
             consumer_heartbeat_interval_ms: 5_000,
             consumer_max_size: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
+            consumer_migration: MigrationPolicy::default(),
             consumer_groups: BTreeMap::new(),
             batch_bytes_max: 1_048_588,
             pending_members_max: 10_000,

@@ -12,6 +12,7 @@
 
 mod assignor;
 mod checks;
+mod classic;
 mod heartbeat;
 mod log;
 mod member;
@@ -20,6 +21,7 @@ mod replay;
 mod subscription;
 mod time;
 
+pub(crate) use classic::ClassicFace;
 pub(crate) use log::ConsumerKey;
 pub(crate) use member::{ConsumerMember, MemberState, STATIC_MEMBER_AWAY};
 
@@ -32,8 +34,9 @@ use subscription::Pattern;
 pub(crate) type Partitions = BTreeSet<PartitionId>;
 
 pub(crate) use assignor::is_known as is_known_assignor;
+pub(crate) use subscription::check_pattern;
 
-/// A consumer group.
+/// A consumer group. Members may also be of the classic protocol ([`ClassicFace`]).
 ///
 /// What must hold: `owners` names, for each partition that a member has or has to give up, that member; no two members have
 /// the same; `static_members` names the members that have an instance id.

@@ -9,6 +9,7 @@ mod heartbeat;
 mod join_group;
 mod leave_group;
 mod list_groups;
+mod mixed_groups;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
@@ -17,6 +18,8 @@ mod settle;
 mod survey;
 mod sync_group;
 mod transactions;
+
+pub(crate) use delete_groups::delete_metadata;
 
 pub use consumer_group_describe::{DescribedConsumer, DescribedConsumerGroup, DescribedPartitions};
 pub use consumer_group_heartbeat::{ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse};
@@ -135,6 +138,8 @@ impl Coordinator {
                 group.classic.on_tick(turn);
                 if let Some(consumer) = &mut group.consumer {
                     consumer.on_tick(turn);
+                    // What cannot be written now is written later.
+                    group.settle_consumers(turn).ok();
                 }
             }
             self.look_after(&id);

@@ -14,6 +14,8 @@ pub(crate) struct Group {
     /// The group as one of the consumer protocol (KIP-848), or what is left of it in the log.
     pub(crate) consumer: Option<ConsumerGroup>,
     pub(crate) offsets: Offsets,
+    /// It was a consumer group, and the log does not have its members as those of a classic one yet.
+    pub(crate) owes_record: bool,
     /// When the coordinator looks at the group again; the coordinator keeps the same in its timers.
     pub(crate) alarm: Option<Instant>,
 }
@@ -21,7 +23,13 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(id: &str) -> Self {
         let classic = ClassicGroup::new(id);
-        Self { classic, consumer: None, offsets: Offsets::default(), alarm: None }
+        Self {
+            classic,
+            consumer: None,
+            offsets: Offsets::default(),
+            owes_record: false,
+            alarm: None,
+        }
     }
 
     /// Whether nothing would be lost with it.
@@ -61,6 +69,7 @@ impl Group {
         match key {
             Key::Group => {
                 self.classic.metadata.on_committed(batch);
+                self.owes_record &= self.classic.metadata.is_pending();
                 if self.classic.metadata.is_void() {
                     self.classic.on_deleted();
                 }

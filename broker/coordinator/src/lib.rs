@@ -33,6 +33,7 @@ mod config;
 mod consumer;
 mod coordinator;
 mod group;
+mod migration;
 mod now;
 mod offsets;
 mod outbox;
@@ -55,6 +56,7 @@ pub use coordinator::{
     OffsetFetch, ReplayError, Replayed, SurveyedGroup, SurveyedOffset, SyncGroup,
     SyncGroupResponse, TxnOffsetCommit,
 };
+pub use migration::MigrationPolicy;
 pub use now::Now;
 pub use outbox::{Append, AppendFailure, BatchId};
 pub use records::Record;

@@ -119,7 +119,16 @@ pub(crate) fn consumer(group: &ConsumerGroup, key: &ConsumerKey) -> Result<Recor
                 subscribed_topic_regex: m.pattern.as_deref(),
                 rebalance_timeout: m.rebalance_timeout_ms,
                 server_assignor: m.assignor.as_deref(),
-                classic_member_metadata: None,
+                classic_member_metadata: m.classic.as_ref().map(|classic| {
+                    let protocols = classic
+                        .protocols
+                        .iter()
+                        .map(|p| v848::ClassicProtocol { name: &p.name, metadata: &p.metadata });
+                    v848::ClassicMemberMetadata {
+                        session_timeout_ms: classic.session_timeout_ms,
+                        supported_protocols: protocols.collect(),
+                    }
+                }),
             });
             record(encoded(&key, 5)?, value.as_ref())
         }

@@ -19,6 +19,7 @@ mod fetch_sessions;
 mod find_coordinator;
 mod groups;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -71,6 +72,7 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DescribeProducers, 0, 0),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
     (ApiKey::ConsumerGroupDescribe, 0, 1),
+    (ApiKey::ListConfigResources, 0, 1),
     (ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
@@ -269,6 +271,7 @@ async fn answer_here(
         ApiKey::IncrementalAlterConfigs => {
             admin_configs::alter_incrementally(broker, &asked, &mut reader).await
         }
+        ApiKey::ListConfigResources => list_config_resources::answer(broker, &asked, &mut reader),
         ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, &asked, &mut reader).await,
         ApiKey::CreatePartitions => create_partitions::answer(broker, &asked, &mut reader).await,
         ApiKey::DescribeCluster => cluster::describe(broker, &asked, &mut reader),

@@ -185,9 +185,9 @@ impl Scene {
 
     fn play(&self, bootstrap: &str, run: &str) -> Result<Option<String>, Fault> {
         let tool = self.words.first().ok_or("a scene without a tool")?;
-        let [of_theirs, of_ours, live] = named(run);
-        let theirs = self.ask(original(tool)?, bootstrap, &of_theirs, &live)?;
-        let ours = self.ask(face(tool), bootstrap, &of_ours, &live)?;
+        let named = named(run);
+        let theirs = self.ask(original(tool)?, bootstrap, &named, &named[0])?;
+        let ours = self.ask(face(tool), bootstrap, &named, &named[1])?;
         let expected = if self.lenient && theirs.code == Some(0) { Some(1) } else { theirs.code };
         Ok(if ours.code != expected {
             Some(format!("exit code {:?}, not {expected:?}\n    {}", ours.code, ours.err))
@@ -205,8 +205,8 @@ impl Scene {
         &self,
         mut command: Command,
         bootstrap: &str,
+        named: &[String; 3],
         own: &str,
-        live: &str,
     ) -> Result<Answer, Fault> {
         let dir = tree::work();
         let plan = format!(
@@ -215,7 +215,7 @@ impl Scene {
         fs::write(dir.join(format!("{own}.json")), plan)?;
         let at = dir.display().to_string();
         for word in self.words.iter().skip(1) {
-            let word = word.replace("{t}", own).replace("{live}", live);
+            let word = word.replace("{t}", own).replace("{live}", &named[2]);
             command.arg(word.replace("{dir}", &at));
         }
         command.args(["--bootstrap-server", bootstrap]);
@@ -223,7 +223,9 @@ impl Scene {
         if outcome.timed_out {
             return Err(format!("{} takes too long", program::line(&command)).into());
         }
-        let out = String::from_utf8_lossy(&outcome.out).replace(own, "NAME");
+        let out = String::from_utf8_lossy(&outcome.out);
+        // The member of the group that both look at reads the original's topic.
+        let out = named[..2].iter().fold(out.into_owned(), |out, name| out.replace(name, "NAME"));
         Ok(Answer {
             code: outcome.status.code(),
             out: self.settled(&out),

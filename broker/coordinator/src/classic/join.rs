@@ -1,6 +1,6 @@
 //! JoinGroup: how a member comes in, comes back, or comes back under another id.
 
-use super::member::protocols;
+use super::member::{Holding, protocols};
 use super::{Asker, ClassicGroup, ClassicState, Member};
 use crate::config::NEW_MEMBER_TIMEOUT;
 use crate::coordinator::{JoinGroup, JoinGroupResponse, JoinedMember};
@@ -100,7 +100,7 @@ impl ClassicGroup {
     }
 
     /// Gives out a member id and waits for it to come back for one session timeout (KIP-394).
-    fn expect(&mut self, member_id: &str, request: &JoinGroup<'_>, turn: &Turn<'_>) {
+    pub(crate) fn expect(&mut self, member_id: &str, request: &JoinGroup<'_>, turn: &Turn<'_>) {
         if self.pending_members.len() >= turn.config.pending_members_max.max(1) {
             let first = self.pending_members.iter().min_by_key(|(_, at)| **at);
             if let Some(first) = first.map(|(id, _)| id.clone()) {
@@ -168,6 +168,7 @@ impl ClassicGroup {
         let fresh = protocols(request);
         let Some(member) = self.members.get_mut(request.member_id) else { return };
         let old = std::mem::replace(&mut member.protocols, fresh.clone());
+        member.holding = Holding::Claimed;
         member.session_timeout_ms = request.session_timeout_ms;
         member.rebalance_timeout_ms = request.rebalance_timeout_ms();
         request.client_id.clone_into(&mut member.client_id);
@@ -291,7 +292,7 @@ impl ClassicGroup {
     }
 
     /// Puts the group as it is into the log.
-    pub(super) fn push_metadata(
+    pub(crate) fn push_metadata(
         &mut self,
         turn: &mut Turn<'_>,
     ) -> Result<(), crate::outbox::AppendFailure> {

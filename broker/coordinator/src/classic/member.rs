@@ -13,6 +13,16 @@ pub(crate) struct Protocol {
     pub(crate) metadata: Vec<u8>,
 }
 
+/// Where it stands what a member has. Only a change of the group's protocol asks (KIP-848): a rebalance that is cut short
+/// forgets what was assigned, and members of the cooperative kind have it still.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Holding {
+    /// In what it said when it joined: it was not told of an assignment since.
+    Claimed,
+    /// In this assignment or, where the answer did not arrive, in what it said.
+    Told(Vec<u8>),
+}
+
 /// A member. Static if it has a `group_instance_id` (KIP-345): it may be away for as long as its session lasts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Member {
@@ -25,6 +35,7 @@ pub(crate) struct Member {
     /// The best first; names are distinct.
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) assignment: Vec<u8>,
+    pub(crate) holding: Holding,
     /// It has never had an answer to JoinGroup, so it cannot send heartbeats.
     pub(crate) is_new: bool,
     /// It waits in JoinGroup.
@@ -45,11 +56,17 @@ impl Member {
             protocol_type: request.protocol_type.to_owned(),
             protocols: protocols(request),
             assignment: Vec::new(),
+            holding: Holding::Claimed,
             is_new: true,
             joining: None,
             syncing: None,
             expires_at,
         }
+    }
+
+    /// It is told of its assignment.
+    pub(crate) fn is_told(&mut self) {
+        self.holding = Holding::Told(self.assignment.clone());
     }
 
     pub(crate) fn is_static(&self) -> bool {

@@ -1,5 +1,6 @@
 //! A classic group as the log tells it.
 
+use super::member::Holding;
 use super::{ClassicGroup, ClassicState, Member, Protocol};
 use crate::turn::Turn;
 use ids::{Instant, Timestamp};
@@ -30,6 +31,7 @@ impl ClassicGroup {
                 protocol_type: value.protocol_type.to_owned(),
                 protocols: protocol.into_iter().collect(),
                 assignment: m.assignment.to_vec(),
+                holding: Holding::Told(m.assignment.to_vec()),
                 is_new: false,
                 joining: None,
                 syncing: None,

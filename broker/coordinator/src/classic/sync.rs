@@ -114,7 +114,10 @@ impl ClassicGroup {
         self.rebalance(turn);
     }
 
-    fn synced_response(&self, member_id: &str) -> SyncGroupResponse {
+    fn synced_response(&mut self, member_id: &str) -> SyncGroupResponse {
+        if let Some(member) = self.members.get_mut(member_id) {
+            member.is_told();
+        }
         SyncGroupResponse {
             error_code: ErrorCode::NONE,
             protocol_type: self.protocol_type.clone(),

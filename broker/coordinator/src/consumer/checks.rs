@@ -44,7 +44,11 @@ impl ConsumerGroup {
     /// Whether the asker reads offsets as a member of the epoch; one that says nothing may always.
     pub(crate) fn check_fetch(&self, member_id: &str, epoch: i32) -> Result<(), ErrorCode> {
         let member = self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        if epoch == member.epoch { Ok(()) } else { Err(ErrorCode::STALE_MEMBER_EPOCH) }
+        match (epoch == member.epoch, &member.classic) {
+            (true, _) => Ok(()),
+            (false, None) => Err(ErrorCode::STALE_MEMBER_EPOCH),
+            (false, Some(_)) => Err(ErrorCode::ILLEGAL_GENERATION),
+        }
     }
 
     /// Which member leaves by LeaveGroup: itself, or a static one that an administrator names (KIP-345).

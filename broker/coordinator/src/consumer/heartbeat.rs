@@ -40,7 +40,7 @@ impl ConsumerGroup {
         self.deleted = false;
         let joins_again =
             joins && self.members.get(member_id).is_some_and(|member| member.epoch > 0);
-        let came = joins && self.come(request, member_id);
+        let came = joins && self.come(request.instance_id, member_id);
         let said = self.listen(request, member_id);
         let topics_changed = self.refresh(turn.topics, came || said);
         if came || said || topics_changed {
@@ -87,7 +87,8 @@ impl ConsumerGroup {
         let place = request.instance_id.and_then(|instance| self.static_members.get(instance));
         if let Some(id) = place
             && id != member_id
-            && self.members.get(id).is_some_and(|m| !m.is_away())
+            // One of the classic protocol never says that it goes: it is replaced, and fenced should it still be there.
+            && self.members.get(id).is_some_and(|m| !m.is_away() && m.classic.is_none())
         {
             let why = "a member that has not left has this instance id";
             return Err(because(ErrorCode::UNRELEASED_INSTANCE_ID, why));
@@ -100,8 +101,8 @@ impl ConsumerGroup {
     }
 
     /// A member joins: anew, again, or in the place of a static member that is away. Whether the group has one more.
-    fn come(&mut self, request: &ConsumerGroupHeartbeat<'_>, member_id: &str) -> bool {
-        let place = request.instance_id.and_then(|instance| self.static_members.get(instance));
+    pub(super) fn come(&mut self, instance_id: Option<&str>, member_id: &str) -> bool {
+        let place = instance_id.and_then(|instance| self.static_members.get(instance));
         let place = place.filter(|id| *id != member_id).cloned();
         if let Some(mut member) = place.and_then(|id| self.take(&id)) {
             // It comes back with nothing in its hands: what it had is kept for it.
@@ -121,12 +122,12 @@ impl ConsumerGroup {
             return false;
         }
         let mut member = ConsumerMember::new();
-        member.instance_id = request.instance_id.map(str::to_owned);
+        member.instance_id = instance_id.map(str::to_owned);
         self.put(member_id, member);
         true
     }
 
-    fn put(&mut self, member_id: &str, mut member: ConsumerMember) {
+    pub(super) fn put(&mut self, member_id: &str, mut member: ConsumerMember) {
         if let Some(instance) = &member.instance_id {
             self.static_members.insert(instance.clone(), member_id.to_owned());
         }
@@ -157,6 +158,8 @@ impl ConsumerGroup {
             member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         }
         if request.member_epoch == 0 {
+            // It speaks the consumer protocol, whatever the one in whose place it comes spoke.
+            member.classic = None;
             request.client_id.clone_into(&mut member.client_id);
             request.client_host.clone_into(&mut member.client_host);
         }

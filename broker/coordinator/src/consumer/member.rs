@@ -1,6 +1,6 @@
 //! A member of a consumer group.
 
-use super::Partitions;
+use super::{ClassicFace, Partitions};
 use crate::config::millis;
 use ids::Instant;
 use std::collections::BTreeSet;
@@ -31,6 +31,8 @@ pub(crate) struct ConsumerMember {
     pub(crate) topics: BTreeSet<String>,
     pub(crate) pattern: Option<String>,
     pub(crate) assignor: Option<String>,
+    /// Of a member of the classic protocol.
+    pub(crate) classic: Option<ClassicFace>,
     pub(crate) epoch: i32,
     pub(crate) previous_epoch: i32,
     pub(crate) state: MemberState,
@@ -60,6 +62,7 @@ impl ConsumerMember {
             topics: BTreeSet::new(),
             pattern: None,
             assignor: None,
+            classic: None,
             epoch: 0,
             previous_epoch: 0,
             state: MemberState::Stable,
@@ -75,6 +78,11 @@ impl ConsumerMember {
 
     pub(crate) fn is_away(&self) -> bool {
         self.epoch == STATIC_MEMBER_AWAY
+    }
+
+    /// How long it may be silent, if it says so itself: members of the classic protocol do.
+    pub(crate) fn session_timeout(&self) -> Option<Duration> {
+        self.classic.as_ref().map(ClassicFace::session_timeout)
     }
 
     pub(crate) fn rebalance_timeout(&self) -> Duration {

@@ -1,6 +1,7 @@
 //! A consumer group as the log tells it. Each record stands for itself: compaction keeps them in no special order.
 
-use super::{ConsumerGroup, ConsumerKey, ConsumerMember, MemberState, Partitions};
+use super::{ClassicFace, ConsumerGroup, ConsumerKey, ConsumerMember, MemberState, Partitions};
+use crate::classic::Protocol;
 use ids::PartitionId;
 use wire::internal::consumer_group::{
     ConsumerGroupCurrentMemberAssignmentValue as Current,
@@ -53,6 +54,14 @@ impl ConsumerGroup {
         member.topics = value.subscribed_topic_names.iter().map(|t| (*t).to_owned()).collect();
         member.pattern = owned(value.subscribed_topic_regex).filter(|p| !p.is_empty());
         member.assignor = owned(value.server_assignor);
+        member.classic = value.classic_member_metadata.as_ref().map(|classic| ClassicFace {
+            session_timeout_ms: classic.session_timeout_ms,
+            protocols: classic
+                .supported_protocols
+                .iter()
+                .map(|p| Protocol { name: p.name.to_owned(), metadata: p.metadata.to_vec() })
+                .collect(),
+        });
     }
 
     pub(crate) fn replay_target(&mut self, id: &str, value: Option<&Target>) {

@@ -44,6 +44,14 @@ impl Pattern {
 /// What each member wants: topics with their ids and partition counts.
 pub(super) type Wants = BTreeMap<String, BTreeMap<TopicId, i32>>;
 
+/// Whether a member may have this pattern.
+///
+/// # Errors
+/// It is no regular expression, or one that is too large.
+pub(crate) fn check_pattern(text: &str) -> Result<(), String> {
+    Pattern::new(text).map(|_| ())
+}
+
 impl ConsumerGroup {
     /// Takes up a pattern of a member.
     pub(super) fn use_pattern(&mut self, text: &str, topics: &Topics) -> Result<(), String> {

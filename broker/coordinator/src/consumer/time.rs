@@ -5,8 +5,9 @@ use super::log::WRITE_AGAIN;
 use crate::turn::Turn;
 
 impl ConsumerGroup {
-    /// Sessions end, and members that did not give up their partitions in time are out.
-    pub(crate) fn on_tick(&mut self, turn: &mut Turn<'_>) {
+    /// Sessions end, and members that did not give up their partitions in time are out. What has changed is still to be
+    /// written.
+    pub(crate) fn on_tick(&mut self, turn: &Turn<'_>) {
         let now = turn.now.instant;
         let is_due = |m: &super::ConsumerMember| {
             m.expires_at <= now || m.revoke_until.is_some_and(|at| at <= now)
@@ -16,7 +17,6 @@ impl ConsumerGroup {
         self.remove_all(&due, turn.now.wall);
         let moments = self.members.values();
         self.wake = moments.flat_map(|m| m.revoke_until.into_iter().chain([m.expires_at])).min();
-        self.write(turn).ok();
     }
 
     /// Writes what has changed; what cannot be written now is tried again later.
@@ -45,7 +45,7 @@ impl ConsumerGroup {
         let session = turn.config.session_timeout(&self.id);
         let now = turn.now.instant;
         for member in self.members.values_mut() {
-            member.expires_at = now + session;
+            member.expires_at = now + member.session_timeout().unwrap_or(session);
             let revoking = member.state == super::MemberState::Unrevoked;
             member.revoke_until = revoking.then(|| now + member.rebalance_timeout());
         }

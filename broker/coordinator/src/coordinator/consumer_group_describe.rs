@@ -39,6 +39,8 @@ pub struct DescribedConsumer {
     pub topics: Vec<String>,
     /// The topics wanted, as a pattern.
     pub pattern: Option<String>,
+    /// Whether it speaks the classic protocol.
+    pub is_classic: bool,
     /// What it may use.
     pub assigned: Vec<DescribedPartitions>,
     /// What it shall have.
@@ -72,6 +74,7 @@ impl Coordinator {
             client_host: m.client_host.clone(),
             topics: m.topics.iter().cloned().collect(),
             pattern: m.pattern.clone(),
+            is_classic: m.classic.is_some(),
             assigned: named(&m.assigned, topics),
             target: named(&m.target, topics),
         });

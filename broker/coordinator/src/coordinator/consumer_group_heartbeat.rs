@@ -1,11 +1,11 @@
 //! ConsumerGroupHeartbeat 0 to 1: the one request of a member of a consumer group (KIP-848, KIP-1082).
 
 use super::Coordinator;
-use super::delete_groups::delete_metadata;
 use super::join_group::STRING_MAX;
 use crate::classic::ClassicState;
-use crate::consumer::{ConsumerGroup, STATIC_MEMBER_AWAY, is_known_assignor};
+use crate::consumer::{ConsumerGroup, STATIC_MEMBER_AWAY, check_pattern, is_known_assignor};
 use crate::group::Group;
+use crate::migration::Upgrade;
 use crate::now::Now;
 use crate::response::Outcome;
 use crate::turn::Turn;
@@ -91,9 +91,24 @@ impl Coordinator {
         let group = self.groups.get(request.group_id);
         let is_consumers = group.is_some_and(|g| g.consumers().is_some());
         if !is_consumers {
-            if group.is_some_and(|g| g.classic.state != ClassicState::Empty) {
-                let why = "the group has members of the classic protocol";
-                return refuse(ErrorCode::GROUP_ID_NOT_FOUND, why);
+            let classic = group.filter(|g| g.classic.state != ClassicState::Empty);
+            match classic.map(|g| g.upgrade(&self.config)) {
+                None => {}
+                Some(Upgrade::Yes) => {
+                    // Before the group changes for it.
+                    let pattern = request.subscribed_topic_regex.filter(|p| !p.is_empty());
+                    if let Some(Err(why)) = pattern.map(check_pattern) {
+                        return refuse(ErrorCode::INVALID_REGULAR_EXPRESSION, &why);
+                    }
+                }
+                Some(Upgrade::Later) => {
+                    let why = "the group is being assigned";
+                    return refuse(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, why);
+                }
+                Some(Upgrade::No) => {
+                    let why = "the group has members of the classic protocol";
+                    return refuse(ErrorCode::GROUP_ID_NOT_FOUND, why);
+                }
             }
             if request.member_epoch != 0 {
                 return refuse(ErrorCode::UNKNOWN_MEMBER_ID, "there is no such group");
@@ -113,21 +128,15 @@ fn beat(
     fresh: &str,
     turn: &mut Turn<'_>,
 ) -> ConsumerGroupHeartbeatResponse {
+    if group.consumers().is_none() && group.classic.state != ClassicState::Empty {
+        group.become_consumers(turn);
+    }
     let consumers = group.consumer.get_or_insert_with(|| ConsumerGroup::new(request.group_id));
     let answer = match consumers.heartbeat(request, fresh, turn) {
         Ok(answer) => answer,
         Err((code, why)) => ConsumerGroupHeartbeatResponse::error(code, &why),
     };
-    let mut written = Ok(());
-    if answer.error_code.is_none() && group.classic.metadata.latest().is_some() {
-        // It was a classic group that has no members any more.
-        group.classic.pending_members.clear();
-        written = delete_metadata(group, request.group_id, turn);
-    }
-    if let Some(consumers) = &mut group.consumer {
-        written = written.and(consumers.write(turn));
-    }
-    match written {
+    match group.settle_consumers(turn) {
         Ok(()) => answer,
         Err(failure) => {
             ConsumerGroupHeartbeatResponse::error(failure.code(), "the group cannot be written")

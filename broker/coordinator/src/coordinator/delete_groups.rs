@@ -66,7 +66,7 @@ fn delete(group: &mut Group, group_id: &str, turn: &mut Turn<'_>) -> Result<(), 
 }
 
 /// Puts the deletion of the group's own record on its way.
-pub(super) fn delete_metadata(
+pub(crate) fn delete_metadata(
     group: &mut Group,
     group_id: &str,
     turn: &mut Turn<'_>,

@@ -29,8 +29,7 @@ impl Coordinator {
         // The alarm may stay: a session only gets longer, and the alarm finds out.
         match self.groups.get_mut(group_id) {
             None => ErrorCode::UNKNOWN_MEMBER_ID,
-            // Members of a consumer group report in another way.
-            Some(group) if group.consumers().is_some() => ErrorCode::UNKNOWN_MEMBER_ID,
+            Some(group) if group.consumers().is_some() => self.heartbeat_consumers(request, now),
             Some(group) => {
                 let asker = Asker { member_id, group_instance_id };
                 group.classic.heartbeat(asker, generation_id, now.instant)

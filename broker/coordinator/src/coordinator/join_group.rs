@@ -117,8 +117,7 @@ impl Coordinator {
         }
         let consumers = self.groups.get(request.group_id).and_then(Group::consumers);
         if consumers.is_some_and(|group| !group.members.is_empty()) {
-            let code = ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
-            return Outcome::Ready(JoinGroupResponse::error(request.member_id, code));
+            return self.join_consumers(request, fresh, now);
         }
         let ticket = self.out.ticket();
         self.with_group(request.group_id, now, |group, turn| {

@@ -60,16 +60,16 @@ impl Coordinator {
             self.with_group(request.group_id, now, |group, turn| {
                 let mut out = Vec::new();
                 let mut answers = Vec::new();
-                if let Some(consumers) = group.consumers_mut() {
+                if group.consumers().is_some() {
                     for leaving in &request.members {
                         let asker = Asker {
                             member_id: leaving.member_id,
                             group_instance_id: leaving.group_instance_id,
                         };
-                        answers.push(left(leaving, consumers.leave(asker, turn)));
+                        answers.push(left(leaving, group.leave_consumers(asker, turn)));
                     }
                     // What cannot be written now is written later.
-                    consumers.write(turn).ok();
+                    group.settle_consumers(turn).ok();
                     return answers;
                 }
                 for leaving in &request.members {

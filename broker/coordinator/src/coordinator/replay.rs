@@ -185,6 +185,12 @@ impl Coordinator {
             if let Some(group) = self.groups.get_mut(&id) {
                 let topics = &self.topics.borrow();
                 let turn = &mut Turn { now, config: &self.config, topics, out: &mut self.out };
+                if !group.classic.members.is_empty()
+                    && let Some(consumers) = &mut group.consumer
+                {
+                    // A change of the protocol that the log does not hold to its end.
+                    consumers.forget(turn);
+                }
                 group.classic.start(turn);
                 if let Some(consumer) = &mut group.consumer {
                     consumer.start(turn);

@@ -51,8 +51,11 @@ impl Coordinator {
         if request.group_id.is_empty() {
             return Outcome::Ready(SyncGroupResponse::error(ErrorCode::INVALID_GROUP_ID));
         }
-        if self.groups.get(request.group_id).is_none_or(|g| g.consumers().is_some()) {
+        let Some(group) = self.groups.get(request.group_id) else {
             return Outcome::Ready(SyncGroupResponse::error(ErrorCode::UNKNOWN_MEMBER_ID));
+        };
+        if group.consumers().is_some() {
+            return self.sync_consumers(request, now);
         }
         let ticket = self.out.ticket();
         self.with_group(request.group_id, now, |group, turn| {

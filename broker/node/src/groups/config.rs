@@ -3,7 +3,7 @@
 use cluster::config::{BrokerSettings, Layers, Value};
 use cluster::image::Overrides;
 use cluster::{Resource, ResourceKind};
-use coordinator::{Config, ConsumerTimes};
+use coordinator::{Config, ConsumerTimes, MigrationPolicy};
 use std::collections::BTreeMap;
 
 /// The settings of the coordinators on this broker.
@@ -36,6 +36,9 @@ pub(crate) fn config_of(
         ..Config::default()
     };
     config.use_assignors(&assignors);
+    if let Some(Value::Text(name)) = layers.broker_value("group.consumer.migration.policy") {
+        config.consumer_migration = MigrationPolicy::named(&name).unwrap_or_default();
+    }
     config.consumer_groups = own_times(layers, &config);
     config
 }
@@ -73,4 +76,52 @@ fn own_times(layers: &Layers<'_>, config: &Config) -> BTreeMap<String, ConsumerT
         Some((name.to_owned(), times(overrides)))
     });
     found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::config::{StaticConfig, parse_properties};
+    use cluster::{ClusterImage, Record};
+    use ids::BrokerId;
+
+    fn config(file: &str, group: &[(&str, &str)]) -> Config {
+        let mut image = ClusterImage::new();
+        image.apply(&Record::Format { cluster_id: "c".into(), version: 1 }).unwrap();
+        for (key, value) in group {
+            let (key, value) = ((*key).into(), Some((*value).into()));
+            let resource = Resource::group("g");
+            image.apply(&Record::ConfigSet { resource, key, value }).unwrap();
+        }
+        let (fixed, _) = StaticConfig::load(parse_properties(file).unwrap()).unwrap();
+        let layers = Layers { image: &image, broker: BrokerId(1), fixed: &fixed };
+        config_of(&BrokerSettings::read(&layers), &layers, 1_000_000)
+    }
+
+    #[test]
+    fn a_group_has_its_own_times_within_the_bounds_of_the_broker() {
+        let plain = config("", &[]);
+        assert_eq!(plain.consumer_heartbeat_interval_ms, 5_000);
+        assert!(plain.consumer_groups.is_empty());
+        let own = config(
+            "group.consumer.session.timeout.ms=50000\n",
+            &[("consumer.heartbeat.interval.ms", "7000")],
+        );
+        let times = own.consumer_groups["g"];
+        assert_eq!((times.heartbeat_interval_ms, times.session_timeout_ms), (7_000, 50_000));
+        let bounded = config(
+            "group.consumer.max.heartbeat.interval.ms=6000\n",
+            &[("consumer.heartbeat.interval.ms", "7000")],
+        );
+        assert_eq!(bounded.consumer_groups["g"].heartbeat_interval_ms, 6_000);
+    }
+
+    #[test]
+    fn the_policy_of_migration_has_kafkas_names() {
+        assert_eq!(config("", &[]).consumer_migration, MigrationPolicy::Bidirectional);
+        let upgrade = config("group.consumer.migration.policy=UPGRADE\n", &[]);
+        assert_eq!(upgrade.consumer_migration, MigrationPolicy::Upgrade);
+        let assignors = config("group.consumer.assignors=range,unheard.Of\n", &[]);
+        assert_eq!(assignors.consumer_assignors, ["range"]);
+    }
 }

@@ -6,7 +6,7 @@
 mod inert;
 
 use super::key::{Check, Key, Synonym, Update, ValueType};
-use Check::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, Ratio};
+use Check::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, OneOfAnyCase, Ratio};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 use ValueType::{Boolean, Double, Int, List, Long, Short, String as Text};
 
@@ -208,6 +208,14 @@ pub static BROKER_KEYS: &[Key] = &[
         AtLeast(1),
         ReadOnly,
         "The most members of a consumer-protocol group.",
+    ),
+    key(
+        "group.consumer.migration.policy",
+        Text,
+        Some("bidirectional"),
+        OneOfAnyCase(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+        ReadOnly,
+        "Which way groups change their protocol while they have members.",
     ),
     key(
         "group.consumer.min.heartbeat.interval.ms",

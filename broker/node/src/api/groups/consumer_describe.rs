@@ -15,7 +15,8 @@ use wire::api::consumer_group_describe::{
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-/// The member type of those that speak the consumer protocol (KIP-1099).
+/// The member types (KIP-1099): which protocol it speaks.
+const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
 
 type Found = Result<Option<DescribedConsumerGroup>, ErrorCode>;
@@ -92,7 +93,7 @@ fn phrase<'a>(group_id: &'a str, found: &'a Found) -> DescribedGroup<'a> {
                     subscribed_topic_regex: m.pattern.as_deref(),
                     assignment: assignment(&m.assigned),
                     target_assignment: assignment(&m.target),
-                    member_type: CONSUMER,
+                    member_type: if m.is_classic { CLASSIC } else { CONSUMER },
                 })
                 .collect(),
             ..DescribedGroup::default()

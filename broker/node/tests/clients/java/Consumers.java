@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
@@ -14,14 +15,17 @@ import org.apache.kafka.clients.admin.MemberDescription;
 import org.apache.kafka.clients.admin.MemberToRemove;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidRegularExpression;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.errors.UnreleasedInstanceIdException;
 import org.apache.kafka.common.errors.UnsupportedAssignorException;
 import org.apache.kafka.common.protocol.Errors;
@@ -250,6 +254,11 @@ final class Consumers {
             var now = describe(group).groupEpoch();
             return now.equals(epoch) ? isStable(members) : "the epoch was " + epoch + " and is " + now;
         });
+        Client.attempt("consumer protocol: rolled from classic and back under load, no gap and no restart", () -> {
+            try (Rolled rolled = new Rolled()) {
+                return rolled.play();
+            }
+        });
         Client.attempt("consumer protocol: the group is empty when all have left", () -> {
             members.forEach(Member::close);
             // A static member that closes is away; an administrator lets it go.
@@ -259,6 +268,105 @@ final class Consumers {
             boolean good = found.groupState().toString().equals("Empty") && found.members().isEmpty();
             return good ? null : "got " + found;
         });
+    }
+
+    /** A group that is rolled from the classic to the consumer protocol and back, member by member, while records come. */
+    final class Rolled implements AutoCloseable {
+        static final String[] CLASSIC = {"group.protocol", "classic", "session.timeout.ms", "6000", "heartbeat.interval.ms", "300"};
+        final String topic = group + "-rolled";
+        final Map<TopicPartition, Long> committed = new HashMap<>();
+        final Map<TopicPartition, Set<Long>> seen = new HashMap<>();
+        final List<Member> members = new ArrayList<>();
+        final KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", client.bootstrap, "linger.ms", 0), new ByteArraySerializer(), new ByteArraySerializer());
+        long sent;
+        boolean writing = true;
+        String complaint;
+
+        Member member(boolean classic) {
+            return new Member(client, group + "-rolled", classic ? CLASSIC : new String[0]).on(topic);
+        }
+
+        /** One turn: a few records are sent, every member polls and commits. */
+        void step() {
+            for (int n = 0; writing && n < 4; n++, sent++) {
+                producer.send(new ProducerRecord<>(topic, (int) (sent % PARTITIONS), null, ("" + sent).getBytes()));
+            }
+            for (Member one : members) {
+                one.poll();
+                Map<TopicPartition, OffsetAndMetadata> next = new HashMap<>();
+                for (var got : one.taken) {
+                    var place = new TopicPartition(got.topic(), got.partition());
+                    if (got.offset() < committed.getOrDefault(place, 0L)) {
+                        complaint = place + " offset " + got.offset() + " came again, committed was " + committed.get(place);
+                    }
+                    seen.computeIfAbsent(place, p -> new HashSet<>()).add(got.offset());
+                    next.put(place, new OffsetAndMetadata(got.offset() + 1));
+                }
+                one.taken.clear();
+                try {
+                    one.consumer.commitSync(next);
+                    next.forEach((place, offset) -> committed.merge(place, offset.offset(), Math::max));
+                } catch (CommitFailedException | RebalanceInProgressException lost) {
+                    // Its partitions are another's now, who reads on from what was committed.
+                    continue;
+                }
+            }
+        }
+
+        String until(String what, Callable<Boolean> done) throws Exception {
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+            while (complaint == null && !done.call()) {
+                step();
+                if (System.nanoTime() > deadline) {
+                    complaint = what + " is not done in 30 s: " + members;
+                }
+            }
+            return complaint;
+        }
+
+        /** Each member in turn is closed and comes back with the other protocol. */
+        String roll(boolean classic) throws Exception {
+            String name = classic ? "classic" : "consumer";
+            for (int n = 0; n < 2; n++) {
+                members.remove(0).close();
+                members.add(member(classic));
+                until("rolling member " + n + " to " + name,
+                        () -> members.stream().allMatch(one -> one.assigned().size() == PARTITIONS / 2));
+                long before = sent;
+                until("reading", () -> sent > before + 200);
+            }
+            GroupType want = classic ? GroupType.CLASSIC : GroupType.CONSUMER;
+            return complaint != null ? complaint
+                    : Client.eventually(want.toString() + " Stable", () -> {
+                        step();
+                        var found = describe(group + "-rolled");
+                        return found.type() + " " + found.groupState();
+                    });
+        }
+
+        String play() throws Exception {
+            client.admin.createTopics(List.of(new NewTopic(topic, PARTITIONS, (short) 1))).all().get();
+            members.add(member(true));
+            members.add(member(true));
+            until("the classic group", () -> members.stream().allMatch(one -> one.assigned().size() == PARTITIONS / 2));
+            for (boolean classic : new boolean[] {false, true}) {
+                String wrong = complaint != null ? complaint : roll(classic);
+                if (wrong != null) {
+                    return wrong;
+                }
+            }
+            producer.flush();
+            writing = false;
+            until("reading everything", () -> seen.values().stream().mapToInt(Set::size).sum() >= sent);
+            return complaint;
+        }
+
+        @Override
+        public void close() {
+            members.forEach(Member::close);
+            producer.close();
+        }
     }
 
     /** After the broker was killed: the group goes on where it was. */

@@ -94,9 +94,16 @@ def play(client, name, run):
         return at.drive(members, lambda: len(at.got(members[1], at.later)) >= RECORDS)
 
     async def described():
-        state, found = await client.group_state(at.group)
-        want = sorted(sorted((p.topic, p.partition) for p in one.assignment()) for one in members)
-        return None if (state, found) == ("Stable", want) else f"want Stable and {want}, got {state} and {found}"
+        # A member hears of its assignment one heartbeat after the broker knows it.
+        deadline = time.monotonic() + 20
+        while True:
+            late = at.linger(members, 0.1)
+            state, found = await client.group_state(at.group)
+            want = sorted(sorted((p.topic, p.partition) for p in one.assignment()) for one in members)
+            if late or (state, found) == ("Stable", want):
+                return late
+            if time.monotonic() > deadline:
+                return f"want Stable and {want}, got {state} and {found}"
 
     async def leaves():
         members.pop().close()

@@ -79,7 +79,6 @@ pub static INERT_BROKER_KEYS: &[Key] = &[
     key("follower.replication.throttled.rate", Long, Some("9223372036854775807"), ClusterWide),
     key("group.consumer.assignment.interval.ms", Int, Some("1000"), ClusterWide),
     key("group.consumer.max.assignment.interval.ms", Int, Some("15000"), ReadOnly),
-    key("group.consumer.migration.policy", Text, Some("bidirectional"), ReadOnly),
     key("group.consumer.min.assignment.interval.ms", Int, Some("0"), ReadOnly),
     key("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), ReadOnly),
     key("group.coordinator.append.linger.ms", Int, Some("-1"), ReadOnly),
