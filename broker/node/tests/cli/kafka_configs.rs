@@ -220,19 +220,6 @@ fn a_topics_changes_take_effect_at_once() {
     broker.run(&["topic", "trim", "t", "--before", "end"]).ok();
     assert_eq!(broker.run(&["consume", "t"]).ok(), "");
 
-    let at = |ms: &str| {
-        broker.feed(&["produce", "t", "-f", "%T %v\\n"], format!("{ms} old\n").as_bytes())
-    };
-    let (old, future) = ("1600000000000", "4100000000000");
-    set(&broker, "topic/t", "message.timestamp.before.max.ms=1000");
-    at(old).fails(1, &["INVALID_TIMESTAMP"]);
-    at(future).fails(1, &["INVALID_TIMESTAMP"]);
-    broker.run(&["config", "unset", "topic/t", "message.timestamp.before.max.ms"]).ok();
-    at(old).ok();
-    set(&broker, "topic/t", "message.timestamp.after.max.ms=9223372036854775807");
-    at(future).ok();
-    broker.run(&["topic", "trim", "t", "--before", "end"]).ok();
-
     let types = |n: &str| {
         let json = broker.run(&["consume", "t", "-n", n, "--json"]).ok();
         let last = json.lines().last().unwrap().to_owned();
@@ -363,73 +350,4 @@ fn the_files_that_kafka_comes_with_run_a_broker() {
     let mut start = Command::new(super::broker::BINARY);
     start.args(["start", "--config"]).arg(&wrong);
     super::broker::run(&mut start, b"").fails(2, &["did you mean log.retention.hours?"]);
-}
-
-/// A gauge of partition 0 of `t`.
-fn gauge(broker: &Broker, name: &str) -> i64 {
-    let of = format!("{name}{{topic=\"t\",partition=\"0\"}} ");
-    let page = broker.metrics();
-    let line = page.lines().find_map(|l| l.strip_prefix(&of)).unwrap_or_else(|| panic!("{page}"));
-    line.parse().unwrap()
-}
-
-#[test]
-fn retention_and_segments_follow_their_keys() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("retain-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    let port = super::broker::free_port();
-    let file = dir.join("server.properties");
-    let text = format!(
-        "listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nlog.retention.check.interval.ms=100\n",
-        dir.join("data").display()
-    );
-    fs::write(&file, text).unwrap();
-    let broker = Broker::with_file(&file, port);
-    broker.run(&["topic", "create", "t", "-p", "1"]).ok();
-    let until = |what: &str, holds: &dyn Fn(i64, i64) -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let start = gauge(&broker, "ringwood_kafka_start_offset");
-            let end = gauge(&broker, "ringwood_kafka_max_offset");
-            if holds(start, end) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{what}: {start} to {end}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    };
-    let lines: String = (0..40_000).map(|i| format!("{i:0100}\n")).collect();
-    // Four segments, of which the size that is kept needs two at most: the segment's size counts at once.
-    set(&broker, "topic/t", "segment.bytes=1048576");
-    broker.feed(&["produce", "t"], lines.as_bytes()).ok();
-    until("before retention", &|start, end| (start, end) == (0, 40_000));
-    set(&broker, "topic/t", "retention.bytes=1048576");
-    until("by size", &|start, end| start > 0 && start < end && end == 40_000);
-    // By time everything goes, the active segment too; offsets go on.
-    set(&broker, "topic/t", "retention.ms=1");
-    until("by time", &|start, end| (start, end) == (40_000, 40_000));
-    broker.run(&["config", "unset", "topic/t", "retention.ms", "retention.bytes"]).ok();
-    broker.feed(&["produce", "t"], b"on\n").ok();
-    until("after", &|start, end| (start, end) == (40_000, 40_001));
-    drop(broker);
-    fs::remove_dir_all(&dir).unwrap();
-}
-
-#[test]
-fn a_codec_counts_from_its_change_on() {
-    let mut broker = Broker::start();
-    broker.run(&["topic", "create", "t", "-p", "1"]).ok();
-    for (resource, codec) in
-        [("broker/1", "zstd"), ("topic/t", "gzip"), ("topic/t", "uncompressed"), ("topic/t", "lz4")]
-    {
-        set(&broker, resource, &format!("compression.type={codec}"));
-        broker.feed(&["produce", "t"], b"record\n").ok();
-    }
-    broker.run(&["config", "unset", "topic/t", "compression.type"]).ok();
-    broker.feed(&["produce", "t"], b"record\n").ok();
-    broker.kill();
-    let dump = broker.dump("t");
-    let codecs: Vec<&str> =
-        dump.split_whitespace().filter_map(|word| word.strip_prefix("codec=")).collect();
-    assert_eq!(codecs, ["zstd", "gzip", "none", "lz4", "zstd"], "{dump}");
 }
