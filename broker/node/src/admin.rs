@@ -12,7 +12,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
@@ -21,7 +21,7 @@ use std::{io, thread};
 #[derive(Default)]
 pub(crate) struct Shared {
     metrics: Mutex<String>,
-    ready: AtomicBool,
+    ready: AtomicU8,
     stop: AtomicBool,
     /// What the cores have counted and the control thread has not taken yet. Core 0 holds the lock for a push only.
     beats: Mutex<Vec<Beat>>,
@@ -30,6 +30,16 @@ pub(crate) struct Shared {
     backend: OnceLock<&'static str>,
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
+}
+
+/// Whether the node takes what clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Ready {
+    /// It serves, but has found no room to write that it does: what a new [`Shared`] says is neither.
+    DiskFull = 1,
+    /// It does.
+    Yes = 2,
 }
 
 /// Beats that wait at most: the control thread takes them every second.
@@ -65,8 +75,8 @@ impl Shared {
         observed
     }
 
-    pub(crate) fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    pub(crate) fn set_ready(&self, ready: Ready) {
+        self.ready.store(ready as u8, Ordering::Release);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -208,8 +218,13 @@ async fn top(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.ready.load(Ordering::Acquire) {
+    let ready = shared.ready.load(Ordering::Acquire);
+    if ready == Ready::Yes as u8 {
         (StatusCode::OK, "ready\n")
+    } else if ready == Ready::DiskFull as u8 {
+        let why =
+            "the disk and the journal are full: reads are served, and writes when there is room\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "recovering\n")
     }
