@@ -535,13 +535,8 @@ impl Store {
         if let Some(why) = &p.incomplete {
             return Err(Refusal::Incomplete(why.clone()));
         }
-        if inner.held.get() {
-            return Err(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
-        }
-        if let Some(free) = inner.full.get()
-            && !inner.is_taken_though_full(id, bytes.len())
-        {
-            return Err(Refusal::DiskFull { free });
+        if let Some(refusal) = self.lacks_room(id, bytes.len()) {
+            return Err(refusal);
         }
         assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
         // Also before an append that turns out to be refused: the snapshot is then a copy of the present state.
@@ -585,6 +580,18 @@ impl Store {
             c.commit_copied += bytes.len() as u64;
         });
         Ok(appended)
+    }
+
+    /// Why an append of `bytes` to `id` would be refused now because the disk is full: for those who must know before they
+    /// decide something that only an append makes true.
+    #[must_use]
+    pub fn lacks_room(&self, id: PartitionId, bytes: usize) -> Option<Refusal> {
+        let inner = &self.inner;
+        if inner.held.get() {
+            return Some(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
+        }
+        let free = inner.full.get()?;
+        (!inner.is_taken_though_full(id, bytes)).then_some(Refusal::DiskFull { free })
     }
 
     /// Makes an empty partition. It has no file until it has data.
