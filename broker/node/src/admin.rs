@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use stages::History;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     recovered: OnceLock<(Duration, u64)>,
     /// The most partitions, and the most offsets of groups, that are shown one by one.
     series_max: usize,
+    ready: AtomicU8,
     stop: AtomicBool,
     /// What the cores have counted and the control thread has not taken yet. Core 0 holds the lock for a push only.
     beats: Mutex<Vec<Beat>>,
@@ -39,6 +40,16 @@ pub(crate) struct Shared {
     pub(crate) rest: Arc<rest::Line>,
     /// The way of scrapes to core 0.
     pub(crate) lag: Arc<Board>,
+}
+
+/// Whether the node takes what clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Ready {
+    /// It serves, but has found no room to write that it does: what a new [`Shared`] says is neither.
+    DiskFull = 1,
+    /// It does.
+    Yes = 2,
 }
 
 /// Beats that wait at most: the control thread takes them every second.
@@ -57,6 +68,7 @@ impl Shared {
             counted: Mutex::default(),
             recovered: OnceLock::new(),
             series_max,
+            ready: AtomicU8::new(0),
             stop: AtomicBool::new(false),
             beats: Mutex::default(),
             observed: Mutex::default(),
@@ -92,9 +104,13 @@ impl Shared {
     }
 
     /// The broker serves; its recovery replayed so many records.
-    pub(crate) fn set_ready(&self, records: u64) {
+    pub(crate) fn set_recovered(&self, records: u64) {
         // Set once: a node starts once.
         let _ = self.recovered.set((self.born.elapsed(), records));
+    }
+
+    pub(crate) fn set_ready(&self, ready: Ready) {
+        self.ready.store(ready as u8, Ordering::Release);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -262,8 +278,13 @@ async fn top(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.recovered.get().is_some() {
+    let ready = shared.ready.load(Ordering::Acquire);
+    if ready == Ready::Yes as u8 {
         (StatusCode::OK, "ready\n")
+    } else if ready == Ready::DiskFull as u8 {
+        let why =
+            "the disk and the journal are full: reads are served, and writes when there is room\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "recovering\n")
     }

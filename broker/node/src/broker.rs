@@ -6,6 +6,7 @@ use crate::groups::Groups;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
 use crate::post::Post;
+use crate::scrubber::Scrubber;
 use crate::shard::{PartitionError, Shard};
 use cluster::{Controller, Decision};
 use ids::{CoreId, PartitionId};
@@ -75,6 +76,7 @@ pub(crate) struct Broker {
     /// Where the time of this core's requests went, since the control thread last asked.
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) cleaner: Cleaner,
+    pub(crate) scrubber: Scrubber,
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,

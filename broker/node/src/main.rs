@@ -18,6 +18,7 @@ mod planted;
 mod post;
 mod rest;
 mod say;
+mod scrubber;
 mod shard;
 mod storage;
 

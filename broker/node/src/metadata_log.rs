@@ -53,6 +53,12 @@ impl fmt::Display for ReplayError {
     }
 }
 
+/// What most decisions take of the journal, and more; a deletion must find room in the smallest ring. One that takes more than
+/// this, and than a full disk and a full journal have, is still refused too late, and stops the process.
+const DECISION_BYTES: usize = 4096;
+/// How often it is looked whether a full disk has room again.
+const ROOM_AGAIN: Duration = Duration::from_millis(200);
+
 /// Records on their way: the offset after the batch, and what they say.
 struct Pending {
     end: Offset,
@@ -106,6 +112,7 @@ pub(crate) struct MetadataLog {
     allocated: Notify,
     /// The cores that serve, core 0 first: until the others have joined there are none to tell.
     joined: Cell<u16>,
+    registered: Cell<bool>,
 }
 
 impl MetadataLog {
@@ -127,6 +134,7 @@ impl MetadataLog {
             allocating: Cell::new(false),
             allocated: Notify::new(),
             joined: Cell::new(1),
+            registered: Cell::new(false),
         });
         let weak = Rc::downgrade(&log);
         log.shard.on_metadata_committed(move |high_watermark| {
@@ -142,11 +150,20 @@ impl MetadataLog {
         self.joined.set(self.metadata.cores);
     }
 
+    /// A decision that the log then refuses cannot be taken back: on a full disk it is refused before it is made.
+    pub(crate) fn has_room(&self) -> Result<(), ProposeError> {
+        match self.shard.store.lacks_room(METADATA, DECISION_BYTES) {
+            Some(refusal) => Err(ProposeError::Log(PartitionError::Refused(refusal))),
+            None => Ok(()),
+        }
+    }
+
     /// Decides with the controller and resolves when what it decided is committed and visible.
     pub(crate) async fn propose<R>(
         &self,
         decide: impl FnOnce(&mut Controller) -> Decision<R>,
     ) -> Result<R, ProposeError> {
+        self.has_room()?;
         let decision = decide(&mut self.controller.borrow_mut());
         self.commit(decision.records).await.map_err(ProposeError::Log)?;
         Ok(decision.response)
@@ -157,6 +174,7 @@ impl MetadataLog {
         &self,
         decide: impl FnOnce(&mut Controller) -> Result<Decision<R>, Refusal>,
     ) -> Result<R, ProposeError> {
+        self.has_room()?;
         let decision = decide(&mut self.controller.borrow_mut()).map_err(ProposeError::Refused)?;
         self.commit(decision.records).await.map_err(ProposeError::Log)?;
         Ok(decision.response)
@@ -286,6 +304,28 @@ impl MetadataLog {
         }
     }
 
+    /// Whether this start is registered. Until then the node serves reads only: the disk is full, and so is the journal.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.get()
+    }
+
+    /// As [`MetadataLog::register`], as soon as the metadata log has room again.
+    pub(crate) async fn register_later(
+        &self,
+        cluster_id: &str,
+        registration: BrokerRegistered,
+    ) -> Result<(), ProposeError> {
+        loop {
+            self.shard.store.begun().await;
+            match self.register(cluster_id, registration.clone()).await {
+                Err(ProposeError::Log(PartitionError::Refused(store::Refusal::DiskFull {
+                    ..
+                }))) => self.rt.sleep(ROOM_AGAIN).await,
+                other => return other,
+            }
+        }
+    }
+
     /// Registers this broker's start: from here on its leaderships are those of a new epoch.
     pub(crate) async fn register(
         &self,
@@ -295,6 +335,8 @@ impl MetadataLog {
         if self.controller.borrow().image().cluster_id().is_none() {
             self.try_propose(|c| c.format(cluster_id)).await?;
         }
-        self.try_propose(|c| c.start(registration)).await
+        self.try_propose(|c| c.start(registration)).await?;
+        self.registered.set(true);
+        Ok(())
     }
 }

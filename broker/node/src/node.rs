@@ -10,7 +10,7 @@ mod serving;
 #[cfg(test)]
 mod simulation;
 
-use crate::admin;
+use crate::admin::{self, Ready};
 use crate::broker::Broker;
 use crate::config::NodeConfig;
 use crate::latency::{Beat, Pulse, pulse};
@@ -158,12 +158,17 @@ async fn serve(
     listen_everywhere(config, &broker).await?;
     crate::rest::serve(&broker, Arc::clone(&shared.rest));
     crate::lag::watch(&broker, Arc::clone(&shared.lag), config.metrics_series);
-    shared.set_ready(records);
+    shared.set_recovered(records);
+    let registered = || broker.controller.as_ref().is_none_or(|log| log.is_registered());
+    shared.set_ready(if registered() { Ready::Yes } else { Ready::DiskFull });
     banner::print(rt, config, &broker, records, &dir);
     shared.set_backend(rt.features().backend);
     let mut beaten = rt.now();
     let mut looks = 0u32;
     while !shared.is_stopping() {
+        if registered() {
+            shared.set_ready(Ready::Yes);
+        }
         if looks.is_multiple_of(LOOKS) {
             let (counted, pulses) = gather(&broker).await.into_iter().unzip();
             shared.set_counted(counted);

@@ -19,7 +19,7 @@
 
 mod output;
 mod pace;
-mod source;
+pub(crate) mod source;
 
 use crate::compact::output::Output;
 use crate::compact::pace::Pace;

@@ -21,6 +21,7 @@
 //! | `reserve.rs` | space for checkpoints on a full disk |
 //! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
 //! | `reads.rs`, `open_files.rs` | tail and cold reads |
+//! | `scrub.rs` | sealed segments are read again, slowly |
 //! | `recovery.rs`, `replay.rs` | what a crash has left |
 //! | `strays.rs` | files that a crash has left behind |
 //! | `relayout.rs` | another number of cores, or rings of another size |
@@ -31,6 +32,7 @@
 
 mod checkpoint;
 mod compact;
+mod counters;
 mod data_dir;
 pub mod format;
 pub mod inspect;
@@ -47,12 +49,14 @@ mod reserve;
 mod rest_log;
 mod ring;
 mod scan;
+mod scrub;
 mod store;
 mod strays;
 mod tail;
 mod writer;
 
 pub use crate::compact::{CompactBudget, CompactFailure, CompactReport, EndedEarly};
+pub use crate::counters::Counters;
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};
 pub use crate::journal::{CommitTimes, JournalCounters};
 pub use crate::partition::PartitionConfig;
@@ -62,4 +66,5 @@ pub use crate::planted::{Planted, plant};
 pub use crate::reads::{READ_BYTES_MAX, Read, ReadError};
 pub use crate::recovery::{Report, open};
 pub use crate::relayout::Relayout;
-pub use crate::store::{Config, Counters, Progress, Refusal, Store, Thresholds};
+pub use crate::scrub::ScrubFinding;
+pub use crate::store::{Config, Progress, Refusal, Store, Thresholds};

@@ -1,6 +1,7 @@
 //! The store of one core: what the shard asks of it.
 
 use crate::checkpoint::{self, Manifest};
+use crate::counters::Counters;
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
@@ -135,57 +136,6 @@ pub(crate) struct Advance {
     generation: u32,
     end: Offset,
     place: Place,
-}
-
-/// What the store counts; all since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes of batches copied into tails.
-    pub tail_copied: u64,
-    /// Bytes of batches copied into commits.
-    pub commit_copied: u64,
-    /// Bytes written to segments.
-    pub segment_bytes: u64,
-    /// Writes to segments.
-    pub segment_writes: u64,
-    /// Bytes written to rest logs.
-    pub rest_bytes: u64,
-    /// Bytes written to manifests, both copies.
-    pub manifest_bytes: u64,
-    /// Checkpoints finished.
-    pub checkpoints: u64,
-    /// Checkpoints that the disk refused: it is full.
-    pub checkpoints_refused: u64,
-    /// Files synced by checkpoints.
-    pub syncs: u64,
-    /// Rest logs written anew.
-    pub rest_rewrites: u64,
-    /// Manifests written anew.
-    pub manifest_rewrites: u64,
-    /// Bytes read from segments.
-    pub cold_bytes: u64,
-    /// Reads from segments.
-    pub cold_reads: u64,
-    /// Ranges read from segments before anybody asked for them, and their bytes; both are part of the two above.
-    pub read_aheads: u64,
-    /// See `read_aheads`.
-    pub read_ahead_bytes: u64,
-    /// Reads served from such a range.
-    pub read_ahead_hits: u64,
-    /// Bytes of such ranges that nobody got.
-    pub read_ahead_wasted_bytes: u64,
-    /// Segments and partitions whose files a crash had left behind, removed.
-    pub strays: u64,
-    /// Pieces read from the rest log, after the start.
-    pub rest_reads: u64,
-    /// Passes of compaction, also those that failed.
-    pub compactions: u64,
-    /// Bytes that compaction has read.
-    pub compact_read_bytes: u64,
-    /// Bytes that compaction has written to segments.
-    pub compact_written_bytes: u64,
-    /// Records that compaction has dropped.
-    pub compact_dropped_records: u64,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -585,13 +535,8 @@ impl Store {
         if let Some(why) = &p.incomplete {
             return Err(Refusal::Incomplete(why.clone()));
         }
-        if inner.held.get() {
-            return Err(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
-        }
-        if let Some(free) = inner.full.get()
-            && !inner.is_taken_though_full(id, bytes.len())
-        {
-            return Err(Refusal::DiskFull { free });
+        if let Some(refusal) = self.lacks_room(id, bytes.len()) {
+            return Err(refusal);
         }
         assert_eq!(bytes.len(), meta.len as usize, "the batch is not the one that was validated");
         // Also before an append that turns out to be refused: the snapshot is then a copy of the present state.
@@ -635,6 +580,18 @@ impl Store {
             c.commit_copied += bytes.len() as u64;
         });
         Ok(appended)
+    }
+
+    /// Why an append of `bytes` to `id` would be refused now because the disk is full: for those who must know before they
+    /// decide something that only an append makes true.
+    #[must_use]
+    pub fn lacks_room(&self, id: PartitionId, bytes: usize) -> Option<Refusal> {
+        let inner = &self.inner;
+        if inner.held.get() {
+            return Some(Refusal::DiskFull { free: inner.full.get().unwrap_or(0) });
+        }
+        let free = inner.full.get()?;
+        (!inner.is_taken_though_full(id, bytes)).then_some(Refusal::DiskFull { free })
     }
 
     /// Makes an empty partition. It has no file until it has data.

@@ -66,7 +66,7 @@ impl Counts {
     }
 
     /// The bound, in milliseconds, that this share (in percent) of the recoveries kept.
-    pub(super) fn recovery(&self, percent: u64) -> u64 {
+    fn recovery(&self, percent: u64) -> u64 {
         let steps =
             || self.0.iter().filter_map(|(name, n)| Some((name.strip_prefix(RECOVERED)?, *n)));
         let all: u64 = steps().map(|(_, n)| n).sum();
@@ -78,6 +78,14 @@ impl Counts {
             }
         }
         0
+    }
+
+    /// The same in words.
+    pub(super) fn recovered_within(&self, percent: u64) -> String {
+        match self.recovery(percent) {
+            u64::MAX => format!("over {} ms", STEPS[STEPS.len() - 1]),
+            bound => format!("at most {bound} ms"),
+        }
     }
 
     /// Written aside and renamed, so that a run that is cut off leaves the counts before or after.
@@ -113,5 +121,7 @@ mod tests {
         assert_eq!((counts.recovery(50), counts.recovery(99)), (50, 100));
         counts.recovered(Duration::from_secs(7));
         assert_eq!(counts.recovery(100), u64::MAX);
+        assert_eq!(counts.recovered_within(50), "at most 60 ms");
+        assert_eq!(counts.recovered_within(100), "over 5000 ms");
     }
 }

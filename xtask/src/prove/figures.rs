@@ -319,11 +319,11 @@ fn latencies(options: &Options, folder: &Path) -> Result<Vec<String>, Fault> {
             for (load, figures) in CALM.iter().zip(figures) {
                 let of = |f: fn(&Figure) -> f64| median(figures.iter().map(f).collect());
                 rows.push(format!(
-                    "| {} | {} | {cores} | {:.2} | {:.2} | {:.0} | {:.2} | {} |",
+                    "| {} | {} | {cores} | {} | {} | {:.0} | {:.2} | {} |",
                     disk.name(),
                     load.name,
-                    of(|f| f.p50),
-                    of(|f| f.p99),
+                    milliseconds(of(|f| f.p50)),
+                    milliseconds(of(|f| f.p99)),
                     of(|f| f.flushes),
                     of(|f| f.own),
                     remark(figures)
@@ -332,6 +332,11 @@ fn latencies(options: &Options, folder: &Path) -> Result<Vec<String>, Fault> {
         }
     }
     Ok(rows)
+}
+
+/// Nothing where the client gives no percentiles, because it was late itself.
+fn milliseconds(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.2}") }
 }
 
 /// How many of the measurements the client itself spoiled.

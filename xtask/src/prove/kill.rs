@@ -140,9 +140,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         counts.save(&state)?;
         say(&serde_json::to_string(&counts.0)?)?;
         say(&format!(
-            "recovery, start to ready: p50 at most {} ms, p99 at most {} ms; {} records acknowledged a kill",
-            counts.recovery(50),
-            counts.recovery(99),
+            "recovery, start to ready: p50 {}, p99 {}; {} records acknowledged a kill",
+            counts.recovered_within(50),
+            counts.recovered_within(99),
             counts.of("acknowledged") / counts.blows().max(1)
         ))?;
         if counts.bad() > 0 {

@@ -32,10 +32,12 @@ impl Coordinator {
     pub fn group_after(&self, last: Option<&str>) -> Option<SurveyedGroup> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut groups = self.groups.range::<str, _>((from, Bound::Unbounded));
-        groups.find(|(_, group)| group.exists()).map(|(id, group)| SurveyedGroup {
-            group_id: id.clone(),
-            state: group.classic.state.name(),
-            members: group.classic.members.len(),
+        groups.find(|(_, group)| group.exists()).map(|(id, group)| {
+            let (state, members) = match group.consumers() {
+                Some(consumers) => (consumers.state().name(), consumers.members.len()),
+                None => (group.classic.state.name(), group.classic.members.len()),
+            };
+            SurveyedGroup { group_id: id.clone(), state, members }
         })
     }
 

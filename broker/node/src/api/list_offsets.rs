@@ -1,4 +1,7 @@
 //! ListOffsets: the first offset, the end, or the first record at or after a time, at the granularity of records.
+//!
+//! Without tiered storage nothing is tiered and nothing waits for it: the offsets that speak of it are "none", as in Kafka,
+//! but for the start of what is local, which is the start of the log.
 
 use super::owners::at_owners;
 use super::{Asked, codes, read, reply};
@@ -142,18 +145,23 @@ async fn look_up(broker: Rc<Broker>, id: PartitionId, q: Question) -> Result<Ans
     let epoch_at = |offset: Offset| {
         store
             .with_log(id, |l| l.epochs().at(offset).unwrap_or(l.epochs().latest()))
-            .unwrap_or(LeaderEpoch::UNKNOWN)
+            .ok()
+            // A log that never had a record is the present leader's from its start.
+            .filter(|epoch| *epoch != LeaderEpoch::UNKNOWN)
+            .unwrap_or(replica.epoch())
     };
     let start = store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
     match q.time {
         LATEST => Ok((bound, Timestamp::NONE, replica.epoch())),
-        EARLIEST | EARLIEST_LOCAL | EARLIEST_PENDING_UPLOAD => {
-            Ok((start, Timestamp::NONE, epoch_at(start)))
-        }
-        LATEST_TIERED => Ok(NOTHING),
+        EARLIEST | EARLIEST_LOCAL => Ok((start, Timestamp::NONE, epoch_at(start))),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(NOTHING),
         MAX_TIMESTAMP => {
             let read =
                 store.batch_of_max_timestamp(id).await.map_err(|e| codes::of_read(&e, i16::MAX))?;
+            if read.is_none() && start < bound {
+                // No record has a timestamp: the largest is none, and the first record has it.
+                return Ok((start, Timestamp::NONE, epoch_at(start)));
+            }
             let found =
                 search(&broker, read, |view, d| of_max_timestamp(view, d, DECOMPRESSED_BYTES_MAX))?;
             Ok(visible(found, bound, epoch_at))

@@ -133,6 +133,17 @@ fn cold_reads(t: &mut Samples, broker: &Broker, store: &store::Counters) {
     t.gauge("ringwood_memory_cold_limit_bytes", "Budget for cold reads.", limit as f64);
 }
 
+fn scrub(t: &mut Samples, broker: &Broker, store: &store::Counters) {
+    t.counter(
+        "ringwood_scrub_read_bytes_total",
+        "Bytes of sealed segments read again.",
+        store.scrub_bytes,
+    );
+    let s = &broker.scrubber;
+    t.counter("ringwood_scrub_rounds_total", "Rounds of the scrub.", s.rounds());
+    t.gauge("ringwood_scrub_damaged_segments", "Damaged segments.", s.damaged() as f64);
+}
+
 /// What this core counts.
 pub(crate) fn count(broker: &Broker) -> Counted {
     let mut t = Samples::default();
@@ -214,6 +225,7 @@ pub(crate) fn count(broker: &Broker) -> Counted {
         store.commit_copied,
     );
     cleaner(&mut t, broker, &store);
+    scrub(&mut t, broker, &store);
     let memory = broker.rt.memory();
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", memory.limit() as f64);

@@ -9,6 +9,7 @@ use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
 use crate::metadata_log::{self, MetadataLog};
 use crate::node::{Stopped, stopped};
 use crate::post::{Letter, Post};
+use crate::scrubber::Scrubber;
 use crate::shard::{Shard, store_config};
 use cluster::config::{Durability, TopicConfig};
 use cluster::{BrokerRegistered, ClusterImage, Controller, DirectoryId, Endpoint};
@@ -73,7 +74,7 @@ async fn open_store(
     Ok((store, report))
 }
 
-/// Opens core 0: takes the lock, replays the metadata log, and registers this start.
+/// Opens core 0: takes the lock, replays the metadata log, and registers this start, or goes on to try.
 pub(crate) async fn open_first(
     rt: &Runtime,
     config: &NodeConfig,
@@ -108,9 +109,25 @@ pub(crate) async fn open_first(
         post.clone(),
         controller,
     );
-    // On a full disk with a full ring nothing can be registered before there is room.
-    shard.store.begun().await;
-    register(rt, config, &metadata, &log, dir.uuid()).await?;
+    let (cluster_id, registration) = registration(rt, config, &metadata, dir.uuid());
+    if log.has_room().is_ok() {
+        log.register(&cluster_id, registration).await.map_err(|e| {
+            stopped("the broker cannot register", format!("{e:?}"), "check node.id and --advertise")
+        })?;
+    } else {
+        // On a full disk with a full journal nothing can be registered before there is room. Readers need none of it: they are
+        // served with the epochs of the life before, and all who would write are refused.
+        eprintln!(
+            "the disk and the journal are full: reads are served, and writes when there is room"
+        );
+        let (rt, log) = (rt.clone(), Rc::clone(&log));
+        rt.clone().spawn(async move {
+            match log.register_later(&cluster_id, registration).await {
+                Ok(()) => eprintln!("there is room again: the broker is registered"),
+                Err(e) => rt.fault(format!("the broker cannot register: {e:?}")),
+            }
+        });
+    }
     metadata.lead_all();
     shard.store.all_named();
     let broker = assemble(rt, config, (shard, metadata, groups), Some(log), post);
@@ -170,6 +187,7 @@ fn assemble(
         counters: Counters::default(),
         recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
         cleaner: Cleaner::default(),
+        scrubber: Scrubber::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::new(slots)),
@@ -195,13 +213,13 @@ fn next_epoch(store: &Store) -> LeaderEpoch {
     LeaderEpoch(latest.map_or(0, |e| e.0.saturating_add(1)))
 }
 
-async fn register(
+/// What this start tells the cluster, and the cluster's id should there be none yet.
+fn registration(
     rt: &Runtime,
     config: &NodeConfig,
     metadata: &Metadata,
-    log: &MetadataLog,
     directory: [u8; 16],
-) -> Result<(), Stopped> {
+) -> (String, BrokerRegistered) {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&rt.random().to_be_bytes());
     id[8..].copy_from_slice(&rt.random().to_be_bytes());
@@ -220,15 +238,14 @@ async fn register(
         cores: config.cores,
         directory: DirectoryId(directory),
     };
-    log.register(&cluster_id, registration).await.map_err(|e| {
-        stopped("the broker cannot register", format!("{e:?}"), "check node.id and --advertise")
-    })
+    (cluster_id, registration)
 }
 
 /// Deletes what no topic owns: a crash came between a topic's deletion and that of its files. Only if everything was read
 /// whole.
 async fn drop_strays(store: &Store, image: &ClusterImage, whole: bool) {
-    if !whole {
+    // A deletion is journalled: on a full disk with a full journal it would wait.
+    if !whole || store.lacks_room(METADATA, 0).is_some() {
         return;
     }
     let mut known: BTreeSet<_> =

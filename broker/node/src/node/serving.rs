@@ -73,6 +73,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
         follow_limits(broker, limits);
     }
     crate::cleaner::start(broker);
+    crate::scrubber::start(broker);
     Ok(())
 }
 

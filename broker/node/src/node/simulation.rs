@@ -9,12 +9,14 @@
 //! | `facts.rs` | what was answered, and what that forbids |
 //! | `load.rs` | the clients: producers, an administrator, a group |
 //! | `audit.rs` | reads everything back and compares |
+//! | `full.rs` | a full disk, and a start on it |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
 
 mod audit;
 mod caller;
 mod facts;
+mod full;
 mod load;
 mod machine;
 

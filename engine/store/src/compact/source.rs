@@ -11,7 +11,7 @@ use runtime::Slice;
 /// Bytes that are read at once.
 const WINDOW: usize = 256 * 1024;
 
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     store: &'a Store,
     p: Shared,
     name: SegmentName,
@@ -28,7 +28,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// The batches from the one that holds `from` on, or a little before it; `None` if the segment has left the log.
-    pub(super) fn open(
+    pub(crate) fn open(
         store: &'a Store,
         p: &Shared,
         name: SegmentName,
@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
     }
 
     /// The next batch, whole and checked; `None` at the end of the segment.
-    pub(super) async fn next(&mut self) -> Result<Option<Slice>, CompactFailure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Slice>, CompactFailure> {
         self.last = self.position;
         if self.position >= self.len {
             return match self.expected {
@@ -80,12 +80,12 @@ impl<'a> Source<'a> {
     }
 
     /// The batch that [`Source::next`] has handed out.
-    pub(super) fn view<'b>(&self, bytes: &'b [u8]) -> Result<BatchView<'b>, CompactFailure> {
+    pub(crate) fn view<'b>(&self, bytes: &'b [u8]) -> Result<BatchView<'b>, CompactFailure> {
         BatchView::first(bytes).map_err(|e| self.damaged(e.to_string()))
     }
 
     /// What is wrong with the batch that was handed out last.
-    pub(super) fn damaged(&self, why: impl Into<String>) -> CompactFailure {
+    pub(crate) fn damaged(&self, why: impl Into<String>) -> CompactFailure {
         CompactFailure::Damaged { segment: self.name, position: self.last, why: why.into() }
     }
 

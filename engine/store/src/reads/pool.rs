@@ -53,6 +53,11 @@ impl Pool {
         room(self.memory.used(), self.memory.limit(), wanted)
     }
 
+    /// Somebody reads.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.device.free.get() < AT_ONCE
+    }
+
     /// Waits for a place at the device, in the order of arrival.
     pub(super) async fn device(&self) -> Permit {
         if let Some(permit) = Device::take(&self.device) {

@@ -10,8 +10,8 @@
 //! until he is faster. All of it together is bounded by the budget; without room there is no read-ahead, and who has it keeps
 //! it, so that a thousand readers do not throw out each other's ranges before they were used.
 
+use crate::counters::Counters;
 use crate::partition::{Partition, floor_block};
-use crate::store::Counters;
 use ids::{Instant, Offset, PartitionId};
 use log::{Place, SegmentName};
 use runtime::Slice;

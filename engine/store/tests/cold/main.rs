@@ -1,9 +1,10 @@
-//! Readers of what is not in memory: what is read ahead for them, and what it costs the others.
+//! Readers of what is not in memory: what is read ahead for them, and what it costs the others; and the scrub, which is one.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 #[path = "../scene/batches.rs"]
 #[expect(dead_code, reason = "other scenes use the rest")]
 mod batches;
+mod scrub;
 
 use batches::{append, batch, partition};
 use ids::{CoreId, Offset, PartitionId};

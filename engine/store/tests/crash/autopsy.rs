@@ -41,6 +41,8 @@ pub(crate) struct Ring {
     /// The sequences that the chain holds, in order, from the manifest's footer on.
     pub(crate) chain: Vec<u64>,
     pub(crate) footer: Footer,
+    /// The last intact batch of each copy of the manifest.
+    pub(crate) copies: [u64; 2],
     pub(crate) size: u64,
 }
 
@@ -54,6 +56,20 @@ impl Ring {
     /// The flushed mark.
     pub(crate) fn flushed(&self) -> u64 {
         self.flushed_without(0)
+    }
+
+    /// Only the first copy of the manifest has the last batch: were it damaged, the second must still be enough.
+    pub(crate) fn first_copy_is_ahead(&self) -> bool {
+        self.copies[0] > self.copies[1]
+    }
+
+    /// The chain ends in a skip, and the commit before that is known to be flushed: its place in the chain. Were it damaged,
+    /// only what the next start writes could say whom that hit.
+    pub(crate) fn flushed_before_a_last_skip(&self) -> Option<usize> {
+        let nth = self.chain.len().checked_sub(2)?;
+        let (sequence, last) = (self.chain[nth], &self.commits[&self.chain[nth + 1]]);
+        let skip = last.header.kind == Kind::Skip;
+        (skip && sequence <= self.flushed_without(sequence)).then_some(nth)
     }
 
     fn head(&self) -> u64 {
@@ -91,16 +107,15 @@ impl Autopsy {
                     .collect();
                 let commits = intact(&files, &part.ring, part.file_bytes);
                 let manifests = paths.manifests(layout.generation, CoreId(core));
-                let footer = manifests
-                    .iter()
-                    .filter_map(|p| last_footer(&world.file(node, p)?, &part.ring))
-                    .max_by_key(|(number, _)| *number)?
-                    .1;
+                let found = manifests.map(|p| last_footer(&world.file(node, &p)?, &part.ring));
+                let copies = found.map(|f| f.map_or(0, |f| f.0));
+                let footer = found.into_iter().flatten().max_by_key(|(number, _)| *number)?.1;
                 let mut ring = Ring {
                     core,
                     commits,
                     chain: Vec::new(),
                     footer,
+                    copies,
                     size: part.file_bytes * u64::from(part.files),
                 };
                 ring.chain = follow(&ring);

@@ -73,6 +73,10 @@ impl Clients {
                 self.rt.sleep(Duration::from_micros(500)).await;
                 continue;
             };
+            if self.settings.drops && self.one_in(8) {
+                self.drop_during_a_checkpoint(id).await;
+                continue;
+            }
             match self.below(400) {
                 0..300 => self.append(id).await,
                 300..330 => self.repeat(id).await,
@@ -308,6 +312,23 @@ impl Clients {
             if self.one_in(6) { end } else { start + 1 + i64::try_from(self.below(room)).unwrap() };
         if self.move_start(id, to).await {
             self.tally.one("log start moved");
+        }
+    }
+
+    /// Moves the start of a log to its end while a checkpoint is under way: what that has come to already, and what not yet.
+    async fn drop_during_a_checkpoint(&self, id: PartitionId) {
+        self.checkpoint();
+        let after = self.below(12_000);
+        self.rt.sleep(Duration::from_micros(after)).await;
+        let Ok((start, durable)) = self
+            .store
+            .progress(id)
+            .and_then(|p| Ok((self.store.with_log(id, |l| l.start().0)?, p.durable.0)))
+        else {
+            return;
+        };
+        if durable > start && self.move_start(id, durable).await {
+            self.tally.one("log start moved during a checkpoint");
         }
     }
 

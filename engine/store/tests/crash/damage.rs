@@ -8,7 +8,7 @@
 //! | a segment | reads of that partition fail, or the bit was not one of the log |
 //! | a rest log | the piece's partition is incomplete, or the piece was dead |
 
-use crate::autopsy::{Examined, Ring};
+use crate::autopsy::{Commit, Examined, Ring};
 use crate::life::ROOT;
 use crate::model::{Excuse, Incomplete, Model};
 use crate::random::Random;
@@ -53,10 +53,11 @@ fn at(world: &World, node: NodeId, path: &Path, bit: u64) -> Option<String> {
 fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -> Option<Done> {
     let rings: Vec<&Ring> = examined.iter().filter(|r| !r.chain.is_empty()).collect();
     let ring = *rings.get(usize::try_from(random.below(rings.len() as u64)).ok()?)?;
-    let nth = if random.one_in(3) {
-        ring.chain.len() as u64 - 1
-    } else {
-        random.below(ring.chain.len() as u64)
+    let before_a_skip = ring.flushed_before_a_last_skip().filter(|_| random.one_in(2));
+    let nth = match before_a_skip {
+        Some(nth) => nth as u64,
+        None if random.one_in(3) => ring.chain.len() as u64 - 1,
+        None => random.below(ring.chain.len() as u64),
     };
     let nth = usize::try_from(nth).ok()?;
     let victim = ring.commits.get(&ring.chain[nth])?;
@@ -68,7 +69,11 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
             true => Incomplete::These(victim.partitions()),
             false => Incomplete::Core(ring.core),
         };
-        return Some(Done { kind: "bit flip below F".into(), place, excuse });
+        let kind = match before_a_skip {
+            Some(_) => "bit flip below F, before a last skip",
+            None => "bit flip below F",
+        };
+        return Some(Done { kind: kind.into(), place, excuse });
     }
     let mut lost: BTreeMap<PartitionId, i64> = BTreeMap::new();
     for sequence in &ring.chain[nth..] {
@@ -96,6 +101,11 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     excuse.incomplete = Incomplete::These(excuse.unreadable.clone());
     excuse.lost_from = lost;
     Some(Done { kind: "bit flip above F".into(), place, excuse })
+}
+
+/// One bit in the middle of a commit's records; where.
+pub(crate) fn flip_in(world: &World, node: NodeId, victim: &Commit) -> Option<String> {
+    at(world, node, &victim.path, (victim.at + u64::from(victim.header.used) / 2) * 8)
 }
 
 /// Whether the commit after the `nth` is there to say what that one held.
@@ -139,10 +149,13 @@ fn manifest(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {
 pub(crate) fn flip_the_first_manifest(
     world: &World,
     node: NodeId,
+    examined: &Examined,
     random: &mut Random,
 ) -> Option<Done> {
-    let (_, place) = some_bit(world, node, "/manifest-a", random)?;
-    Some(Done { kind: "bit flip in a manifest".into(), place, excuse: Excuse::default() })
+    let ahead = examined.iter().find(|r| r.first_copy_is_ahead())?;
+    let (_, place) = some_bit(world, node, &format!("/{}/manifest-a", ahead.core), random)?;
+    let kind = "bit flip in a manifest that is ahead of its copy".into();
+    Some(Done { kind, place, excuse: Excuse::default() })
 }
 
 fn layout(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {

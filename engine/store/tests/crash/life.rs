@@ -4,7 +4,7 @@
 //! power is cut there, or the process is killed, and what the disk holds then must satisfy the model as it was at that moment.
 //! An image may live a while and have images of its own.
 
-use crate::autopsy::{Autopsy, Examined, look};
+use crate::autopsy::{Autopsy, Examined, Ring, look};
 use crate::clients::{Clients, Verdict};
 use crate::damage;
 use crate::model::{Found, Life, Model};
@@ -13,9 +13,10 @@ use crate::reading::{look_up, read_all};
 use crate::settings::Settings;
 use crate::tally::Tally;
 use ids::{CoreId, PartitionId};
+use ringwood_store::inspect::{Finding, Inspector, Severity};
 use ringwood_store::{DataDir, OpenError, Report, Store};
 use runtime::Runtime;
-use runtime::sim::{DiskOp, Injection, NodeId, World};
+use runtime::sim::{DiskOp, Injection, NodeId, Outcome, World};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -163,9 +164,18 @@ impl Explorer {
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
         let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
         look(number, &examined);
+        // After a kill the lock may be held for longer than verify waits.
+        if model.power && self.one_in(2) {
+            // On a copy: looking syncs.
+            let copy = fork.fork(self.random.borrow_mut().next());
+            let batches = verify_offline(&copy, node).map_err(context)?;
+            self.tally.one("verified offline");
+            self.tally.add("batches verified offline", batches);
+        }
         // The first copy of the manifest is ahead of the second: the moment at which the second must still be enough.
-        let ahead = last.starts_with("submitted") && last.contains("/manifest-b");
-        let damage = self.one_in(if ahead { 2 } else { 6 });
+        let ahead = examined.iter().any(Ring::first_copy_is_ahead);
+        let before_a_skip = examined.iter().any(|r| r.flushed_before_a_last_skip().is_some());
+        let damage = self.one_in(if ahead || before_a_skip { 2 } else { 6 });
         if self.damage && !recovering && model.power && damage {
             return self.damaged(&fork, node, &mut model, &examined, depth, ahead).map_err(context);
         }
@@ -227,7 +237,7 @@ impl Explorer {
         let mut random = self.random.borrow().clone();
         random.next();
         let done = if ahead {
-            damage::flip_the_first_manifest(world, node, &mut random)
+            damage::flip_the_first_manifest(world, node, examined, &mut random)
         } else {
             damage::flip(world, node, model, examined, &mut random)
         };
@@ -470,6 +480,7 @@ impl Explorer {
             }
         }
         let mut seen = world.effects(node);
+        let mut between_copies = false;
         let mut full_until = None;
         let fills_at = if s.fills_up && depth == 0 { self.below(requests) } else { u64::MAX };
         if s.breaks && depth == 0 {
@@ -486,7 +497,11 @@ impl Explorer {
                 // Most effects are writes to the ring; the steps of a checkpoint are rarer and each worth a look.
                 let last = world.last_effect(node);
                 let gap = if depth == 0 { s.gap } else { s.gap.max(4) * 2 };
-                let gap = if last.contains("/ring-") { gap } else { (gap / 6).max(1) };
+                if last.contains("/manifest-b") {
+                    between_copies = !last.starts_with("synced");
+                }
+                let rare = between_copies || !last.contains("/ring-");
+                let gap = if rare { (gap / 6).max(1) } else { gap };
                 if self.one_in(gap) && self.images_left.get() > 0 {
                     self.count_moment(&last);
                     let model = shared.borrow();
@@ -609,4 +624,39 @@ impl Explorer {
         };
         self.tally.one(&format!("checkpoint: {verb} {what}"));
     }
+}
+
+/// What a crash has left is nothing that `ringwood storage verify` calls damage. How many batches it has read.
+pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let outcome = world.run(&rt, async move {
+        let inspector = match Inspector::open(&it, Path::new(ROOT)).await {
+            Ok(inspector) => inspector,
+            // Power went before there was anything to look at; or another process dies for longer than it waits.
+            Err(OpenError::Missing | OpenError::Locked) => return Ok(0),
+            Err(e) => return Err(format!("verify does not open it: {e}")),
+        };
+        let mut damaged: Vec<Finding> = Vec::new();
+        let note = |f: Finding| {
+            if f.severity == Severity::Damage && !is_known(&f) {
+                damaged.push(f);
+            }
+        };
+        let verified = inspector.verify(|_| {}, note).await;
+        match damaged.first() {
+            Some(f) => Err(format!("verify finds {f:?}")),
+            None => Ok(verified.batches),
+        }
+    });
+    let Outcome::Done(batches) = outcome else { return Err("verify does not end".into()) };
+    batches
+}
+
+/// What an earlier damage has left of its partition, and the mark says so. Or a copy of the manifest that a start was writing
+/// anew from the other one when power went: the next start does so again.
+fn is_known(f: &Finding) -> bool {
+    let marked = ["acknowledged records are missing", "marked incomplete"];
+    let mending = f.place.starts_with("manifest-") && f.what.contains("up to batch 0,");
+    mending || marked.iter().any(|words| f.what.contains(words))
 }

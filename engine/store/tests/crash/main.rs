@@ -13,6 +13,7 @@ mod autopsy;
 mod batch;
 mod clients;
 mod damage;
+mod directed;
 mod life;
 mod model;
 #[cfg(feature = "planted")]

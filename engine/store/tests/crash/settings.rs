@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) fills_up: bool,
     /// A write or a sync fails once.
     pub(crate) breaks: bool,
+    /// Segments are dropped again and again while checkpoints are under way.
+    pub(crate) drops: bool,
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -38,13 +40,18 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 impl Settings {
     pub(crate) fn draw(seed: u64, images: u64) -> Self {
         let mut r = Random::new(seed ^ 0x5e77_1265);
+        // So many clients in such a hurry that the ring is nearly full most of the time: what a checkpoint gives back is
+        // written over at once.
+        let mut own = Random::new(seed ^ 0xa7_0ce);
+        let (at_once, crowded, drops) = (own.pick(&[1, 3, 32]), own.one_in(6), own.one_in(4));
         let ring =
             r.pick(&[64 << 10, 64 << 10, 128 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20]);
+        let ring = if crowded { 64 << 10 } else { ring };
         let cores = r.pick(&[1, 1, 2, 3]);
         let largest = ring / 8 - 4096;
         let segment = r.pick(&[8 << 10, 16 << 10, 64 << 10, 256 << 10]).max(largest);
         // Very many very small batches: whole blocks of the index.
-        let tiny = r.one_in(8);
+        let tiny = r.one_in(8) && !crowded;
         let segment = if tiny { 256 << 10 } else { segment };
         let log = log::Config {
             segment_bytes: u32::try_from(segment).unwrap(),
@@ -83,7 +90,7 @@ impl Settings {
             blocks_due: r.pick(&[4 << 10, 16 << 10]),
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
             allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
-            partitions_at_once: Random::new(seed ^ 0xa7_0ce).pick(&[1, 3, 32]),
+            partitions_at_once: at_once,
             ..Thresholds::default()
         };
         let store = Config {
@@ -103,16 +110,17 @@ impl Settings {
             store,
             log,
             topics,
-            clients: r.between(1, 5),
+            clients: if crowded { 10 } else { r.between(1, 5) },
             requests,
             rounds,
             gap,
             body_max: largest - 100,
             large_one_in: if tiny { 10_000 } else { r.pick(&[10, 40, 200]) },
-            body_usual,
-            pause: if tiny { 30 } else { r.pick(&[50, 300, 1500]) },
+            body_usual: if crowded { 3_000 } else { body_usual },
+            pause: if tiny || crowded { 30 } else { r.pick(&[50, 300, 1500]) },
             fills_up: r.one_in(5),
             breaks: r.one_in(5),
+            drops,
         }
     }
 

@@ -602,6 +602,14 @@ pub static BROKER_KEYS: &[Key] = &[
         "Default of the topic key of the same name.",
     ),
     key(
+        "ringwood.scrub.bytes.per.second",
+        Long,
+        Some("524288"),
+        AtLeast(0),
+        ClusterWide,
+        "Bytes of sealed segments that are read again in a second, all cores together, to find damage before a reader does; 0 for none.",
+    ),
+    key(
         "share.coordinator.state.topic.min.isr",
         Short,
         Some("2"),

@@ -54,6 +54,8 @@ pub struct BrokerSettings {
     pub rack: Option<String>,
     /// `log.cleaner.*`
     pub cleaner: CleanerSettings,
+    /// `ringwood.scrub.bytes.per.second`, all cores together
+    pub scrub_bytes_per_second: i64,
     /// `connections.max.idle.ms`
     pub connections_max_idle_ms: i64,
     /// `default.replication.factor`
@@ -134,6 +136,7 @@ impl BrokerSettings {
                 Some(_) | None => None,
             },
             cleaner: CleanerSettings::read(layers),
+            scrub_bytes_per_second: int("ringwood.scrub.bytes.per.second"),
             connections_max_idle_ms: int("connections.max.idle.ms"),
             default_replication_factor: i16::try_from(int("default.replication.factor"))
                 .unwrap_or(i16::MAX),

@@ -52,11 +52,11 @@ fn text(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     File::open(path)?.take(FILE_MAX).read_to_end(&mut bytes)?;
     if bytes.starts_with(&LZ4) {
         let mut unpack = Command::new("/usr/lib/apt/apt-helper");
-        let unpacked = unpack.arg("cat-file").arg(path).output()?;
-        if !unpacked.status.success() {
-            return Err(format!("apt-helper cannot unpack {}", path.display()).into());
+        // What it cannot unpack, or is not there to unpack, is no text: there is enough other.
+        match unpack.arg("cat-file").arg(path).output() {
+            Ok(unpacked) if unpacked.status.success() => bytes = unpacked.stdout,
+            Ok(_) | Err(_) => return Ok(None),
         }
-        bytes = unpacked.stdout;
     }
     // A carriage return or a zero byte may mean something to a program that reads lines.
     let strange =

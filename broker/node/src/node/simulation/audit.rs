@@ -61,7 +61,7 @@ async fn audit(rt: &Runtime, caller: &mut Caller, facts: &Shared) -> Option<()> 
 }
 
 /// Every record's offset and word.
-async fn read(caller: &mut Caller, part: Part) -> Option<Vec<(i64, u64)>> {
+pub(super) async fn read(caller: &mut Caller, part: Part) -> Option<Vec<(i64, u64)>> {
     let (mut all, mut at) = (Vec::new(), 0);
     loop {
         let partition = FetchPartition {

@@ -69,7 +69,11 @@ pub(super) fn begin(rt: &Runtime, facts: &Shared, seed: u64) {
     });
 }
 
-async fn make_topic(caller: &mut Caller, name: &str, partitions: i32) -> Option<ErrorCode> {
+pub(super) async fn make_topic(
+    caller: &mut Caller,
+    name: &str,
+    partitions: i32,
+) -> Option<ErrorCode> {
     let topic = CreatableTopic {
         name,
         num_partitions: partitions,
@@ -207,6 +211,13 @@ fn good(facts: &Shared, what: &str, code: ErrorCode) -> Option<()> {
 
 /// The offset that was answered.
 async fn send(caller: &mut Caller, facts: &Shared, sent: &Sent) -> Option<i64> {
+    let (code, offset) = offer(caller, sent).await?;
+    good(facts, &format!("{sent:?}"), code)?;
+    Some(offset)
+}
+
+/// Sends a batch with one record; the code and the offset that were answered.
+pub(super) async fn offer(caller: &mut Caller, sent: &Sent) -> Option<(ErrorCode, i64)> {
     let mut builder =
         BatchBuilder::new().producer(ProducerId(sent.producer), ProducerEpoch(0), sent.sequence);
     let value = vec![
@@ -233,8 +244,7 @@ async fn send(caller: &mut Caller, facts: &Shared, sent: &Sent) -> Option<i64> {
     let body = caller.call(9, &request).await?;
     let answer = ProduceResponse::decode(&body, 9).expect("an answer");
     let p = &answer.responses[0].partition_responses[0];
-    good(facts, &format!("{sent:?}"), p.error_code)?;
-    Some(p.base_offset.0)
+    Some((p.error_code, p.base_offset.0))
 }
 
 /// Makes topics, and deletes some of them.

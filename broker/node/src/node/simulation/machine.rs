@@ -62,6 +62,11 @@ impl Drop for Machine {
 }
 
 impl Machine {
+    /// Whether this start is written down; until then it only reads.
+    pub(super) fn is_registered(&self) -> bool {
+        self.cores[0].controller.as_ref().is_some_and(|log| log.is_registered())
+    }
+
     /// Opens the data directory on every core and listens.
     pub(super) fn start(world: &World, node: NodeId, cores: u16) -> Result<Self, String> {
         let config = Rc::new(config(cores));

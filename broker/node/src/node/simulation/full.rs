@@ -1,0 +1,103 @@
+//! A full disk: the node refuses what it cannot write, and lives. Also when it starts with a journal that is full as well.
+
+use super::audit::read;
+use super::caller::Caller;
+use super::facts::Sent;
+use super::load::{make_topic, offer};
+use super::machine::Machine;
+use ids::CoreId;
+use runtime::sim::{NodeId, SimConfig, World};
+use std::time::Duration;
+use wire::ErrorCode;
+
+const CAPACITY: u64 = 256 << 20;
+const TOPIC: &str = "orders";
+
+struct Scene {
+    world: World,
+    here: NodeId,
+    there: NodeId,
+}
+
+impl Scene {
+    /// Speaks to the node, on a connection of its own.
+    fn ask<T: 'static>(&self, what: impl AsyncFnOnce(&mut Caller) -> Option<T> + 'static) -> T {
+        let rt = self.world.core(self.there, CoreId(0));
+        let it = rt.clone();
+        let answer = self.world.run(&rt, async move {
+            let mut caller = Caller::connect(&it).await?;
+            what(&mut caller).await
+        });
+        let fault = self.world.fault_of(self.here);
+        answer.expect_done().unwrap_or_else(|| panic!("the node hung up: {fault:?}"))
+    }
+
+    fn produce(&self, word: u64) -> ErrorCode {
+        let sent = Sent { part: (TOPIC, 0), word, producer: -1, sequence: -1, offset: None };
+        self.ask(async move |caller| offer(caller, &sent).await).0
+    }
+
+    fn words(&self) -> Vec<u64> {
+        self.ask(async |caller| read(caller, (TOPIC, 0)).await).into_iter().map(|r| r.1).collect()
+    }
+
+    fn create(&self, name: &'static str) -> ErrorCode {
+        self.ask(async move |caller| make_topic(caller, name, 1).await)
+    }
+}
+
+#[test]
+fn a_start_on_a_full_disk_with_a_full_journal_serves_readers_and_takes_writes_when_there_is_room() {
+    let config = SimConfig { memory_limit: 64 << 20, capacity: CAPACITY, ..SimConfig::default() };
+    let world = World::new(9, config);
+    let scene = Scene { here: world.add_node(), there: world.add_node(), world };
+    let Scene { world, here, there } = &scene;
+    let mut machine = Machine::start(world, *here, 1).expect("a first start");
+    assert!(machine.is_registered());
+    assert_eq!(scene.create(TOPIC), ErrorCode::NONE);
+    world.set_capacity(*here, 0);
+    let mut acked = Vec::new();
+    let refused = (0..10_000).find_map(|n| {
+        // Values of almost 3,000 bytes.
+        let word = n * 3_000 + 2_990;
+        match scene.produce(word) {
+            ErrorCode::NONE => {
+                acked.push(word);
+                None
+            }
+            refused => Some(refused),
+        }
+    });
+    assert_eq!(refused, Some(ErrorCode::KAFKA_STORAGE_ERROR));
+    assert!(acked.len() > 50, "only {} were taken", acked.len());
+    // Each start takes a little of what is left of the journal, until there is nothing.
+    let starts = (1..200).find(|_| {
+        world.kill(*here);
+        machine = Machine::start(world, *here, 1).expect("a start on a full disk");
+        !machine.is_registered()
+    });
+    assert!(starts.is_some(), "the journal never gets full");
+    for _ in 0..2 {
+        assert_eq!(scene.words(), acked);
+        assert_eq!(scene.produce(7), ErrorCode::KAFKA_STORAGE_ERROR);
+        // What the metadata log would have to hold is refused too, and nobody dies of it.
+        assert_eq!(scene.create("another"), ErrorCode::KAFKA_STORAGE_ERROR);
+        world.run_for(Duration::from_secs(5));
+        assert_eq!(world.fault_of(*here), None);
+        assert!(!machine.is_registered());
+    }
+    world.set_capacity(*here, CAPACITY);
+    world.run_for(Duration::from_secs(10));
+    assert!(machine.is_registered(), "it has room and does not register");
+    assert_eq!(scene.create("another"), ErrorCode::NONE);
+    assert_eq!(scene.produce(7), ErrorCode::NONE);
+    acked.push(7);
+    world.power_cut(*here);
+    machine = Machine::start(world, *here, 1).expect("a start when all is well");
+    assert!(machine.is_registered());
+    assert_eq!(scene.words(), acked);
+    world.kill(*here);
+    world.kill(*there);
+    world.run_for(Duration::from_secs(1));
+    drop(machine);
+}

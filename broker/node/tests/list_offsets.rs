@@ -1,0 +1,196 @@
+//! ListOffsets as Apache Kafka 4.3.0 answers it: every special timestamp and some times, of an empty topic, of one with records,
+//! after DeleteRecords, and of records without timestamps.
+//!
+//! The tables are what a single Kafka node said to the same requests. One row differs on purpose and says so.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+#[path = "serving/broker.rs"]
+mod broker;
+
+use broker::{Broker, fresh};
+use record::BatchBuilder;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+/// Error, timestamp, offset, leader epoch.
+type Answer = (i16, i64, i64, i32);
+
+const NOTHING: Answer = (0, -1, -1, -1);
+const UNSUPPORTED_VERSION: Answer = (35, -1, -1, -1);
+
+/// A topic name in the compact form, and a tag section without tags.
+fn name(topic: &str) -> Vec<u8> {
+    [&[u8::try_from(topic.len() + 1).unwrap()], topic.as_bytes()].concat()
+}
+
+/// Sends a flexible request and gives back the body of its answer.
+fn ask(to: &mut TcpStream, key: i16, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut request = Vec::new();
+    request.extend(key.to_be_bytes());
+    request.extend(version.to_be_bytes());
+    request.extend([0, 0, 0, 9, 0, 1, b'x', 0]);
+    request.extend(body);
+    // In one write: two would wait for each other's acknowledgement.
+    let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes()[..], &request].concat();
+    to.write_all(&frame).unwrap();
+    let mut len = [0; 4];
+    to.read_exact(&mut len).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(len) as usize];
+    to.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..5], [0, 0, 0, 9, 0]);
+    answer.split_off(5)
+}
+
+/// Produce 9, acks=all, partition 0: one batch of records with these timestamps.
+fn produce(to: &mut TcpStream, topic: &str, timestamps: &[i64]) {
+    let mut batch = BatchBuilder::new();
+    for t in timestamps {
+        batch.push(ids::Timestamp(*t), None, Some(b"abc"), &[]);
+    }
+    let batch = batch.build().unwrap();
+    let mut body = vec![0, 0xff, 0xff, 0, 0, 0x27, 0x10, 2];
+    body.extend(name(topic));
+    body.extend([2, 0, 0, 0, 0]);
+    // The length plus one in 7-bit groups, lowest first: two of them.
+    let len = batch.len() + 1;
+    assert!(len < 1 << 14);
+    body.extend([(len & 0x7f) as u8 | 0x80, (len >> 7) as u8]);
+    body.extend(batch);
+    body.extend([0, 0, 0]);
+    let answer = ask(to, 0, 9, &body);
+    let at = 1 + name(topic).len() + 1 + 4;
+    assert_eq!(answer[at..at + 2], [0, 0], "produce to {topic}");
+}
+
+/// ListOffsets from 6 on, of partition 0.
+fn offset(to: &mut TcpStream, topic: &str, time: i64, version: i16, isolation: u8) -> Answer {
+    let mut body = vec![0xff, 0xff, 0xff, 0xff, isolation, 2];
+    body.extend(name(topic));
+    body.extend([2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    body.extend(time.to_be_bytes());
+    body.extend([0, 0]);
+    if version >= 10 {
+        body.extend([0, 0, 0x27, 0x10]);
+    }
+    body.push(0);
+    let answer = ask(to, 2, version, &body);
+    let at = 4 + 1 + name(topic).len() + 1 + 4;
+    let a = &answer[at..];
+    let i64_at = |at: usize| i64::from_be_bytes(a[at..at + 8].try_into().unwrap());
+    (
+        i16::from_be_bytes([a[0], a[1]]),
+        i64_at(2),
+        i64_at(10),
+        i32::from_be_bytes(a[18..22].try_into().unwrap()),
+    )
+}
+
+/// The version from which Kafka knows a special timestamp.
+fn known_from(time: i64) -> i16 {
+    match time {
+        -3 => 7,
+        -4 => 8,
+        -5 => 9,
+        -6 => 11,
+        -1 | -2 | 0.. => 0,
+        _ => i16::MAX,
+    }
+}
+
+fn compare(to: &mut TcpStream, topic: &str, scene: &str, expected: &[(i64, Answer)]) {
+    for (time, answer) in expected {
+        for version in 6..=11 {
+            let answer = if version < known_from(*time) { UNSUPPORTED_VERSION } else { *answer };
+            for isolation in [0, 1] {
+                let got = offset(to, topic, *time, version, isolation);
+                assert_eq!(got, answer, "{scene}, {time}, version {version}");
+            }
+        }
+    }
+}
+
+fn ringwood(broker: &str, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwood"));
+    command.args(arguments).args(["--bootstrap", broker]).stdout(Stdio::null());
+    assert!(command.status().unwrap().success(), "{arguments:?}");
+}
+
+#[test]
+fn every_special_timestamp_is_answered_as_kafka_does() {
+    let broker = Broker::serving(&fresh("list-offsets"));
+    let mut to = broker.connect();
+    let address = to.peer_addr().unwrap().to_string();
+    ringwood(&address, &["topic", "create", "empty", "some", "none", "--partitions", "1"]);
+
+    let empty = [
+        (-1, (0, -1, 0, 0)),
+        (-2, (0, -1, 0, 0)),
+        (-3, NOTHING),
+        (-4, (0, -1, 0, 0)),
+        (-5, NOTHING),
+        (-6, NOTHING),
+        (-7, UNSUPPORTED_VERSION),
+        (0, NOTHING),
+        (1000, NOTHING),
+    ];
+    compare(&mut to, "empty", "empty", &empty);
+
+    for batch in [&[1000, 1010, 1020][..], &[5000, 4000], &[1050], &[2000]] {
+        produce(&mut to, "some", batch);
+    }
+    let some = [
+        (-1, (0, -1, 7, 0)),
+        (-2, (0, -1, 0, 0)),
+        (-3, (0, 5000, 3, 0)),
+        (-4, (0, -1, 0, 0)),
+        (-5, NOTHING),
+        (-6, NOTHING),
+        (-7, UNSUPPORTED_VERSION),
+        (0, (0, 1000, 0, 0)),
+        (1010, (0, 1010, 1, 0)),
+        (1050, (0, 5000, 3, 0)),
+        (5000, (0, 5000, 3, 0)),
+        (5001, NOTHING),
+    ];
+    compare(&mut to, "some", "records", &some);
+
+    ringwood(&address, &["topic", "trim", "some", "--before", "4"]);
+    let trimmed = [
+        (-1, (0, -1, 7, 0)),
+        (-2, (0, -1, 4, 0)),
+        // Below the start of the log: its batch is still there.
+        (-3, (0, 5000, 3, 0)),
+        (-4, (0, -1, 4, 0)),
+        (-5, NOTHING),
+        (-6, NOTHING),
+        (1000, (0, 4000, 4, 0)),
+        (5000, NOTHING),
+    ];
+    compare(&mut to, "some", "after DeleteRecords to 4", &trimmed);
+
+    ringwood(&address, &["topic", "trim", "some", "--before", "end"]);
+    let bare = [
+        (-1, (0, -1, 7, 0)),
+        (-2, (0, -1, 7, 0)),
+        // Kafka keeps the segment and names a record that is deleted: (0, 5000, 3, 0).
+        (-3, NOTHING),
+        (-4, (0, -1, 7, 0)),
+        (-5, NOTHING),
+        (-6, NOTHING),
+        (0, NOTHING),
+    ];
+    compare(&mut to, "some", "after DeleteRecords of all", &bare);
+
+    produce(&mut to, "none", &[-1, -1]);
+    let without = [
+        (-1, (0, -1, 2, 0)),
+        (-2, (0, -1, 0, 0)),
+        (-3, (0, -1, 0, 0)),
+        (-4, (0, -1, 0, 0)),
+        (-5, NOTHING),
+        (-6, NOTHING),
+        (0, NOTHING),
+    ];
+    compare(&mut to, "none", "without timestamps", &without);
+}
