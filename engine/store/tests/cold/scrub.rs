@@ -61,15 +61,21 @@ fn every_bit_of_a_sealed_segment_is_looked_at() {
         };
         assert!(found.iter().any(named), "{name} of {n} at {position}: {found:?}");
     }
-    // Nothing was written: the same files, but for what every start leaves in the ring and the manifest.
+    // Nothing was written: the same files, but for what every start leaves in the ring and the manifest, and what its first
+    // checkpoint brings from the rest log into the segments that are not sealed.
     let after = scene.world.disk_image(scene.node);
-    let topics = files.iter().filter(|(path, _)| path.starts_with("/data/topics"));
+    let active: Vec<_> =
+        (0..3).filter_map(|n| segments(&scene, n).into_keys().next_back()).collect();
+    let topics = files.iter().filter(|(path, _)| {
+        let of_an_active = active.iter().any(|a| a.with_extension("") == path.with_extension(""));
+        path.starts_with("/data/topics") && !of_an_active
+    });
     let mut compared = 0;
     for (path, bytes) in topics {
         assert!(after.get(path) == Some(bytes), "{}", path.display());
         compared += 1;
     }
-    assert!(compared >= 9, "{compared} files");
+    assert!(compared >= 6, "{compared} files");
 }
 
 #[test]
