@@ -13,6 +13,8 @@ pub(super) struct Effort {
     pub(super) waited: f64,
     /// Seconds of wall clock.
     pub(super) wall: f64,
+    /// It goes before other work on its core.
+    pub(super) goes_first: bool,
 }
 
 impl Effort {
@@ -58,6 +60,7 @@ impl EffortMeter {
             cpu: last.cpu - first.cpu,
             waited: last.waited - first.waited,
             wall: last.at.saturating_sub(first.at) as f64 / 1e9,
+            goes_first: false,
         }
     }
 }
@@ -79,4 +82,14 @@ pub(super) fn wake_on_time() {
         // Refused, the thread wakes as late as any other; the self-check tells whether that was too late.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
+}
+
+/// The nice value of a thread that keeps a schedule.
+const NICE: i32 = -10;
+
+/// Lets the calling thread go before other work on its core when its time has come: a schedule that waits for a core measures the
+/// scheduler. `false`: refused, as it is to all but root; the self-check tells whether that mattered.
+pub(super) fn go_first() -> bool {
+    // On Linux a nice value belongs to a thread, not to its process.
+    cfg!(target_os = "linux") && rustix::process::setpriority_process(None, NICE).is_ok()
 }
