@@ -33,6 +33,7 @@ use ids::{CoreId, TopicId};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
 use stages::{Kind, Laps, Stage};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 use wire::api::ApiKey;
@@ -290,6 +291,13 @@ fn fresh_topic_id(broker: &Broker) -> TopicId {
     id[..8].copy_from_slice(&broker.rt.random().to_be_bytes());
     id[8..].copy_from_slice(&broker.rt.random().to_be_bytes());
     TopicId(id)
+}
+
+/// Leaves each thing that a request asks for once, where it was mentioned first: an answer must not be larger than what there is
+/// to say, however often it is asked.
+pub(crate) fn once<T, K: Ord>(all: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut seen = BTreeSet::new();
+    all.retain(|one| seen.insert(key(one)));
 }
 
 /// Reads a request's body.

@@ -17,6 +17,7 @@ mod audit;
 mod caller;
 mod facts;
 mod full;
+mod hostile;
 mod load;
 mod machine;
 
