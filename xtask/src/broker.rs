@@ -14,6 +14,8 @@ pub(crate) struct Broker {
     address: SocketAddr,
     admin: SocketAddr,
     cores: u32,
+    /// Arguments before `start`, for a program that runs the broker.
+    under: Vec<String>,
     /// More arguments of `ringwood start`.
     more: Vec<String>,
     folder: PathBuf,
@@ -44,6 +46,7 @@ impl Broker {
             address,
             admin,
             cores,
+            under: Vec::new(),
             more: Vec::new(),
             folder,
             program: tree::binary("ringwood"),
@@ -54,6 +57,12 @@ impl Broker {
     /// The same with more arguments.
     pub(crate) fn with(mut self, more: &[&str]) -> Broker {
         self.more = more.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The same, but under a program with these arguments, which becomes the broker.
+    pub(crate) fn under(mut self, words: &[&str]) -> Broker {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -104,6 +113,7 @@ impl Broker {
     pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let child = Command::new(&self.program)
+            .args(&self.under)
             .arg("start")
             .arg("--data")
             .arg(self.data())

@@ -108,13 +108,12 @@ pub(crate) fn api_at(place: u8) -> Option<ApiKey> {
     SERVED.get(usize::from(place)).map(|(key, ..)| *key)
 }
 
-/// What the worst requests are told apart by.
-pub(crate) fn kind(api: u8) -> Kind {
-    match api_at(api) {
-        Some(ApiKey::Produce) => Kind::Produce,
-        Some(ApiKey::Fetch) => Kind::Fetch,
-        _ => Kind::Other,
-    }
+/// What the worst requests are told apart by, at each place of [`SERVED`].
+pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
+    let told_apart = [(ApiKey::Produce, Kind::Produce), (ApiKey::Fetch, Kind::Fetch)];
+    SERVED.iter().map(move |(key, ..)| {
+        told_apart.iter().find(|(k, _)| k == key).map_or(Kind::Other, |(_, kind)| *kind)
+    })
 }
 
 /// Answers one request, and divides its time among the stages.
@@ -126,7 +125,7 @@ pub(crate) async fn answer(
 ) -> (Reply, Laps) {
     let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
-    laps.api = place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX);
+    laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
     let reply = ask(&broker, key, peer, frame, &mut laps).await;
     match key {
         // They tell their stages apart.
@@ -165,7 +164,7 @@ pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<V
     broker.counters.count(key);
     let here = IpAddr::from([127, 0, 0, 1]);
     // Nobody counts it among the requests of clients.
-    let mut laps = Laps::begin(broker.rt.now());
+    let mut laps = Laps::none();
     match answer_here(broker, here, frame, None, &mut laps).await {
         Reply::Send(slices) | Reply::SendThenMute(slices, _) | Reply::SendThenClose(slices, _) => {
             Some(slices.iter().flat_map(|s| s.iter().copied()).collect())
@@ -186,7 +185,7 @@ async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) 
     let frame = broker.rt.lend(frame);
     let run = move |b: Rc<Broker>| async move {
         // The core of the connection times the whole of it.
-        let mut laps = Laps::begin(b.rt.now());
+        let mut laps = Laps::none();
         let answered = match answer_here(&b, peer, &frame, None, &mut laps).await {
             Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
                 Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())

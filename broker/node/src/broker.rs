@@ -136,9 +136,7 @@ impl Handler for Requests {
     }
 
     fn answered(&self, session: &Session, laps: &Laps) {
-        let kind = crate::api::kind(laps.api);
-        let now = self.0.rt.now();
-        self.0.recorder.borrow_mut().record(kind, laps, session.peer, now);
+        self.0.recorder.borrow_mut().record(laps, &session.peer, self.0.rt.now());
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

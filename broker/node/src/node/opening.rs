@@ -185,7 +185,7 @@ fn assemble(
         post,
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
-        recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
+        recorder: RefCell::new(stages::Recorder::new(crate::api::kinds())),
         cleaner: Cleaner::default(),
         scrubber: Scrubber::default(),
         decompressor: RefCell::new(Decompressor::new()),

@@ -37,7 +37,9 @@ pub(super) async fn gather(
             Ok(id) => {
                 let (places, part) = parts.entry(broker.owner(id)).or_default();
                 places.push(place);
-                laps.partition.get_or_insert(id);
+                if laps.partition().is_none() {
+                    laps.waits_for(id);
+                }
                 part.push((id, *from));
             }
             Err(code) => {
