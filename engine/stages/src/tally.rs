@@ -5,8 +5,8 @@
 //!
 //! A request is counted for all stages at once, without a branch: the upper bits of a number as floating point are its power of
 //! two and the 64th of it, that is its bucket, and the compiler finds those of several stages with one instruction. So the
-//! counts lie by [slot](slots) while they are gathered, and get their buckets when they are taken out. Of the stages that a
-//! request did not meet it counts the slot 0, which nobody reads.
+//! counts lie by [slot] while they are gathered, and get their buckets when they are taken out. Of the stages that a request
+//! did not meet it counts a slot that nobody reads.
 
 use crate::Stage;
 use crate::laps::Sheet;
@@ -17,10 +17,10 @@ const BITS: u32 = 6;
 pub(crate) const BUCKETS: usize = 1728;
 /// Slots: one for nothing, and 64 for each of 31 powers of two.
 const SLOTS: usize = 2048;
-/// What is left of a floating-point number's bits: sign, exponent, and this many bits of the mantissa, are those above.
+/// Bits of a floating-point number that say more than its bucket.
 const BELOW: u32 = f32::MANTISSA_DIGITS - 1 - BITS;
-/// The slot of 1 is 1.
-const BEFORE_ONE: u16 = (1.0_f32.to_bits() >> BELOW) as u16 - 1;
+/// The slot of the lowest power of two, which is 1.
+const FIRST: usize = (1.0_f32.to_bits() >> BELOW) as usize % SLOTS;
 
 /// The bucket of a duration in ticks.
 pub(crate) fn bucket(ticks: u32) -> usize {
@@ -36,18 +36,43 @@ pub(crate) fn range(bucket: usize) -> (u64, u64) {
     (low, low + (1 << shift) - 1)
 }
 
-/// The slots of durations below 2^31.
+/// The slot of a duration below 2^31.
 #[inline]
-fn slots<const N: usize>(ticks: &[u32; N]) -> [u16; N] {
-    // More than 24 bits would be rounded: without its highest surplus bit a number is rounded down.
-    let kept = ticks.map(|t| (t & !(t >> f32::MANTISSA_DIGITS)).cast_signed() as f32);
-    let upper = kept.map(|f| (f.to_bits() >> BELOW) as u16);
-    upper.map(|u| u.saturating_sub(BEFORE_ONE) & (SLOTS as u16 - 1))
+fn slot(ticks: u32) -> usize {
+    // More than 24 bits would be rounded up: without the lowest that is kept they are rounded down. The half gives nothing a
+    // slot of its own, and changes no other.
+    let kept = ticks & !(ticks >> (f32::MANTISSA_DIGITS - 1));
+    ((kept.cast_signed() as f32 + 0.5).to_bits() >> BELOW) as usize % SLOTS
 }
 
-/// The bucket whose durations go into a slot, which is not 0.
+/// The slot of a stage that was not met.
+const NOTHING: usize = (0.5_f32.to_bits() >> BELOW) as usize % SLOTS;
+
+/// The slots of a request's stages; adds their durations up and keeps the longest. Apart from its caller, so that the compiler
+/// sees that all four are different, and takes several stages at a time.
+#[inline(never)]
+fn spread(
+    ticks: &[u32; Stage::LAPS],
+    slots: &mut [u32; Stage::LAPS],
+    sums: &mut [u32; Stage::LAPS],
+    longest: &mut [i32; Stage::LAPS],
+) {
+    for (place, ticks) in slots.iter_mut().zip(ticks) {
+        *place = slot(*ticks) as u32;
+    }
+    for (sum, ticks) in sums.iter_mut().zip(ticks) {
+        *sum = sum.wrapping_add(*ticks);
+    }
+    for (longest, ticks) in longest.iter_mut().zip(ticks) {
+        *longest = (*longest).max(ticks.cast_signed());
+    }
+}
+
+/// The bucket whose durations go into a slot. In order of the durations the slots go round: from [`FIRST`] to the last, and
+/// on from 0 to [`NOTHING`].
 fn bucket_of(slot: usize) -> usize {
-    let (power, part) = ((slot - 1) >> BITS, (slot - 1) & ((1 << BITS) - 1));
+    let place = (slot + SLOTS - FIRST) % SLOTS;
+    let (power, part) = (place >> BITS, place & ((1 << BITS) - 1));
     let bits = BITS as usize;
     if power < bits {
         return ((1 << bits) + part) >> (bits - power);
@@ -59,8 +84,7 @@ fn bucket_of(slot: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Tally {
     requests: u32,
-    counts: Box<[[u32; SLOTS]]>,
-    total: [u32; SLOTS],
+    counts: Box<[[u32; SLOTS]; Stage::COUNT]>,
     /// Sums since they were last added to `sums`, and how much more they can take.
     fresh: [u32; Stage::LAPS],
     room: u32,
@@ -85,8 +109,7 @@ impl Default for Tally {
         Self {
             requests: 0,
             // Zeros of the allocator: what is never counted is never touched.
-            counts: vec![[0; SLOTS]; Stage::LAPS].into_boxed_slice(),
-            total: [0; SLOTS],
+            counts: zeros(),
             fresh: [0; Stage::LAPS],
             room: u32::MAX,
             sums: [0; Stage::COUNT],
@@ -102,29 +125,25 @@ impl Tally {
     pub(crate) fn record(&mut self, sheet: &Sheet) -> u32 {
         let (ticks, total) = (&sheet.ticks, sheet.total());
         self.requests = self.requests.wrapping_add(1);
-        for (counts, slot) in self.counts.iter_mut().zip(slots(ticks)) {
-            let count = &mut counts[usize::from(slot) % SLOTS];
-            *count = count.wrapping_add(1);
-        }
-        let [slot] = slots(&[total]);
-        let count = &mut self.total[usize::from(slot) % SLOTS];
-        *count = count.wrapping_add(1);
         let all = sheet.whole();
         if self.room < all {
             self.add_up();
         }
         self.room -= all;
-        for (fresh, ticks) in self.fresh.iter_mut().zip(ticks) {
-            *fresh = fresh.wrapping_add(*ticks);
+        let mut slots = [0; Stage::LAPS];
+        spread(ticks, &mut slots, &mut self.fresh, &mut self.longest);
+        for (counts, slot) in self.counts.iter_mut().zip(slots) {
+            let count = &mut counts[slot as usize % SLOTS];
+            *count = count.wrapping_add(1);
         }
-        for (longest, ticks) in self.longest.iter_mut().zip(ticks) {
-            *longest = (*longest).max(ticks.cast_signed());
-        }
+        let count = &mut self.counts[Stage::Total as usize][slot(total)];
+        *count = count.wrapping_add(1);
         self.sums[Stage::Total as usize] += u64::from(total);
         self.longest_total = self.longest_total.max(total);
         total
     }
 
+    #[cold]
     fn add_up(&mut self) {
         for (sum, fresh) in self.sums.iter_mut().zip(&mut self.fresh) {
             *sum += u64::from(std::mem::take(fresh));
@@ -142,12 +161,11 @@ impl Tally {
         self.add_up();
         let longest = self.longest.iter_mut().map(|l| std::mem::take(l).cast_unsigned());
         let longest = longest.chain([std::mem::take(&mut self.longest_total)]);
-        let counts = self.counts.iter_mut().chain([&mut self.total]);
         for (((stage, counts), longest), sum) in
-            Stage::ALL.into_iter().zip(counts).zip(longest).zip(&mut self.sums)
+            Stage::ALL.into_iter().zip(self.counts.iter_mut()).zip(longest).zip(&mut self.sums)
         {
             let sum = std::mem::take(sum);
-            counts[0] = 0;
+            counts[NOTHING] = 0;
             if sum > 0 {
                 all.push((stage, Counts { buckets: take(counts, longest), sum, longest }));
             }
@@ -156,17 +174,26 @@ impl Tally {
     }
 }
 
-/// Takes the counts out of their slots. Looks only as far as the longest.
+/// All zero, from the allocator.
+fn zeros() -> Box<[[u32; SLOTS]; Stage::COUNT]> {
+    let zeros = vec![[0; SLOTS]; Stage::COUNT].into_boxed_slice();
+    zeros.try_into().unwrap_or_else(|_| Box::new([[0; SLOTS]; Stage::COUNT]))
+}
+
+/// Counts that are looked at together.
+const GROUP: usize = 8;
+
+/// Takes the counts out of their slots, in order of the durations. Looks only as far as the longest.
 fn take(counts: &mut [u32; SLOTS], longest: u32) -> Vec<(u16, u32)> {
-    let [last] = slots(&[longest]);
-    let row = 1 << BITS;
-    let mut buckets = Vec::with_capacity(row);
-    let rows = counts.chunks_mut(row).enumerate().take((usize::from(last) >> BITS) + 1);
-    for (number, counts) in rows {
-        if counts.iter().fold(0, |all, n| all | n) == 0 {
+    let mut buckets = Vec::with_capacity(1 << BITS);
+    let last = (slot(longest) + SLOTS - FIRST) % SLOTS;
+    for place in (0..=last).step_by(GROUP) {
+        let first = (FIRST + place) % SLOTS;
+        let Some(group) = counts.get_mut(first..first + GROUP) else { break };
+        if group.iter().fold(0, |all, n| all | n) == 0 {
             continue;
         }
-        for (slot, count) in (number << BITS..).zip(counts).filter(|(_, count)| **count > 0) {
+        for (slot, count) in (first..).zip(group).filter(|(_, count)| **count > 0) {
             let bucket = u16::try_from(bucket_of(slot)).unwrap_or(u16::MAX);
             buckets.push((bucket, std::mem::take(count)));
         }
@@ -205,23 +232,21 @@ mod tests {
         assert_eq!(bucket(u32::MAX), BUCKETS - 1);
     }
 
-    fn slot(ticks: u32) -> usize {
-        usize::from(slots(&[ticks])[0])
-    }
-
     #[test]
     fn a_slot_has_the_durations_of_its_bucket() {
-        assert_eq!(slot(0), 0);
+        assert_eq!(slot(0), NOTHING);
         let mut ticks = 1u32;
         while ticks < 1 << 31 {
             let near = [ticks - 1, ticks, ticks + 1, ticks + ticks / 64, ticks + ticks / 64 - 1];
             for t in near.into_iter().filter(|t| (1..1 << 31).contains(t)) {
                 assert_eq!(bucket_of(slot(t)), bucket(t), "{t}");
+                assert_ne!(slot(t), NOTHING, "{t}");
             }
             ticks += ticks / 64 + 1;
         }
         assert_eq!(bucket_of(slot((1 << 31) - 1)), bucket((1 << 31) - 1));
-        assert!(slot((1 << 31) - 1) < SLOTS);
+        // Groups of slots do not go round.
+        assert!(FIRST.is_multiple_of(GROUP) && SLOTS.is_multiple_of(GROUP));
     }
 
     fn sheet(ticks: &[(Stage, u32)]) -> crate::Laps {

@@ -107,7 +107,7 @@ mod tests {
             [
                 (Stage::Append, 2001),
                 (Stage::Commit, 2),
-                (Stage::Write, 1000 + 898),
+                (Stage::Write, 999 + 898),
                 (Stage::Flush, 4000),
                 (Stage::Wake, 200)
             ]
