@@ -26,6 +26,7 @@ mod offset_for_leader_epoch;
 mod owners;
 mod produce;
 
+pub(crate) use fetch::Parts as FetchParts;
 pub(crate) use fetch_sessions::FetchSessions;
 
 use crate::broker::{Broker, CONTROLLER, Counters};
@@ -238,49 +239,57 @@ async fn answer_here(
     let result = match key {
         ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
-        ApiKey::ListOffsets => list_offsets::answer(broker, &asked, &mut reader).await,
-        ApiKey::Metadata => metadata::answer(broker, &asked, &mut reader).await,
-        ApiKey::FindCoordinator => find_coordinator::answer(broker, &asked, &mut reader).await,
-        ApiKey::JoinGroup => groups::join(broker, &asked, &mut reader).await,
-        ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader).await,
-        ApiKey::Heartbeat => groups::heartbeat(broker, &asked, &mut reader),
-        ApiKey::ConsumerGroupHeartbeat => {
-            groups::consumer_heartbeat(broker, &asked, &mut reader).await
-        }
-        ApiKey::ConsumerGroupDescribe => {
-            groups::consumer_describe(broker, &asked, &mut reader).await
-        }
-        ApiKey::LeaveGroup => groups::leave(broker, &asked, &mut reader).await,
-        ApiKey::OffsetCommit => groups::offset_commit(broker, &asked, &mut reader).await,
-        ApiKey::OffsetFetch => groups::offset_fetch(broker, &asked, &mut reader).await,
-        ApiKey::OffsetDelete => groups::offset_delete(broker, &asked, &mut reader).await,
-        ApiKey::DescribeGroups => groups::describe(broker, &asked, &mut reader).await,
-        ApiKey::ListGroups => groups::list(broker, &asked, &mut reader).await,
-        ApiKey::DeleteGroups => groups::delete(broker, &asked, &mut reader).await,
-        ApiKey::ApiVersions => api_versions::answer(broker, &asked, &mut reader),
-        ApiKey::CreateTopics => create_topics::answer(broker, &asked, &mut reader).await,
-        ApiKey::DeleteTopics => delete_topics::answer(broker, &asked, &mut reader).await,
-        ApiKey::DeleteRecords => delete_records::answer(broker, &asked, &mut reader).await,
-        ApiKey::InitProducerId => init_producer_id::answer(broker, &asked, &mut reader).await,
-        ApiKey::OffsetForLeaderEpoch => {
-            offset_for_leader_epoch::answer(broker, &asked, &mut reader).await
-        }
-        ApiKey::DescribeConfigs => admin_configs::describe(broker, &asked, &mut reader),
-        ApiKey::AlterConfigs => admin_configs::alter(broker, &asked, &mut reader).await,
-        ApiKey::IncrementalAlterConfigs => {
-            admin_configs::alter_incrementally(broker, &asked, &mut reader).await
-        }
-        ApiKey::ListConfigResources => list_config_resources::answer(broker, &asked, &mut reader),
-        ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, &asked, &mut reader).await,
-        ApiKey::CreatePartitions => create_partitions::answer(broker, &asked, &mut reader).await,
-        ApiKey::DescribeCluster => cluster::describe(broker, &asked, &mut reader),
-        ApiKey::DescribeProducers => describe_producers::answer(broker, &asked, &mut reader).await,
-        ApiKey::DescribeTopicPartitions => {
-            describe_topic_partitions::answer(broker, &asked, &mut reader)
-        }
-        _ => return Reply::Close("an API that is not served"),
+        // Apart, so that their state is no part of every request's.
+        _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,
     };
     result.unwrap_or(Reply::Close("a request that cannot be read"))
+}
+
+/// Answers what is not data.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
+async fn answer_other(
+    broker: &Rc<Broker>,
+    key: ApiKey,
+    asked: &Asked<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Reply, DecodeError> {
+    match key {
+        ApiKey::ListOffsets => list_offsets::answer(broker, asked, reader).await,
+        ApiKey::Metadata => metadata::answer(broker, asked, reader).await,
+        ApiKey::FindCoordinator => find_coordinator::answer(broker, asked, reader).await,
+        ApiKey::JoinGroup => groups::join(broker, asked, reader).await,
+        ApiKey::SyncGroup => groups::sync(broker, asked, reader).await,
+        ApiKey::Heartbeat => groups::heartbeat(broker, asked, reader),
+        ApiKey::ConsumerGroupHeartbeat => groups::consumer_heartbeat(broker, asked, reader).await,
+        ApiKey::ConsumerGroupDescribe => groups::consumer_describe(broker, asked, reader).await,
+        ApiKey::LeaveGroup => groups::leave(broker, asked, reader).await,
+        ApiKey::OffsetCommit => groups::offset_commit(broker, asked, reader).await,
+        ApiKey::OffsetFetch => groups::offset_fetch(broker, asked, reader).await,
+        ApiKey::OffsetDelete => groups::offset_delete(broker, asked, reader).await,
+        ApiKey::DescribeGroups => groups::describe(broker, asked, reader).await,
+        ApiKey::ListGroups => groups::list(broker, asked, reader).await,
+        ApiKey::DeleteGroups => groups::delete(broker, asked, reader).await,
+        ApiKey::ApiVersions => api_versions::answer(broker, asked, reader),
+        ApiKey::CreateTopics => create_topics::answer(broker, asked, reader).await,
+        ApiKey::DeleteTopics => delete_topics::answer(broker, asked, reader).await,
+        ApiKey::DeleteRecords => delete_records::answer(broker, asked, reader).await,
+        ApiKey::InitProducerId => init_producer_id::answer(broker, asked, reader).await,
+        ApiKey::OffsetForLeaderEpoch => {
+            offset_for_leader_epoch::answer(broker, asked, reader).await
+        }
+        ApiKey::DescribeConfigs => admin_configs::describe(broker, asked, reader),
+        ApiKey::AlterConfigs => admin_configs::alter(broker, asked, reader).await,
+        ApiKey::IncrementalAlterConfigs => {
+            admin_configs::alter_incrementally(broker, asked, reader).await
+        }
+        ApiKey::ListConfigResources => list_config_resources::answer(broker, asked, reader),
+        ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, asked, reader).await,
+        ApiKey::CreatePartitions => create_partitions::answer(broker, asked, reader).await,
+        ApiKey::DescribeCluster => cluster::describe(broker, asked, reader),
+        ApiKey::DescribeProducers => describe_producers::answer(broker, asked, reader).await,
+        ApiKey::DescribeTopicPartitions => describe_topic_partitions::answer(broker, asked, reader),
+        _ => Ok(Reply::Close("an API that is not served")),
+    }
 }
 
 /// An id that no topic had before.

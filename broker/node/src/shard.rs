@@ -6,9 +6,11 @@
 mod traffic;
 mod trail;
 mod waiters;
+mod watch;
 
 pub(crate) use crate::shard::traffic::Traffic;
 pub(crate) use crate::shard::trail::Trail;
+pub(crate) use crate::shard::watch::Watch;
 
 use crate::planted::{self, Planted};
 use crate::shard::waiters::Waiters;
@@ -383,7 +385,9 @@ impl Shard {
         if to < Offset::ZERO || to > high_watermark {
             return Err(PartitionError::OffsetOutOfRange);
         }
-        self.store.advance_start(id, to).await.map_err(PartitionError::Refused)
+        let start = self.store.advance_start(id, to).await.map_err(PartitionError::Refused)?;
+        replica.on_start();
+        Ok(start)
     }
 
     /// Applies every partition's retention once.
@@ -400,10 +404,11 @@ impl Shard {
             let high_watermark = replica.high_watermark();
             let start =
                 self.store.with_log(replica.id, |l| retention.new_start(l, high_watermark, now));
-            if let Ok(Some(start)) = start
-                && let Err(e) = self.store.advance_start(replica.id, start).await
-            {
-                eprintln!("retention of {}: {e}", replica.id);
+            if let Ok(Some(start)) = start {
+                match self.store.advance_start(replica.id, start).await {
+                    Ok(_) => replica.on_start(),
+                    Err(e) => eprintln!("retention of {}: {e}", replica.id),
+                }
             }
         }
     }
@@ -428,6 +433,11 @@ impl Replica {
     /// Rings `bell` whenever the high watermark moves, or the partition goes away.
     pub(crate) fn watch(&self, bell: &Rc<Notify>) {
         self.waiters.borrow_mut().watch(bell);
+    }
+
+    /// The start of the log has moved: readers are told of it, records or not.
+    fn on_start(&self) {
+        self.waiters.borrow_mut().on_change();
     }
 
     fn end(&self) {

@@ -1,6 +1,6 @@
 //! One core, from its part of the data directory to a broker that can answer.
 
-use crate::api::FetchSessions;
+use crate::api::{FetchParts, FetchSessions};
 use crate::broker::{Broker, Counters};
 use crate::cleaner::Cleaner;
 use crate::config::NodeConfig;
@@ -191,6 +191,7 @@ fn assemble(
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::new(slots)),
+        fetch_parts: FetchParts::default(),
         server: RefCell::new(None),
         ended: Notify::new(),
     });
