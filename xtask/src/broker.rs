@@ -14,6 +14,8 @@ pub(crate) struct Broker {
     address: SocketAddr,
     admin: SocketAddr,
     cores: u32,
+    /// Arguments before `start`, for a program that runs the broker.
+    under: Vec<String>,
     /// More arguments of `ringwood start`.
     more: Vec<String>,
     /// Faults on order; only a build with the feature `faults` has them.
@@ -46,6 +48,7 @@ impl Broker {
             address,
             admin,
             cores,
+            under: Vec::new(),
             more: Vec::new(),
             faults: None,
             folder,
@@ -63,6 +66,12 @@ impl Broker {
     /// The same with these faults, as `RINGWOOD_FAULTS` takes them.
     pub(crate) fn faults(mut self, rules: &str) -> Broker {
         self.faults = Some(rules.to_owned());
+        self
+    }
+
+    /// The same, but under a program with these arguments, which becomes the broker.
+    pub(crate) fn under(mut self, words: &[&str]) -> Broker {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -113,6 +122,7 @@ impl Broker {
     pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let child = Command::new(&self.program)
+            .args(&self.under)
             .arg("start")
             .arg("--data")
             .arg(self.data())

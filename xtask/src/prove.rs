@@ -14,6 +14,7 @@ mod powercut;
 mod programs;
 mod random;
 mod round;
+mod stages;
 mod text;
 mod throttled;
 
@@ -25,4 +26,5 @@ pub(crate) use kill::run as kill;
 pub(crate) use partitions::run as partitions;
 pub(crate) use powercut::run as powercut;
 pub(crate) use powercut::smoke as powercut_smoke;
+pub(crate) use stages::run as stages;
 pub(crate) use text::run as text;

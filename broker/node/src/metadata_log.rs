@@ -245,7 +245,8 @@ impl MetadataLog {
         }
         self.pending.borrow_mut().push_back(Pending { end, records });
         let forever = Duration::from_secs(365 * 24 * 3600);
-        let produced = self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever).await;
+        let produced =
+            self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever, |_| {}).await;
         match produced {
             Ok(_) => {
                 self.every_core().await;

@@ -551,7 +551,8 @@ impl<A: 'static> Journal<A> {
             }
             let times = slot(&mut state.times, sequence);
             if times.sequence == sequence {
-                times.written = stages::read(|| self.rt.clock());
+                // The kernel reported it when this turn began.
+                times.written = self.rt.now();
             }
         }
         self.tell_written();
@@ -637,7 +638,8 @@ impl<A: 'static> Journal<A> {
 
     fn on_flushed(self: &Rc<Self>, covered: &[u64]) {
         let on_advance = self.on_advance.borrow().clone();
-        let flushed = stages::read(|| self.rt.clock());
+        // The kernel reported it when this turn began.
+        let flushed = self.rt.now();
         {
             let mut state = self.state.borrow_mut();
             state.flush_running = false;
