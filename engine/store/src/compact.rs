@@ -16,6 +16,9 @@
 //! A crash before the entry leaves the old segments, whose files are all there, and new files that nobody names; one after it
 //! leaves the new segments and old files that nobody names. [`Store::remove_strays`] takes those away after the next start.
 //!
+//! Records of an aborted transaction go, those of a committed one are records like others, and markers stay until none of their
+//! transaction's records is left, and then until their horizon (`transactions.rs`).
+//!
 //! A batch that is not as it was written (checksum, offsets, epoch, records) ends the pass with nothing swapped from there on:
 //! compaction never makes damage permanent.
 
@@ -23,6 +26,7 @@ mod output;
 mod pace;
 mod replaced;
 pub(crate) mod source;
+mod transactions;
 mod whole;
 
 pub(crate) use self::replaced::{Replaced, settled, start};
@@ -30,11 +34,16 @@ pub(crate) use self::replaced::{Replaced, settled, start};
 use crate::compact::output::Output;
 use crate::compact::pace::Pace;
 use crate::compact::source::Source;
+use crate::compact::transactions::{Left, Outcomes};
 use crate::partition::Shared;
 use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
-use ids::{Offset, PartitionId, Timestamp};
-use log::{Candidate, Compaction, KeyMap, Mapped, Segment, SegmentName};
-use record::{CompactOutcome, CompactRules, Compressor, DECOMPRESSED_BYTES_MAX, Decompressor};
+use ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Timestamp};
+use log::{Candidate, Compaction, KeyMap, Segment, SegmentName};
+use record::{
+    BatchHeader, BatchView, CompactError, CompactOutcome, CompactRules, Compressor, ControlRecord,
+    DECOMPRESSED_BYTES_MAX, Decompressor, EndTxn,
+};
+use runtime::Slice;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::{fmt, io};
@@ -78,7 +87,7 @@ pub struct CompactReport {
 pub enum EndedEarly {
     /// The key map is full: another pass goes on from here.
     MapFull,
-    /// A transaction begins here; transactions are not compacted yet.
+    /// A transaction begins here whose end is not in a sealed segment yet.
     Transaction,
     /// The log's start moved, the partition went away or the store is stopping: what was done until then counts.
     Interrupted,
@@ -126,8 +135,30 @@ impl CompactFailure {
     }
 }
 
-/// The last batches of producers: last offsets whose batch must stay, if only as an empty one.
-type LastBatches = BTreeSet<Offset>;
+/// What the log's memory of its producers rests upon: these batches stay, if only as empty ones.
+struct LastBatches {
+    /// Their last offsets.
+    last: BTreeSet<Offset>,
+    /// Producers of which no batch is remembered, only the epoch that a marker has given them.
+    bare: BTreeSet<(ProducerId, ProducerEpoch)>,
+}
+
+impl LastBatches {
+    fn holds(&self, h: &BatchHeader) -> bool {
+        self.last.contains(&h.last_offset())
+            || h.attributes.is_control() && self.bare.contains(&(h.producer_id, h.producer_epoch))
+    }
+}
+
+/// What the dirty part says.
+struct Mapped {
+    keys: KeyMap,
+    /// None if no transaction was met.
+    outcomes: Option<Outcomes>,
+    /// Where the dirty part begins, and how far it was mapped.
+    from: Offset,
+    end: Offset,
+}
 
 /// A pass that runs.
 struct Pass<'a> {
@@ -139,6 +170,7 @@ struct Pass<'a> {
     pace: Pace,
     decompressor: Decompressor,
     compressor: Compressor,
+    left: Left,
     report: CompactReport,
 }
 
@@ -184,6 +216,7 @@ impl Store {
             pace: Pace::new(Rc::clone(&self.inner), budget.bytes_per_second),
             decompressor: Decompressor::new(),
             compressor: Compressor::new(),
+            left: Left::default(),
             report: CompactReport::default(),
         };
         let Some(found) = self.compactable(id, how, stable) else {
@@ -252,8 +285,9 @@ impl Pass<'_> {
             self.report.ended_early = Some(EndedEarly::Interrupted);
             return Ok(());
         }
-        let (map, end) = self.map(&found, map_bytes).await?;
-        self.report.keys = map.len() as u64;
+        let map = self.map(&found, map_bytes).await?;
+        self.report.keys = map.keys.len() as u64;
+        let end = map.end;
         if end == found.from {
             return Ok(());
         }
@@ -262,7 +296,7 @@ impl Pass<'_> {
         let before = sizes(&self.p);
         let mut left = names.as_slice();
         while !left.is_empty() {
-            let taken = if self.is_over() { 0 } else { self.group(left, &map, end).await? };
+            let taken = if self.is_over() { 0 } else { self.group(left, &map).await? };
             if taken == 0 {
                 self.report.ended_early = Some(EndedEarly::Interrupted);
                 return Ok(());
@@ -292,64 +326,143 @@ impl Pass<'_> {
         whole.map_err(|e| CompactFailure::io("cannot write a sealed segment", &e))
     }
 
-    /// Reads the dirty part; the map, and how far it reaches.
-    async fn map(
-        &mut self,
-        found: &Candidate,
-        map_bytes: usize,
-    ) -> Result<(KeyMap, Offset), CompactFailure> {
+    /// Reads the dirty part: the newest offsets of its keys, and how far they reach.
+    async fn map(&mut self, found: &Candidate, map_bytes: usize) -> Result<Mapped, CompactFailure> {
         let rt = &self.inner().rt;
         let secret = (rt.random(), rt.random());
         let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
-        let mut map = KeyMap::new(map_bytes, records, secret);
-        let names: Vec<SegmentName> = {
-            let p = self.p.borrow();
-            let dirty = |s: &&Segment| s.end > found.from && s.end <= found.end;
-            p.log.segments().iter().filter(dirty).map(|s| s.name).collect()
-        };
-        for name in names {
-            let Some(mut source) = Source::open(self.store, &self.p, name, found.from) else {
-                self.report.ended_early = Some(EndedEarly::Interrupted);
-                return Ok((map, found.from));
+        let keys = KeyMap::new(map_bytes, records, secret);
+        let mut map = Mapped { keys, outcomes: None, from: found.from, end: found.end };
+        let names = self.segments_within(found.from, found.end);
+        for (n, name) in names.iter().enumerate() {
+            let Some(mut source) = Source::open(self.store, &self.p, *name, found.from) else {
+                return Ok(self.interrupted(map));
             };
-            while let Some(bytes) = source.next().await? {
-                if source.take_waited() {
-                    self.pace.waited();
-                }
+            while let Some(bytes) = self.next(&mut source).await? {
                 let batch = source.view(&bytes)?;
                 let h = *batch.header();
-                self.report.bytes_read += bytes.len() as u64;
                 if h.last_offset() >= found.from {
-                    if h.attributes.is_transactional() || h.attributes.is_control() {
-                        self.report.ended_early = Some(EndedEarly::Transaction);
-                        return Ok((map, h.base_offset.max(found.from)));
+                    let transaction = h.attributes.is_transactional() || h.attributes.is_control();
+                    if transaction && map.outcomes.is_none() {
+                        let ahead = names.get(n..).unwrap_or(&[]);
+                        let max = (map_bytes / 32).max(1_024);
+                        let (outcomes, end) = self.outcomes(ahead, found, max).await?;
+                        map.outcomes = Some(outcomes);
+                        if end < map.end {
+                            map.end = end;
+                            self.report.ended_early = Some(EndedEarly::Transaction);
+                        }
                     }
-                    let mut full = None;
-                    let max = DECOMPRESSED_BYTES_MAX;
-                    let noted =
-                        record::each_key(&batch, &mut self.decompressor, max, |offset, key| {
-                            if let Some(key) =
-                                key.filter(|_| offset >= found.from && full.is_none())
-                                && map.note(key, offset) == Mapped::Full
-                            {
-                                full = Some(offset);
-                            }
-                        });
-                    noted.map_err(|e| source.damaged(e.to_string()))?;
-                    if let Some(end) = full {
+                    if h.base_offset >= map.end {
+                        return Ok(map);
+                    }
+                    if map.counts(&h)
+                        && let Some(full) = self.note_keys(&source, &batch, &mut map)?
+                    {
                         self.report.ended_early = Some(EndedEarly::MapFull);
-                        return Ok((map, end));
+                        map.end = full;
+                        return Ok(map);
                     }
                 }
                 self.pace.worked(bytes.len());
                 self.pace.after(bytes.len() as u64).await;
                 if self.is_over() {
-                    self.report.ended_early = Some(EndedEarly::Interrupted);
-                    return Ok((map, found.from));
+                    return Ok(self.interrupted(map));
                 }
             }
         }
-        Ok((map, found.end))
+        Ok(map)
+    }
+
+    /// The segments with a dirty part.
+    fn segments_within(&self, from: Offset, end: Offset) -> Vec<SegmentName> {
+        let p = self.p.borrow();
+        let dirty = |s: &&Segment| s.end > from && s.end <= end;
+        p.log.segments().iter().filter(dirty).map(|s| s.name).collect()
+    }
+
+    fn interrupted(&mut self, map: Mapped) -> Mapped {
+        self.report.ended_early = Some(EndedEarly::Interrupted);
+        Mapped { end: map.from, ..map }
+    }
+
+    /// The next batch of a segment.
+    async fn next(&mut self, source: &mut Source<'_>) -> Result<Option<Slice>, CompactFailure> {
+        let next = source.next().await?;
+        if source.take_waited() {
+            self.pace.waited();
+        }
+        self.report.bytes_read += next.as_ref().map_or(0, |b| b.len() as u64);
+        Ok(next)
+    }
+
+    /// The offset of the first record whose key has no room; none if all have.
+    fn note_keys(
+        &mut self,
+        source: &Source<'_>,
+        batch: &BatchView<'_>,
+        map: &mut Mapped,
+    ) -> Result<Option<Offset>, CompactFailure> {
+        let (from, end, mut full) = (map.from, map.end, None);
+        let keys = &mut map.keys;
+        let noted = |offset, key: Option<&[u8]>| {
+            if let Some(key) = key.filter(|_| offset >= from && offset < end && full.is_none())
+                && keys.note(key, offset) == log::Mapped::Full
+            {
+                full = Some(offset);
+            }
+        };
+        let max = DECOMPRESSED_BYTES_MAX;
+        record::each_key(batch, &mut self.decompressor, max, noted)
+            .map_err(|e| source.damaged(e.to_string()))?;
+        Ok(full)
+    }
+
+    /// How the transactions of the dirty part from the first of `names` on ended, and the end of the part in which that is
+    /// known of all.
+    async fn outcomes(
+        &mut self,
+        names: &[SegmentName],
+        found: &Candidate,
+        max: usize,
+    ) -> Result<(Outcomes, Offset), CompactFailure> {
+        let mut outcomes = Outcomes::new(max);
+        let mut end = found.end;
+        'segments: for name in names {
+            let Some(mut source) = Source::open(self.store, &self.p, *name, found.from) else {
+                end = found.from;
+                break;
+            };
+            while let Some(bytes) = self.next(&mut source).await? {
+                let batch = source.view(&bytes)?;
+                let h = *batch.header();
+                let (producer, at) = (h.producer_id, h.base_offset);
+                let noted = if h.last_offset() < found.from {
+                    Ok(())
+                } else if h.attributes.is_control() {
+                    match end_of_transaction(&batch).map_err(|why| source.damaged(why))? {
+                        Some(end) => outcomes.marker(producer, at, end),
+                        None => Ok(()),
+                    }
+                } else if h.attributes.is_transactional() {
+                    outcomes.data(producer, at)
+                } else {
+                    Ok(())
+                };
+                if noted.is_err() {
+                    end = at.max(found.from);
+                    break 'segments;
+                }
+                self.pace.worked(bytes.len());
+                self.pace.after(bytes.len() as u64).await;
+                if self.is_over() {
+                    end = found.from;
+                    break 'segments;
+                }
+            }
+        }
+        let open = outcomes.first_open().unwrap_or(end);
+        Ok((outcomes, end.min(open.max(found.from))))
     }
 
     /// Writes the first of `names` anew, with as many behind it as the new segment takes in, and swaps it in; how many, 0 if the
@@ -357,8 +470,7 @@ impl Pass<'_> {
     async fn group(
         &mut self,
         names: &[SegmentName],
-        map: &KeyMap,
-        end: Offset,
+        map: &Mapped,
     ) -> Result<usize, CompactFailure> {
         let Some(first) = names.first().copied() else { return Ok(0) };
         let (name, config) = {
@@ -366,7 +478,7 @@ impl Pass<'_> {
             (SegmentName { base: first.base, creation: p.log.reserve_creation() }, p.config.log)
         };
         let mut out = Output::new(Rc::clone(self.inner()), self.id, name, config);
-        let copied = self.copy(names, map, end, &mut out).await;
+        let copied = self.copy(names, map, &mut out).await;
         let segments = match copied {
             Ok(segments) if segments.len() > 1 || out.changed() => segments,
             // Nothing was copied, or what was there before and what would be there afterwards are the same.
@@ -417,8 +529,7 @@ impl Pass<'_> {
     async fn copy(
         &mut self,
         names: &[SegmentName],
-        map: &KeyMap,
-        end: Offset,
+        map: &Mapped,
         out: &mut Output,
     ) -> Result<Vec<Segment>, CompactFailure> {
         let last_batches = self.last_batches();
@@ -432,40 +543,17 @@ impl Pass<'_> {
             let Some(mut source) = Source::open(self.store, &self.p, s.name, Offset::ZERO) else {
                 return Ok(Vec::new());
             };
-            while let Some(bytes) = source.next().await? {
-                if source.take_waited() {
-                    self.pace.waited();
-                }
+            while let Some(bytes) = self.next(&mut source).await? {
                 let batch = source.view(&bytes)?;
                 let h = *batch.header();
+                let needed = last_batches.holds(&h);
                 let mut new = Vec::new();
-                let beyond = h.base_offset >= end
-                    || h.attributes.is_transactional()
-                    || h.attributes.is_control();
-                let outcome = if beyond {
-                    CompactOutcome::Whole
-                } else {
-                    let rules = CompactRules {
-                        now: self.now,
-                        delete_retention_ms: self.how.delete_retention_ms,
-                        below: end,
-                        keep_empty: h.next_offset() == s.end
-                            || last_batches.contains(&h.last_offset()),
-                        bytes_max: DECOMPRESSED_BYTES_MAX,
-                    };
-                    record::compact(
-                        &batch,
-                        &rules,
-                        |offset, key| map.is_latest(key, offset),
-                        &mut self.decompressor,
-                        &mut self.compressor,
-                        &mut new,
-                    )
-                    .map_err(|e| source.damaged(e.to_string()))?
-                };
+                let outcome = self
+                    .sift(&batch, map, needed || h.next_offset() == s.end, &mut new)
+                    .map_err(|e| source.damaged(e.to_string()))?;
                 self.pace.worked(bytes.len());
                 // Only the end of the last segment that is taken in needs a batch that holds it.
-                let only_end = !last_batches.contains(&h.last_offset());
+                let only_end = !needed;
                 let put = match outcome {
                     CompactOutcome::Whole if h.count == 0 && only_end => {
                         out.hold(&h, &bytes);
@@ -487,7 +575,6 @@ impl Pass<'_> {
                     }
                 };
                 put.map_err(|e| CompactFailure::io("cannot write a compacted segment", &e))?;
-                self.report.bytes_read += bytes.len() as u64;
                 if out.take_waited() {
                     self.pace.waited();
                 }
@@ -506,15 +593,58 @@ impl Pass<'_> {
         Ok(taken)
     }
 
-    /// The batches that hold the last sequence of a producer that is still known.
+    /// What stays of one batch.
+    fn sift(
+        &mut self,
+        batch: &BatchView<'_>,
+        map: &Mapped,
+        keep_empty: bool,
+        new: &mut Vec<u8>,
+    ) -> Result<CompactOutcome, CompactError> {
+        let h = *batch.header();
+        if h.base_offset >= map.end {
+            return Ok(CompactOutcome::Whole);
+        }
+        let rules = CompactRules {
+            now: self.now,
+            delete_retention_ms: self.how.delete_retention_ms,
+            below: map.end,
+            keep_empty,
+            bytes_max: DECOMPRESSED_BYTES_MAX,
+        };
+        let (d, c) = (&mut self.decompressor, &mut self.compressor);
+        if h.attributes.is_control() {
+            let is_over = match end_of_transaction(batch).map_err(CompactError::Records)? {
+                Some(_) => self.left.is_over(h.producer_id),
+                // An empty batch, or a control record that is no marker: it ends nothing.
+                None => h.count == 0,
+            };
+            return record::compact_control(batch, &rules, is_over, d, c, new);
+        }
+        let counts = map.counts(&h);
+        let latest = |offset, key: &[u8]| counts && map.keys.is_latest(key, offset);
+        let outcome = record::compact(batch, &rules, latest, d, c, new)?;
+        let left = match outcome {
+            CompactOutcome::Whole => h.count,
+            CompactOutcome::Rewritten { records, .. } => records,
+            CompactOutcome::Dropped => 0,
+        };
+        if left > 0 && h.attributes.is_transactional() {
+            self.left.note(h.producer_id);
+        }
+        Ok(outcome)
+    }
+
     fn last_batches(&self) -> LastBatches {
         let p = self.p.borrow();
-        let producers = p.log.producers().sorted();
-        producers
-            .iter()
-            .filter_map(|(_, p)| p.batches().next_back())
-            .map(|b| b.last_offset)
-            .collect()
+        let mut found = LastBatches { last: BTreeSet::new(), bare: BTreeSet::new() };
+        for (id, producer) in p.log.producers().sorted() {
+            match producer.batches().next_back() {
+                Some(b) => found.last.insert(b.last_offset),
+                None => found.bare.insert((id, producer.epoch)),
+            };
+        }
+        found
     }
 
     /// The new segment takes the group's place. Nothing awaits in here, and no checkpoint is under way.
@@ -544,5 +674,32 @@ impl Pass<'_> {
         }
         p.files.insert(name, file);
         true
+    }
+}
+
+impl Mapped {
+    /// Whether the records of a batch count: they are not those of an aborted transaction.
+    fn counts(&self, h: &BatchHeader) -> bool {
+        if h.attributes.is_control() {
+            return false;
+        }
+        // What is left of a transaction in the compacted part was committed.
+        if !h.attributes.is_transactional() || h.last_offset() < self.from {
+            return true;
+        }
+        let end = self.outcomes.as_ref().and_then(|o| o.of(h.producer_id, h.base_offset));
+        end != Some(EndTxn::Abort)
+    }
+}
+
+/// How the transaction ended that this control batch marks the end of; none if it marks none.
+fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
+    let mut records = batch.records().map_err(|_| "a control batch that is compressed")?;
+    let Some(record) = records.next() else { return Ok(None) };
+    let record = record.map_err(|_| "a control record that cannot be read")?;
+    match ControlRecord::read(&record) {
+        Some(ControlRecord::EndTxn { end, .. }) => Ok(Some(end)),
+        Some(ControlRecord::Other(_)) => Ok(None),
+        None => Err("a control record that says nothing"),
     }
 }
