@@ -87,6 +87,18 @@ impl<'a> Source<'a> {
         BatchView::first(bytes).map_err(|e| self.damaged(e.to_string()))
     }
 
+    /// Where the batch begins that was looked at last.
+    pub(crate) fn position(&self) -> u32 {
+        self.last
+    }
+
+    /// Goes on at `position`, where a batch begins whose predecessor is not known; false if that is behind the end.
+    pub(crate) fn go_to(&mut self, position: u32) -> bool {
+        self.position = position;
+        self.expected = None;
+        position < self.len
+    }
+
     /// Whether the device has been waited for since this was asked last.
     pub(crate) fn take_waited(&mut self) -> bool {
         std::mem::take(&mut self.waited)
