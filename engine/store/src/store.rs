@@ -636,6 +636,12 @@ impl Store {
         }
     }
 
+    /// How long data of partitions that ask for no flush may stay unflushed, from the next flush on: see
+    /// [`Config::flush_every`].
+    pub fn flush_every(&self, every: Duration) {
+        self.inner.journal.flush_every(every);
+    }
+
     /// Moves the start of the log up to `to` and resolves when that is flushed. Files go afterwards.
     ///
     /// # Errors
