@@ -16,6 +16,8 @@ pub(crate) struct Broker {
     cores: u32,
     /// More arguments of `ringwood start`.
     more: Vec<String>,
+    /// Faults on order; only a build with the feature `faults` has them.
+    faults: Option<String>,
     folder: PathBuf,
     program: PathBuf,
     process: Option<Child>,
@@ -45,6 +47,7 @@ impl Broker {
             admin,
             cores,
             more: Vec::new(),
+            faults: None,
             folder,
             program: tree::binary("ringwood"),
             process: None,
@@ -54,6 +57,12 @@ impl Broker {
     /// The same with more arguments.
     pub(crate) fn with(mut self, more: &[&str]) -> Broker {
         self.more = more.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The same with these faults, as `RINGWOOD_FAULTS` takes them.
+    pub(crate) fn faults(mut self, rules: &str) -> Broker {
+        self.faults = Some(rules.to_owned());
         self
     }
 
@@ -110,6 +119,7 @@ impl Broker {
             .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
             .args(["--cores", &self.cores.to_string()])
             .args(&self.more)
+            .envs(self.faults.iter().map(|rules| ("RINGWOOD_FAULTS", rules)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

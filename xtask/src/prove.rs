@@ -1,6 +1,7 @@
 //! Proofs by repetition: what a test shows once, a thousand times.
 
 mod compaction;
+mod compare;
 mod counts;
 mod crash;
 pub(crate) mod ecosystem;
@@ -17,6 +18,7 @@ mod text;
 mod throttled;
 
 pub(crate) use compaction::run as compaction;
+pub(crate) use compare::run as compare;
 pub(crate) use crash::run as crash;
 pub(crate) use figures::run as figures;
 pub(crate) use kill::run as kill;
