@@ -3,6 +3,7 @@
 //! Everything that waits for a partition waits for an offset: acks=1 until it is acknowledged by this broker's disk, acks=all
 //! and the controller until it is committed. A long-poll fetch is the mirror image: it waits for the high watermark to move.
 
+mod flushing;
 mod traffic;
 mod trail;
 mod waiters;
@@ -13,6 +14,7 @@ pub(crate) use crate::shard::trail::Trail;
 pub(crate) use crate::shard::watch::Watch;
 
 use crate::planted::{self, Planted};
+use crate::shard::flushing::Unflushed;
 use crate::shard::waiters::Waiters;
 use cluster::config::{Durability, TimestampType, TopicConfig};
 use ids::{BrokerId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp};
@@ -79,6 +81,7 @@ pub(crate) struct Replica {
     /// Since it is led, and how much of it has been told.
     traffic: Cell<Traffic>,
     told: Cell<Traffic>,
+    unflushed: Unflushed,
 }
 
 /// One core's partitions. Lives on its core from the end of recovery to the end of the process.
@@ -88,6 +91,8 @@ pub(crate) struct Shard {
     me: BrokerId,
     partitions: RefCell<BTreeMap<PartitionId, Rc<Replica>>>,
     on_committed: RefCell<Option<OnCommitted>>,
+    /// What its `written` topics have asked of the store.
+    flush_every: Cell<Option<Duration>>,
 }
 
 type OnCommitted = Rc<dyn Fn(Offset)>;
@@ -140,6 +145,7 @@ impl Shard {
             me,
             partitions: RefCell::new(BTreeMap::new()),
             on_committed: RefCell::new(None),
+            flush_every: Cell::new(None),
         });
         let weak = Rc::downgrade(&shard);
         shard.store.observe(move |progress| {
@@ -171,6 +177,7 @@ impl Shard {
         }
         self.store.create(id, store_config(id, &config));
         self.store.configure(id, store_config(id, &config));
+        self.flush_within(&config);
         let Ok(progress) = self.store.progress(id) else { return };
         let Ok((start, end)) = self.store.with_log(id, |l| (l.start(), l.end())) else { return };
         let ends = Ends { appended: end, written: progress.written, durable: progress.durable };
@@ -192,6 +199,7 @@ impl Shard {
             waiters: RefCell::new(Waiters::default()),
             traffic: Cell::default(),
             told: Cell::default(),
+            unflushed: Unflushed::default(),
         });
         while replica.leader.borrow_mut().poll_event().is_some() {}
         let before = self.partitions.borrow_mut().insert(id, replica);
@@ -205,6 +213,7 @@ impl Shard {
         if let Some(replica) = self.replica(id) {
             *replica.config.borrow_mut() = Rc::clone(config);
             self.store.configure(id, store_config(id, config));
+            self.flush_within(config);
             replica.leader.borrow_mut().on_config(acked_at(config), config.min_insync_replicas);
             self.tell(&replica);
         }
@@ -293,6 +302,9 @@ impl Shard {
                     commit = self.store.filling();
                 }
                 replica.took(meta);
+                if replica.unflushed.add(meta, &replica.config.borrow()) {
+                    self.flush_soon();
+                }
                 let end = base_offset + i64::from(meta.offsets);
                 replica.leader.borrow_mut().on_appended(end);
                 (base_offset, end, meta.max_timestamp)
@@ -392,6 +404,7 @@ impl Shard {
 
     /// Applies every partition's retention once.
     pub(crate) async fn retain(&self, now: Timestamp) {
+        self.relax_flushing();
         for replica in self.replicas() {
             let config = Rc::clone(&replica.config.borrow());
             if !config.cleanup.delete || replica.id.topic == ids::TopicId::METADATA {
