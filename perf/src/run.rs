@@ -262,7 +262,7 @@ impl Stage {
 pub struct Generator {
     /// CPU share of its busiest thread, between 0 and 1.
     pub busiest: f64,
-    /// Whether its producers could go before other work on their cores (a nice value of -10), as only root may.
+    /// Whether its producers could go before other work on their cores (SCHED_FIFO), as only root may.
     pub goes_first: bool,
     /// Share of the time in which one thread used a core or stood ready without one: the most of any, between 0 and 1.
     pub wanted: f64,
