@@ -45,6 +45,9 @@ const HELD_MIN: f64 = 0.05;
 /// Less than this share of what was due may be missing for no reason: rounding at the edges of the measurement.
 const SHORT_MIN: f64 = 0.02;
 
+/// At most this share of what was due is on its way when a stage ends.
+const ON_ITS_WAY_MAX: f64 = 0.5;
+
 /// Seconds that a growth is looked for in, at least.
 const GROWTH_SECONDS_MIN: usize = 6;
 
@@ -124,8 +127,8 @@ fn broker_fault(evidence: &Evidence<'_>) -> Option<String> {
         ));
     }
     let response = evidence.total.of(Kind::Response);
-    let usual = Quantile::percent(50.0).ok().and_then(|median| response.at(median)).unwrap_or(0);
-    if let Some(share) = evidence.stages.iter().find_map(|stage| short(stage, usual)) {
+    let fastest = if response.count() == 0 { 0 } else { response.histogram().min() };
+    if let Some(share) = evidence.stages.iter().find_map(|stage| short(stage, fastest)) {
         return Some(format!("{:.1} % of what was due was acknowledged in time", share * 100.0));
     }
     let (first, last) = growth(evidence.medians)?;
@@ -136,15 +139,16 @@ fn broker_fault(evidence: &Evidence<'_>) -> Option<String> {
     ))
 }
 
-/// The share of its due records that a stage acknowledged, where that is too little. `usual`: how long an acknowledgement takes;
-/// what was due within it from the stage's end is not missing, it is on its way.
-fn short(stage: &Stage, usual: u64) -> Option<f64> {
+/// The share of its due records that a stage acknowledged, where that is too little. `fastest`: how long an acknowledgement takes at
+/// the least; what was due within it from the stage's end is not missing, it is on its way. Half of all is never on its way:
+/// where an acknowledgement takes as long as that, the queue was there from the start.
+fn short(stage: &Stage, fastest: u64) -> Option<f64> {
     let due = stage.target? * stage.seconds;
     if due < 1.0 {
         return None;
     }
     let share = stage.acknowledged as f64 / due;
-    let on_its_way = usual as f64 / 1e9 / stage.seconds;
+    let on_its_way = (fastest as f64 / 1e9 / stage.seconds).min(ON_ITS_WAY_MAX);
     // Poisson arrivals: three standard deviations of their number.
     let allowed = SHORT_MIN + on_its_way + 3.0 / due.sqrt();
     (1.0 - share > allowed).then_some(share)
@@ -274,6 +278,11 @@ mod tests {
         let slow = measured(2_000_000_000, 5);
         let stage = Stage { acknowledged: 8_000, ..kept_up() };
         assert_eq!(verdict_of(&slow, &Generator::default(), stage, true), Verdict::Valid);
+        // A queue as long as the whole measurement is not on its way.
+        let queue = measured(40_000_000_000, 5);
+        let stage = Stage { acknowledged: 3_000, ..kept_up() };
+        let verdict = verdict_of(&queue, &Generator::default(), stage, true);
+        assert!(matches!(verdict, Verdict::Saturated(_)), "{verdict}");
         // As fast as it goes there is nothing to keep up with.
         let stage = Stage { target: None, acknowledged: 5, ..kept_up() };
         assert_eq!(verdict_of(&slow, &Generator::default(), stage, false), Verdict::Valid);
