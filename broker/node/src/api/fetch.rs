@@ -25,6 +25,8 @@ use ids::{CoreId, Instant, LeaderEpoch, Offset, TopicId};
 use runtime::Slice;
 use server::Reply;
 use stages::{Laps, Stage};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 use wire::api::fetch::{
@@ -55,6 +57,8 @@ struct Got<B> {
     diverging: Option<(LeaderEpoch, Offset)>,
     records: Vec<B>,
     bytes: usize,
+    /// They came from a disk: there is a backlog, of which one read gives only so much.
+    cold: bool,
 }
 
 impl<B> Got<B> {
@@ -67,11 +71,17 @@ impl<B> Got<B> {
             diverging: None,
             records: Vec::new(),
             bytes: 0,
+            cold: false,
         }
     }
 
     fn nothing_more_to_wait_for(&self) -> bool {
         self.error != ErrorCode::NONE || self.diverging.is_some()
+    }
+
+    /// Whether a fetch is answered now, however little there is. As in Kafka nobody waits for more of a backlog.
+    fn ends_the_wait(&self) -> bool {
+        self.nothing_more_to_wait_for() || (self.cold && self.bytes > 0)
     }
 
     /// The same with the bytes in another form.
@@ -84,6 +94,7 @@ impl<B> Got<B> {
             diverging: self.diverging,
             records: self.records.into_iter().map(f).collect(),
             bytes: self.bytes,
+            cold: self.cold,
         }
     }
 }
@@ -154,7 +165,9 @@ impl Limits {
     fn of(broker: &Broker, request: &FetchRequest<'_>, version: i16) -> Self {
         let max_bytes = broker.metadata.settings().fetch_max_bytes as usize;
         let max_bytes = max_bytes.min(usize::try_from(request.max_bytes).unwrap_or(0));
-        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
+        // More than a good part of what one read gives would wait for its time beside records that are there.
+        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+        let min_bytes = min_bytes.min(max_bytes).min(store::READ_BYTES_MAX / 4);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let deadline = broker.rt.now() + wait.min(WAIT_MAX);
         Self { version, max_bytes, min_bytes, deadline }
@@ -196,22 +209,36 @@ impl Drop for Unheard<'_> {
     }
 }
 
+/// Made once for each topic: its partitions share the name.
 fn topic_ref(by_id: bool, name: &str, id: TopicId) -> TopicRef {
-    if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.to_owned()) }
+    if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.into()) }
 }
 
+/// As in Kafka: a partition that stands there twice is asked for once, as it stands there last.
 fn wanted(request: &FetchRequest<'_>, by_id: bool) -> Vec<(Wanted, From)> {
-    let mut all = Vec::new();
+    let mut all: Vec<(Wanted, From)> = Vec::new();
+    let mut places: BTreeMap<Wanted, usize> = BTreeMap::new();
     for t in &request.topics {
+        let topic = topic_ref(by_id, t.topic, t.topic_id);
         for p in &t.partitions {
-            let topic = topic_ref(by_id, t.topic, t.topic_id);
             let from = From {
                 current_leader_epoch: p.current_leader_epoch,
                 last_fetched_epoch: p.last_fetched_epoch,
                 offset: p.fetch_offset,
                 max_bytes: p.partition_max_bytes,
             };
-            all.push((Wanted { topic, partition: p.partition }, from));
+            let wanted = Wanted { topic: topic.clone(), partition: p.partition };
+            match places.entry(wanted) {
+                Entry::Vacant(place) => {
+                    all.push((place.key().clone(), from));
+                    place.insert(all.len() - 1);
+                }
+                Entry::Occupied(place) => {
+                    if let Some(before) = all.get_mut(*place.get()) {
+                        before.1 = from;
+                    }
+                }
+            }
         }
     }
     all
@@ -220,10 +247,8 @@ fn wanted(request: &FetchRequest<'_>, by_id: bool) -> Vec<(Wanted, From)> {
 fn forgotten(request: &FetchRequest<'_>, by_id: bool) -> Vec<Wanted> {
     let mut all = Vec::new();
     for t in &request.forgotten_topics_data {
-        for p in &t.partitions {
-            let topic = topic_ref(by_id, t.topic, t.topic_id);
-            all.push(Wanted { topic, partition: *p });
-        }
+        let topic = topic_ref(by_id, t.topic, t.topic_id);
+        all.extend(t.partitions.iter().map(|p| Wanted { topic: topic.clone(), partition: *p }));
     }
     all
 }

@@ -10,6 +10,7 @@
 
 use ids::{CoreId, Instant, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 use wire::ErrorCode;
 
@@ -28,7 +29,7 @@ pub(crate) struct Wanted {
 /// A topic by name or by id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TopicRef {
-    Name(String),
+    Name(Rc<str>),
     Id(TopicId),
 }
 
@@ -183,6 +184,11 @@ impl FetchSessions {
                 }
                 if session.by_id != asked.by_id {
                     return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+                }
+                if self.partitions + asked.wanted.len() > PARTITIONS_MAX {
+                    // The client begins again, and is served without a session.
+                    self.close(asked.session_id);
+                    return Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
                 }
                 session.epoch = next_epoch(epoch);
                 session.used = now;
@@ -464,6 +470,16 @@ mod tests {
 
     fn order(opened: &Opened) -> Vec<i32> {
         opened.named.iter().map(|n| n.wanted.partition.0).collect()
+    }
+
+    #[test]
+    fn a_session_does_not_grow_beyond_what_all_may_hold() {
+        let mut s = with_session(2);
+        s.partitions = PARTITIONS_MAX - 1;
+        assert!(open(&mut s, asked(7, 1, vec![(wanted(2), from(0))])).is_ok());
+        let refused = open(&mut s, asked(7, 2, vec![(wanted(3), from(0))])).unwrap_err();
+        assert_eq!(refused, ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+        assert_eq!((s.len(), s.partitions), (0, PARTITIONS_MAX - 3));
     }
 
     #[test]

@@ -237,7 +237,7 @@ async fn rounds(
         }
         laps.lap(Stage::Read, || broker.rt.clock());
         let bytes = trim(limits.max_bytes, all.values_mut().map(|(_, got)| got));
-        let failed = all.values().any(|(_, got)| got.nothing_more_to_wait_for());
+        let failed = all.values().any(|(_, got)| got.ends_the_wait());
         let over = limits.deadline.since(broker.rt.now()).is_zero();
         if bytes >= limits.min_bytes || failed || over {
             return all;

@@ -42,7 +42,7 @@ pub(super) async fn read_or_wait(
         laps.lap(Stage::Read, || broker.rt.clock());
         // What has bytes is not asleep and was read in this round.
         let bytes: usize = read.iter().map(|(_, got)| got.bytes).sum();
-        let failed = read.iter().any(|(_, got)| got.nothing_more_to_wait_for());
+        let failed = read.iter().any(|(_, got)| got.ends_the_wait());
         let named: Vec<Want> =
             read.iter().filter(|(w, got)| !is_asleep(w, got)).map(|(w, _)| *w).collect();
         found.extend(read.into_iter().map(|(w, got)| ((w.turn, w.number), (w, got))));
@@ -135,6 +135,7 @@ async fn read_one(
     match read_records(store, id, from.offset, got.high_watermark, max, first).await {
         Ok(read) => {
             got.bytes = read.bytes;
+            got.cold = !read.from_tail;
             replica.served(read.bytes);
             got.records = read.slices;
         }

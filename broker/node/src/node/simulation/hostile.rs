@@ -17,6 +17,7 @@ use wire::api::describe_producers::{
 use wire::api::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
 };
+use wire::api::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use wire::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use wire::{ErrorCode, Message};
 
@@ -88,10 +89,9 @@ fn what_is_asked_for_a_thousand_times_is_said_once() {
 
     let producers = scene.ask(async |caller| {
         let indexes = vec![PartitionIndex(3); TIMES];
-        let one =
-            TopicRequest { name: TOPIC, partition_indexes: indexes, ..TopicRequest::default() };
+        let one = TopicRequest { name: TOPIC, partition_indexes: indexes };
         let topics = vec![one; 3];
-        let request = DescribeProducersRequest { topics, ..DescribeProducersRequest::default() };
+        let request = DescribeProducersRequest { topics };
         let body = caller.call(0, &request).await?;
         let answer = DescribeProducersResponse::decode(&body, 0).ok()?;
         Some(answer.topics.iter().map(|t| t.partitions.len()).collect::<Vec<_>>())
@@ -100,15 +100,40 @@ fn what_is_asked_for_a_thousand_times_is_said_once() {
 
     let sizes = scene.ask(async |caller| {
         let partitions = vec![PartitionIndex(2); TIMES];
-        let one = DescribableLogDirTopic { topic: TOPIC, partitions, ..Default::default() };
+        let one = DescribableLogDirTopic { topic: TOPIC, partitions };
         let topics = Some(vec![one; 3]);
-        let request = DescribeLogDirsRequest { topics, ..DescribeLogDirsRequest::default() };
+        let request = DescribeLogDirsRequest { topics };
         let body = caller.call(4, &request).await?;
         let answer = DescribeLogDirsResponse::decode(&body, 4).ok()?;
         let topics = answer.results.first()?.topics.iter();
         Some(topics.flat_map(|t| &t.partitions).map(|p| p.partition_index.0).collect::<Vec<_>>())
     });
     assert_eq!(sizes, [2]);
+
+    // A partition stands there as often, and waits for one moment; its last mention counts.
+    let fetched = scene.ask(async |caller| {
+        let one = |offset: i64| FetchPartition {
+            partition: PartitionIndex(1),
+            fetch_offset: ids::Offset(offset),
+            partition_max_bytes: 1 << 20,
+            ..FetchPartition::default()
+        };
+        let mut partitions = vec![one(77); TIMES];
+        partitions.push(one(0));
+        let topic = FetchTopic { topic: TOPIC, partitions, ..FetchTopic::default() };
+        let request = FetchRequest {
+            max_wait_ms: 100,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        };
+        let body = caller.call(12, &request).await?;
+        let answer = FetchResponse::decode(&body, 12).ok()?;
+        let said = answer.responses.iter().flat_map(|t| &t.partitions);
+        Some(said.map(|p| (p.partition_index.0, p.error_code)).collect::<Vec<_>>())
+    });
+    assert_eq!(fetched, [(1, ErrorCode::NONE)]);
     end(&scene);
     drop(machine);
 }
