@@ -25,6 +25,7 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod owners;
 mod produce;
+mod update_features;
 
 pub(crate) use fetch_sessions::FetchSessions;
 
@@ -70,6 +71,7 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::DescribeProducers, 0, 0),
+    (ApiKey::UpdateFeatures, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
     (ApiKey::ConsumerGroupDescribe, 0, 1),
     (ApiKey::ListConfigResources, 0, 1),
@@ -276,6 +278,7 @@ async fn answer_here(
         ApiKey::CreatePartitions => create_partitions::answer(broker, &asked, &mut reader).await,
         ApiKey::DescribeCluster => cluster::describe(broker, &asked, &mut reader),
         ApiKey::DescribeProducers => describe_producers::answer(broker, &asked, &mut reader).await,
+        ApiKey::UpdateFeatures => update_features::answer(broker, &asked, &mut reader),
         ApiKey::DescribeTopicPartitions => {
             describe_topic_partitions::answer(broker, &asked, &mut reader)
         }
