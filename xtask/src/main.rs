@@ -31,7 +31,10 @@ usage: cargo xtask check
        cargo xtask prove crash [--images N] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
                                  [--disks here,ext4,xfs]
-       cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
+       cargo xtask prove storms [--seeds N] [--members N] [--processors N] [--release] [--state FILE]
+       cargo xtask prove ecosystem [--only PART,...] [--minutes N] [--kills N]
+                                   [--clients NAME,...] [--together N] [--members N] [--crowd N] [--resume]
+                                   [--seed N] [--state FILE]
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
@@ -53,8 +56,10 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
         an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
-        ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
-        storm of rebalances, while the broker is killed with -9";
+        storms: rebalance storms of many members in the simulator, both protocols, on every processor
+        ecosystem: Kafka's verifiable clients (verifiable, verifiable-consumer), where logs begin
+        (retention), streams and connect, and groups of six clients in a storm of rebalances (storm),
+        a few groups at a time, while the broker is killed with -9";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         ["prove", "compaction", options @ ..] => prove::compaction(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
+        ["prove", "storms", options @ ..] => prove::storms(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
         [] | ["help"] => {
             eprintln!("{USAGE}");

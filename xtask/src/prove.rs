@@ -13,6 +13,7 @@ mod powercut;
 mod programs;
 mod random;
 mod round;
+mod storms;
 mod text;
 mod throttled;
 
@@ -23,4 +24,5 @@ pub(crate) use kill::run as kill;
 pub(crate) use partitions::run as partitions;
 pub(crate) use powercut::run as powercut;
 pub(crate) use powercut::smoke as powercut_smoke;
+pub(crate) use storms::run as storms;
 pub(crate) use text::run as text;
