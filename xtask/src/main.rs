@@ -21,7 +21,7 @@ type Fault = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 usage: cargo xtask check
-       cargo xtask test [--install] [--groups] [--require all|SUITE,...] [--only SUITE,...]
+       cargo xtask test [--install] [--no-groups] [--require all|SUITE,...] [--only SUITE,...]
        cargo xtask prove kill [--cycles N] [--cores N,...] [--release] [--throttled] [--state FILE] [--seed N]
        cargo xtask prove powercut [--cuts N] [--cores N,...] [--io auto|uring|portable] [--release]
                                   [--state FILE] [--seed N]
@@ -41,7 +41,7 @@ test    check, every test of the workspace, and the client suites:
         librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH);
         promtool reads the metrics, alerts and queries, where it is on PATH
           --install  install what is missing first (Debian family, as root)
-          --groups   the clients play consumer groups too (about two minutes more)
+          --no-groups the clients play no consumer groups (about two minutes less)
           --require  a skipped suite is a failure
           --only     these suites only; `workspace`, `check` and `powercut` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
