@@ -22,7 +22,7 @@ type Fault = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 usage: cargo xtask check
-       cargo xtask test [--install] [--groups] [--require all|SUITE,...] [--only SUITE,...]
+       cargo xtask test [--install] [--no-groups] [--require all|SUITE,...] [--only SUITE,...]
        cargo xtask prove kill [--cycles N] [--cores N,...] [--release] [--throttled] [--state FILE] [--seed N]
        cargo xtask prove powercut [--cuts N] [--cores N,...] [--io auto|uring|portable] [--release]
                                   [--state FILE] [--seed N]
@@ -35,14 +35,17 @@ usage: cargo xtask check
        cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]
        cargo xtask prove stages [--rounds N] [--seconds SHORT,LONG] [--rate R] [--with FILE] [--without FILE]
                                 [--load WORDS]
-       cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
+       cargo xtask prove storms [--seeds N] [--members N] [--processors N] [--release] [--state FILE]
+       cargo xtask prove ecosystem [--only PART,...] [--minutes N] [--kills N]
+                                   [--clients NAME,...] [--together N] [--members N] [--crowd N] [--resume]
+                                   [--seed N] [--state FILE]
 
 check   formatting and lints
 test    check, every test of the workspace, and the client suites:
         librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH);
         promtool reads the metrics, alerts and queries, where it is on PATH
           --install  install what is missing first (Debian family, as root)
-          --groups   the clients play consumer groups too (about two minutes more)
+          --no-groups the clients play no consumer groups (about two minutes less)
           --require  a skipped suite is a failure
           --only     these suites only; `workspace`, `check` and `powercut` are suites here
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
@@ -60,8 +63,10 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
         stages: what it costs to know where the time goes, in instructions of the broker per request
         (callgrind); no more than 1 %
-        ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
-        storm of rebalances, while the broker is killed with -9";
+        storms: rebalance storms of many members in the simulator, both protocols, on every processor
+        ecosystem: Kafka's verifiable clients (verifiable, verifiable-consumer), where logs begin
+        (retention), streams and connect, and groups of six clients in a storm of rebalances (storm),
+        a few groups at a time, while the broker is killed with -9";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         ["prove", "figures", options @ ..] => prove::figures(options),
         ["prove", "compare", options @ ..] => prove::compare(options),
         ["prove", "stages", options @ ..] => prove::stages(options),
+        ["prove", "storms", options @ ..] => prove::storms(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
         [] | ["help"] => {
             eprintln!("{USAGE}");

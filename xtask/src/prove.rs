@@ -15,6 +15,7 @@ mod programs;
 mod random;
 mod round;
 mod stages;
+mod storms;
 mod text;
 mod throttled;
 
@@ -27,4 +28,5 @@ pub(crate) use partitions::run as partitions;
 pub(crate) use powercut::run as powercut;
 pub(crate) use powercut::smoke as powercut_smoke;
 pub(crate) use stages::run as stages;
+pub(crate) use storms::run as storms;
 pub(crate) use text::run as text;

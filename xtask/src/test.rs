@@ -12,8 +12,8 @@ use crate::{Fault, check, clients, histograms, install, program, prometheus, pro
 #[derive(Default)]
 struct Options {
     install: bool,
-    /// The clients play consumer groups too.
-    groups: bool,
+    /// The clients play no consumer groups.
+    no_groups: bool,
     require: Vec<String>,
     only: Vec<String>,
 }
@@ -47,7 +47,7 @@ impl Options {
         while let Some(word) = words.next() {
             match (*word, words.as_slice().first()) {
                 ("--install", _) => options.install = true,
-                ("--groups", _) => options.groups = true,
+                ("--no-groups", _) => options.no_groups = true,
                 ("--require", Some(value)) => {
                     options.require = list(value)?;
                     words.next();
@@ -87,7 +87,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     if options.wants("promtool") {
         prometheus::run(&mut tally)?;
     }
-    clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
+    clients::run(&mut tally, !options.no_groups, |suite| options.wants(suite))?;
     histograms::run(&mut tally, |suite| options.wants(suite))?;
     if options.wants("powercut") {
         prove::powercut_smoke(&mut tally)?;
@@ -175,7 +175,7 @@ mod tests {
     fn options_name_what_is_unknown() {
         let options =
             Options::parse(&["--require", "java,go", "--only", "java"]).expect("known suites");
-        assert!(options.wants("java") && !options.wants("go"));
+        assert!(options.wants("java") && !options.wants("go") && !options.no_groups);
         assert!(Options::parse(&["--only", "ruby"]).is_err());
         assert!(Options::parse(&["--require"]).is_err());
     }

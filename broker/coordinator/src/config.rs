@@ -25,13 +25,15 @@ pub struct Config {
     pub consumer_session_timeout_ms: i32,
     /// `group.consumer.heartbeat.interval.ms`.
     pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.assignment.interval.ms`: the shortest time between two assignments of a group.
+    pub consumer_assignment_interval_ms: i32,
     /// `group.consumer.max.size`.
     pub consumer_max_size: usize,
     /// `group.consumer.assignors`, the default first; only those that there are.
     pub consumer_assignors: Vec<String>,
     /// `group.consumer.migration.policy`.
     pub consumer_migration: MigrationPolicy,
-    /// What single groups have instead: `consumer.session.timeout.ms` and `consumer.heartbeat.interval.ms`.
+    /// What single groups have instead.
     pub consumer_groups: BTreeMap<String, ConsumerTimes>,
     /// The most bytes of one batch: `max.message.bytes` of `__consumer_offsets`. Offsets and tombstones are spread over as
     /// many batches as they need; a group whose one record is larger cannot become stable.
@@ -41,13 +43,15 @@ pub struct Config {
     pub pending_members_max: usize,
 }
 
-/// How long members of one consumer group may be silent, and how often they report.
+/// How long members of one consumer group may be silent, how often they report, and how often they are assigned anew.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConsumerTimes {
     /// `consumer.session.timeout.ms`.
     pub session_timeout_ms: i32,
     /// `consumer.heartbeat.interval.ms`.
     pub heartbeat_interval_ms: i32,
+    /// `consumer.assignment.interval.ms`.
+    pub assignment_interval_ms: i32,
 }
 
 impl Config {
@@ -72,6 +76,12 @@ impl Config {
         own.unwrap_or(self.consumer_heartbeat_interval_ms)
     }
 
+    /// The shortest time between two assignments of a consumer group (KIP-1263).
+    pub(crate) fn assignment_interval(&self, group: &str) -> Duration {
+        let own = self.consumer_groups.get(group).map(|times| times.assignment_interval_ms);
+        millis(own.unwrap_or(self.consumer_assignment_interval_ms))
+    }
+
     /// The assignor of members that have no preference.
     pub(crate) fn default_assignor(&self) -> &str {
         self.consumer_assignors.first().map_or("uniform", String::as_str)
@@ -90,6 +100,7 @@ impl Default for Config {
             offsets_retention_check_interval_ms: 600_000,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
+            consumer_assignment_interval_ms: 1_000,
             consumer_max_size: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
             consumer_migration: MigrationPolicy::default(),

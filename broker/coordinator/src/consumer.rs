@@ -25,7 +25,7 @@ pub(crate) use classic::ClassicFace;
 pub(crate) use log::ConsumerKey;
 pub(crate) use member::{ConsumerMember, MemberState, STATIC_MEMBER_AWAY};
 
-use crate::topics::Topics;
+use crate::turn::Turn;
 use ids::{Instant, PartitionId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use subscription::Pattern;
@@ -54,6 +54,8 @@ pub(crate) struct ConsumerGroup {
     patterns: BTreeMap<String, Pattern>,
     /// Topics have changed since they were looked at.
     stale: bool,
+    /// When the target assignment was made, by this coordinator and for members that it still has.
+    assigned_at: Option<Instant>,
     /// Since when it has no members; for the expiry of its offsets.
     pub(crate) empty_since: Timestamp,
     /// It shall not be in the log: it has no members yet, or is deleted.
@@ -101,6 +103,7 @@ impl ConsumerGroup {
             owners: BTreeMap::new(),
             patterns: BTreeMap::new(),
             stale: true,
+            assigned_at: None,
             empty_since: Timestamp::NONE,
             deleted: true,
             log: log::Written::default(),
@@ -148,6 +151,7 @@ impl ConsumerGroup {
         self.deleted = true;
         self.epoch = 0;
         self.target_epoch = 0;
+        self.assigned_at = None;
         self.metadata_hash = 0;
         self.log.rewrite_all();
     }
@@ -175,14 +179,17 @@ impl ConsumerGroup {
         self.log.mark(ConsumerKey::Epoch);
     }
 
-    /// Makes the target assignment of the epoch, if there is none yet.
-    fn assign(&mut self, topics: &Topics, default: &str) {
-        if self.target_epoch == self.epoch {
+    /// Makes the target assignment of the epoch, if there is none yet. Unless it is to come at once, it comes no sooner than
+    /// `consumer.assignment.interval.ms` after the last one (KIP-1263): members that come and go in crowds are then assigned
+    /// together, and until then everyone follows the last assignment.
+    fn assign(&mut self, turn: &Turn<'_>, at_once: bool) {
+        if self.target_epoch == self.epoch || (!at_once && self.may_wait(turn)) {
             return;
         }
-        let wants = self.wants(topics);
+        let wants = self.wants(turn.topics);
         let had = self.members.iter().map(|(id, m)| (id.as_str(), &m.target)).collect();
-        let targets = assignor::assign(self.assignor(default), &wants, &had);
+        let assignor = self.assignor(turn.config.default_assignor());
+        let targets = assignor::assign(assignor, &wants, &had);
         for (id, target) in targets {
             if let Some(member) = self.members.get_mut(&id)
                 && member.target != target
@@ -192,7 +199,17 @@ impl ConsumerGroup {
             }
         }
         self.target_epoch = self.epoch;
+        self.assigned_at = Some(turn.now.instant);
         self.log.mark(ConsumerKey::TargetEpoch);
+    }
+
+    /// Whether the last assignment is too young for another one. Members of the classic protocol are called back as soon as
+    /// the epoch rises and would ask again and again, so with them nothing waits.
+    fn may_wait(&self, turn: &Turn<'_>) -> bool {
+        let interval = turn.config.assignment_interval(&self.id);
+        self.target_epoch > 0
+            && self.assigned_at.is_some_and(|at| turn.now.instant < at + interval)
+            && self.members.values().all(|m| m.classic.is_none())
     }
 
     /// The assignor that most members prefer; of equals the first by name; the default if nobody has a preference.
@@ -234,6 +251,8 @@ impl ConsumerGroup {
             self.bump();
             if self.members.is_empty() {
                 self.empty_since = now;
+                // Whoever comes first to an empty group waits for nobody.
+                self.assigned_at = None;
                 // Nothing is left to be assigned.
                 self.target_epoch = self.epoch;
                 self.log.mark(ConsumerKey::TargetEpoch);

@@ -25,6 +25,7 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod owners;
 mod produce;
+mod update_features;
 
 pub(crate) use fetch::Parts as FetchParts;
 pub(crate) use fetch_sessions::FetchSessions;
@@ -72,6 +73,7 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
     (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::DescribeProducers, 0, 0),
+    (ApiKey::UpdateFeatures, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
     (ApiKey::ConsumerGroupDescribe, 0, 1),
     (ApiKey::ListConfigResources, 0, 1),

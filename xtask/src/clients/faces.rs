@@ -55,18 +55,43 @@ pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), F
     if played == 0 {
         tally.check("tools", Some("no scene was played"))?;
     }
+    for (words, good, said) in FEATURES {
+        let complaint = features(words, good, said, bootstrap)?;
+        tally.check(&format!("tools/kafka-features {words}"), complaint.as_deref())?;
+    }
     let (passed, failed) = (tally.passed - before.0, tally.failed - before.1);
     let seconds = started.elapsed().as_secs_f32();
     say(&format!("tools: {passed} passed, {failed} failed in {seconds:.1} s"))
 }
 
+/// What Kafka's own `kafka-features`, of which there is no face, is asked; whether it is right, and what it must say.
+const FEATURES: [(&str, bool, &str); 4] = [
+    ("describe", true, "Feature: group.version"),
+    ("upgrade --feature group.version=1", true, ""),
+    ("upgrade --feature group.version=2", false, "group.version"),
+    ("downgrade --unsafe --feature metadata.version=1", false, "metadata.version"),
+];
+
+fn features(words: &str, good: bool, said: &str, bootstrap: &str) -> Result<Option<String>, Fault> {
+    let mut command = java("org.apache.kafka.tools.FeatureCommand");
+    command.args(["--bootstrap-server", bootstrap]).args(words.split(' '));
+    let outcome = program::run(&mut command, None, LIMIT)?;
+    let all = format!("{}{}", String::from_utf8_lossy(&outcome.out), outcome.err);
+    let right = outcome.status.success() == good && all.contains(said);
+    Ok((!right).then(|| format!("{}: {all}", outcome.status)))
+}
+
 fn original(tool: &str) -> Result<Command, Fault> {
     let class = TOOLS.iter().find(|(name, _)| *name == tool).ok_or("an unknown tool")?.1;
+    Ok(java(class))
+}
+
+fn java(class: &str) -> Command {
     let mut java = Command::new("java");
     let jars = tree::work().join("java/lib").join("*");
     // Short runs: the quick compiler is the better one.
     java.args(["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp"]).arg(jars).arg(class);
-    Ok(java)
+    java
 }
 
 fn face(tool: &str) -> Command {

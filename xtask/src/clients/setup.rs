@@ -50,7 +50,7 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
                 .args(["dependency:copy-dependencies", "-Dmdep.overWriteReleases=true"])
                 .arg(format!("-DoutputDirectory={}", into.join("lib").display()));
             let mut compile = command("javac", &["-d", "classes", "-cp", "lib/*"]);
-            for source in ["Client.java", "Groups.java", "Consumers.java"] {
+            for source in ["Client.java", "Groups.java", "Consumers.java", "Turns.java"] {
                 compile.arg(from.join(source));
             }
             vec![fetch, compile]

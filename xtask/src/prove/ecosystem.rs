@@ -6,6 +6,7 @@
 
 mod connect;
 mod process;
+mod retention;
 mod storm;
 mod streams;
 mod tools;
@@ -25,16 +26,25 @@ use crate::tally::say;
 use crate::{Fault, program, tree};
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 4] = ["verifiable", "streams", "connect", "storm"];
+const PARTS: [&str; 6] =
+    ["verifiable", "verifiable-consumer", "retention", "streams", "connect", "storm"];
 
 struct Options {
     only: Vec<String>,
-    /// How long the storm blows.
+    /// How long each phase of the storm blows.
     minutes: u64,
+    /// The clients whose groups play in the storm.
+    clients: Vec<String>,
+    /// Groups in one phase of the storm.
+    together: usize,
     /// Members of each client's group in the storm.
     members: usize,
-    /// How often the broker is killed in the storm.
+    /// Members of the one large group; 0 leaves it out.
+    crowd: usize,
+    /// How often the broker is killed in each phase of the storm.
     kills: usize,
+    /// Phases of the storm that were right before, with the same options, are left out.
+    resume: bool,
     seed: u64,
     state: PathBuf,
 }
@@ -44,24 +54,25 @@ impl Options {
         let mut options = Options {
             only: PARTS.map(str::to_owned).to_vec(),
             minutes: 10,
+            clients: storm::names().map(str::to_owned).collect(),
+            together: 2,
             members: 8,
+            crowd: 200,
             kills: 5,
+            resume: false,
             seed: 1,
             state: tree::target().join("prove").join("ecosystem.json"),
         };
-        options::each(words, &[], |name, value| {
+        options::each(words, &["--resume"], |name, value| {
             match name {
-                "--only" => {
-                    options.only = options::list(value)?;
-                    let unknown = options.only.iter().find(|part| !PARTS.contains(&part.as_str()));
-                    if let Some(unknown) = unknown {
-                        return Err(format!(
-                            "no part is called {unknown}; there are {}",
-                            PARTS.join(", ")
-                        )
-                        .into());
-                    }
+                "--only" => options.only = known("part", value, &PARTS)?,
+                "--clients" => {
+                    let names: Vec<&str> = storm::names().collect();
+                    options.clients = known("client", value, &names)?;
                 }
+                "--together" => options.together = value.parse()?,
+                "--crowd" => options.crowd = value.parse()?,
+                "--resume" => options.resume = true,
                 "--minutes" => options.minutes = value.parse()?,
                 "--members" => options.members = value.parse()?,
                 "--kills" => options.kills = value.parse()?,
@@ -71,14 +82,25 @@ impl Options {
             }
             Ok(true)
         })?;
-        if options.members == 0 || options.minutes == 0 {
-            return Err("a storm has members and lasts at least a minute".into());
+        if options.members == 0 || options.minutes == 0 || options.together == 0 {
+            return Err("a storm has groups with members and lasts at least a minute".into());
         }
         Ok(options)
     }
 
     fn wants(&self, part: &str) -> bool {
         self.only.iter().any(|one| one == part)
+    }
+}
+
+/// Names separated by commas, all of them among these.
+fn known(what: &str, value: &str, names: &[&str]) -> Result<Vec<String>, Fault> {
+    let asked: Vec<String> = options::list(value)?;
+    match asked.iter().find(|name| !names.contains(&name.as_str())) {
+        Some(unknown) => {
+            Err(format!("no {what} is called {unknown}; there are {}", names.join(", ")).into())
+        }
+        None => Ok(asked),
     }
 }
 
@@ -110,10 +132,13 @@ impl Findings {
     }
 }
 
+fn load(path: &Path) -> Result<Map<String, Value>, Fault> {
+    if path.exists() { Ok(serde_json::from_slice(&read(path)?)?) } else { Ok(Map::new()) }
+}
+
 /// Adds what a part found to the file. Written aside and renamed, so that a run that is cut off leaves what was before or after.
 fn save(path: &Path, part: &str, found: &Value) -> Result<(), Fault> {
-    let mut all: Map<String, Value> =
-        if path.exists() { serde_json::from_slice(&read(path)?)? } else { Map::new() };
+    let mut all = load(path)?;
     all.insert(part.to_owned(), found.clone());
     if let Some(folder) = path.parent() {
         create_dir_all(folder)?;
@@ -121,6 +146,63 @@ fn save(path: &Path, part: &str, found: &Value) -> Result<(), Fault> {
     let aside = path.with_extension("new");
     write(&aside, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
     Ok(rename(&aside, path)?)
+}
+
+/// Whether a part was right before, and was the same.
+fn was_right(found: Option<&Value>, likeness: &[(&str, Value)]) -> bool {
+    found.is_some_and(|found| {
+        found["complaints"] == json!([])
+            && likeness.iter().all(|(name, value)| found[*name] == *value)
+    })
+}
+
+/// The parts that ran.
+#[derive(Default)]
+struct Run {
+    ran: usize,
+    bad: usize,
+}
+
+impl Run {
+    fn part(
+        &mut self,
+        state: &Path,
+        name: &str,
+        play: impl FnOnce(&mut Findings) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        say(&format!("ecosystem/{name}"))?;
+        let started = Instant::now();
+        let mut findings = Findings::default();
+        if let Err(fault) = play(&mut findings) {
+            findings.complaints.push(fault.to_string());
+        }
+        findings.count("seconds", started.elapsed().as_secs());
+        for complaint in &findings.complaints {
+            say(&format!("FAILED ecosystem/{name}: {complaint}"))?;
+        }
+        self.ran += 1;
+        self.bad += usize::from(!findings.complaints.is_empty());
+        let found = findings.into_json();
+        say(&format!("ecosystem/{name}: {found}"))?;
+        save(state, name, &found)
+    }
+
+    /// The storm, phase by phase.
+    fn storm(&mut self, options: &Options, has_java: bool) -> Result<(), Fault> {
+        let phases = storm::phases(options, has_java)?;
+        say(&format!("storm: {} phases of {} minutes", phases.len(), options.minutes))?;
+        for phase in phases {
+            let name = format!("storm {}", phase.name());
+            let before = load(&options.state)?;
+            if options.resume && was_right(before.get(&name), &phase.likeness(options)) {
+                say(&format!("ecosystem/{name}: was right before, in a run with these options"))?;
+                self.ran += 1;
+                continue;
+            }
+            self.part(&options.state, &name, |findings| storm::play(options, &phase, findings))?;
+        }
+        Ok(())
+    }
 }
 
 /// Plays the parts that were asked for; true if every one that ran was right and at least one ran.
@@ -136,43 +218,32 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         tools::prepare()
             .map_err(|complaint| format!("Kafka's artifacts could not be set up: {complaint}"))?;
     }
-    let (mut ran, mut bad) = (Vec::new(), Vec::new());
+    let mut run = Run::default();
     for part in PARTS.into_iter().filter(|part| options.wants(part)) {
         if part != "storm" && !has_java {
             say(&format!("SKIPPED ecosystem/{part}: {}", java.absence()))?;
             continue;
         }
-        say(&format!("ecosystem/{part}"))?;
-        let started = Instant::now();
-        let mut findings = Findings::default();
-        let outcome = match part {
-            "verifiable" => verifiable::play(&mut findings),
-            "streams" => streams::play(&mut findings),
-            "connect" => connect::play(&mut findings),
-            _ => storm::play(&options, has_java, &mut findings),
-        };
-        if let Err(fault) = outcome {
-            findings.complaints.push(fault.to_string());
+        match part {
+            "verifiable" => {
+                run.part(&options.state, part, |found| verifiable::play("classic", found))?;
+            }
+            "verifiable-consumer" => {
+                run.part(&options.state, part, |found| verifiable::play("consumer", found))?;
+            }
+            "retention" => run.part(&options.state, part, retention::play)?,
+            "streams" => run.part(&options.state, part, streams::play)?,
+            "connect" => run.part(&options.state, part, connect::play)?,
+            _ => run.storm(&options, has_java)?,
         }
-        findings.count("seconds", started.elapsed().as_secs());
-        for complaint in &findings.complaints {
-            say(&format!("FAILED ecosystem/{part}: {complaint}"))?;
-        }
-        if !findings.complaints.is_empty() {
-            bad.push(part);
-        }
-        ran.push(part);
-        let found = findings.into_json();
-        say(&format!("ecosystem/{part}: {found}"))?;
-        save(&options.state, part, &found)?;
     }
     say(&format!(
         "ecosystem: {} ran, {} failed; counts in {}",
-        ran.len(),
-        bad.len(),
+        run.ran,
+        run.bad,
         options.state.display()
     ))?;
-    Ok(bad.is_empty() && !ran.is_empty())
+    Ok(run.bad == 0 && run.ran > 0)
 }
 
 #[cfg(test)]
@@ -187,6 +258,23 @@ mod tests {
         assert!(Options::parse(&["--only", "sparks"]).is_err());
         assert!(Options::parse(&["--minutes"]).is_err());
         assert!(Options::parse(&["--minutes", "0"]).is_err());
+        let options = Options::parse(&["--clients", "java-consumer,sarama", "--resume"]);
+        assert_eq!(options.expect("known clients").clients, ["java-consumer", "sarama"]);
+        assert!(Options::parse(&["--clients", "cobol"]).is_err());
+        assert!(Options::parse(&["--together", "0"]).is_err());
+    }
+
+    #[test]
+    fn only_what_was_right_with_the_same_options_is_left_out() {
+        let likeness = [("seed", json!(1)), ("minutes", json!(10))];
+        let mut found = json!({"seed": 1, "minutes": 10, "complaints": []});
+        assert!(was_right(Some(&found), &likeness));
+        assert!(!was_right(None, &likeness));
+        found["minutes"] = json!(2);
+        assert!(!was_right(Some(&found), &likeness));
+        found["minutes"] = json!(10);
+        found["complaints"] = json!(["lost"]);
+        assert!(!was_right(Some(&found), &likeness));
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl ConsumerGroup {
         if self.refresh(turn.topics, came || said_more) || came || said_more {
             self.bump();
         }
-        self.assign(turn.topics, turn.config.default_assignor());
+        self.assign(turn, true);
         self.reconcile(member_id, Some(&owned), turn.now.instant);
         self.wake_at(expires_at);
         let Some(member) = self.members.get_mut(member_id) else {

@@ -46,7 +46,8 @@ impl ConsumerGroup {
         if came || said || topics_changed {
             self.bump();
         }
-        self.assign(turn.topics, turn.config.default_assignor());
+        // Nobody shall be kept reading what it no longer wants.
+        self.assign(turn, said && !came);
         let session = turn.config.session_timeout(&self.id);
         let expires_at = turn.now.instant + session;
         let before = self.members.get(member_id).map(|m| m.assigned.clone());

@@ -79,7 +79,7 @@ impl World {
     }
 
     fn join(&mut self, n: usize) {
-        let topics = self.topics_changed;
+        let (topics, group) = (self.topics_changed, self.group_of(n));
         let m = &mut self.members[n];
         if m.kind == Kind::Eager {
             m.owned.clear();
@@ -97,7 +97,7 @@ impl World {
         self.next_id += 1;
         let fresh = format!("f{}", self.next_id);
         let request = JoinGroup {
-            group_id: "g",
+            group_id: group,
             member_id: &m.id,
             group_instance_id: m.instance.as_deref(),
             client_id: "c",
@@ -122,7 +122,7 @@ impl World {
         let m = &self.members[n];
         let assignments = assigned.iter().map(|(id, bytes)| (id.as_str(), &bytes[..])).collect();
         let request = SyncGroup {
-            group_id: "g",
+            group_id: self.group_of(n),
             generation_id: m.epoch,
             member_id: &m.id,
             group_instance_id: m.instance.as_deref(),
@@ -148,7 +148,7 @@ impl World {
             return;
         }
         let request = Heartbeat {
-            group_id: "g",
+            group_id: self.group_of(n),
             generation_id: m.epoch,
             member_id: &m.id,
             group_instance_id: m.instance.as_deref(),
@@ -168,6 +168,7 @@ impl World {
     }
 
     pub(crate) fn leave_classic(&mut self, n: usize) {
+        let group_id = self.group_of(n);
         let m = &mut self.members[n];
         m.alive = false;
         m.owned.clear();
@@ -175,7 +176,7 @@ impl World {
         // Static members go without a word.
         if m.instance.is_none() && !m.id.is_empty() {
             let leaving = LeavingMember { member_id: &m.id, group_instance_id: None };
-            let request = LeaveGroup { group_id: "g", members: vec![leaving] };
+            let request = LeaveGroup { group_id, members: vec![leaving] };
             let _ = self.coordinator.leave_group(&request, self.now);
             self.settle(None);
         }
@@ -251,6 +252,7 @@ impl World {
             m.classic.phase = Phase::Join;
         }
         m.owned = owned;
+        self.check_alone(n);
     }
 
     fn is_heard(&mut self, n: usize) {

@@ -13,8 +13,11 @@
 //! Half of the storms have members of the classic protocol as well ([`classic`]): whenever the first member of the consumer
 //! protocol comes or the last one goes, the group changes its kind with its members in it.
 //!
+//! Crowds are storms of many members in several groups of one coordinator: all join at once, and its log is compacted when it
+//! crashes.
+//!
 //! `CONSUMERS_SEEDS=1000 cargo test -p ringwood-coordinator --test consumers` runs more seeds; `CONSUMERS_SEED=7` that one, and
-//! tells what happens.
+//! tells what happens. `CONSUMERS_FIRST` is the first seed and `CONSUMERS_MEMBERS` the size of a crowd: `cargo xtask prove storms`.
 #![expect(clippy::unwrap_used, reason = "a broken storm should stop here and say where")]
 
 mod classic;
@@ -32,6 +35,41 @@ use std::rc::Rc;
 use wire::ErrorCode;
 
 const SECOND: u64 = 1_000_000_000;
+const GROUPS: [&str; 8] = ["g", "g1", "g2", "g3", "g4", "g5", "g6", "g7"];
+
+/// How large a storm is.
+#[derive(Clone, Copy)]
+struct Scale {
+    members: usize,
+    groups: usize,
+    events: usize,
+}
+
+impl Scale {
+    const fn few(members: usize) -> Self {
+        Self { members, groups: 1, events: 600 }
+    }
+
+    /// Each member has as many events a second as among ten.
+    const fn crowd(members: usize) -> Self {
+        Self { members, groups: GROUPS.len(), events: members * 20 }
+    }
+
+    const fn is_crowd(self) -> bool {
+        self.groups > 1
+    }
+
+    /// What happens to all of them, and not to one, must not come more often because there are many.
+    fn rarity(self) -> u64 {
+        if self.is_crowd() { (self.members as u64 / 40).max(1) } else { 1 }
+    }
+
+    /// The longest time between two events.
+    fn pause_nanos(self) -> u64 {
+        let millis = 700_000_000;
+        if self.is_crowd() { millis * 10 / self.members as u64 } else { millis }
+    }
+}
 
 /// splitmix64 (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -72,6 +110,7 @@ impl Member {
 /// A heartbeat as it was sent.
 #[derive(Clone)]
 struct Sent {
+    group: &'static str,
     id: String,
     instance: Option<String>,
     epoch: i32,
@@ -84,7 +123,7 @@ impl Sent {
     fn request(&self) -> ConsumerGroupHeartbeat<'_> {
         let names = if self.by_pattern { vec![] } else { vec!["a", "b-1", "b-2"] };
         ConsumerGroupHeartbeat {
-            group_id: "g",
+            group_id: self.group,
             member_id: &self.id,
             member_epoch: self.epoch,
             instance_id: self.instance.as_deref(),
@@ -112,6 +151,29 @@ struct Tally {
     migrations: u64,
 }
 
+impl Tally {
+    fn each(&mut self) -> [(&'static str, &mut u64); 10] {
+        [
+            ("crashes", &mut self.crashes),
+            ("failed_appends", &mut self.failed),
+            ("lost", &mut self.lost),
+            ("twice", &mut self.twice),
+            ("late", &mut self.late),
+            ("fenced", &mut self.fenced),
+            ("slept", &mut self.slept),
+            ("assignments", &mut self.assigned),
+            ("commits", &mut self.commits),
+            ("migrations", &mut self.migrations),
+        ]
+    }
+
+    fn add(&mut self, mut other: Self) {
+        for ((_, sum), (_, more)) in self.each().into_iter().zip(other.each()) {
+            *sum += *more;
+        }
+    }
+}
+
 struct World {
     random: Random,
     now: Now,
@@ -120,15 +182,17 @@ struct World {
     log: Vec<Record>,
     committed: usize,
     ends: Vec<usize>,
+    scale: Scale,
     members: Vec<Member>,
-    offsets: BTreeMap<PartitionId, i64>,
+    /// The last acknowledged commit of each group.
+    offsets: BTreeMap<(&'static str, PartitionId), i64>,
     names: BTreeMap<TopicId, String>,
     /// Rises when a topic comes, goes or grows.
     topics_changed: u64,
     config: Config,
     /// What members may be.
     kinds: [Kind; 2],
-    was_consumers: bool,
+    was_consumers: [bool; GROUPS.len()],
     tells: bool,
     chaos: bool,
     next_id: u64,
@@ -136,10 +200,12 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, members: usize, kinds: [Kind; 2]) -> Self {
+    fn new(seed: u64, scale: Scale, kinds: [Kind; 2]) -> Self {
         let now = Now { instant: Instant(SECOND), wall: Timestamp(1_000) };
         let topics = SharedTopics::default();
-        let mut config = Config::default();
+        let interval = [1_000, 0, 1_000, 4_000];
+        let consumer_assignment_interval_ms = interval[usize::try_from(seed % 4).unwrap()];
+        let mut config = Config { consumer_assignment_interval_ms, ..Config::default() };
         if seed.is_multiple_of(3) && kinds == [Kind::Consumer; 2] {
             // Small batches: an operation may be in the log by halves. Groups that change their protocol must fit into one.
             config.batch_bytes_max = 2_500;
@@ -154,25 +220,41 @@ impl World {
             log: Vec::new(),
             committed: 0,
             ends: Vec::new(),
-            members: (0..members).map(|_| Member::default()).collect(),
+            scale,
+            members: (0..scale.members).map(|_| Member::default()).collect(),
             offsets: BTreeMap::new(),
             names: BTreeMap::new(),
             topics_changed: 0,
             config,
             kinds,
-            was_consumers: false,
+            was_consumers: [false; GROUPS.len()],
             tells: std::env::var_os("CONSUMERS_SEED").is_some(),
             chaos: true,
             next_id: 0,
             tally: Tally::default(),
         };
-        world.topic("a", 7);
+        let partitions = if scale.is_crowd() { scale.members / scale.groups } else { 7 };
+        world.topic("a", i32::try_from(partitions).unwrap());
         world.topic("b-1", 3);
         world
     }
 
     fn percent(&mut self, n: u64) -> bool {
         self.random.below(100) < n
+    }
+
+    /// The group of a member.
+    fn group_of(&self, n: usize) -> &'static str {
+        GROUPS[n % self.scale.groups]
+    }
+
+    fn groups(&self) -> &'static [&'static str] {
+        &GROUPS[..self.scale.groups]
+    }
+
+    /// The members of a group.
+    fn members_of(&self, group: usize) -> impl Iterator<Item = &Member> {
+        self.members.iter().skip(group).step_by(self.scale.groups)
     }
 
     fn topic(&mut self, name: &str, partitions: i32) {
@@ -241,12 +323,13 @@ impl World {
         }
         let m = &self.members[n];
         let sent = Sent {
+            group: self.group_of(n),
             id: m.id.clone(),
             instance: m.instance.clone(),
             epoch: m.epoch,
             full: m.full || m.epoch == 0,
             // Half of them read by a pattern.
-            by_pattern: n % 2 == 1,
+            by_pattern: (n / self.scale.groups) % 2 == 1,
             owned: m.owned.iter().copied().collect(),
         };
         if self.chaos && self.percent(8) {
@@ -318,6 +401,7 @@ impl World {
             ErrorCode::UNRELEASED_INSTANCE_ID => m.alive = !self.chaos,
             other => panic!("{other}: {:?}", r.error_message),
         }
+        self.check_alone(n);
     }
 
     /// One member commits for one of its partitions.
@@ -326,10 +410,11 @@ impl World {
         let m = &self.members[n];
         let Some(p) = m.owned.first().copied().filter(|_| up && m.epoch > 0) else { return };
         let name = self.names[&p.topic].clone();
-        let next = self.offsets.get(&p).copied().unwrap_or(0) + 1;
+        let group = self.group_of(n);
+        let next = self.offsets.get(&(group, p)).copied().unwrap_or(0) + 1;
         let id = m.id.clone();
         let request = OffsetCommit {
-            group_id: "g",
+            group_id: group,
             generation_id: m.epoch,
             member_id: &id,
             group_instance_id: m.instance.as_deref(),
@@ -355,13 +440,13 @@ impl World {
         match r.topics[0].partitions[0].error_code {
             ErrorCode::NONE => {
                 self.tally.commits += 1;
-                self.offsets.insert(p, next);
-                let mut others = self.members.iter().enumerate();
-                let owner = others.find(|(o, m)| *o != n && m.is_awake() && m.owned.contains(&p));
-                assert!(owner.is_none(), "{id} committed for {p} of {}", owner.unwrap().1.id);
+                self.offsets.insert((group, p), next);
+                let mut others = self.members_of(n % self.scale.groups);
+                let owner = others.find(|m| m.id != id && m.is_awake() && m.owned.contains(&p));
+                assert!(owner.is_none(), "{id} committed for {p} of {}", owner.unwrap().id);
                 let known = self.topics.borrow().named(&name).is_some_and(|(id, _)| id == p.topic);
                 if known {
-                    assert!(self.fetched(&name, p.index) >= next, "a commit was forgotten");
+                    assert!(self.fetched(group, &name, p.index) >= next, "a commit was forgotten");
                 }
             }
             ErrorCode::STALE_MEMBER_EPOCH
@@ -375,9 +460,9 @@ impl World {
         }
     }
 
-    fn fetched(&self, topic: &str, partition: PartitionIndex) -> i64 {
+    fn fetched(&self, group_id: &str, topic: &str, partition: PartitionIndex) -> i64 {
         let topics = Some(vec![(topic, vec![partition])]);
-        let fetch = OffsetFetch { group_id: "g", topics, require_stable: false, member: None };
+        let fetch = OffsetFetch { group_id, topics, require_stable: false, member: None };
         self.coordinator.offset_fetch(&fetch)[0].partitions[0].offset.0
     }
 
@@ -388,6 +473,9 @@ impl World {
         }
         self.log.truncate(self.committed);
         self.ends.clear();
+        if self.scale.is_crowd() {
+            self.compact();
+        }
         let config = self.config.clone();
         self.coordinator = Coordinator::with_topics(config, Rc::clone(&self.topics));
         for (at, record) in self.log.iter().enumerate() {
@@ -396,10 +484,11 @@ impl World {
             self.coordinator.replay(Replayed { at, producer: None, key, value }).unwrap();
         }
         self.coordinator.start(self.now);
-        for (p, offset) in self.offsets.clone() {
+        for ((group, p), offset) in self.offsets.clone() {
             let name = self.names[&p.topic].clone();
             if self.topics.borrow().named(&name).is_some_and(|(id, _)| id == p.topic) {
-                assert!(self.fetched(&name, p.index) >= offset, "an acknowledged commit is gone");
+                let found = self.fetched(group, &name, p.index);
+                assert!(found >= offset, "an acknowledged commit is gone");
             }
         }
         for m in &mut self.members {
@@ -410,27 +499,45 @@ impl World {
         }
     }
 
+    /// The newest record of each key stays.
+    fn compact(&mut self) {
+        let newest: BTreeMap<Vec<u8>, usize> =
+            self.log.iter().enumerate().map(|(at, record)| (record.key.clone(), at)).collect();
+        let mut at = 0..;
+        self.log.retain(|record| at.next() == newest.get(&record.key).copied());
+        self.committed = self.log.len();
+    }
+
+    /// A member comes, maybe of the other protocol than before.
+    fn born(&mut self, n: usize) {
+        self.next_id += 1;
+        let id = format!("m{}", self.next_id);
+        let instance = n.is_multiple_of(3).then(|| format!("i{n}"));
+        let kind = self.kinds[usize::from(self.percent(50))];
+        // A member of the classic protocol is told its id.
+        let id = if kind == Kind::Consumer { id } else { String::new() };
+        let last_answer = self.now.instant.0;
+        self.members[n] = Member {
+            id,
+            instance,
+            alive: true,
+            full: true,
+            last_answer,
+            kind,
+            ..Member::default()
+        };
+    }
+
     fn event(&mut self) {
         let n = usize::try_from(self.random.below(self.members.len() as u64)).unwrap();
-        match self.random.below(100) {
-            0..12 if !self.members[n].alive => {
-                self.next_id += 1;
-                let id = format!("m{}", self.next_id);
-                let instance = (n % 3 == 0).then(|| format!("i{n}"));
-                let kind = self.kinds[usize::from(self.percent(50))];
-                // A member of the classic protocol is told its id.
-                let id = if kind == Kind::Consumer { id } else { String::new() };
-                let last_answer = self.now.instant.0;
-                self.members[n] = Member {
-                    id,
-                    instance,
-                    alive: true,
-                    full: true,
-                    last_answer,
-                    kind,
-                    ..Member::default()
-                };
-            }
+        let drawn = self.random.below(100);
+        let drawn = match drawn {
+            // What befalls everyone at once.
+            6..10 if self.random.below(self.scale.rarity()) > 0 => 50,
+            other => other,
+        };
+        match drawn {
+            0..12 if !self.members[n].alive => self.born(n),
             0..2 => self.members[n].alive = false,
             2..6 if self.members[n].alive && self.members[n].kind != Kind::Consumer => {
                 self.leave_classic(n);
@@ -443,7 +550,7 @@ impl World {
                 m.owned.clear();
                 let (id, instance) = (m.id.clone(), m.instance.clone());
                 let request = ConsumerGroupHeartbeat {
-                    group_id: "g",
+                    group_id: self.group_of(n),
                     member_id: &id,
                     member_epoch: epoch,
                     instance_id: instance.as_deref(),
@@ -480,7 +587,9 @@ impl World {
             _ => self.beat(n),
         }
         self.tell(n);
-        self.check();
+        if !self.scale.is_crowd() || self.random.below(500) == 0 {
+            self.check();
+        }
     }
 
     /// What became of a member, where one seed alone is played.
@@ -505,7 +614,7 @@ impl World {
                 .map(|p| format!("{}/{}", self.names[&p.topic], p.index))
                 .collect::<Vec<_>>()
         );
-        if let Some(g) = self.coordinator.describe_consumer_group("g") {
+        if let Some(g) = self.coordinator.describe_consumer_group(self.group_of(n)) {
             for m in g.members {
                 let of = |all: &[coordinator::DescribedPartitions]| -> Vec<String> {
                     all.iter().map(|t| format!("{}{:?}", t.topic, t.partitions)).collect()
@@ -513,7 +622,7 @@ impl World {
                 let (has, target) = (of(&m.assigned), of(&m.target));
                 println!("    {} epoch {} has {has:?} shall have {target:?}", m.member_id, m.epoch);
             }
-        } else if let Some(g) = self.coordinator.describe_group("g") {
+        } else if let Some(g) = self.coordinator.describe_group(self.group_of(n)) {
             let ids: Vec<_> = g.members.iter().map(|m| &m.member_id).collect();
             println!("    classic {} {ids:?}", g.state);
         }
@@ -541,60 +650,99 @@ impl World {
 
     /// No partition is used by two.
     fn check(&mut self) {
-        let is_consumers = self.coordinator.describe_consumer_group("g").is_some();
-        let has_members =
-            self.coordinator.describe_group("g").is_some_and(|g| !g.members.is_empty());
-        if is_consumers || has_members {
-            let changed = self.was_consumers != is_consumers;
-            self.tally.migrations += u64::from(changed);
-            self.was_consumers = is_consumers;
-        }
-        let mut used: BTreeMap<PartitionId, &str> = BTreeMap::new();
-        for m in self.members.iter().filter(|m| m.is_awake()) {
-            for p in &m.owned {
-                let other = used.insert(*p, &m.id);
-                assert!(other.is_none(), "{p} is used by {} and {other:?}", m.id);
+        for (at, group) in self.groups().iter().enumerate() {
+            let is_consumers = self.coordinator.describe_consumer_group(group).is_some();
+            let has_members =
+                self.coordinator.describe_group(group).is_some_and(|g| !g.members.is_empty());
+            if is_consumers || has_members {
+                let changed = self.was_consumers[at] != is_consumers;
+                self.tally.migrations += u64::from(changed);
+                self.was_consumers[at] = is_consumers;
+            }
+            let mut used: BTreeMap<PartitionId, &str> = BTreeMap::new();
+            for m in self.members_of(at).filter(|m| m.is_awake()) {
+                for p in &m.owned {
+                    let other = used.insert(*p, &m.id);
+                    assert!(other.is_none(), "{p} of {group} is used by {} and {other:?}", m.id);
+                }
             }
         }
     }
 
+    /// Nobody else uses what this member uses. Only what a member hears can break that, so in a crowd it is enough to look
+    /// at who heard something.
+    fn check_alone(&self, n: usize) {
+        let m = &self.members[n];
+        if !self.scale.is_crowd() || !m.is_awake() || m.owned.is_empty() {
+            return;
+        }
+        for other in self.members_of(n % self.scale.groups).filter(|o| o.is_awake()) {
+            let shared = other.owned.intersection(&m.owned).next();
+            let alone = std::ptr::eq(other, m) || shared.is_none();
+            assert!(alone, "{shared:?} is used by {} and {}", m.id, other.id);
+        }
+    }
+
     fn run(mut self) -> Tally {
-        for _ in 0..600 {
+        if self.scale.is_crowd() {
+            // All of them at once.
+            for n in 0..self.members.len() {
+                self.born(n);
+                self.beat(n);
+                self.pass(SECOND / 1_000);
+            }
+        }
+        for _ in 0..self.scale.events {
             self.event();
-            let millis = self.random.below(700);
-            self.pass(millis * 1_000_000);
+            let nanos = self.random.below(self.scale.pause_nanos());
+            self.pass(nanos);
         }
         self.chaos = false;
         self.settle(None);
         for m in self.members.iter_mut().filter(|m| m.asleep.is_some()) {
             m.asleep = Some(0);
         }
-        if self.members.iter().all(|m| !m.alive) {
-            self.next_id += 1;
-            let id = format!("m{}", self.next_id);
-            self.members[0] = Member { id, alive: true, ..Member::default() };
+        for group in 0..self.scale.groups {
+            if self.members_of(group).all(|m| !m.alive) {
+                self.next_id += 1;
+                let id = format!("m{}", self.next_id);
+                self.members[group] = Member { id, alive: true, ..Member::default() };
+            }
         }
         // Sessions and revocations of those that died end first.
-        for _ in 0..80 {
+        let (rounds, apart) = if self.scale.is_crowd() { (40, 6) } else { (80, 3) };
+        for _ in 0..rounds {
             for n in 0..self.members.len() {
                 self.beat(n);
-                self.check();
+                if !self.scale.is_crowd() {
+                    self.check();
+                }
             }
-            self.pass(3 * SECOND);
+            self.check();
+            self.pass(apart * SECOND);
         }
+        for at in 0..self.scale.groups {
+            self.check_rest(at);
+        }
+        self.tally
+    }
+
+    /// A group has come to rest.
+    fn check_rest(&self, at: usize) {
+        let name = GROUPS[at];
         let wanted: i32 = ["a", "b-1", "b-2"]
             .into_iter()
             .filter_map(|name| self.topics.borrow().named(name).map(|(_, n)| n))
             .sum();
-        let living: Vec<&Member> = self.members.iter().filter(|m| m.alive).collect();
+        let living: Vec<&Member> = self.members_of(at).filter(|m| m.alive).collect();
         let used: usize = living.iter().map(|m| m.owned.len()).sum();
         if living.iter().all(|m| m.kind != Kind::Consumer) {
-            let group = self.coordinator.describe_group("g").unwrap();
+            let group = self.coordinator.describe_group(name).unwrap();
             assert_eq!(group.state.name(), "Stable", "{group:#?}");
             assert_eq!(group.members.len(), living.len(), "{group:#?}");
             assert_eq!(used, usize::try_from(wanted).unwrap(), "a stuck group: {group:#?}");
         } else {
-            let group = self.coordinator.describe_consumer_group("g").unwrap();
+            let group = self.coordinator.describe_consumer_group(name).unwrap();
             assert_eq!(used, usize::try_from(wanted).unwrap(), "a stuck group: {group:#?}");
             assert_eq!(group.state.name(), "Stable", "{group:#?}");
             assert_eq!(group.members.len(), living.len(), "{group:#?}");
@@ -602,53 +750,120 @@ impl World {
         }
         let sizes: BTreeSet<usize> = living.iter().map(|m| m.owned.len()).collect();
         assert!(sizes.last().unwrap() - sizes.first().unwrap() <= 1, "not even: {sizes:?}");
-        self.tally
     }
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|n| n.parse().ok())
+}
+
 #[expect(clippy::print_stdout, reason = "cargo prints it where a storm fails")]
-fn storms(kinds: impl Fn(u64) -> [Kind; 2]) -> Tally {
-    let seeds = std::env::var("CONSUMERS_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+fn storms(default: u64, scale: impl Fn(u64) -> Scale, kinds: impl Fn(u64) -> [Kind; 2]) -> Tally {
+    let first = number("CONSUMERS_FIRST").unwrap_or(0);
+    let seeds = number("CONSUMERS_SEEDS").unwrap_or(default);
+    let one = number("CONSUMERS_SEED").map(|one| one..one + 1);
     let mut sum = Tally::default();
-    let one = std::env::var("CONSUMERS_SEED").ok().and_then(|n| n.parse().ok());
-    for seed in one.map_or(0..seeds, |one: u64| one..one + 1) {
+    for seed in one.unwrap_or(first..first + seeds) {
         println!("seed {seed}");
-        let members = 2 + usize::try_from(seed % 9).unwrap();
-        let t = World::new(seed, members, kinds(seed)).run();
-        sum.crashes += t.crashes;
-        sum.failed += t.failed;
-        sum.lost += t.lost;
-        sum.twice += t.twice;
-        sum.late += t.late;
-        sum.fenced += t.fenced;
-        sum.slept += t.slept;
-        sum.assigned += t.assigned;
-        sum.commits += t.commits;
-        sum.migrations += t.migrations;
+        sum.add(World::new(seed, scale(seed), kinds(seed)).run());
     }
-    println!("{sum:?}");
-    let weather = [sum.crashes, sum.failed, sum.lost, sum.twice, sum.late];
-    let mut all = weather.into_iter().chain([sum.fenced, sum.slept, sum.assigned, sum.commits]);
-    assert!(all.all(|n| n > 10), "nothing happened: {sum:?}");
+    for (name, n) in sum.each() {
+        println!("count {n} {name}");
+    }
     sum
+}
+
+fn assert_eventful(sum: &mut Tally) {
+    let migrates = |name: &str| name == "migrations";
+    let quiet = sum.each().into_iter().find(|(name, n)| **n <= 10 && !migrates(name));
+    assert!(quiet.is_none(), "nothing happened: {quiet:?}");
+}
+
+/// The smallest groups, and some of up to ten.
+fn few(seed: u64) -> Scale {
+    Scale::few(2 + usize::try_from(seed % 9).unwrap())
+}
+
+fn both(seed: u64) -> [Kind; 2] {
+    [Kind::Consumer, if seed.is_multiple_of(2) { Kind::Eager } else { Kind::Cooperative }]
 }
 
 #[test]
 fn members_share_partitions_in_bad_weather() {
-    storms(|_| [Kind::Consumer; 2]);
+    assert_eventful(&mut storms(100, few, |_| [Kind::Consumer; 2]));
 }
 
 #[test]
 fn members_of_both_protocols_share_partitions_in_bad_weather() {
-    let kinds =
-        |seed| [Kind::Consumer, if seed % 2 == 0 { Kind::Eager } else { Kind::Cooperative }];
-    let sum = storms(kinds);
+    let mut sum = storms(100, few, both);
+    assert_eventful(&mut sum);
     assert!(sum.migrations > 100, "the group kept its protocol: {sum:?}");
+}
+
+/// Every third crowd has members of both protocols.
+#[test]
+fn crowds_share_partitions_in_bad_weather() {
+    let members = usize::try_from(number("CONSUMERS_MEMBERS").unwrap_or(160)).unwrap();
+    let kinds = |seed: u64| {
+        if seed.is_multiple_of(3) { both(seed / 3) } else { [Kind::Consumer; 2] }
+    };
+    let sum = storms(4, |_| Scale::crowd(members), kinds);
+    assert!(sum.crashes > 0 && sum.fenced > 0 && sum.assigned > 0 && sum.commits > 0, "{sum:?}");
+}
+
+/// Members that come within the interval wait for it together, and those that stay go on meanwhile.
+#[test]
+fn an_assignment_waits_for_its_interval() {
+    let mut world = World::new(0, Scale::few(3), [Kind::Consumer; 2]);
+    world.chaos = false;
+    let has = |world: &World| world.members.iter().map(|m| m.owned.len()).collect::<Vec<_>>();
+    let state =
+        |world: &World| world.coordinator.describe_consumer_group("g").unwrap().state.name();
+    world.born(0);
+    world.beat(0);
+    // Whoever comes first waits for nobody.
+    assert_eq!((has(&world), state(&world)), (vec![10, 0, 0], "Stable"));
+    world.pass(SECOND / 2);
+    world.born(1);
+    world.born(2);
+    (0..3).for_each(|n| world.beat(n));
+    assert_eq!((has(&world), state(&world)), (vec![10, 0, 0], "Assigning"));
+    world.pass(SECOND / 2 - 1);
+    (0..3).for_each(|n| world.beat(n));
+    assert_eq!((has(&world), state(&world)), (vec![10, 0, 0], "Assigning"));
+    world.pass(1);
+    for _ in 0..3 {
+        (0..3).for_each(|n| world.beat(n));
+    }
+    assert_eq!((has(&world), state(&world)), (vec![4, 3, 3], "Stable"));
+
+    // One that changes what it reads does not wait.
+    world.pass(SECOND);
+    let epoch = world.members[1].epoch;
+    let id = world.members[1].id.clone();
+    let request = ConsumerGroupHeartbeat {
+        group_id: "g",
+        member_id: &id,
+        member_epoch: epoch,
+        rebalance_timeout_ms: -1,
+        subscribed_topic_names: Some(vec!["b-1"]),
+        subscribed_topic_regex: Some(""),
+        brings_member_id: true,
+        ..ConsumerGroupHeartbeat::default()
+    };
+    for _ in 0..2 {
+        let _ = world.coordinator.consumer_group_heartbeat(&request, "", world.now);
+        world.settle(None);
+    }
+    let group = world.coordinator.describe_consumer_group("g").unwrap();
+    assert_eq!(group.epoch, group.assignment_epoch);
+    let own = group.members.iter().find(|m| m.member_id == id).unwrap();
+    assert!(own.target.iter().all(|t| t.topic == "b-1"), "{own:?}");
 }
 
 #[test]
 fn a_member_whose_record_has_no_room_does_not_hold_up_the_others() {
-    let mut world = World::new(1, 1, [Kind::Consumer; 2]);
+    let mut world = World::new(1, Scale::few(1), [Kind::Consumer; 2]);
     world.chaos = false;
     let config = Config { batch_bytes_max: 4_096, ..Config::default() };
     world.coordinator.configure(config);

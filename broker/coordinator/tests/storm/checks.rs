@@ -25,39 +25,33 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.crashes += other.crashes;
-        self.generations += other.generations;
-        self.assignments += other.assignments;
-        self.commits_acked += other.commits_acked;
-        self.commits_refused += other.commits_refused;
-        self.fenced += other.fenced;
-        self.unknown_members += other.unknown_members;
-        self.failed_appends += other.failed_appends;
-        self.failed_syncs += other.failed_syncs;
-        self.timeouts += other.timeouts;
-        self.abandoned += other.abandoned;
-        self.survivors += other.survivors;
+    pub(crate) fn each(&mut self) -> [(&'static str, &mut u64); 13] {
+        [
+            ("runs", &mut self.runs),
+            ("crashes", &mut self.crashes),
+            ("generations", &mut self.generations),
+            ("assignments", &mut self.assignments),
+            ("commits_acknowledged", &mut self.commits_acked),
+            ("commits_refused", &mut self.commits_refused),
+            ("fenced", &mut self.fenced),
+            ("unknown_members", &mut self.unknown_members),
+            ("failed_appends", &mut self.failed_appends),
+            ("failed_syncs", &mut self.failed_syncs),
+            ("timeouts", &mut self.timeouts),
+            ("abandoned", &mut self.abandoned),
+            ("survivors", &mut self.survivors),
+        ]
+    }
+
+    pub(crate) fn add(&mut self, mut other: Self) {
+        for ((_, sum), (_, more)) in self.each().into_iter().zip(other.each()) {
+            *sum += *more;
+        }
     }
 
     /// A storm in which nothing happened would prove nothing.
-    pub(crate) fn assert_eventful(&self) {
-        let each = [
-            self.crashes,
-            self.generations,
-            self.assignments,
-            self.commits_acked,
-            self.commits_refused,
-            self.fenced,
-            self.unknown_members,
-            self.failed_appends,
-            self.failed_syncs,
-            self.timeouts,
-            self.abandoned,
-            self.survivors,
-        ];
-        assert!(each.iter().all(|n| *n > 0), "{self:?}");
+    pub(crate) fn assert_eventful(&mut self) {
+        assert!(self.each().iter().all(|(_, n)| **n > 0), "{self:?}");
     }
 }
 

@@ -11,7 +11,7 @@
 //! group is empty one session later.
 //!
 //! `STORM_SEEDS=100 STORM_FIRST=7 cargo test -p ringwood-coordinator --test storm` runs more of them, and
-//! `STORM_MEMBERS=2000` larger ones.
+//! `STORM_MEMBERS=2000` larger ones: `cargo xtask prove storms`.
 #![expect(clippy::unwrap_used, reason = "a broken storm should stop here and say where")]
 
 mod broker;
@@ -36,7 +36,7 @@ fn small_groups_in_bad_weather() {
     let mut sum = checks::Tally::default();
     for seed in seeds(60) {
         let scale = Scale { members: 12, chaos_ms: 180_000, calm: false };
-        sum.add(&World::new(seed, scale).run());
+        sum.add(World::new(seed, scale).run());
     }
     sum.assert_eventful();
     println!("{sum:?}");
@@ -48,10 +48,12 @@ fn hundreds_of_members_in_bad_weather() {
     for seed in seeds(2) {
         let members = usize::try_from(number("STORM_MEMBERS").unwrap_or(400)).unwrap();
         let scale = Scale { members, chaos_ms: 90_000, calm: false };
-        sum.add(&World::new(1_000_000 + seed, scale).run());
+        sum.add(World::new(1_000_000 + seed, scale).run());
     }
     assert!(sum.crashes > 0 && sum.generations > 0 && sum.assignments > 1_000, "{sum:?}");
-    println!("{sum:?}");
+    for (name, n) in sum.each() {
+        println!("count {n} {name}");
+    }
 }
 
 #[test]

@@ -323,8 +323,10 @@ impl World {
             }
         }
         if self.members[n].phase == Phase::Stable {
+            // After the storm there is little to learn from more of them.
+            let commits = self.chaos || self.scale.calm || self.random.percent(10);
             let member = &self.members[n];
-            if member.commit.is_none_or(|(_, until)| until <= time) {
+            if commits && member.commit.is_none_or(|(_, until)| until <= time) {
                 let (member_id, generation) = (member.member_id.clone(), member.generation);
                 self.tags += 1;
                 let partition = self.random.between(0, PARTITIONS as u64 - 1);
@@ -339,7 +341,10 @@ impl World {
                 self.members[n].commit = Some((number, time + REQUEST_TIMEOUT_MS));
             }
         }
-        let pulse = self.random.between(1_000, 3_000);
+        // In fair weather nothing but sessions has to go on.
+        let (from, to) =
+            if self.chaos || self.scale.calm { (1_000, 3_000) } else { (2_000, 6_000) };
+        let pulse = self.random.between(from, to);
         self.schedule(pulse, Event::Pulse(n, life));
     }
 

@@ -9,10 +9,10 @@ use wire::api::api_versions::{
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-/// The feature that stands for consumer groups (KIP-848), at its only level.
-const GROUP_VERSION: (&str, i16) = ("group.version", 1);
-/// It rises when a finalized feature changes. This one is there with the first start of a broker that has it, and nothing
-/// can change it yet.
+/// The features and the only level of each: `group.version` stands for consumer groups (KIP-848).
+pub(super) const FEATURES: &[(&str, i16)] = &[("group.version", 1)];
+/// It rises when a finalized feature changes. These are there with the first start of a broker that has them, and nothing
+/// can change them.
 const FEATURES_EPOCH: i64 = 1;
 
 fn entries() -> Vec<ApiVersion> {
@@ -48,20 +48,25 @@ pub(super) fn answer(
     let named = asked.version < 3
         || (is_name(request.client_software_name) && is_name(request.client_software_version));
     let body = if named {
-        let (name, level) = GROUP_VERSION;
         ApiVersionsResponse {
             api_keys: entries(),
-            supported_features: vec![SupportedFeatureKey {
-                name,
-                min_version: level,
-                max_version: level,
-            }],
+            supported_features: FEATURES
+                .iter()
+                .map(|(name, level)| SupportedFeatureKey {
+                    name,
+                    min_version: *level,
+                    max_version: *level,
+                })
+                .collect(),
             finalized_features_epoch: FEATURES_EPOCH,
-            finalized_features: vec![FinalizedFeatureKey {
-                name,
-                max_version_level: level,
-                min_version_level: level,
-            }],
+            finalized_features: FEATURES
+                .iter()
+                .map(|(name, level)| FinalizedFeatureKey {
+                    name,
+                    max_version_level: *level,
+                    min_version_level: *level,
+                })
+                .collect(),
             ..ApiVersionsResponse::default()
         }
     } else {

@@ -6,6 +6,7 @@ mod consumer_describe;
 mod consumer_heartbeat;
 mod delete;
 mod describe;
+mod each;
 mod heartbeat;
 mod join;
 mod leave;

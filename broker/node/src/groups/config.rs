@@ -31,6 +31,7 @@ pub(crate) fn config_of(
         .unwrap_or(600_000),
         consumer_session_timeout_ms: ms(settings.group_consumer_session_timeout_ms),
         consumer_heartbeat_interval_ms: ms(settings.group_consumer_heartbeat_interval_ms),
+        consumer_assignment_interval_ms: ms(settings.group_consumer_assignment_interval_ms),
         consumer_max_size: size(settings.group_consumer_max_size),
         batch_bytes_max: size(batch_bytes_max),
         ..Config::default()
@@ -67,6 +68,12 @@ fn own_times(layers: &Layers<'_>, config: &Config) -> BTreeMap<String, ConsumerT
                 config.consumer_heartbeat_interval_ms,
                 "group.consumer.min.heartbeat.interval.ms",
                 "group.consumer.max.heartbeat.interval.ms",
+            ),
+            assignment_interval_ms: within(
+                own("consumer.assignment.interval.ms"),
+                config.consumer_assignment_interval_ms,
+                "group.consumer.min.assignment.interval.ms",
+                "group.consumer.max.assignment.interval.ms",
             ),
         }
     };
@@ -109,11 +116,18 @@ mod tests {
         );
         let times = own.consumer_groups["g"];
         assert_eq!((times.heartbeat_interval_ms, times.session_timeout_ms), (7_000, 50_000));
+        assert_eq!(times.assignment_interval_ms, 1_000);
         let bounded = config(
             "group.consumer.max.heartbeat.interval.ms=6000\n",
             &[("consumer.heartbeat.interval.ms", "7000")],
         );
         assert_eq!(bounded.consumer_groups["g"].heartbeat_interval_ms, 6_000);
+        let rarely = config(
+            "group.consumer.assignment.interval.ms=2000\ngroup.consumer.min.assignment.interval.ms=500\n",
+            &[("consumer.assignment.interval.ms", "0")],
+        );
+        assert_eq!(rarely.consumer_assignment_interval_ms, 2_000);
+        assert_eq!(rarely.consumer_groups["g"].assignment_interval_ms, 500);
     }
 
     #[test]

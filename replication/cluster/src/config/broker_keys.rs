@@ -170,6 +170,14 @@ pub static BROKER_KEYS: &[Key] = &[
         "The most bytes that one fetch answer carries.",
     ),
     key(
+        "group.consumer.assignment.interval.ms",
+        Int,
+        Some("1000"),
+        AtLeast(0),
+        ClusterWide,
+        "The shortest time between two assignments of a consumer-protocol group.",
+    ),
+    key(
         "group.consumer.assignors",
         List,
         Some("uniform,range"),
@@ -184,6 +192,14 @@ pub static BROKER_KEYS: &[Key] = &[
         AtLeast(1),
         ReadOnly,
         "How often members of the consumer protocol report.",
+    ),
+    key(
+        "group.consumer.max.assignment.interval.ms",
+        Int,
+        Some("15000"),
+        AtLeast(0),
+        ReadOnly,
+        "The highest assignment interval that a group may set.",
     ),
     key(
         "group.consumer.max.heartbeat.interval.ms",
@@ -216,6 +232,14 @@ pub static BROKER_KEYS: &[Key] = &[
         OneOfAnyCase(&["bidirectional", "upgrade", "downgrade", "disabled"]),
         ReadOnly,
         "Which way groups change their protocol while they have members.",
+    ),
+    key(
+        "group.consumer.min.assignment.interval.ms",
+        Int,
+        Some("0"),
+        AtLeast(0),
+        ReadOnly,
+        "The lowest assignment interval that a group may set.",
     ),
     key(
         "group.consumer.min.heartbeat.interval.ms",

@@ -64,6 +64,8 @@ pub struct BrokerSettings {
     pub delete_topics: bool,
     /// `fetch.max.bytes`
     pub fetch_max_bytes: u32,
+    /// `group.consumer.assignment.interval.ms`
+    pub group_consumer_assignment_interval_ms: u32,
     /// `group.consumer.heartbeat.interval.ms`
     pub group_consumer_heartbeat_interval_ms: u32,
     /// `group.consumer.max.size`
@@ -142,6 +144,7 @@ impl BrokerSettings {
                 .unwrap_or(i16::MAX),
             delete_topics: boolean("delete.topic.enable"),
             fetch_max_bytes: size("fetch.max.bytes"),
+            group_consumer_assignment_interval_ms: size("group.consumer.assignment.interval.ms"),
             group_consumer_heartbeat_interval_ms: size("group.consumer.heartbeat.interval.ms"),
             group_consumer_max_size: size("group.consumer.max.size"),
             group_consumer_session_timeout_ms: size("group.consumer.session.timeout.ms"),

@@ -17,7 +17,6 @@ pub static GROUP_KEYS: &[Key] = &[
         AtLeast(0),
         "The shortest time between two assignments of this consumer group.",
     )
-    .inert()
     .like(&[same("group.consumer.assignment.interval.ms")]),
     Key::new(
         "consumer.heartbeat.interval.ms",

@@ -4,8 +4,11 @@
 //! offsets and states are in the worker's own topics: at the end the worker is stopped, more lines are appended, and a new worker
 //! with nothing but those topics goes on where the first one was.
 //!
+//! Before that the worker itself is killed with -9, and another takes its place.
+//!
 //! Both connectors are at least once: every line must arrive, and the first arrivals must be in order. A line that comes again is
-//! counted; it must not be without a kill or a stop to explain it.
+//! counted; it must not be without a kill or a stop to explain it. A worker that is killed may leave half a line in the file that
+//! it writes, and what comes next then stands behind it.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, read_to_string, write};
@@ -69,6 +72,8 @@ fn worker(bootstrap: &str, scratch: &Path, name: &str) -> Result<(Process, Rest)
         "value.converter=org.apache.kafka.connect.storage.StringConverter".to_owned(),
         "offset.flush.interval.ms=1000".to_owned(),
         "offset.storage.partitions=5".to_owned(),
+        // A worker that does not come back is not waited for.
+        "scheduled.rebalance.max.delay.ms=1000".to_owned(),
         // The connectors are on the class path.
         "plugin.discovery=service_load".to_owned(),
     ];
@@ -104,18 +109,40 @@ fn running(rest: &Rest) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What arrived: how many different lines, how many again, and whether first arrivals were in order.
-fn arrived(text: &str) -> (usize, usize, bool) {
-    let (mut seen, mut again, mut ordered, mut next) = (BTreeSet::new(), 0, true, 0);
+/// What arrived.
+#[derive(Debug, Default, PartialEq)]
+struct Arrived {
+    /// Different lines.
+    lines: usize,
+    /// Lines that had come before.
+    again: usize,
+    /// Lines that nobody wrote.
+    strange: usize,
+    /// A first arrival was not the next line.
+    swapped: bool,
+}
+
+fn arrived(text: &str) -> Arrived {
+    let (mut all, mut seen, mut next) = (Arrived::default(), BTreeSet::new(), 0);
     for line in text.lines() {
-        if !seen.insert(line) {
-            again += 1;
-            continue;
+        let number = number_of(line);
+        match number {
+            None => all.strange += 1,
+            Some(number) if seen.insert(number) => {
+                all.swapped |= number != next;
+                next = number + 1;
+            }
+            Some(_) => all.again += 1,
         }
-        ordered &= line == text_of(next);
-        next += 1;
     }
-    (seen.len(), again, ordered)
+    all.lines = seen.len();
+    all
+}
+
+/// Which line it is, if it is one whole line that was written.
+fn number_of(line: &str) -> Option<u32> {
+    let number = line.split(' ').nth(1)?.parse().ok()?;
+    (line == text_of(number)).then_some(number)
 }
 
 fn text_of(n: u32) -> String {
@@ -126,6 +153,8 @@ struct Files {
     source: PathBuf,
     sink: PathBuf,
     written: u32,
+    /// Kills of a worker that was writing: each may have left a strange line.
+    torn_at_most: usize,
 }
 
 impl Files {
@@ -146,19 +175,25 @@ impl Files {
     fn wait(&self, findings: &mut Findings, when: &str) {
         let deadline = Instant::now() + Duration::from_secs(120);
         let want = self.written as usize;
-        let (mut lines, mut again, mut ordered);
+        let mut found;
         loop {
             // The sink makes its file when it starts.
-            (lines, again, ordered) = arrived(&read_to_string(&self.sink).unwrap_or_default());
-            if lines >= want || Instant::now() > deadline {
+            found = arrived(&read_to_string(&self.sink).unwrap_or_default());
+            if found.lines >= want || Instant::now() > deadline {
                 break;
             }
             sleep(Duration::from_millis(200));
         }
-        findings.count(&format!("{when}_lines"), lines);
-        findings.count(&format!("{when}_lines_again"), again);
-        findings.check(lines == want, || format!("{when}: {lines} lines of {want} arrived"));
-        findings.check(ordered, || format!("{when}: the lines are not in order"));
+        findings.count(&format!("{when}_lines"), found.lines);
+        findings.count(&format!("{when}_lines_again"), found.again);
+        findings.count(&format!("{when}_lines_torn"), found.strange);
+        findings.check(found.lines == want, || {
+            format!("{when}: {} lines of {want} arrived", found.lines)
+        });
+        findings.check(!found.swapped, || format!("{when}: the lines are not in order"));
+        findings.check(found.strange <= self.torn_at_most, || {
+            format!("{when}: {} lines that nobody wrote", found.strange)
+        });
     }
 }
 
@@ -166,8 +201,12 @@ pub(super) fn play(findings: &mut Findings) -> Result<(), Fault> {
     let scratch = tools::scratch("connect")?;
     let mut broker = tools::broker("connect")?;
     let bootstrap = broker.bootstrap();
-    let mut files =
-        Files { source: scratch.join("in.txt"), sink: scratch.join("out.txt"), written: 0 };
+    let mut files = Files {
+        source: scratch.join("in.txt"),
+        sink: scratch.join("out.txt"),
+        written: 0,
+        torn_at_most: 0,
+    };
     File::create(&files.source)?;
     let (mut process, rest) = worker(&bootstrap, &scratch, "worker-1")?;
     for (name, class, file, topic) in [
@@ -194,6 +233,19 @@ pub(super) fn play(findings: &mut Findings) -> Result<(), Fault> {
     }
     files.wait(findings, "killed");
     running(&rest)?;
+    process.must_live()?;
+    // The worker dies in the middle of its work, and another comes after it.
+    for round in 1..=2 {
+        files.append(LINES / 6)?;
+        process.kill()?;
+        files.torn_at_most += 1;
+        files.append(LINES / 6)?;
+        let rest;
+        (process, rest) = worker(&bootstrap, &scratch, &format!("worker-1-{round}"))?;
+        running(&rest)?;
+    }
+    files.wait(findings, "worker_killed");
+    findings.count("worker_kills", files.torn_at_most);
     process.must_live()?;
     // A new worker has configurations, offsets and the sink's group from the broker alone.
     process.terminate()?;
@@ -226,9 +278,12 @@ mod tests {
     #[test]
     fn lost_doubled_and_swapped_lines_are_seen() {
         let file = |lines: &[u32]| lines.iter().map(|n| text_of(*n) + "\n").collect::<String>();
-        assert_eq!(arrived(&file(&[0, 1, 2])), (3, 0, true));
-        assert_eq!(arrived(&file(&[0, 1, 0, 1, 2])), (3, 2, true));
-        assert_eq!(arrived(&file(&[0, 2, 1])), (3, 0, false));
-        assert_eq!(arrived(&file(&[0, 2])), (2, 0, false));
+        let all = |lines, again, strange, swapped| Arrived { lines, again, strange, swapped };
+        assert_eq!(arrived(&file(&[0, 1, 2])), all(3, 0, 0, false));
+        assert_eq!(arrived(&file(&[0, 1, 0, 1, 2])), all(3, 2, 0, false));
+        assert_eq!(arrived(&file(&[0, 2, 1])), all(3, 0, 0, true));
+        assert_eq!(arrived(&file(&[0, 2])), all(2, 0, 0, true));
+        let torn = format!("{}line 1 of{}{}", file(&[0]), file(&[0]), file(&[1]));
+        assert_eq!(arrived(&torn), all(2, 0, 1, false));
     }
 }

@@ -4,6 +4,9 @@
 //! the same topic. Members are processes; they are started, ended through their standard input, or killed with -9. At the end the
 //! producers settle and every group must read to the end of the ledger.
 //!
+//! On few processors all groups at once would measure the processors. So they play in phases, a few groups at a time, each phase
+//! with a broker, a topic and a whole storm of its own; one phase is a crowd, a single large group.
+//!
 //! A disturbance is over when every live member of the group has partitions, no partition has two members, and each has one. How
 //! long that takes is measured for every disturbance.
 
@@ -24,9 +27,10 @@ use crate::runtimes::RUNTIMES;
 use crate::tally::say;
 use crate::{Fault, clients, tree};
 use checker::{Checker, Written};
-use members::{CLIENTS, Client, Group};
+use members::{CLIENTS, CROWD, Client, Group};
 
 const TOPIC: &str = "storm";
+/// Enough for every member of a group to have some.
 const PARTITIONS: u32 = 24;
 const PRODUCERS: u32 = 4;
 /// Records a second and producer.
@@ -48,15 +52,46 @@ impl Random {
     }
 }
 
-/// Sets up what the clients need and says which can take part.
-fn ready(findings: &mut Findings, has_java: bool) -> Result<Vec<&'static Client>, Fault> {
-    let (mut suites, mut skipped) = (Vec::new(), Vec::new());
+/// Groups that play at the same time.
+pub(super) struct Phase {
+    clients: Vec<&'static Client>,
+    /// Members of each group.
+    members: usize,
+    partitions: u32,
+}
+
+impl Phase {
+    /// The names of its clients.
+    pub(super) fn name(&self) -> String {
+        self.clients.iter().map(|client| client.name).collect::<Vec<_>>().join("+")
+    }
+
+    /// What a phase that was played before must say of itself to be the same.
+    pub(super) fn likeness(&self, options: &Options) -> [(&'static str, Value); 4] {
+        [
+            ("members", json!(self.members)),
+            ("minutes", json!(options.minutes)),
+            ("kills_asked", json!(options.kills)),
+            ("seed", json!(options.seed)),
+        ]
+    }
+}
+
+/// The names that `--clients` knows.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    CLIENTS.iter().chain([&CROWD]).map(|client| client.name)
+}
+
+/// Sets up what the clients need and puts those that can take part into phases.
+pub(super) fn phases(options: &Options, has_java: bool) -> Result<Vec<Phase>, Fault> {
+    let wanted = |client: &&Client| options.clients.iter().any(|name| name == client.name);
+    let all: Vec<&'static Client> = CLIENTS.iter().chain([&CROWD]).filter(wanted).collect();
+    let mut suites = Vec::new();
     for runtime in &RUNTIMES {
-        if !CLIENTS.iter().any(|client| client.suite == runtime.suite) {
+        if !all.iter().any(|client| client.suite == runtime.suite) {
             continue;
         }
-        if !runtime.is_here() {
-            skipped.push(runtime.suite);
+        if !runtime.is_here() || (runtime.suite == "java" && !has_java) {
             say(&format!("SKIPPED ecosystem/storm {}: {}", runtime.suite, runtime.absence()))?;
             continue;
         }
@@ -67,9 +102,29 @@ fn ready(findings: &mut Findings, has_java: bool) -> Result<Vec<&'static Client>
         }
         suites.push(runtime.suite);
     }
-    findings.count("skipped", json!(skipped));
-    let all = CLIENTS.iter().filter(|client| suites.contains(&client.suite));
-    Ok(all.filter(|client| client.suite != "java" || has_java).collect())
+    let here: Vec<&'static Client> =
+        all.into_iter().filter(|client| suites.contains(&client.suite)).collect();
+    if here.is_empty() {
+        return Err("no client can take part in the storm".into());
+    }
+    Ok(in_phases(&here, options))
+}
+
+fn in_phases(clients: &[&'static Client], options: &Options) -> Vec<Phase> {
+    let (crowd, small): (Vec<&'static Client>, Vec<_>) =
+        clients.iter().copied().partition(|client| client.name == CROWD.name);
+    let small = small.chunks(options.together).map(|clients| Phase {
+        clients: clients.to_vec(),
+        members: options.members,
+        partitions: PARTITIONS,
+    });
+    let crowd = crowd.into_iter().filter(|_| options.crowd > 0).map(|client| {
+        let members = options.crowd.next_multiple_of(client.in_process);
+        // A quarter more than members: most have one, some two.
+        let partitions = u32::try_from(members + members / 4).unwrap_or(u32::MAX);
+        Phase { clients: vec![client], members, partitions }
+    });
+    small.chain(crowd).collect()
 }
 
 /// What was acknowledged, as the producers tell it: for each producer and partition the number of records and the last offset.
@@ -96,6 +151,7 @@ fn ledger(answer: &Value) -> Result<Vec<Written>, Fault> {
 struct Storm {
     broker: Broker,
     groups: Vec<Group>,
+    partitions: u32,
     checker: Checker,
     /// Milliseconds that each disturbance took.
     times: Vec<u64>,
@@ -117,7 +173,7 @@ impl Storm {
             }
             let Some(since) = group.disturbed else { continue };
             let took = since.elapsed();
-            if group.is_stable(PARTITIONS) {
+            if group.is_stable(self.partitions) {
                 self.times.push(took.as_millis() as u64);
                 self.by_client.entry(group.client.name).or_default().push(took.as_millis() as u64);
                 group.disturbed = None;
@@ -168,15 +224,14 @@ impl Storm {
             return Ok(());
         }
         let group = &mut self.groups[calm[random.below(calm.len())]];
-        let live = group.live();
         let action = match random.below(3) {
-            _ if live < 2 => "join",
-            0 if live < members => "join",
+            _ if group.hosts() < 2 => "join",
+            0 if group.live() < members => "join",
             1 => "leave",
             2 => "die",
             _ => "die and come back",
         };
-        let victim = random.below(live);
+        let victim = random.below(group.hosts());
         match action {
             "join" => group.join()?,
             "leave" => group.leave(victim),
@@ -213,21 +268,28 @@ fn percentile(values: &mut [u64], hundredths: usize) -> Value {
         .map_or(Value::Null, |value| json!(value))
 }
 
-pub(super) fn play(
-    options: &Options,
-    has_java: bool,
-    findings: &mut Findings,
-) -> Result<(), Fault> {
-    let scratch = tools::scratch("storm")?;
-    let clients = ready(findings, has_java)?;
-    if clients.is_empty() {
-        return Err("no client can take part".into());
+/// Plays one phase.
+pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) -> Result<(), Fault> {
+    for (name, value) in phase.likeness(options) {
+        findings.count(name, value);
     }
-    let broker = tools::broker("storm")?;
+    let scratch = tools::scratch("storm")?;
+    // Sessions of the consumer protocol are the broker's matter; they get the length of all others.
+    let times = [
+        "--set",
+        "group.consumer.min.session.timeout.ms=6000",
+        "--set",
+        "group.consumer.session.timeout.ms=6000",
+        "--set",
+        "group.consumer.min.heartbeat.interval.ms=500",
+        "--set",
+        "group.consumer.heartbeat.interval.ms=500",
+    ];
+    let broker = tools::broker_with("storm", &times)?;
     let bootstrap = broker.bootstrap();
     let rdkafka = || Command::new(tree::binary("ringwood-clients-rdkafka"));
     let (partitions, producers, rate) =
-        (PARTITIONS.to_string(), PRODUCERS.to_string(), RATE.to_string());
+        (phase.partitions.to_string(), PRODUCERS.to_string(), RATE.to_string());
     let mut create = rdkafka();
     create.args(["create", &bootstrap, TOPIC, &partitions, "retention.ms=-1"]);
     let created = program::run(&mut create, None, Duration::from_secs(60))?;
@@ -238,20 +300,22 @@ pub(super) fn play(
     load.args(["load", &bootstrap, TOPIC, &partitions, &producers, &rate]);
     let mut load = Conversation::start("the load", &mut load)?;
 
-    let names: Vec<&str> = clients.iter().map(|client| client.name).collect();
+    let names: Vec<&str> = phase.clients.iter().map(|client| client.name).collect();
     say(&format!(
-        "storm: {} members each of {}, {} minutes, {} kills, seed {}",
-        options.members,
+        "storm: {} members each of {}, {} partitions, {} minutes, {} kills, seed {}",
+        phase.members,
         names.join(", "),
+        phase.partitions,
         options.minutes,
         options.kills,
         options.seed
     ))?;
-    let groups = clients.iter().map(|client| Group::new(client, &bootstrap, TOPIC, &scratch));
+    let groups = phase.clients.iter().map(|client| Group::new(client, &bootstrap, TOPIC, &scratch));
     let mut storm = Storm {
         broker,
         groups: groups.collect(),
-        checker: Checker::new(clients.len()),
+        partitions: phase.partitions,
+        checker: Checker::new(phase.clients.len()),
         times: Vec::new(),
         by_client: BTreeMap::new(),
         after_kill: Vec::new(),
@@ -259,7 +323,7 @@ pub(super) fn play(
         stuck: Vec::new(),
     };
     for group in &mut storm.groups {
-        for _ in 0..options.members {
+        while group.live() < phase.members {
             group.join()?;
         }
         group.disturbed = Some(Instant::now());
@@ -278,7 +342,7 @@ pub(super) fn play(
     let mut kills = 0;
     while started.elapsed() < length && storm.stuck.is_empty() {
         storm.listen_for(PAUSE)?;
-        storm.disturb(&mut random, options.members)?;
+        storm.disturb(&mut random, phase.members)?;
         if kills < options.kills && started.elapsed() > every * (u32::try_from(kills)? + 1) {
             storm.kill()?;
             kills += 1;
@@ -299,9 +363,6 @@ pub(super) fn play(
     storm.checker.judge(&written, &names, findings);
     let stuck = std::mem::take(&mut storm.stuck);
     findings.count("clients", json!(names));
-    findings.count("members", options.members);
-    findings.count("minutes", options.minutes);
-    findings.count("seed", options.seed);
     findings.count("kills", kills);
     findings.count("actions", json!(storm.actions));
     findings.count("disturbances_settled", storm.times.len());
@@ -316,9 +377,14 @@ pub(super) fn play(
     findings.count("stuck_groups", stuck.len());
     findings.check(stuck.is_empty(), || stuck.join("; "));
     findings.check(kills == options.kills, || format!("{kills} kills of {}", options.kills));
-    findings.check(storm.times.len() > clients.len(), || {
+    findings.check(storm.times.len() > phase.clients.len(), || {
         format!("only {} disturbances settled", storm.times.len())
     });
+    for (client, group) in phase.clients.iter().zip(&storm.groups) {
+        let settled = storm.by_client.get(client.name).map_or(0, Vec::len);
+        findings.check(settled > 0, || format!("no disturbance of {} settled", client.name));
+        findings.count(&format!("members_at_the_end_{}", client.name), group.live());
+    }
     for group in &mut storm.groups {
         for (error, times) in group.errors() {
             eprintln!("storm: {}: {times} times {error}", group.client.name);
@@ -343,6 +409,24 @@ mod tests {
         assert_eq!(percentile(&mut values, 50), 51);
         assert_eq!(percentile(&mut values, 99), 100);
         assert_eq!(percentile(&mut [], 50), Value::Null);
+    }
+
+    #[test]
+    fn every_client_plays_once_and_the_crowd_alone() {
+        let options = Options::parse(&["--together", "3", "--crowd", "15"]).expect("known");
+        let all: Vec<&'static Client> = CLIENTS.iter().chain([&CROWD]).collect();
+        let phases = in_phases(&all, &options);
+        let sizes: Vec<usize> = phases.iter().map(|phase| phase.clients.len()).collect();
+        assert_eq!(sizes, [3, 3, 2, 1]);
+        let crowd = &phases[3];
+        assert_eq!((crowd.name().as_str(), crowd.members, crowd.partitions), (CROWD.name, 20, 25));
+        let mut named: Vec<&str> = phases.iter().flat_map(|p| &p.clients).map(|c| c.name).collect();
+        named.sort_unstable();
+        named.dedup();
+        assert_eq!(named.len(), all.len());
+
+        let none = Options::parse(&["--crowd", "0"]).expect("known");
+        assert!(in_phases(&all, &none).iter().all(|phase| phase.name() != CROWD.name));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn folder() -> PathBuf {
     tree::target().join("ecosystem")
 }
 
-/// Fetches the artifacts and compiles the two programs of ours that use them.
+/// Fetches the artifacts and compiles the programs of ours that use them.
 pub(super) fn prepare() -> Result<(), String> {
     let (from, into) = (tree::clients().join("java"), folder());
     create_dir_all(&into).map_err(|error| error.to_string())?;
@@ -31,7 +31,7 @@ pub(super) fn prepare() -> Result<(), String> {
         .current_dir(&into);
     let mut compile = Command::new("javac");
     compile.args(["-d", "classes", "-cp", "lib/*"]).current_dir(&into);
-    compile.args([from.join("WordCount.java"), from.join("Storm.java")]);
+    compile.args(["WordCount.java", "Storm.java", "Retention.java"].map(|file| from.join(file)));
     three_tries(vec![fetch, compile])
 }
 
@@ -58,10 +58,16 @@ pub(super) fn scratch(part: &str) -> Result<PathBuf, Fault> {
 
 /// A broker of its own for a part, serving.
 pub(super) fn broker(part: &str) -> Result<Broker, Fault> {
+    broker_with(part, &[])
+}
+
+/// The same with more arguments.
+pub(super) fn broker_with(part: &str, more: &[&str]) -> Result<Broker, Fault> {
     // Members come one by one here, and nobody is to wait for more of them.
     let small =
         ["--memory", "256MiB", "--ring", "64MiB", "--set", "group.initial.rebalance.delay.ms=0"];
-    let mut broker = Broker::fresh(&format!("ecosystem-{part}"), 2)?.with(&small);
+    let mut broker =
+        Broker::fresh(&format!("ecosystem-{part}"), 2)?.with(&[&small[..], more].concat());
     broker.start()?;
     Ok(broker)
 }

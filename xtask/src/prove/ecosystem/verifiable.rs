@@ -1,4 +1,5 @@
-//! Kafka's verifiable producer and consumer, with a kill -9 of the broker while both work.
+//! Kafka's verifiable producer and consumer, with a kill -9 of the broker while both work. The consumer plays once with the classic
+//! protocol and once with the consumer protocol (KIP-848).
 //!
 //! The producer tells partition, offset and value of everything that was acknowledged; the consumer, in a group, tells what it was
 //! given. Everything acknowledged must be given, with its value, at its offset. The producer never tries again (its own setting), so
@@ -35,7 +36,8 @@ fn is(line: &str, name: &str) -> bool {
     serde_json::from_str::<Value>(line).is_ok_and(|event| event["name"] == name)
 }
 
-pub(super) fn play(findings: &mut Findings) -> Result<(), Fault> {
+/// `protocol` is the value of `group.protocol`.
+pub(super) fn play(protocol: &str, findings: &mut Findings) -> Result<(), Fault> {
     let scratch = tools::scratch("verifiable")?;
     let mut broker = tools::broker("verifiable")?;
     let bootstrap = broker.bootstrap();
@@ -43,7 +45,10 @@ pub(super) fn play(findings: &mut Findings) -> Result<(), Fault> {
     let common = ["--bootstrap-server", &bootstrap, "--topic", "verifiable"];
     let mut consume = tools::java("org.apache.kafka.tools.VerifiableConsumer");
     consume.args(common).args(["--group-id", "verifiable", "--verbose"]);
-    consume.args(["--reset-policy", "earliest", "--session-timeout", "10000"]);
+    consume.args(["--reset-policy", "earliest", "--group-protocol", protocol]);
+    if protocol == "classic" {
+        consume.args(["--session-timeout", "10000"]);
+    }
     let mut consumer = Process::start("consumer", &mut consume, &scratch)?;
     consumer.wait_for("partitions_assigned", Duration::from_secs(60), |line| {
         is(line, "partitions_assigned")
@@ -86,6 +91,13 @@ pub(super) fn play(findings: &mut Findings) -> Result<(), Fault> {
     consumer.join(Duration::from_secs(30))?;
     let missing = acknowledged.iter().filter(|(place, value)| given.get(place) != Some(value));
     let missing: Vec<_> = missing.collect();
+    let described = tools::tool(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        &["--bootstrap-server", &bootstrap, "--list", "--type", protocol],
+    )?;
+    findings.check(described.lines().any(|group| group.starts_with("verifiable")), || {
+        format!("the group does not speak the {protocol} protocol: {described}")
+    });
     findings.count("kills", kills);
     findings.count("acknowledged", acknowledged.len());
     findings.count("errors", errors);

@@ -1,9 +1,8 @@
 //! ConsumerGroupDescribe: epochs, members and assignments of consumer groups (KIP-848).
 
-use super::super::owners::at_owners;
 use super::super::{Asked, read, reply};
 use super::describe::GROUP_OPERATIONS;
-use super::partition;
+use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::{DescribedConsumerGroup, DescribedPartitions};
 use ids::PartitionId;
@@ -19,30 +18,13 @@ use wire::{DecodeError, ErrorCode, Reader};
 const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
 
-type Found = Result<Option<DescribedConsumerGroup>, ErrorCode>;
-
 pub(in super::super) async fn answer(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: ConsumerGroupDescribeRequest<'_> = read(reader, asked)?;
-    let ids: Vec<Option<PartitionId>> =
-        request.group_ids.iter().map(|g| partition(broker, g)).collect();
-    let questions = ids
-        .iter()
-        .zip(&request.group_ids)
-        .filter_map(|(id, group)| id.map(|id| (id, (*group).to_owned())))
-        .collect();
-    let mut answers = at_owners(broker, questions, look).await.into_iter();
-    let found: Vec<Found> = ids
-        .iter()
-        .map(|id| match id {
-            Some(_) => answers.next().flatten().unwrap_or(Err(ErrorCode::NOT_COORDINATOR)),
-            // There are no groups before there is a place for them.
-            None => Ok(None),
-        })
-        .collect();
+    let found = ask_each(broker, &request.group_ids, look).await;
     let operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = request
@@ -60,11 +42,11 @@ pub(in super::super) async fn answer(
     ))
 }
 
-async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found {
+async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found<DescribedConsumerGroup> {
     broker.groups.look(id, |c| c.describe_consumer_group(&group)).map_err(|e| e.code())
 }
 
-fn phrase<'a>(group_id: &'a str, found: &'a Found) -> DescribedGroup<'a> {
+fn phrase<'a>(group_id: &'a str, found: &'a Found<DescribedConsumerGroup>) -> DescribedGroup<'a> {
     match found {
         Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
         Ok(None) => DescribedGroup {

@@ -1,8 +1,7 @@
 //! DeleteGroups: forgets groups without members, and their offsets.
 
-use super::super::owners::at_owners;
 use super::super::{Asked, read, reply};
-use super::partition;
+use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::DeleteGroupsResponse as Deleted;
 use ids::PartitionId;
@@ -17,33 +16,21 @@ pub(in super::super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: DeleteGroupsRequest<'_> = read(reader, asked)?;
-    let ids: Vec<Option<PartitionId>> =
-        request.groups_names.iter().map(|g| partition(broker, g)).collect();
-    let questions = ids
-        .iter()
-        .zip(&request.groups_names)
-        .filter_map(|(id, group)| id.map(|id| (id, (*group).to_owned())))
-        .collect();
-    let mut answers = at_owners(broker, questions, delete).await.into_iter();
-    let results = ids
-        .iter()
-        .zip(&request.groups_names)
-        .map(|(id, group_id)| DeletableGroupResult {
-            group_id,
-            error_code: match id {
-                Some(_) => answers.next().flatten().unwrap_or(ErrorCode::NOT_COORDINATOR),
-                None => ErrorCode::GROUP_ID_NOT_FOUND,
-            },
-        })
-        .collect();
+    let found = ask_each(broker, &request.groups_names, delete).await;
+    let results = request.groups_names.iter().zip(found).map(|(group_id, found)| {
+        let error_code = match found {
+            Ok(Some(code)) | Err(code) => code,
+            Ok(None) => ErrorCode::GROUP_ID_NOT_FOUND,
+        };
+        DeletableGroupResult { group_id, error_code }
+    });
+    let results = results.collect();
     Ok(reply(asked, &DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() }))
 }
 
-async fn delete(broker: Rc<Broker>, id: PartitionId, group: String) -> ErrorCode {
+async fn delete(broker: Rc<Broker>, id: PartitionId, group: String) -> Found<ErrorCode> {
     let deleted: Result<Deleted, _> =
         broker.groups.ask_and_wait(id, |c, now| c.delete_groups(&[&group], now)).await;
-    match deleted {
-        Ok(d) => d.groups.first().map_or(ErrorCode::GROUP_ID_NOT_FOUND, |g| g.error_code),
-        Err(e) => e.code(),
-    }
+    let deleted = deleted.map_err(|e| e.code())?;
+    Ok(deleted.groups.first().map(|g| g.error_code))
 }

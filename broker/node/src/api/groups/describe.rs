@@ -1,8 +1,7 @@
 //! DescribeGroups: state, protocol and members of groups.
 
-use super::super::owners::at_owners;
 use super::super::{Asked, read, reply};
-use super::partition;
+use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::DescribedGroup as Described;
 use ids::PartitionId;
@@ -18,30 +17,13 @@ const NOT_FOUND_FROM: i16 = 6;
 /// Read, delete and describe: what a group supports, one bit an operation (KIP-430).
 pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 
-type Found = Result<Option<Described>, ErrorCode>;
-
 pub(in super::super) async fn answer(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: DescribeGroupsRequest<'_> = read(reader, asked)?;
-    let ids: Vec<Option<PartitionId>> =
-        request.groups.iter().map(|g| partition(broker, g)).collect();
-    let questions = ids
-        .iter()
-        .zip(&request.groups)
-        .filter_map(|(id, group)| id.map(|id| (id, (*group).to_owned())))
-        .collect();
-    let mut answers = at_owners(broker, questions, look).await.into_iter();
-    let found: Vec<Found> = ids
-        .iter()
-        .map(|id| match id {
-            Some(_) => answers.next().flatten().unwrap_or(Err(ErrorCode::NOT_COORDINATOR)),
-            // There are no groups before there is a place for them.
-            None => Ok(None),
-        })
-        .collect();
+    let found = ask_each(broker, &request.groups, look).await;
     let operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
     let groups = request
@@ -56,11 +38,11 @@ pub(in super::super) async fn answer(
     Ok(reply(asked, &DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }))
 }
 
-async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found {
+async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found<Described> {
     broker.groups.look(id, |c| c.describe_group(&group)).map_err(|e| e.code())
 }
 
-fn phrase<'a>(group_id: &'a str, found: &'a Found, version: i16) -> DescribedGroup<'a> {
+fn phrase<'a>(group_id: &'a str, found: &'a Found<Described>, version: i16) -> DescribedGroup<'a> {
     match found {
         Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
         Ok(None) if version >= NOT_FOUND_FROM => DescribedGroup {

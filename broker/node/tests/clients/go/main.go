@@ -4,7 +4,8 @@
 //	go run . read|group|committed BOOTSTRAP RUN BASE WRITER:STREAM,... ...
 //	go run . sarama write|admin|read ...  (the same with sarama, see sarama.go)
 //	go run . audit BOOTSTRAP TOPIC        (see audit.go)
-//	go run . storm|sarama-storm BOOTSTRAP TOPIC GROUP        (see ../STORM.md)
+//	go run . storm BOOTSTRAP TOPIC GROUP [MEMBERS]           (see ../STORM.md)
+//	go run . sarama-storm BOOTSTRAP TOPIC GROUP
 package main
 
 import (
@@ -717,7 +718,11 @@ func main() {
 		return
 	}
 	if os.Args[1] == "storm" {
-		storm(os.Args[2], os.Args[3], os.Args[4])
+		members := 1
+		if len(os.Args) > 5 {
+			members = number(os.Args[5])
+		}
+		storm(os.Args[2], os.Args[3], os.Args[4], members)
 		return
 	}
 	if os.Args[1] == "sarama-storm" {

@@ -17,18 +17,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// told writes the lines of STORM.md. Callbacks and the poll loop both write, each line whole.
-type told struct {
+// voice is the standard output that the members of a process share.
+type voice struct {
 	mutex sync.Mutex
 	out   *bufio.Writer
 }
 
-func newTold() *told { return &told{out: bufio.NewWriterSize(os.Stdout, 1<<16)} }
+// told writes the lines of STORM.md. Callbacks and the poll loop both write, each line whole.
+type told struct {
+	*voice
+	// Who speaks, where the process has several members.
+	prefix string
+}
+
+func newTold() *told { return &told{voice: &voice{out: bufio.NewWriterSize(os.Stdout, 1<<16)}} }
 
 func (t *told) lines(lines ...string) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	for _, line := range lines {
+		t.out.WriteString(t.prefix)
 		t.out.WriteString(line)
 		t.out.WriteByte('\n')
 	}
@@ -65,9 +73,26 @@ func untilInputEnds() context.Context {
 	return ctx
 }
 
-// storm is franz-go as a member of the storm (STORM.md), cooperative.
-func storm(bootstrap, topic, group string) {
-	told, has, mutex := newTold(), map[int32]bool{}, sync.Mutex{}
+// storm is franz-go as so many members of the storm (STORM.md), cooperative.
+func storm(bootstrap, topic, group string, members int) {
+	ctx, first := untilInputEnds(), newTold()
+	var all sync.WaitGroup
+	for n := range members {
+		own := first
+		if members > 1 {
+			own = &told{voice: first.voice, prefix: fmt.Sprintf("@%d ", n)}
+		}
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			stormMember(ctx, own, bootstrap, topic, group)
+		}()
+	}
+	all.Wait()
+}
+
+func stormMember(ctx context.Context, told *told, bootstrap, topic, group string) {
+	has, mutex := map[int32]bool{}, sync.Mutex{}
 	change := func(add bool) func(context.Context, *kgo.Client, map[string][]int32) {
 		return func(_ context.Context, _ *kgo.Client, of map[string][]int32) {
 			mutex.Lock()
@@ -90,7 +115,6 @@ func storm(bootstrap, topic, group string) {
 	if err != nil {
 		panic(err)
 	}
-	ctx := untilInputEnds()
 	for ctx.Err() == nil {
 		poll, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		fetches := client.PollFetches(poll)

@@ -8,7 +8,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.MemberDescription;
@@ -39,7 +38,7 @@ final class Consumers {
     static final int MORE = 8;
 
     /** A member, and what it was given. */
-    static final class Member implements AutoCloseable {
+    static final class Member implements Turns.Member {
         final KafkaConsumer<byte[], byte[]> consumer;
         final List<ConsumerRecord<byte[], byte[]>> taken = new ArrayList<>();
 
@@ -73,7 +72,8 @@ final class Consumers {
             return consumer.assignment();
         }
 
-        void poll() {
+        @Override
+        public void poll() {
             consumer.poll(Duration.ofMillis(50)).forEach(taken::add);
         }
 
@@ -86,22 +86,6 @@ final class Consumers {
         public void close() {
             consumer.close();
         }
-    }
-
-    static String drive(BooleanSupplier done, List<Member> members) {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (!done.getAsBoolean()) {
-            if (System.nanoTime() > deadline) {
-                return "not done in 30 s: " + members;
-            }
-            members.forEach(Member::poll);
-        }
-        return null;
-    }
-
-    static void linger(long millis, List<Member> members) {
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
-        drive(() -> System.nanoTime() > end, members);
     }
 
     final Client client;
@@ -178,7 +162,7 @@ final class Consumers {
     /** A complaint unless polling throws this. */
     static String throwsThis(Class<? extends Exception> want, Member member) {
         try (member) {
-            String late = drive(() -> false, List.of(member));
+            String late = Turns.drive(() -> false, List.of(member));
             return "want " + want.getSimpleName() + ", " + late;
         } catch (Exception error) {
             return want.isInstance(error) ? null : "want " + want.getSimpleName() + ", got " + error;
@@ -191,7 +175,7 @@ final class Consumers {
             client.admin.createTopics(List.of(new NewTopic(first, PARTITIONS, (short) 1))).all().get();
             write(first, RECORDS);
             members.add(new Member(client, group, "group.instance.id", "instance-a").on(first));
-            String late = drive(() -> members.get(0).taken.size() >= RECORDS, members);
+            String late = Turns.drive(() -> members.get(0).taken.size() >= RECORDS, members);
             if (late != null) {
                 return late;
             }
@@ -201,14 +185,14 @@ final class Consumers {
         });
         Client.attempt("consumer protocol: a second member with a pattern shares", () -> {
             members.add(new Member(client, group).matching(group + "-[ab]"));
-            String late = drive(() -> members.stream().allMatch(one -> one.assigned().size() == PARTITIONS / 2), members);
+            String late = Turns.drive(() -> members.stream().allMatch(one -> one.assigned().size() == PARTITIONS / 2), members);
             return late == null ? isStable(members) : late;
         });
         Client.attempt("consumer protocol: a topic that is made later and matches is read", () -> {
             client.admin.createTopics(List.of(new NewTopic(later, PARTITIONS, (short) 1))).all().get();
             write(later, RECORDS);
             Member two = members.get(1);
-            String late = drive(() -> two.taken.stream().filter(one -> one.topic().equals(later)).count() == RECORDS, members);
+            String late = Turns.drive(() -> two.taken.stream().filter(one -> one.topic().equals(later)).count() == RECORDS, members);
             return late == null ? isStable(members) : late;
         });
         Client.attempt("consumer protocol: what is refused", () -> {
@@ -232,7 +216,7 @@ final class Consumers {
         Client.attempt("consumer protocol: a member leaves and the other takes over", () -> {
             members.remove(1).close();
             Member one = members.get(0);
-            String late = drive(() -> one.assigned().size() == PARTITIONS, members);
+            String late = Turns.drive(() -> one.assigned().size() == PARTITIONS, members);
             return late == null ? isStable(members) : late;
         });
         Client.attempt("consumer protocol: a static member is away and comes back", () -> {
@@ -246,8 +230,8 @@ final class Consumers {
             var epoch = describe(group).groupEpoch();
             Member again = new Member(client, group, "group.instance.id", "instance-a").on(first);
             members.add(again);
-            String late = drive(() -> again.assigned().size() == PARTITIONS, members);
-            linger(700, members);
+            String late = Turns.drive(() -> again.assigned().size() == PARTITIONS, members);
+            Turns.linger(700, members);
             if (late != null || !again.taken.isEmpty()) {
                 return late != null ? late : "it got " + again.taken.size() + " old records";
             }
@@ -378,8 +362,8 @@ final class Consumers {
         Client.attempt("consumer protocol: a member goes on from the committed offsets", () -> {
             write(first, MORE);
             try (Member one = new Member(client, group).on(first)) {
-                String late = drive(() -> one.taken.size() >= MORE, List.of(one));
-                linger(300, List.of(one));
+                String late = Turns.drive(() -> one.taken.size() >= MORE, List.of(one));
+                Turns.linger(300, List.of(one));
                 if (late != null) {
                     return late;
                 }

@@ -7,8 +7,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -25,7 +23,7 @@ final class Groups {
     static final long SET_BACK = 40;
 
     /** A member: what it has, and what it was given since its last assignment. */
-    static final class Member implements ConsumerRebalanceListener, AutoCloseable {
+    static final class Member implements ConsumerRebalanceListener, Turns.Member {
         final KafkaConsumer<byte[], byte[]> consumer;
         Set<TopicPartition> assigned = Set.of();
         int assignments;
@@ -65,7 +63,8 @@ final class Groups {
             taken = new ArrayList<>();
         }
 
-        void poll() {
+        @Override
+        public void poll() {
             var got = consumer.poll(Duration.ofMillis(50));
             got.forEach(taken::add);
         }
@@ -79,24 +78,6 @@ final class Groups {
         public void close() {
             consumer.close();
         }
-    }
-
-    /** Lets the members poll until it is done; a complaint if it never is. */
-    static String drive(BooleanSupplier done, List<Member> members) {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (!done.getAsBoolean()) {
-            if (System.nanoTime() > deadline) {
-                return "not done in 30 s: " + members;
-            }
-            members.forEach(Member::poll);
-        }
-        return null;
-    }
-
-    /** Lets the members poll for a while: what should not come would come now. */
-    static void linger(long millis, List<Member> members) {
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
-        drive(() -> System.nanoTime() > end, members);
     }
 
     final Client client;
@@ -195,12 +176,12 @@ final class Groups {
         Client.attempt("two members read everything once", () -> {
             pair.add(member(group, null));
             pair.add(member(group, null));
-            String late = drive(() -> pair.stream().noneMatch(one -> one.assigned.isEmpty())
+            String late = Turns.drive(() -> pair.stream().noneMatch(one -> one.assigned.isEmpty())
                     && pair.stream().mapToLong(one -> one.taken.size()).sum() >= total, pair);
             if (late != null) {
                 return late;
             }
-            linger(200, pair);
+            Turns.linger(200, pair);
             return everythingOnce(pair);
         });
         Client.attempt("describe the live group", () -> groupIs(group, "Stable", pair));
@@ -217,8 +198,8 @@ final class Groups {
         Client.attempt("list groups", () -> isListed(group) ? null : "it is not listed");
         Client.attempt("the next member gets nothing old", () -> {
             try (Member one = member(group, null)) {
-                String late = drive(() -> one.assigned.size() == ends.size(), List.of(one));
-                linger(700, List.of(one));
+                String late = Turns.drive(() -> one.assigned.size() == ends.size(), List.of(one));
+                Turns.linger(700, List.of(one));
                 return late != null || one.taken.isEmpty() ? late : one.taken.size() + " records";
             }
         });
@@ -226,11 +207,11 @@ final class Groups {
             commit(group, first, SET_BACK);
             try (Member one = member(group, null)) {
                 long want = ends.get(first) - SET_BACK;
-                String late = drive(() -> one.taken.size() >= want, List.of(one));
+                String late = Turns.drive(() -> one.taken.size() >= want, List.of(one));
                 if (late != null) {
                     return late;
                 }
-                linger(200, List.of(one));
+                Turns.linger(200, List.of(one));
                 for (int n = 0; n < one.taken.size(); n++) {
                     var got = one.taken.get(n);
                     if (n >= want || got.offset() != SET_BACK + n || !got.topic().equals(first.topic()) || got.partition() != 0) {
@@ -263,7 +244,7 @@ final class Groups {
             Set<TopicPartition> kept;
             int before;
             try (Member one = member(of, "instance-a")) {
-                String late = drive(() -> !one.assigned.isEmpty() && !other.assigned.isEmpty()
+                String late = Turns.drive(() -> !one.assigned.isEmpty() && !other.assigned.isEmpty()
                         && one.assigned.size() + other.assigned.size() == ends.size(), List.of(one, other));
                 if (late != null) {
                     return late;
@@ -273,12 +254,12 @@ final class Groups {
                 before = other.assignments;
             }
             try (Member again = member(of, "instance-a")) {
-                String late = drive(() -> !again.assigned.isEmpty(), List.of(again, other));
+                String late = Turns.drive(() -> !again.assigned.isEmpty(), List.of(again, other));
                 if (late != null) {
                     return late;
                 }
                 // Longer than the heartbeats by which a member learns of a rebalance.
-                linger(1000, List.of(again, other));
+                Turns.linger(1000, List.of(again, other));
                 if (!again.assigned.equals(had)) {
                     return "had " + had + ", has " + again.assigned;
                 }

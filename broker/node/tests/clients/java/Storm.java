@@ -19,7 +19,13 @@ import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
-/** kafka-clients as a member of the storm (STORM.md), cooperative. */
+/**
+ * kafka-clients as a member of the storm (STORM.md), with the classic protocol (cooperative) or the consumer protocol (KIP-848).
+ *
+ * <pre>
+ *     java Storm classic|consumer BOOTSTRAP TOPIC GROUP
+ * </pre>
+ */
 public final class Storm implements ConsumerRebalanceListener {
     private final TreeSet<Integer> has = new TreeSet<>();
 
@@ -42,15 +48,17 @@ public final class Storm implements ConsumerRebalanceListener {
 
     public static void main(String[] arguments) throws Exception {
         Map<String, Object> config = new HashMap<>(Map.of(
-                "bootstrap.servers", arguments[0],
-                "group.id", arguments[2],
-                "group.protocol", "classic",
-                "partition.assignment.strategy", List.of(CooperativeStickyAssignor.class),
-                "session.timeout.ms", 6000,
-                "heartbeat.interval.ms", 500,
+                "group.protocol", arguments[0],
+                "bootstrap.servers", arguments[1],
+                "group.id", arguments[3],
                 "enable.auto.commit", false,
                 "auto.offset.reset", "earliest",
                 "fetch.max.wait.ms", 200));
+        if (arguments[0].equals("classic")) {
+            config.put("partition.assignment.strategy", List.of(CooperativeStickyAssignor.class));
+            config.put("session.timeout.ms", 6000);
+            config.put("heartbeat.interval.ms", 500);
+        }
         config.put("reconnect.backoff.max.ms", 500);
         config.put("key.deserializer", StringDeserializer.class);
         config.put("value.deserializer", ByteArrayDeserializer.class);
@@ -68,7 +76,7 @@ public final class Storm implements ConsumerRebalanceListener {
         ender.setDaemon(true);
         ender.start();
         try {
-            consumer.subscribe(List.of(arguments[1]), new Storm());
+            consumer.subscribe(List.of(arguments[2]), new Storm());
             while (true) {
                 step(consumer);
             }

@@ -1,6 +1,6 @@
 """librdkafka (through confluent-kafka) and aiokafka as members of the storm (STORM.md).
 
-    python storm.py confluent|aiokafka BOOTSTRAP TOPIC GROUP
+    python storm.py confluent|confluent-consumer|aiokafka BOOTSTRAP TOPIC GROUP
 """
 
 import asyncio
@@ -43,13 +43,15 @@ def await_end():
     over.set()
 
 
-def confluent(bootstrap, topic, group):
+CLASSIC = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "partition.assignment.strategy": "cooperative-sticky"}
+
+
+def confluent(protocol, bootstrap, topic, group):
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     consumer = Consumer({
-        "bootstrap.servers": bootstrap, "group.id": group, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
-        "enable.auto.commit": False, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 200,
-        "partition.assignment.strategy": "cooperative-sticky", "reconnect.backoff.max.ms": 500})
+        **protocol, "bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", "fetch.wait.max.ms": 200, "reconnect.backoff.max.ms": 500})
     has = set()
 
     def more(_, partitions):
@@ -124,6 +126,8 @@ async def aiokafka(bootstrap, topic, group):
 if __name__ == "__main__":
     threading.Thread(target=await_end, daemon=True).start()
     if sys.argv[1] == "confluent":
-        confluent(*sys.argv[2:])
+        confluent(CLASSIC, *sys.argv[2:])
+    elif sys.argv[1] == "confluent-consumer":
+        confluent({"group.protocol": "consumer"}, *sys.argv[2:])
     else:
         asyncio.run(aiokafka(*sys.argv[2:]))

@@ -1,4 +1,6 @@
-//! The groups of the storm and their members: processes that speak as STORM.md says.
+//! The groups of the storm and their members, which speak as STORM.md says.
+//!
+//! A process has one member. Only the crowd, a group too large for that, has several in each: they die together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,29 +12,45 @@ use super::super::tools;
 use super::checker::Checker;
 use crate::{Fault, tree};
 
-/// A client library with a program for the storm.
+/// A client library with a program for the storm, and the protocol that it speaks.
 pub(super) struct Client {
     pub(super) name: &'static str,
     /// The suite that sets it up.
     pub(super) suite: &'static str,
+    /// Members in one process.
+    pub(super) in_process: usize,
 }
 
-pub(super) const CLIENTS: [Client; 6] = [
-    Client { name: "librdkafka", suite: "python" },
-    Client { name: "aiokafka", suite: "python" },
-    Client { name: "kafkajs", suite: "node" },
-    Client { name: "java", suite: "java" },
-    Client { name: "franz-go", suite: "go" },
-    Client { name: "sarama", suite: "go" },
+const fn one(name: &'static str, suite: &'static str) -> Client {
+    Client { name, suite, in_process: 1 }
+}
+
+/// Neighbours may play at the same time, so those that weigh most are apart. `-consumer` is the consumer protocol (KIP-848).
+pub(super) static CLIENTS: [Client; 8] = [
+    one("librdkafka", "python"),
+    one("java", "java"),
+    one("librdkafka-consumer", "python"),
+    one("aiokafka", "python"),
+    one("java-consumer", "java"),
+    one("kafkajs", "node"),
+    one("franz-go", "go"),
+    one("sarama", "go"),
 ];
+
+/// One large group of franz-go.
+pub(super) static CROWD: Client = Client { name: "franz-go-crowd", suite: "go", in_process: 10 };
 
 impl Client {
     fn program(&self) -> Command {
         let work = tree::work();
         match self.name {
-            "librdkafka" | "aiokafka" => {
+            "librdkafka" | "librdkafka-consumer" | "aiokafka" => {
                 let mut command = Command::new(work.join("python/venv/bin/python"));
-                let library = if self.name == "aiokafka" { "aiokafka" } else { "confluent" };
+                let library = match self.name {
+                    "librdkafka" => "confluent",
+                    "librdkafka-consumer" => "confluent-consumer",
+                    name => name,
+                };
                 command.arg(tree::clients().join("python/storm.py")).arg(library);
                 command.env("PYTHONDONTWRITEBYTECODE", "1");
                 command
@@ -43,7 +61,11 @@ impl Client {
                 command.env("NODE_PATH", work.join("node/node_modules"));
                 command
             }
-            "java" => tools::java("Storm"),
+            "java" | "java-consumer" => {
+                let mut command = tools::java("Storm");
+                command.arg(if self.name == "java" { "classic" } else { "consumer" });
+                command
+            }
             name => {
                 let mut command = Command::new(work.join("go/client"));
                 command.arg(if name == "sarama" { "sarama-storm" } else { "storm" });
@@ -87,11 +109,27 @@ fn parse(line: &str) -> Option<Line<'_>> {
     }
 }
 
-struct Member {
+/// Whose line it is among the members of its process, and the line.
+fn speaker(line: &str) -> Option<(usize, &str)> {
+    let Some(rest) = line.strip_prefix('@') else { return Some((0, line)) };
+    let (place, line) = rest.split_once(' ')?;
+    Some((place.parse().ok()?, line))
+}
+
+/// A process and its members.
+struct Host {
     process: Process,
-    /// Its place among all members that the group ever had.
-    number: usize,
-    has: BTreeSet<u32>,
+    /// The place of its first member among all that the group ever had.
+    first: usize,
+    /// What each member has.
+    has: Vec<BTreeSet<u32>>,
+}
+
+impl Host {
+    /// What it said since it was asked last, with the number of its first member.
+    fn said(&self) -> impl Iterator<Item = (usize, String)> {
+        self.process.lines().into_iter().map(|line| (self.first, line))
+    }
 }
 
 /// All members of one client.
@@ -100,9 +138,9 @@ pub(super) struct Group {
     bootstrap: String,
     topic: String,
     scratch: PathBuf,
-    members: Vec<Member>,
+    hosts: Vec<Host>,
     /// They were asked to leave, or were killed, and may still have said something.
-    going: Vec<Member>,
+    going: Vec<Host>,
     born: usize,
     /// When something last happened that must lead to a new assignment.
     pub(super) disturbed: Option<Instant>,
@@ -126,7 +164,7 @@ impl Group {
             bootstrap: bootstrap.to_owned(),
             topic: topic.to_owned(),
             scratch: scratch.to_owned(),
-            members: Vec::new(),
+            hosts: Vec::new(),
             going: Vec::new(),
             born: 0,
             disturbed: None,
@@ -137,69 +175,74 @@ impl Group {
         }
     }
 
+    /// Members that live.
     pub(super) fn live(&self) -> usize {
-        self.members.len()
+        self.hosts.len() * self.client.in_process
     }
 
+    /// Processes that live; each may be told to leave or be killed.
+    pub(super) fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// One more process with its members.
     pub(super) fn join(&mut self) -> Result<(), Fault> {
         let mut command = self.client.program();
         command.args([&self.bootstrap, &self.topic, &format!("storm-{}", self.client.name)]);
+        let members = self.client.in_process;
+        if members > 1 {
+            command.arg(members.to_string());
+        }
         let name = format!("{}-{}", self.client.name, self.born);
         let process = Process::start(&name, &mut command, &self.scratch)?;
-        self.members.push(Member { process, number: self.born, has: BTreeSet::new() });
-        self.born += 1;
+        self.hosts.push(Host { process, first: self.born, has: vec![BTreeSet::new(); members] });
+        self.born += members;
         Ok(())
     }
 
-    /// One member closes its consumer and ends.
+    /// The members of one process close their consumers and end.
     pub(super) fn leave(&mut self, victim: usize) {
-        let mut member = self.members.remove(victim);
-        member.process.close_input();
-        self.going.push(member);
+        let mut host = self.hosts.remove(victim);
+        host.process.close_input();
+        self.going.push(host);
     }
 
-    /// One member is killed with -9.
+    /// One process is killed with -9.
     pub(super) fn die(&mut self, victim: usize) -> Result<(), Fault> {
-        let mut member = self.members.remove(victim);
-        member.process.kill()?;
-        self.going.push(member);
+        let mut host = self.hosts.remove(victim);
+        host.process.kill()?;
+        self.going.push(host);
         Ok(())
     }
 
     /// Puts aside what was said up to now.
     pub(super) fn listen_to_the_rest(&mut self) {
-        for member in self.members.iter().chain(&self.going) {
-            self.before.extend(member.process.lines().into_iter().map(|l| (member.number, l)));
-        }
+        self.before.extend(self.hosts.iter().chain(&self.going).flat_map(Host::said));
     }
 
     /// Takes what the members have said; true if a commit was among it that was made after the broker came back.
     pub(super) fn listen(&mut self, group: usize, checker: &mut Checker) -> Result<bool, Fault> {
-        for (number, line) in std::mem::take(&mut self.before) {
-            self.take(group, number, &line, checker)?;
+        for (first, line) in std::mem::take(&mut self.before) {
+            self.take(group, first, &line, checker)?;
         }
         let mut committed = false;
-        let said: Vec<(usize, String)> = self
-            .members
-            .iter()
-            .chain(&self.going)
-            .flat_map(|one| one.process.lines().into_iter().map(|line| (one.number, line)))
-            .collect();
-        for (number, line) in said {
-            committed |= self.take(group, number, &line, checker)?;
+        let said: Vec<(usize, String)> =
+            self.hosts.iter().chain(&self.going).flat_map(Host::said).collect();
+        for (first, line) in said {
+            committed |= self.take(group, first, &line, checker)?;
         }
-        for member in &mut self.members {
-            member.process.must_live()?;
+        for host in &mut self.hosts {
+            host.process.must_live()?;
         }
         let mut going = Vec::new();
-        for mut member in std::mem::take(&mut self.going) {
-            match member.process.ended()? {
-                None => going.push(member),
+        for mut host in std::mem::take(&mut self.going) {
+            match host.process.ended()? {
+                None => going.push(host),
                 // What it said last may still be in the pipe.
                 Some(_) => {
                     std::thread::sleep(Duration::from_millis(20));
-                    for line in member.process.lines() {
-                        self.take(group, member.number, &line, checker)?;
+                    for (first, line) in host.said() {
+                        self.take(group, first, &line, checker)?;
                     }
                 }
             }
@@ -208,28 +251,31 @@ impl Group {
         Ok(committed)
     }
 
-    /// Takes one line; true if it tells of a commit.
+    /// Takes one line of the process whose first member has this number; true if it tells of a commit.
     fn take(
         &mut self,
         group: usize,
-        number: usize,
+        first: usize,
         line: &str,
         checker: &mut Checker,
     ) -> Result<bool, Fault> {
         let name = self.client.name;
-        // A member that is killed while it writes leaves half a line.
-        let Some(parsed) = parse(line) else {
-            if self.members.iter().any(|member| member.number == number) {
-                return Err(format!("{name} said {line:?}").into());
-            }
-            return Ok(false);
+        let host = self.hosts.iter_mut().find(|host| host.first == first);
+        let told = speaker(line).filter(|(place, _)| *place < self.client.in_process);
+        let Some((place, parsed)) = told.and_then(|(at, line)| Some((at, parse(line)?))) else {
+            // A process that is killed while it writes leaves half a line.
+            return if host.is_some() {
+                Err(format!("{name} said {line:?}").into())
+            } else {
+                Ok(false)
+            };
         };
+        let number = first + place;
         match parsed {
             Line::Assigned { at, partitions } => {
                 checker.assigned(group, number, at, &partitions);
-                let member = self.members.iter_mut().find(|member| member.number == number);
-                if let Some(member) = member {
-                    member.has = partitions;
+                if let Some(has) = host.and_then(|host| host.has.get_mut(place)) {
+                    *has = partitions;
                 }
             }
             Line::Given { partition, offset, producer, number: record } => {
@@ -247,19 +293,22 @@ impl Group {
         Ok(false)
     }
 
+    /// What each live member has.
+    fn shares(&self) -> impl Iterator<Item = (usize, &BTreeSet<u32>)> {
+        self.hosts.iter().flat_map(|host| (host.first..).zip(&host.has))
+    }
+
     /// Whether every live member has partitions and each partition has exactly one of them.
     pub(super) fn is_stable(&self, partitions: u32) -> bool {
-        let total: usize = self.members.iter().map(|member| member.has.len()).sum();
-        let all: BTreeSet<u32> =
-            self.members.iter().flat_map(|member| member.has.iter().copied()).collect();
-        self.members.iter().all(|member| !member.has.is_empty())
+        let total: usize = self.shares().map(|(_, has)| has.len()).sum();
+        let all: BTreeSet<u32> = self.shares().flat_map(|(_, has)| has.iter().copied()).collect();
+        self.shares().all(|(_, has)| !has.is_empty())
             && total == all.len()
             && all.len() == partitions as usize
     }
 
     pub(super) fn describe(&self) -> String {
-        let all = self.members.iter();
-        let all = all.map(|member| format!("member {} has {:?}", member.number, member.has));
+        let all = self.shares().map(|(number, has)| format!("member {number} has {has:?}"));
         all.collect::<Vec<_>>().join(", ")
     }
 
@@ -268,14 +317,14 @@ impl Group {
         &self.errors
     }
 
-    /// Ends all members; how many of them did not end well.
+    /// Ends all processes; how many of them did not end well.
     pub(super) fn end(&mut self) -> Result<usize, Fault> {
-        for member in &mut self.members {
-            member.process.close_input();
+        for host in &mut self.hosts {
+            host.process.close_input();
         }
-        for member in &mut self.members {
+        for host in &mut self.hosts {
             // One that hangs is killed, and is one more that ended badly.
-            let well = member.process.join(Duration::from_secs(60)).unwrap_or(false);
+            let well = host.process.join(Duration::from_secs(60)).unwrap_or(false);
             self.ended_badly += usize::from(!well);
         }
         Ok(self.ended_badly)
@@ -285,6 +334,14 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_of_one_process_are_told_apart() {
+        assert_eq!(speaker("c 17 1 9"), Some((0, "c 17 1 9")));
+        assert_eq!(speaker("@7 c 17 1 9"), Some((7, "c 17 1 9")));
+        assert_eq!(speaker("@7"), None);
+        assert_eq!(speaker("@x a"), None);
+    }
 
     #[test]
     fn lines_are_understood() {
