@@ -25,6 +25,7 @@ type Told = (ErrorCode, i64, i64, bool);
 
 /// A consumer with a session.
 struct Reader {
+    rt: Runtime,
     caller: Caller,
     session: i32,
     epoch: i32,
@@ -56,12 +57,20 @@ impl Reader {
             forgotten_topics_data: vec![forgotten],
             ..FetchRequest::default()
         };
+        let began = self.rt.now();
         let body = self.caller.call(12, &request).await.expect("an answer");
+        let took = self.rt.now().since(began);
         let answer = FetchResponse::decode(&body, 12).expect("that can be read");
         assert_eq!(answer.error_code, ErrorCode::NONE);
         self.session = answer.session_id;
         self.epoch += 1;
         let partitions = answer.responses.iter().flat_map(|t| &t.partitions);
+        let patient = Duration::from_millis(u64::try_from(self.wait_ms).unwrap());
+        assert!(
+            partitions.clone().next().is_none()
+                || took < patient.max(Duration::from_secs(1)) - Duration::from_millis(500),
+            "it was not woken: it waited {took:?} for {answer:?}"
+        );
         partitions
             .map(|p| {
                 let records = p.records.bytes().is_some_and(|b| !b.is_empty());
@@ -118,8 +127,14 @@ async fn scene(rt: Runtime) {
     let mut writer = Caller::connect(&rt).await.expect("a connection");
     assert_eq!(make_topic(&mut writer, TOPIC, PARTITIONS).await, Some(OK));
     let caller = Caller::connect(&rt).await.expect("a connection");
-    let mut reader =
-        Reader { caller, session: 0, epoch: 0, wait_ms: 200, max_bytes: 10 * PART_BYTES };
+    let mut reader = Reader {
+        rt: rt.clone(),
+        caller,
+        session: 0,
+        epoch: 0,
+        wait_ms: 200,
+        max_bytes: 10 * PART_BYTES,
+    };
     let all: Vec<(i32, i64)> = (0..PARTITIONS).map(|p| (p, 0)).collect();
 
     // A full fetch tells everything, in order, though there is nothing.
