@@ -290,6 +290,7 @@ async fn answer_other(
         ApiKey::CreatePartitions => create_partitions::answer(broker, asked, reader).await,
         ApiKey::DescribeCluster => cluster::describe(broker, asked, reader),
         ApiKey::DescribeProducers => describe_producers::answer(broker, asked, reader).await,
+        ApiKey::UpdateFeatures => update_features::answer(broker, asked, reader),
         ApiKey::DescribeTopicPartitions => describe_topic_partitions::answer(broker, asked, reader),
         _ => Ok(Reply::Close("an API that is not served")),
     }

@@ -106,7 +106,7 @@ impl Store {
 
     /// Goes on behind a damaged batch, with the next one that the index knows; false if it knows none.
     async fn skip(&self, p: &Shared, name: SegmentName, source: &mut Source<'_>) -> bool {
-        let position = source.position();
+        let position = source.last_position();
         // An index only saves time: one that cannot be read knows nothing.
         let mut known = self.index_entries(p, name).await.unwrap_or_default();
         if let Some(s) = p.borrow().log.segment(name) {

@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
     }
 
     /// Where the batch begins that was looked at last.
-    pub(crate) fn position(&self) -> u32 {
+    pub(crate) fn last_position(&self) -> u32 {
         self.last
     }
 
