@@ -34,7 +34,7 @@ impl ConsumerGroup {
             checked.map_err(|code| because(code, "not the member's epoch"))?;
         }
         if let Some(pattern) = request.subscribed_topic_regex.filter(|p| !p.is_empty()) {
-            let used = self.use_pattern(pattern, turn.topics);
+            let used = self.use_pattern(pattern, member_id, turn.topics);
             used.map_err(|why| (ErrorCode::INVALID_REGULAR_EXPRESSION, why))?;
         }
         self.deleted = false;
