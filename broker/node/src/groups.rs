@@ -146,7 +146,8 @@ impl Groups {
     /// These topics are deleted: so are the offsets in them.
     pub(crate) fn on_topics_deleted(self: &Rc<Self>, names: &[&str]) {
         let parts: Vec<Rc<Part>> = self.parts.borrow().values().cloned().collect();
-        for part in parts.into_iter().filter(|p| p.loaded.get()) {
+        // Those that still read their logs remember it.
+        for part in parts {
             part.coordinator.borrow_mut().on_topics_deleted(names, self.now());
             self.pump(&part);
         }
