@@ -14,7 +14,7 @@ use coordinator::{
     Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
-use log::BatchMeta;
+use log::{AppendError, BatchMeta};
 use record::{BatchBuilder, BatchView, Batches, Decompressor};
 use runtime::Runtime;
 use runtime::sync::{Notify, OneshotSender, oneshot};
@@ -282,8 +282,10 @@ impl Groups {
             Err(PartitionError::TimedOut) => {
                 self.rt.fault("records of a group were not flushed for a year".to_owned())
             }
-            Err(PartitionError::Refused(Refusal::TooLarge { .. })) => Err(AppendFailure::TooLarge),
-            Err(PartitionError::Refused(Refusal::DiskFull { .. }))
+            Err(PartitionError::Refused(
+                Refusal::TooLarge { .. } | Refusal::Append(AppendError::LargerThanSegment { .. }),
+            )) => Err(AppendFailure::TooLarge),
+            Err(PartitionError::Refused(Refusal::DiskFull { .. } | Refusal::Incomplete(_)))
             | Err(PartitionError::NotEnoughReplicas { .. }) => Err(AppendFailure::Unavailable),
             Err(_) => Err(AppendFailure::NotLeader),
         }
