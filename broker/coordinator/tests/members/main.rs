@@ -1,6 +1,7 @@
 //! Members of a consumer group (KIP-848), scene by scene: what they are told, and who has which partition.
 #![expect(clippy::unwrap_used, reason = "a broken test should stop here and say where")]
 
+mod classic;
 mod late_commits;
 mod patterns;
 mod static_members;
