@@ -8,19 +8,25 @@
 //! | `fetch.rs` | the request, its session, and the answer |
 //! | `fetch/empties.rs` | batches without records, which answer nothing |
 //! | `fetch/gather.rs` | the partitions of one request, over all cores |
+//! | `fetch/part.rs` | those of one core, for as long as their reader is there |
 //! | `fetch/read.rs` | those of one core: reading and waiting |
 
 mod empties;
 mod gather;
+mod part;
 mod read;
 
-use super::fetch_sessions::{Asked as SessionAsked, From, Kind, TopicRef, Wanted};
+pub(crate) use part::Parts;
+
+use super::fetch_sessions::{Asked as SessionAsked, Findings, From, Kind, TopicRef, Wanted};
 use super::{Asked, reply, reply_with};
 use crate::broker::Broker;
-use ids::{Instant, LeaderEpoch, Offset, TopicId};
+use ids::{CoreId, Instant, LeaderEpoch, Offset, TopicId};
 use runtime::Slice;
 use server::Reply;
 use stages::{Laps, Stage};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 use wire::api::fetch::{
@@ -51,6 +57,8 @@ struct Got<B> {
     diverging: Option<(LeaderEpoch, Offset)>,
     records: Vec<B>,
     bytes: usize,
+    /// They came from a disk: there is a backlog, of which one read gives only so much.
+    cold: bool,
 }
 
 impl<B> Got<B> {
@@ -63,11 +71,17 @@ impl<B> Got<B> {
             diverging: None,
             records: Vec::new(),
             bytes: 0,
+            cold: false,
         }
     }
 
     fn nothing_more_to_wait_for(&self) -> bool {
         self.error != ErrorCode::NONE || self.diverging.is_some()
+    }
+
+    /// Whether a fetch is answered now, however little there is. As in Kafka nobody waits for more of a backlog.
+    fn ends_the_wait(&self) -> bool {
+        self.nothing_more_to_wait_for() || (self.cold && self.bytes > 0)
     }
 
     /// The same with the bytes in another form.
@@ -80,14 +94,20 @@ impl<B> Got<B> {
             diverging: self.diverging,
             records: self.records.into_iter().map(f).collect(),
             bytes: self.bytes,
+            cold: self.cold,
         }
     }
 }
 
 /// A partition as the client named it, and what was found of it.
 struct Found {
+    /// Its number in the session, or its place in the request.
+    number: u32,
+    turn: u64,
     wanted: Wanted,
     got: Got<Slice>,
+    /// There is nothing more to read before it moves.
+    asleep: bool,
 }
 
 pub(super) async fn answer(
@@ -105,9 +125,11 @@ pub(super) async fn answer(
         wanted: wanted(&request, by_id),
         forgotten: forgotten(&request, by_id),
     };
-    let now = broker.rt.now();
-    let opened = broker.fetch_sessions.borrow_mut().open(session, now);
-    let (kind, partitions) = match opened {
+    let new_id = i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
+    let key = broker.fetch_parts.fresh_key();
+    let opened = broker.fetch_sessions.borrow_mut().open(session, broker.rt.now(), new_id, key);
+    end_parts(broker);
+    let opened = match opened {
         Ok(opened) => opened,
         Err(error_code) => {
             return Ok(reply(asked, &FetchResponse { error_code, ..FetchResponse::default() }));
@@ -115,24 +137,25 @@ pub(super) async fn answer(
     };
     laps.lap(Stage::Decode, || broker.rt.clock());
     let limits = Limits::of(broker, &request, asked.version);
-    let found = gather::gather(broker, &limits, partitions.clone(), laps).await;
-    let (session_id, found) = match kind {
-        Kind::Sessionless => (0, found),
-        Kind::Full => {
-            let id = i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
-            let mut sessions = broker.fetch_sessions.borrow_mut();
-            let id = sessions.make(id, by_id, &partitions, now);
-            for f in &found {
-                tell(&mut sessions, id, f);
-            }
-            (id, found)
-        }
-        Kind::Incremental(id) => {
-            let mut sessions = broker.fetch_sessions.borrow_mut();
-            let news = found.into_iter().filter(|f| tell(&mut sessions, id, f)).collect();
-            (id, news)
-        }
+    let (session_id, full) = match opened.kind {
+        Kind::Sessionless => (0, true),
+        Kind::Full(id) => (id, true),
+        Kind::Incremental(id) => (id, false),
     };
+    // A client that goes before it has heard of its session never asks for it.
+    let mut unheard = Unheard { broker, id: session_id, armed: full && session_id != 0 };
+    let parts = opened.parts.as_ref().map(|(key, _)| *key);
+    let mut found = gather::gather(broker, &limits, opened, laps).await;
+    if let Some(key) = parts {
+        let mut sessions = broker.fetch_sessions.borrow_mut();
+        found.retain(|f| tell(&mut sessions, session_id, f) || full);
+        if !sessions.settle(session_id) {
+            // It had to give way meanwhile. Parts may have come back since.
+            let cores = (0..broker.metadata.cores).map(CoreId);
+            gather::remove(broker, key, cores);
+        }
+    }
+    unheard.armed = false;
     let reply = phrase(broker, asked, session_id, found, request.isolation_level == 1);
     laps.lap(Stage::Encode, || broker.rt.clock());
     Ok(reply)
@@ -142,7 +165,9 @@ impl Limits {
     fn of(broker: &Broker, request: &FetchRequest<'_>, version: i16) -> Self {
         let max_bytes = broker.metadata.settings().fetch_max_bytes as usize;
         let max_bytes = max_bytes.min(usize::try_from(request.max_bytes).unwrap_or(0));
-        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
+        // More than a good part of what one read gives would wait for its time beside records that are there.
+        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+        let min_bytes = min_bytes.min(max_bytes).min(store::READ_BYTES_MAX / 4);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let deadline = broker.rt.now() + wait.min(WAIT_MAX);
         Self { version, max_bytes, min_bytes, deadline }
@@ -150,26 +175,70 @@ impl Limits {
 }
 
 fn tell(sessions: &mut super::FetchSessions, id: i32, f: &Found) -> bool {
-    let failed = f.got.nothing_more_to_wait_for();
-    sessions.tell(id, &f.wanted, failed, f.got.bytes, f.got.high_watermark, f.got.log_start)
+    let found = Findings {
+        error: f.got.nothing_more_to_wait_for(),
+        bytes: f.got.bytes,
+        high_watermark: f.got.high_watermark,
+        log_start: f.got.log_start,
+        asleep: f.asleep,
+    };
+    sessions.tell(id, f.number, found)
 }
 
+/// Removes what sessions that have ended had on the cores.
+fn end_parts(broker: &Broker) {
+    let ended = broker.fetch_sessions.borrow_mut().take_ended();
+    for (key, cores) in ended {
+        gather::remove(broker, key, cores.into_iter());
+    }
+}
+
+/// A session that is closed again unless its client is told of it.
+struct Unheard<'a> {
+    broker: &'a Rc<Broker>,
+    id: i32,
+    armed: bool,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.broker.fetch_sessions.borrow_mut().close(self.id);
+            end_parts(self.broker);
+        }
+    }
+}
+
+/// Made once for each topic: its partitions share the name.
 fn topic_ref(by_id: bool, name: &str, id: TopicId) -> TopicRef {
-    if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.to_owned()) }
+    if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.into()) }
 }
 
+/// As in Kafka: a partition that stands there twice is asked for once, as it stands there last.
 fn wanted(request: &FetchRequest<'_>, by_id: bool) -> Vec<(Wanted, From)> {
-    let mut all = Vec::new();
+    let mut all: Vec<(Wanted, From)> = Vec::new();
+    let mut places: BTreeMap<Wanted, usize> = BTreeMap::new();
     for t in &request.topics {
+        let topic = topic_ref(by_id, t.topic, t.topic_id);
         for p in &t.partitions {
-            let topic = topic_ref(by_id, t.topic, t.topic_id);
             let from = From {
                 current_leader_epoch: p.current_leader_epoch,
                 last_fetched_epoch: p.last_fetched_epoch,
                 offset: p.fetch_offset,
                 max_bytes: p.partition_max_bytes,
             };
-            all.push((Wanted { topic, partition: p.partition }, from));
+            let wanted = Wanted { topic: topic.clone(), partition: p.partition };
+            match places.entry(wanted) {
+                Entry::Vacant(place) => {
+                    all.push((place.key().clone(), from));
+                    place.insert(all.len() - 1);
+                }
+                Entry::Occupied(place) => {
+                    if let Some(before) = all.get_mut(*place.get()) {
+                        before.1 = from;
+                    }
+                }
+            }
         }
     }
     all
@@ -178,10 +247,8 @@ fn wanted(request: &FetchRequest<'_>, by_id: bool) -> Vec<(Wanted, From)> {
 fn forgotten(request: &FetchRequest<'_>, by_id: bool) -> Vec<Wanted> {
     let mut all = Vec::new();
     for t in &request.forgotten_topics_data {
-        for p in &t.partitions {
-            let topic = topic_ref(by_id, t.topic, t.topic_id);
-            all.push(Wanted { topic, partition: *p });
-        }
+        let topic = topic_ref(by_id, t.topic, t.topic_id);
+        all.extend(t.partitions.iter().map(|p| Wanted { topic: topic.clone(), partition: *p }));
     }
     all
 }
@@ -196,7 +263,7 @@ fn phrase(
     let mut records: Vec<Vec<Slice>> = Vec::new();
     let mut topics: Vec<(TopicRef, Vec<PartitionData<'_>>)> = Vec::new();
     let mut sent = 0;
-    for Found { wanted, got: f } in found {
+    for Found { wanted, got: f, .. } in found {
         sent += f.bytes as u64;
         let data = PartitionData {
             partition_index: wanted.partition,
