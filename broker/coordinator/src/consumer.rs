@@ -130,14 +130,14 @@ impl ConsumerGroup {
         }
     }
 
-    /// Whether a member reads `topic`.
+    /// Whether a member reads `topic`, or may.
     pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
         self.members.values().any(|m| {
             m.topics.contains(topic)
                 || m.pattern
                     .as_ref()
                     .and_then(|p| self.patterns.get(p))
-                    .is_some_and(|p| p.topics.contains(topic))
+                    .is_some_and(|p| p.may_match(topic))
         })
     }
 

@@ -67,6 +67,8 @@ pub struct Coordinator {
     transactions: BTreeMap<ProducerId, BTreeSet<String>>,
     /// When to look for offsets to expire.
     expiry_at: Option<Instant>,
+    /// Topics that were deleted while the log was being read: what it says of offsets in them no longer counts.
+    deleted_before_start: BTreeSet<String>,
     out: Outbox,
 }
 
@@ -88,6 +90,7 @@ impl Coordinator {
             timers: BTreeSet::new(),
             transactions: BTreeMap::new(),
             expiry_at: None,
+            deleted_before_start: BTreeSet::new(),
             out,
         }
     }

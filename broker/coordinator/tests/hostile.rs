@@ -348,3 +348,27 @@ fn names_that_no_record_can_hold_are_refused_at_the_door() {
     let request = OffsetCommit { group_id: &long, generation_id: -1, ..OffsetCommit::default() };
     assert!(matches!(scene.coordinator.offset_commit(&request, scene.now), Outcome::Ready(_)));
 }
+
+#[test]
+fn a_member_that_no_record_can_hold_is_refused_at_the_door() {
+    let mut scene = Scene::new();
+    // A batch has 6,000 bytes here.
+    let (half, whole) = (vec![b'x'; 3_000], vec![b'x'; 6_000]);
+    let join = |protocols| JoinGroup {
+        group_id: "g",
+        session_timeout_ms: 10_000,
+        protocol_type: "consumer",
+        protocols,
+        ..JoinGroup::default()
+    };
+    let refused = [vec![("p", &half[..]), ("q", &whole[..])], vec![("p", &half[..]); 9]];
+    for protocols in refused {
+        let outcome = scene.coordinator.join_group(&join(protocols), "1", scene.now);
+        let Outcome::Ready(refused) = outcome else { panic!("it may join") };
+        assert_eq!(refused.error_code, wire::ErrorCode::INVALID_REQUEST);
+    }
+    // One of its protocols will be written, not all.
+    let protocols = vec![("p", &half[..]), ("q", &half[..]), ("r", &half[..])];
+    let outcome = scene.coordinator.join_group(&join(protocols), "2", scene.now);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+}

@@ -110,6 +110,28 @@ fn a_retention_of_its_own_is_only_in_version_1() {
 }
 
 #[test]
+fn offsets_of_topics_that_are_deleted_while_the_log_is_read_go() {
+    let mut coordinator = Coordinator::new(Config::default());
+    let read = |coordinator: &mut Coordinator, at, partition| {
+        let (key, value) = (offset_key(1, partition), bytes(&commit(1), 3));
+        let record = Replayed { at: Offset(at), producer: None, key: &key, value: Some(&value) };
+        coordinator.replay(record).unwrap();
+    };
+    read(&mut coordinator, 0, 0);
+    coordinator.on_topics_deleted(&["t", "u"], NOW);
+    assert!(coordinator.poll_append().is_none(), "the log may go on with it");
+    read(&mut coordinator, 1, 1);
+    coordinator.start(NOW);
+    let tombstones = coordinator.poll_append().unwrap();
+    let keys: Vec<_> =
+        tombstones.records.iter().map(|r| (r.key.clone(), r.value.is_some())).collect();
+    assert_eq!(keys, [(offset_key(1, 0), false), (offset_key(1, 1), false)]);
+    coordinator.on_appended(tombstones.batch, Offset(4));
+    coordinator.on_committed(Offset(4), NOW);
+    assert_eq!(offsets(&coordinator), []);
+}
+
+#[test]
 fn groups_of_every_version_are_read() {
     for version in 0..=4 {
         let mut coordinator = replayed(&[(group_key(), Some(bytes(&group(9), version)))]);

@@ -14,7 +14,7 @@ use coordinator::{
     Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
-use log::BatchMeta;
+use log::{AppendError, BatchMeta};
 use record::{BatchBuilder, BatchView, Batches, Decompressor};
 use runtime::Runtime;
 use runtime::sync::{Notify, OneshotSender, oneshot};
@@ -146,7 +146,8 @@ impl Groups {
     /// These topics are deleted: so are the offsets in them.
     pub(crate) fn on_topics_deleted(self: &Rc<Self>, names: &[&str]) {
         let parts: Vec<Rc<Part>> = self.parts.borrow().values().cloned().collect();
-        for part in parts.into_iter().filter(|p| p.loaded.get()) {
+        // Those that still read their logs remember it.
+        for part in parts {
             part.coordinator.borrow_mut().on_topics_deleted(names, self.now());
             self.pump(&part);
         }
@@ -281,8 +282,10 @@ impl Groups {
             Err(PartitionError::TimedOut) => {
                 self.rt.fault("records of a group were not flushed for a year".to_owned())
             }
-            Err(PartitionError::Refused(Refusal::TooLarge { .. })) => Err(AppendFailure::TooLarge),
-            Err(PartitionError::Refused(Refusal::DiskFull { .. }))
+            Err(PartitionError::Refused(
+                Refusal::TooLarge { .. } | Refusal::Append(AppendError::LargerThanSegment { .. }),
+            )) => Err(AppendFailure::TooLarge),
+            Err(PartitionError::Refused(Refusal::DiskFull { .. } | Refusal::Incomplete(_)))
             | Err(PartitionError::NotEnoughReplicas { .. }) => Err(AppendFailure::Unavailable),
             Err(_) => Err(AppendFailure::NotLeader),
         }

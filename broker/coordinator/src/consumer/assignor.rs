@@ -84,18 +84,18 @@ fn uniform(wants: &Wants, had: &Had<'_>) -> Targets {
     }
     let mut order: BTreeSet<(usize, &str)> = load.iter().map(|(id, n)| (*n, *id)).collect();
     for (topic, (count, members)) in &topics {
+        let mut readers: Option<BTreeSet<(usize, &str)>> = None;
         for index in Topics::partitions(*count) {
             let p = PartitionId { topic: *topic, index };
             if owner.contains_key(&p) {
                 continue;
             }
-            let least = if alike {
-                order.first().copied()
+            let order = if alike {
+                &mut order
             } else {
-                members.iter().filter_map(|m| load.get(m).map(|n| (*n, *m))).min()
+                readers.get_or_insert_with(|| by_load(members, &load))
             };
-            let Some((n, member)) = least else { continue };
-            order.remove(&(n, member));
+            let Some((n, member)) = order.pop_first() else { continue };
             order.insert((n + 1, member));
             load.insert(member, n + 1);
             owner.insert(p, member);
@@ -113,6 +113,12 @@ fn uniform(wants: &Wants, had: &Had<'_>) -> Targets {
     targets
 }
 
+/// Members by what they have, the one with the least first. Made once for each topic: a look at all members for each partition
+/// would take seconds where hundreds of them read thousands of partitions.
+fn by_load<'a>(members: &[&'a str], load: &BTreeMap<&'a str, usize>) -> BTreeSet<(usize, &'a str)> {
+    members.iter().filter_map(|m| load.get(m).map(|n| (*n, *m))).collect()
+}
+
 /// Moves partitions from members that have many to members that have few, where these want the topic.
 fn even_out<'a>(
     topics: &BTreeMap<TopicId, (i32, Vec<&'a str>)>,
@@ -121,12 +127,19 @@ fn even_out<'a>(
 ) {
     for _ in 0..ROUNDS_MAX {
         let mut moved = false;
+        let (mut of, mut order) = (None, BTreeSet::new());
         for (p, member) in owner.iter_mut() {
             let Some((_, wanting)) = topics.get(&p.topic) else { continue };
-            let least = wanting.iter().filter_map(|m| load.get(m).map(|n| (*n, *m))).min();
-            let Some((few, to)) = least else { continue };
+            if of != Some(p.topic) {
+                (of, order) = (Some(p.topic), by_load(wanting, load));
+            }
+            let Some((few, to)) = order.first().copied() else { continue };
             let many = load.get(member).copied().unwrap_or(0);
             if many > few + 1 {
+                order.remove(&(few, to));
+                order.remove(&(many, *member));
+                order.insert((few + 1, to));
+                order.insert((many - 1, *member));
                 load.insert(*member, many - 1);
                 load.insert(to, few + 1);
                 *member = to;
@@ -187,6 +200,21 @@ mod tests {
         assert_eq!(moved(&two, &three), 3);
         let back = again("uniform", &wants(&[("m", all), ("n", all)]), &three);
         assert_eq!((counts(&back), moved(&three, &back)), (vec![5, 5], 3));
+    }
+
+    #[test]
+    fn uniform_evens_out_a_crowd_in_the_middle_of_a_change() {
+        // Half of the members read one topic more than the others. A look at every member for every partition would take minutes here.
+        let (old, new): (&[_], &[_]) = (&[(A, 10_000)], &[(A, 10_000), (B, 200)]);
+        let names: Vec<String> =
+            (0..300).map(|n| format!("consumer-of-the-group-{n:03}")).collect();
+        let of = |(n, name): (usize, &String)| {
+            (name.clone(), if n % 2 == 0 { old } else { new }.iter().copied().collect())
+        };
+        let w: Wants = names.iter().enumerate().map(of).collect();
+        let counts = counts(&assign("uniform", &w, &Had::new()));
+        assert_eq!(counts.iter().sum::<usize>(), 10_200);
+        assert!(counts.iter().all(|n| *n == 34), "{counts:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{ConsumerGroup, Partitions};
 use crate::classic::Asker;
+use ids::PartitionId;
 use wire::ErrorCode;
 
 impl ConsumerGroup {
@@ -39,6 +40,17 @@ impl ConsumerGroup {
             return Ok(());
         }
         self.check_fetch(asker.member_id, epoch)
+    }
+
+    /// Whether a member that has not heard of its new epoch may commit an offset of the partition in the one before: it still
+    /// has it, so nobody else does (KIP-1251).
+    pub(crate) fn may_commit_late(&self, member_id: &str, epoch: i32, p: &PartitionId) -> bool {
+        self.members.get(member_id).is_some_and(|m| {
+            m.classic.is_none()
+                && epoch > 0
+                && epoch == m.previous_epoch
+                && (m.assigned.contains(p) || m.pending_revocation.contains(p))
+        })
     }
 
     /// Whether the asker reads offsets as a member of the epoch; one that says nothing may always.

@@ -293,6 +293,13 @@ impl ConsumerGroup {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         };
         member.expires_at = expires_at;
+        // What it got nobody reads until it syncs; it has as long as it would have to give something up.
+        let patience = member.rebalance_timeout().max(session);
+        let until = *member.revoke_until.get_or_insert(turn.now.instant + patience);
+        self.wake_at(until);
+        let Some(member) = self.members.get(member_id) else {
+            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+        };
         Ok(JoinGroupResponse {
             generation_id: member.epoch,
             protocol_type: Some(CONSUMER.to_owned()),
@@ -327,6 +334,9 @@ impl ConsumerGroup {
         member.expires_at = turn.now.instant + face.session_timeout();
         if member.epoch < behind && member.state != MemberState::Unrevoked {
             return Err(ErrorCode::REBALANCE_IN_PROGRESS);
+        }
+        if member.state != MemberState::Unrevoked {
+            member.revoke_until = None;
         }
         let assignment = assignment(&member.assigned, face.version(), turn.topics);
         Ok(SyncGroupResponse {

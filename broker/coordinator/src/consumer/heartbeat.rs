@@ -34,7 +34,7 @@ impl ConsumerGroup {
             checked.map_err(|code| because(code, "not the member's epoch"))?;
         }
         if let Some(pattern) = request.subscribed_topic_regex.filter(|p| !p.is_empty()) {
-            let used = self.use_pattern(pattern, turn.topics);
+            let used = self.use_pattern(pattern, member_id, turn.topics);
             used.map_err(|why| (ErrorCode::INVALID_REGULAR_EXPRESSION, why))?;
         }
         self.deleted = false;
@@ -101,18 +101,21 @@ impl ConsumerGroup {
         Ok(())
     }
 
-    /// A member joins: anew, again, or in the place of a static member that is away. Whether the group has one more.
+    /// A member joins: anew, again, or in the place of a static member that is away. Whether the group has other members than
+    /// before: one more, or one less.
     pub(super) fn come(&mut self, instance_id: Option<&str>, member_id: &str) -> bool {
         let place = instance_id.and_then(|instance| self.static_members.get(instance));
         let place = place.filter(|id| *id != member_id).cloned();
         if let Some(mut member) = place.and_then(|id| self.take(&id)) {
+            // Whoever had this member id is a member no longer: what it had is free.
+            let replaced = self.take(member_id).is_some();
             // It comes back with nothing in its hands: what it had is kept for it.
             for partition in &member.assigned {
                 self.owners.insert(*partition, member_id.to_owned());
             }
             member.pending_revocation.clear();
             self.put(member_id, ConsumerMember { epoch: 0, previous_epoch: 0, ..member });
-            return false;
+            return replaced;
         }
         if let Some(member) = self.members.get_mut(member_id) {
             if member.is_away() {
@@ -120,12 +123,27 @@ impl ConsumerGroup {
                 member.previous_epoch = 0;
                 self.log.mark_member(member_id);
             }
+            self.name(member_id, instance_id);
             return false;
         }
         let mut member = ConsumerMember::new();
         member.instance_id = instance_id.map(str::to_owned);
         self.put(member_id, member);
         true
+    }
+
+    /// A member that is there already joins with an instance id: from now on it has this one, and no other.
+    fn name(&mut self, member_id: &str, instance_id: Option<&str>) {
+        let Some(instance) = instance_id else { return };
+        let Some(member) = self.members.get_mut(member_id) else { return };
+        if member.instance_id.as_deref() == Some(instance) {
+            return;
+        }
+        if let Some(before) = member.instance_id.replace(instance.to_owned()) {
+            self.static_members.remove(&before);
+        }
+        self.static_members.insert(instance.to_owned(), member_id.to_owned());
+        self.log.mark(super::ConsumerKey::Member(member_id.to_owned()));
     }
 
     pub(super) fn put(&mut self, member_id: &str, mut member: ConsumerMember) {

@@ -43,7 +43,7 @@ pub(crate) struct ConsumerMember {
     /// What it shall have.
     pub(crate) target: Partitions,
     pub(crate) expires_at: Instant,
-    /// Until when it has to have given up what it has to.
+    /// Until when it has to have given up what it has to, or, of the classic protocol, to have asked for what it has.
     pub(crate) revoke_until: Option<Instant>,
     /// An answer with its assignment may not have reached it.
     pub(crate) resend: bool,

@@ -3,42 +3,58 @@
 use super::ConsumerGroup;
 use crate::topics::Topics;
 use ids::TopicId;
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most bytes that a compiled pattern may take. RE2's syntax without backtracking: time is linear in the names.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// The most bytes that a compiled pattern may take, some thousand states. No backtracking: a look at a name, on the core's
+/// thread, costs at most the states for each byte.
+const PATTERN_BYTES_MAX: usize = 32 << 10;
 /// The longest pattern, in bytes.
-const PATTERN_LENGTH_MAX: usize = 4_096;
+const PATTERN_LENGTH_MAX: usize = 1_024;
+/// The most different patterns of one group. All of them are compiled and looked at when a topic comes.
+const PATTERNS_MAX: usize = 100;
 
-/// A pattern, and the topics that it matches.
-#[derive(Debug)]
+/// A pattern, and the topics that it matches. The compiled program is not kept: it takes a hundred times the text, and a
+/// client may invent as many as it likes.
+#[derive(Debug, Default)]
 pub(crate) struct Pattern {
-    regex: Regex,
+    /// Of the names that have come; some may be gone.
     pub(super) topics: BTreeSet<String>,
+    /// How many names had come when it was looked at; none yet.
+    seen: Option<u64>,
 }
 
 impl Pattern {
-    /// A pattern that matches whole names.
-    ///
-    /// # Errors
-    /// The pattern is no regular expression, or one that is too large.
-    pub(super) fn new(text: &str) -> Result<Self, String> {
-        if text.len() > PATTERN_LENGTH_MAX {
-            return Err(format!("a pattern of more than {PATTERN_LENGTH_MAX} bytes"));
-        }
-        // On its own first, so that a bracket too many cannot pair with ours.
-        let compile =
-            |text: &str| regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-        compile(text).map_err(|e| e.to_string())?;
-        let regex = compile(&format!("^(?:{text})$")).map_err(|e| e.to_string())?;
-        Ok(Self { regex, topics: BTreeSet::new() })
+    /// Whether members with this pattern read `topic`, as far as is known: until there was a look at all, they may.
+    pub(super) fn may_match(&self, topic: &str) -> bool {
+        self.seen.is_none() || self.topics.contains(topic)
     }
 
-    fn look(&mut self, topics: &Topics) {
-        self.topics =
-            topics.names().filter(|name| self.regex.is_match(name)).map(str::to_owned).collect();
+    /// Looks at the names that are new. What a pattern says of a name never changes.
+    fn look(&mut self, text: &str, topics: &Topics) {
+        let seen = self.seen.replace(topics.count_of_names()).unwrap_or(0);
+        self.topics.retain(|name| topics.named(name).is_some());
+        let mut new = topics.names_since(seen).peekable();
+        if new.peek().is_none() {
+            return;
+        }
+        // One in the log that this broker does not understand matches nothing.
+        let Ok(regex) = compile_whole(text) else { return };
+        self.topics.extend(new.filter(|n| regex.is_match(n.as_bytes())).map(str::to_owned));
     }
+}
+
+fn compile(text: &str) -> Result<Regex, String> {
+    let build =
+        |unicode| RegexBuilder::new(text).unicode(unicode).size_limit(PATTERN_BYTES_MAX).build();
+    // Names of topics are ASCII, and so are the classes of RE2, as `\w`: programs stay small. Patterns that name more, as
+    // `\p{Greek}` does, are patterns all the same.
+    build(false).or_else(|_| build(true)).map_err(|e| e.to_string())
+}
+
+/// A pattern that matches whole names.
+fn compile_whole(text: &str) -> Result<Regex, String> {
+    compile(&format!("^(?:{text})$"))
 }
 
 /// What each member wants: topics with their ids and partition counts.
@@ -49,18 +65,50 @@ pub(super) type Wants = BTreeMap<String, BTreeMap<TopicId, i32>>;
 /// # Errors
 /// It is no regular expression, or one that is too large.
 pub(crate) fn check_pattern(text: &str) -> Result<(), String> {
-    Pattern::new(text).map(|_| ())
+    if text.len() > PATTERN_LENGTH_MAX {
+        return Err(format!("a pattern of more than {PATTERN_LENGTH_MAX} bytes"));
+    }
+    // On its own first, so that a bracket too many cannot pair with ours.
+    compile(text)?;
+    compile_whole(text)?;
+    Ok(())
 }
 
 impl ConsumerGroup {
     /// Takes up a pattern of a member.
-    pub(super) fn use_pattern(&mut self, text: &str, topics: &Topics) -> Result<(), String> {
-        if !self.patterns.contains_key(text) {
-            let mut pattern = Pattern::new(text)?;
-            pattern.look(topics);
-            self.patterns.insert(text.to_owned(), pattern);
+    ///
+    /// # Errors
+    /// It is none that a member may have, or the group has too many.
+    pub(super) fn use_pattern(
+        &mut self,
+        text: &str,
+        member_id: &str,
+        topics: &Topics,
+    ) -> Result<(), String> {
+        if self.patterns.contains_key(text) {
+            return Ok(());
         }
+        let others = self.members.iter().filter(|(id, _)| *id != member_id);
+        let others: BTreeSet<&str> = others.filter_map(|(_, m)| m.pattern.as_deref()).collect();
+        if others.len() >= PATTERNS_MAX {
+            return Err(format!("the group has {PATTERNS_MAX} patterns, and may not have more"));
+        }
+        check_pattern(text)?;
+        let mut pattern = Pattern::default();
+        pattern.look(text, topics);
+        self.patterns.insert(text.to_owned(), pattern);
         Ok(())
+    }
+
+    /// The patterns of members that the log told of. The next heartbeat looks at the topics: a partition that is loaded must
+    /// not wait for it.
+    pub(super) fn recall_patterns(&mut self) {
+        let texts: BTreeSet<&String> =
+            self.members.values().filter_map(|m| m.pattern.as_ref()).collect();
+        // A member whose pattern is one too many gets nothing by it.
+        let new = texts.into_iter().take(PATTERNS_MAX);
+        self.patterns = new.map(|text| (text.clone(), Pattern::default())).collect();
+        self.stale = true;
     }
 
     /// Forgets the patterns that no member has any more.
@@ -78,8 +126,8 @@ impl ConsumerGroup {
         }
         if self.stale {
             self.stale = false;
-            for pattern in self.patterns.values_mut() {
-                pattern.look(topics);
+            for (text, pattern) in &mut self.patterns {
+                pattern.look(text, topics);
             }
         }
         let hash = self.hash(topics);

@@ -36,12 +36,7 @@ impl ConsumerGroup {
         self.members.retain(|_, m| m.is_known);
         self.deleted &= self.members.is_empty();
         self.rebuild();
-        let patterns: Vec<String> =
-            self.members.values().filter_map(|m| m.pattern.clone()).collect();
-        for pattern in patterns {
-            // One that this broker does not understand matches nothing.
-            self.use_pattern(&pattern, turn.topics).ok();
-        }
+        self.recall_patterns();
         let session = turn.config.session_timeout(&self.id);
         let now = turn.now.instant;
         for member in self.members.values_mut() {

@@ -133,7 +133,11 @@ fn beat(
     }
     let consumers = group.consumer.get_or_insert_with(|| ConsumerGroup::new(request.group_id));
     let answer = match consumers.heartbeat(request, fresh, turn) {
-        Ok(answer) => answer,
+        Ok(answer) => {
+            // Whatever it was before, it is a consumer group now.
+            group.owes_record = false;
+            answer
+        }
         Err((code, why)) => ConsumerGroupHeartbeatResponse::error(code, &why),
     };
     match group.settle_consumers(turn) {

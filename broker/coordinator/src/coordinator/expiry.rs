@@ -50,8 +50,12 @@ impl Coordinator {
         }
     }
 
-    /// Topics were deleted: so are the offsets in them.
+    /// Topics were deleted: so are the offsets in them, and those that the log is still to tell of.
     pub fn on_topics_deleted(&mut self, topics: &[&str], now: Now) {
+        if self.expiry_at.is_none() {
+            self.deleted_before_start.extend(topics.iter().map(|t| (*t).to_owned()));
+            return;
+        }
         let ids: Vec<String> = self.groups.keys().cloned().collect();
         for id in ids {
             self.with_group(&id, now, |group, turn| {

@@ -92,6 +92,9 @@ impl JoinGroup<'_> {
     }
 }
 
+/// Into how many batches everything must fit that a member says in all of its protocols: one of them is chosen, and written.
+const PROTOCOLS_MAX: usize = 4;
+
 /// The longest string of a request or a record, in bytes.
 pub(crate) const STRING_MAX: usize = 32_767;
 
@@ -140,6 +143,13 @@ impl Coordinator {
         let instance = request.group_instance_id.unwrap_or("");
         let texts = texts.into_iter().chain([request.protocol_type, instance]);
         if !texts.chain(request.protocols.iter().map(|(name, _)| *name)).all(fits) {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
+        // A member that the group's record has no room for would keep the group from ever being stable, and what it says would
+        // fill the memory meanwhile.
+        let said = request.protocols.iter().map(|(name, metadata)| name.len() + metadata.len());
+        let room = self.config.batch_bytes_max;
+        if said.clone().any(|said| said > room) || said.sum::<usize>() > PROTOCOLS_MAX * room {
             return Err(ErrorCode::INVALID_REQUEST);
         }
         let (min, max) =

@@ -10,7 +10,7 @@ use crate::outbox::{BatchId, Key};
 use crate::records;
 use crate::response::Outcome;
 use crate::turn::Turn;
-use ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId};
+use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, ProducerId};
 use wire::ErrorCode;
 
 /// What the caller asks.
@@ -76,7 +76,8 @@ pub struct CommittedPartition {
     /// The partition.
     pub partition: PartitionIndex,
     /// NONE, OFFSET_METADATA_TOO_LARGE, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID,
-    /// REBALANCE_IN_PROGRESS, INVALID_COMMIT_OFFSET_SIZE, FENCED_INSTANCE_ID, INVALID_GROUP_ID or GROUP_ID_NOT_FOUND.
+    /// REBALANCE_IN_PROGRESS, INVALID_COMMIT_OFFSET_SIZE, FENCED_INSTANCE_ID, INVALID_GROUP_ID, GROUP_ID_NOT_FOUND or
+    /// STALE_MEMBER_EPOCH.
     pub error_code: ErrorCode,
 }
 
@@ -87,15 +88,24 @@ impl Coordinator {
         request: &OffsetCommit<'_>,
         now: Now,
     ) -> Outcome<OffsetCommitResponse> {
-        if let Err(code) = self.check_commit(request) {
-            let topics = request.topics.iter().map(|t| answer(t, |_| code)).collect();
-            return Outcome::Ready(OffsetCommitResponse { topics });
-        }
+        let is_late = match self.check_commit(request) {
+            Ok(()) => false,
+            Err(ErrorCode::STALE_MEMBER_EPOCH) => true,
+            Err(code) => {
+                let topics = request.topics.iter().map(|t| answer(t, |_| code)).collect();
+                return Outcome::Ready(OffsetCommitResponse { topics });
+            }
+        };
         let ticket = self.out.ticket();
         let topics = self.with_group(request.group_id, now, |group, turn| {
             group.classic.on_commit(request.member_id, now.instant);
             let mut commit = |topic: &CommitTopic<'_>| {
-                answer(topic, |p| push(group, topic.name, p, request, turn))
+                answer(topic, |p| {
+                    if is_late && !may_commit_late(group, topic.name, p.partition, request, turn) {
+                        return ErrorCode::STALE_MEMBER_EPOCH;
+                    }
+                    push(group, topic.name, p, request, turn)
+                })
             };
             request.topics.iter().map(&mut commit).collect()
         });
@@ -123,6 +133,21 @@ impl Coordinator {
             None => group.classic.check_commit(asker, request.generation_id),
         }
     }
+}
+
+/// Whether a commit of an epoch that is not the member's counts for this partition.
+fn may_commit_late(
+    group: &Group,
+    topic: &str,
+    index: PartitionIndex,
+    request: &OffsetCommit<'_>,
+    turn: &Turn<'_>,
+) -> bool {
+    let (Some(consumers), Some((topic, _))) = (group.consumers(), turn.topics.named(topic)) else {
+        return false;
+    };
+    let partition = PartitionId { topic, index };
+    consumers.may_commit_late(request.member_id, request.generation_id, &partition)
 }
 
 fn push(

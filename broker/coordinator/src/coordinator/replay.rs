@@ -198,6 +198,11 @@ impl Coordinator {
             }
             self.look_after(&id);
         }
+        let deleted = std::mem::take(&mut self.deleted_before_start);
+        let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
+        if !deleted.is_empty() {
+            self.on_topics_deleted(&deleted, now);
+        }
         self.out.finish();
     }
 }

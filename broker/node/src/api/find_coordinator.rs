@@ -1,7 +1,7 @@
 //! FindCoordinator: groups belong to the leader of their partition of `__consumer_offsets`, which is made on first use.
 //! Transactions and share groups are refused, with a code that clients do not try again.
 
-use super::{Asked, read, reply};
+use super::{Asked, once, read, reply};
 use crate::broker::{Broker, CONTROLLER};
 use cluster::controller::InternalTopic;
 use cluster::name::CONSUMER_OFFSETS;
@@ -21,7 +21,8 @@ pub(super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
-    let request: FindCoordinatorRequest<'_> = read(reader, asked)?;
+    let mut request: FindCoordinatorRequest<'_> = read(reader, asked)?;
+    once(&mut request.coordinator_keys, |key| *key);
     let group = request.key_type == GROUP;
     if group && broker.metadata.image().topic_named(CONSUMER_OFFSETS).is_none() {
         make_place(broker).await;

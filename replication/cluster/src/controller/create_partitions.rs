@@ -39,7 +39,7 @@ pub struct CreatePartitionsResult {
 impl Controller {
     /// Adds partitions; one result for each distinct name, in the order of the request.
     ///
-    /// Errors: INVALID_REQUEST (name twice), UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS (not more than now),
+    /// Errors: INVALID_REQUEST (name twice, an internal topic), UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS (not more than now),
     /// INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR (fewer brokers than the topic's factor), POLICY_VIOLATION (over
     /// 10,000 new partitions in one request).
     pub fn create_partitions(
@@ -75,6 +75,12 @@ impl Controller {
             let why = "This server does not host this topic-partition.";
             Refusal::new(ErrorCode::UnknownTopicOrPartition, why)
         })?;
+        if crate::name::is_internal(name) {
+            // A group is found by a hash over the count: with another one it begins anew, without its committed offsets. Kafka
+            // accepts the request and loses them at the next restart.
+            let why = "The number of partitions of an internal topic cannot be changed.";
+            return Err(Refusal::new(ErrorCode::InvalidRequest, why));
+        }
         let now = topic.partitions.len();
         let wanted = usize::try_from(request.count).unwrap_or(0);
         if wanted <= now {

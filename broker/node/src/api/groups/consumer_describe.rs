@@ -1,6 +1,6 @@
 //! ConsumerGroupDescribe: epochs, members and assignments of consumer groups (KIP-848).
 
-use super::super::{Asked, read, reply};
+use super::super::{Asked, once, read, reply};
 use super::describe::GROUP_OPERATIONS;
 use super::each::{Found, ask_each};
 use crate::broker::Broker;
@@ -23,7 +23,8 @@ pub(in super::super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
-    let request: ConsumerGroupDescribeRequest<'_> = read(reader, asked)?;
+    let mut request: ConsumerGroupDescribeRequest<'_> = read(reader, asked)?;
+    once(&mut request.group_ids, |group| *group);
     let found = ask_each(broker, &request.group_ids, look).await;
     let operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };

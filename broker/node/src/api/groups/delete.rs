@@ -1,6 +1,6 @@
 //! DeleteGroups: forgets groups without members, and their offsets.
 
-use super::super::{Asked, read, reply};
+use super::super::{Asked, once, read, reply};
 use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::DeleteGroupsResponse as Deleted;
@@ -15,7 +15,8 @@ pub(in super::super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
-    let request: DeleteGroupsRequest<'_> = read(reader, asked)?;
+    let mut request: DeleteGroupsRequest<'_> = read(reader, asked)?;
+    once(&mut request.groups_names, |group| *group);
     let found = ask_each(broker, &request.groups_names, delete).await;
     let results = request.groups_names.iter().zip(found).map(|(group_id, found)| {
         let error_code = match found {

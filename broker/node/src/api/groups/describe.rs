@@ -1,6 +1,6 @@
 //! DescribeGroups: state, protocol and members of groups.
 
-use super::super::{Asked, read, reply};
+use super::super::{Asked, once, read, reply};
 use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::DescribedGroup as Described;
@@ -22,7 +22,8 @@ pub(in super::super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
-    let request: DescribeGroupsRequest<'_> = read(reader, asked)?;
+    let mut request: DescribeGroupsRequest<'_> = read(reader, asked)?;
+    once(&mut request.groups, |group| *group);
     let found = ask_each(broker, &request.groups, look).await;
     let operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };

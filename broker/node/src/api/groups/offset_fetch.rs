@@ -1,15 +1,18 @@
 //! OffsetFetch: how far groups have read. What a group or partition does not have is no error.
 
+mod question;
+
 use super::super::owners::at_owners;
 use super::super::{Asked, read, reply};
 use super::partition;
 use crate::broker::Broker;
 use coordinator::{FetchedTopic, OffsetFetch};
-use ids::{PartitionId, PartitionIndex};
+use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex};
+use question::Question;
 use server::Reply;
 use std::rc::Rc;
 use wire::api::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup,
+    OffsetFetchRequest, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
@@ -17,15 +20,8 @@ use wire::{DecodeError, ErrorCode, Reader};
 
 /// From here on a request names several groups (KIP-709).
 const SEVERAL_FROM: i16 = 8;
-
-/// One group, and which of its offsets are wanted.
-struct Question {
-    group: String,
-    topics: Option<Vec<(String, Vec<PartitionIndex>)>>,
-    stable: bool,
-    /// The member of a consumer group that asks, and its epoch.
-    member: Option<(String, i32)>,
-}
+/// From here on an answer has an error of its own; before it only partitions have one.
+const ERROR_FROM: i16 = 2;
 
 type Found = Result<Vec<FetchedTopic>, ErrorCode>;
 
@@ -35,42 +31,16 @@ pub(in super::super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: OffsetFetchRequest<'_> = read(reader, asked)?;
-    let several = asked.version >= SEVERAL_FROM;
-    let questions: Vec<Question> = if several {
-        let named = |t: &wire::api::offset_fetch::OffsetFetchRequestTopics<'_>| {
-            (t.name.to_owned(), t.partition_indexes.clone())
-        };
-        request
-            .groups
-            .iter()
-            .map(|g| Question {
-                group: g.group_id.to_owned(),
-                topics: g.topics.as_ref().map(|topics| topics.iter().map(named).collect()),
-                stable: request.require_stable,
-                member: g.member_id.map(|id| (id.to_owned(), g.member_epoch)),
-            })
-            .collect()
-    } else {
-        let topics = request.topics.as_ref().map(|topics| {
-            topics.iter().map(|t| (t.name.to_owned(), t.partition_indexes.clone())).collect()
-        });
-        vec![Question {
-            group: request.group_id.to_owned(),
-            topics,
-            stable: request.require_stable,
-            member: None,
-        }]
-    };
-    let names: Vec<String> = questions.iter().map(|q| q.group.clone()).collect();
-    let found = find(broker, questions).await;
-    if several {
+    if asked.version >= SEVERAL_FROM {
+        let questions = question::several(&request);
+        let names: Vec<String> = questions.iter().map(|q| q.group.clone()).collect();
+        let found = find(broker, questions).await;
         let groups = names.iter().zip(&found).map(|(name, f)| phrase_group(name, f)).collect();
         return Ok(reply(asked, &OffsetFetchResponse { groups, ..OffsetFetchResponse::default() }));
     }
+    let found = find(broker, vec![question::one(&request)]).await;
     let found = found.into_iter().next().unwrap_or(Err(ErrorCode::NOT_COORDINATOR));
-    let topics = found.as_ref().map_or_else(|_| Vec::new(), |f| f.iter().map(phrase).collect());
-    let error_code = found.as_ref().err().copied().unwrap_or(ErrorCode::NONE);
-    Ok(reply(asked, &OffsetFetchResponse { topics, error_code, ..OffsetFetchResponse::default() }))
+    Ok(reply(asked, &phrase_one(&request, asked.version, &found)))
 }
 
 async fn find(broker: &Rc<Broker>, questions: Vec<Question>) -> Vec<Found> {
@@ -109,6 +79,43 @@ async fn look(broker: Rc<Broker>, id: PartitionId, q: Question) -> Found {
         Ok(c.offset_fetch(&fetch))
     });
     looked.unwrap_or_else(|e| Err(e.code()))
+}
+
+/// The answer to a request that names one group.
+fn phrase_one<'a>(
+    request: &OffsetFetchRequest<'a>,
+    version: i16,
+    found: &'a Found,
+) -> OffsetFetchResponse<'a> {
+    match found {
+        Ok(found) => OffsetFetchResponse {
+            topics: found.iter().map(phrase).collect(),
+            ..OffsetFetchResponse::default()
+        },
+        Err(code) if version < ERROR_FROM => OffsetFetchResponse {
+            topics: request.topics.iter().flatten().map(|t| refused(t, *code)).collect(),
+            ..OffsetFetchResponse::default()
+        },
+        Err(code) => OffsetFetchResponse { error_code: *code, ..OffsetFetchResponse::default() },
+    }
+}
+
+/// A topic in the answer to a request that is refused as a whole: an empty one would say that nothing is committed.
+fn refused<'a>(
+    topic: &OffsetFetchRequestTopic<'a>,
+    error_code: ErrorCode,
+) -> OffsetFetchResponseTopic<'a> {
+    let partition = |index: &PartitionIndex| OffsetFetchResponsePartition {
+        partition_index: *index,
+        committed_offset: Offset::NONE,
+        committed_leader_epoch: LeaderEpoch::UNKNOWN,
+        metadata: Some(""),
+        error_code,
+    };
+    OffsetFetchResponseTopic {
+        name: topic.name,
+        partitions: topic.partition_indexes.iter().map(partition).collect(),
+    }
 }
 
 fn phrase(t: &FetchedTopic) -> OffsetFetchResponseTopic<'_> {
@@ -150,5 +157,49 @@ fn phrase_group<'a>(name: &'a str, found: &'a Found) -> OffsetFetchResponseGroup
                 ..OffsetFetchResponseTopics::default()
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Encoder, ErrorCode};
+
+    fn asked() -> OffsetFetchRequest<'static> {
+        let indexes = vec![PartitionIndex(0), PartitionIndex(2)];
+        let topics = Some(vec![OffsetFetchRequestTopic { name: "t", partition_indexes: indexes }]);
+        OffsetFetchRequest { group_id: "g", topics, ..OffsetFetchRequest::default() }
+    }
+
+    #[test]
+    fn without_an_error_of_its_own_the_answer_refuses_each_partition() {
+        let code = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+        let found = Err(code);
+        let answer = phrase_one(&asked(), 1, &found);
+        let [topic] = &answer.topics[..] else { panic!("one topic is asked for: {answer:?}") };
+        let told: Vec<_> = topic
+            .partitions
+            .iter()
+            .map(|p| (p.partition_index.0, p.committed_offset, p.error_code))
+            .collect();
+        assert_eq!(
+            (topic.name, told),
+            ("t", vec![(0, Offset::NONE, code), (2, Offset::NONE, code)])
+        );
+        // The bytes have no other place for it.
+        let mut encoder = Encoder::new();
+        encoder.response(7, 1, &answer).unwrap();
+        let code = code.0.to_be_bytes();
+        assert!(encoder.into_bytes().ends_with(&code), "the last partition has the code");
+    }
+
+    #[test]
+    fn from_version_2_on_the_answer_has_the_error() {
+        for version in 2..SEVERAL_FROM {
+            let found = Err(ErrorCode::NOT_COORDINATOR);
+            let answer = phrase_one(&asked(), version, &found);
+            assert!(answer.topics.is_empty());
+            assert_eq!(answer.error_code, ErrorCode::NOT_COORDINATOR);
+        }
     }
 }
