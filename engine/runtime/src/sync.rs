@@ -1,19 +1,24 @@
 //! Waiting within one core: no locks, nothing leaves the thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// A bell. [`Notify::notify`] lets one waiter, or the next one to come, go on; [`Notify::notify_all`] all who wait now.
+///
+/// Waiters stand in the order in which they came, each once; to come, to go and to be woken costs the logarithm of their number.
 #[derive(Debug, Default)]
 pub struct Notify {
     rung: Cell<bool>,
     /// Counts calls of `notify_all`, so that a waiter that was created before one of them sees it.
     rounds: Cell<u64>,
-    waiters: RefCell<VecDeque<Waker>>,
+    /// Counts those who have come.
+    came: Cell<u64>,
+    waiters: RefCell<BTreeMap<u64, Waker>>,
 }
 
 impl Notify {
@@ -26,24 +31,28 @@ impl Notify {
     /// Lets one waiter go on; if there is none, the next.
     pub fn notify(&self) {
         self.rung.set(true);
-        let waiter = self.waiters.borrow_mut().pop_front();
-        if let Some(w) = waiter {
-            w.wake();
-        }
+        self.wake_first();
     }
 
     /// Lets all who wait now go on.
     pub fn notify_all(&self) {
         self.rounds.set(self.rounds.get() + 1);
         let waiters = std::mem::take(&mut *self.waiters.borrow_mut());
-        for w in waiters {
+        for w in waiters.into_values() {
             w.wake();
         }
     }
 
     /// Waits for either.
     pub fn notified(&self) -> Notified<'_> {
-        Notified { bell: self, round: self.rounds.get() }
+        Notified { bell: self, round: self.rounds.get(), place: None }
+    }
+
+    fn wake_first(&self) {
+        let waiter = self.waiters.borrow_mut().pop_first();
+        if let Some((_, w)) = waiter {
+            w.wake();
+        }
     }
 }
 
@@ -52,19 +61,39 @@ impl Notify {
 pub struct Notified<'a> {
     bell: &'a Notify,
     round: u64,
+    /// Among the waiters, since it had to wait.
+    place: Option<u64>,
 }
 
 impl Future for Notified<'_> {
     type Output = ();
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.bell.rounds.get() != self.round || self.bell.rung.take() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let bell = self.bell;
+        if bell.rounds.get() != self.round || bell.rung.take() {
             return Poll::Ready(());
         }
-        let mut waiters = self.bell.waiters.borrow_mut();
-        if !waiters.iter().any(|w| w.will_wake(cx.waker())) {
-            waiters.push_back(cx.waker().clone());
+        let place = *self.place.get_or_insert_with(|| {
+            let place = bell.came.get();
+            bell.came.set(place + 1);
+            place
+        });
+        match bell.waiters.borrow_mut().entry(place) {
+            // Woken for a ring that somebody else has heard: it has its old place again.
+            Entry::Vacant(free) => drop(free.insert(cx.waker().clone())),
+            Entry::Occupied(mut taken) => taken.get_mut().clone_from(cx.waker()),
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        let Some(place) = self.place else { return };
+        let waits = self.bell.waiters.borrow_mut().remove(&place).is_some();
+        // It was woken for a ring and goes without having heard it: the next one is to hear it.
+        if !waits && self.bell.rung.get() {
+            self.bell.wake_first();
+        }
     }
 }
 
@@ -151,6 +180,10 @@ impl Gate {
             self.bell.notified().await;
         }
         self.free.set(self.free.get() - 1);
+        if self.free.get() > 0 {
+            // Two that came back at once ring the bell once.
+            self.bell.notify();
+        }
         Permit { gate: self }
     }
 }
@@ -164,6 +197,93 @@ pub struct Permit<'a> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.gate.free.set(self.gate.free.get() + 1);
-        self.gate.bell.notify_all();
+        self.gate.bell.notify();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn count() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn poll(f: Pin<&mut impl Future<Output = ()>>, waker: &Waker) -> bool {
+        f.poll(&mut Context::from_waker(waker)).is_ready()
+    }
+
+    #[test]
+    fn who_gives_up_leaves_nothing_behind() {
+        let bell = Notify::new();
+        let (_, waker) = count();
+        for _ in 0..1_000 {
+            let mut wait = std::pin::pin!(bell.notified());
+            assert!(!poll(wait.as_mut(), &waker));
+            assert!(!poll(wait.as_mut(), &waker));
+        }
+        assert!(bell.waiters.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_ring_that_its_waiter_does_not_hear_goes_to_the_next() {
+        let bell = Notify::new();
+        let ((first, waker), (second, waker2)) = (count(), count());
+        let mut a = Box::pin(bell.notified());
+        let mut b = Box::pin(bell.notified());
+        assert!(!poll(a.as_mut(), &waker));
+        assert!(!poll(b.as_mut(), &waker2));
+        bell.notify();
+        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (1, 0));
+        drop(a);
+        assert_eq!(second.0.load(Ordering::Relaxed), 1);
+        assert!(poll(b.as_mut(), &waker2));
+    }
+
+    #[test]
+    fn who_came_too_late_for_a_ring_keeps_his_place() {
+        let bell = Notify::new();
+        let ((_, waker), (third, waker3)) = (count(), count());
+        let mut a = Box::pin(bell.notified());
+        let mut c = Box::pin(bell.notified());
+        assert!(!poll(a.as_mut(), &waker));
+        assert!(!poll(c.as_mut(), &waker3));
+        bell.notify();
+        // Somebody who did not wait takes it.
+        let mut quick = Box::pin(bell.notified());
+        assert!(poll(quick.as_mut(), &waker));
+        assert!(!poll(a.as_mut(), &waker));
+        bell.notify();
+        assert!(poll(a.as_mut(), &waker));
+        assert_eq!(third.0.load(Ordering::Relaxed), 0);
+        bell.notify_all();
+        assert!(poll(c.as_mut(), &waker3));
+    }
+
+    #[test]
+    fn permits_that_come_back_together_serve_as_many() {
+        let gate = Gate::new(2);
+        let (_, waker) = count();
+        let take = || Box::pin(gate.acquire());
+        let (mut a, mut b, mut c, mut d) = (take(), take(), take(), take());
+        let mut cx = Context::from_waker(&waker);
+        let Poll::Ready(one) = a.as_mut().poll(&mut cx) else { panic!("a permit was free") };
+        let Poll::Ready(two) = b.as_mut().poll(&mut cx) else { panic!("a permit was free") };
+        assert!(c.as_mut().poll(&mut cx).is_pending());
+        assert!(d.as_mut().poll(&mut cx).is_pending());
+        drop((one, two));
+        assert!(c.as_mut().poll(&mut cx).is_ready());
+        assert!(d.as_mut().poll(&mut cx).is_ready());
     }
 }
