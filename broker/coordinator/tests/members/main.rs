@@ -8,8 +8,7 @@ mod static_members;
 
 use coordinator::{
     CommitPartition, CommitTopic, Config, ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse,
-    Coordinator, Heartbeat, JoinGroup, Now, OffsetCommit, Outcome, Response, SharedTopics,
-    SyncGroup,
+    Coordinator, Now, OffsetCommit, Outcome, Response, SharedTopics,
 };
 use ids::{Instant, LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use ringwood_coordinator as coordinator;
