@@ -16,7 +16,7 @@ pub enum Type {
     Start = 1,
     /// A batch was appended; the payload is the batch.
     Data = 2,
-    /// The log was cut back; the payload says what is left.
+    /// The log was cut back to `offset`; the payload says what is left: see `truncate.rs`. `generation` is the new one.
     Truncate = 4,
     /// The log's start moved up to `offset`.
     LogStart = 5,
