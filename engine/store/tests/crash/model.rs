@@ -442,7 +442,7 @@ impl Model {
             match p.log.get(i) {
                 // The damage took a new start of the log; what lies below it the model has forgotten.
                 _ if lax && *base < lowest => {}
-                _ if uncut(*base) => {}
+                _ if uncut(*end - 1) => {}
                 Some(e) if e.base == *base && e.batch.is(bytes, *base, e.epoch) => {}
                 Some(e) => {
                     return Err(format!(
