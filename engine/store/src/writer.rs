@@ -209,7 +209,9 @@ pub(crate) async fn write_index(
         let newer = planted::is(Planted::IndexNewerThanLog);
         let durable = entries.partition_point(|e| e.position < bytes || newer);
         let end = f.index_base + u32::try_from(durable).unwrap_or(u32::MAX);
-        let end = if sealed { end } else { end - end % INDEX_BLOCK };
+        // Of a sealed segment, too, more may follow: one that was cut while it was written has its last block in the rest log.
+        let all = sealed && durable == entries.len();
+        let end = if all { end } else { end - end % INDEX_BLOCK };
         if end <= f.index_written {
             return Ok(());
         }

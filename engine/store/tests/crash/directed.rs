@@ -191,8 +191,9 @@ fn numbers(bytes: &[u8]) -> Result<Vec<u64>, String> {
 /// written again. Whatever the cut, the log is what it was before, or what is left and what was appended since, in order.
 pub(crate) fn a_truncation_under_a_checkpoint(seed: u64) -> Result<u64, String> {
     let mut small = Small::new(seed, 64 << 10);
-    // Two batches a segment.
+    // Two batches a segment, and an entry of the index for each.
     small.partition.log.segment_bytes = 7_000;
+    small.partition.log.index_interval_bytes = 1;
     let (store, _) = small.open(&small.world)?;
     store.create(id(0), small.partition);
     for n in 0..6 {
