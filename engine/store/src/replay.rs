@@ -165,10 +165,6 @@ impl Replay {
                     None
                 }
             }
-            Type::Seal => {
-                p.log.roll();
-                None
-            }
             Type::Truncate => truncate::replay(&self.rt, p, h, payload),
             Type::Delete | Type::Start | Type::CleanShutdown | Type::Directory => {
                 Some(format!("a record of type {:?} has no place here", h.kind))

@@ -940,7 +940,7 @@ pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped:
     let disk = inner.rt.disk();
     for name in dropped {
         inner.readers.borrow_mut().forget(id, *name);
-        for ending in ["log", "index", "snapshot"] {
+        for ending in ["log", "index"] {
             let path = inner.paths.segment(id, *name, ending);
             match disk.remove_file(&path).await {
                 Ok(()) => {}

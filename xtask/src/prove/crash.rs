@@ -225,7 +225,7 @@ mod tests {
         unseen.push(("ring wrapped", 0));
         assert_eq!(state(&unseen).gaps(), ["ring wrapped: 0, at least 1 are needed"]);
         let mut rare = good.to_vec();
-        rare.push(("last record before a cut: Seal", 9));
+        rare.push(("last record before a cut: Delete", 9));
         assert_eq!(state(&rare).gaps().len(), 1);
         let few = [("images", 1_000), ("seeds", 9)];
         assert_eq!(state(&few).gaps(), ["9 seeds are too few for 1000 images"]);

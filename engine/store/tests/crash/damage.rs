@@ -95,7 +95,6 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
                 Type::Start
                 | Type::Truncate
                 | Type::LogStart
-                | Type::Seal
                 | Type::CleanShutdown
                 | Type::Directory => i64::MAX,
             };
