@@ -178,7 +178,7 @@ impl Explorer {
         if model.power && self.one_in(2) {
             // On a copy: looking syncs.
             let copy = fork.fork(self.random.borrow_mut().next());
-            let batches = verify_offline(&copy, node).map_err(context)?;
+            let batches = verify_offline(&copy, node, recovering).map_err(context)?;
             self.tally.one("verified offline");
             self.tally.add("batches verified offline", batches);
         }
@@ -642,8 +642,9 @@ impl Explorer {
     }
 }
 
-/// What a crash has left is nothing that `ringwood storage verify` calls damage. How many batches it has read.
-pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
+/// What a crash has left is nothing that `ringwood storage verify` calls damage; but for a copy of the manifest that a start
+/// was writing anew from the other one, if that is how far it was. How many batches it has read.
+pub(crate) fn verify_offline(world: &World, node: NodeId, starting: bool) -> Result<u64> {
     let rt = world.core(node, CoreId(0));
     let it = rt.clone();
     let outcome = world.run(&rt, async move {
@@ -655,7 +656,7 @@ pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
         };
         let mut damaged: Vec<Finding> = Vec::new();
         let note = |f: Finding| {
-            if f.severity == Severity::Damage && !is_known(&f) {
+            if f.severity == Severity::Damage && !is_known(&f, starting) {
                 damaged.push(f);
             }
         };
@@ -670,9 +671,9 @@ pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
 }
 
 /// What an earlier damage has left of its partition, and the mark says so. Or a copy of the manifest that a start was writing
-/// anew from the other one when power went: the next start does so again.
-fn is_known(f: &Finding) -> bool {
+/// anew from the other one when power went, of which any part may be there: the next start does so again.
+fn is_known(f: &Finding, starting: bool) -> bool {
     let marked = ["acknowledged records are missing", "marked incomplete"];
-    let mending = f.place.starts_with("manifest-") && f.what.contains("up to batch 0,");
-    mending || marked.iter().any(|words| f.what.contains(words))
+    let behind = f.place.starts_with("manifest-") && f.what.contains("it can be read up to batch");
+    (starting && behind) || marked.iter().any(|words| f.what.contains(words))
 }
