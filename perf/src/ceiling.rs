@@ -63,6 +63,48 @@ impl Bound {
     }
 }
 
+/// What a broker's figures are held against, taken in some seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    /// p99 of writing 4 KiB in place and flushing them, nanoseconds.
+    pub(crate) flush_p99: Option<f64>,
+    /// p99 of a round trip over the loopback, nanoseconds.
+    pub(crate) round_trip_p99: Option<f64>,
+    /// Bytes a second that the device takes in sequence, in place.
+    pub(crate) device: Option<f64>,
+    /// Bytes a second over the loopback, one stream.
+    pub(crate) loopback: Option<f64>,
+}
+
+impl Bounds {
+    /// Measures them, the device through a file in this directory.
+    pub(crate) fn measure(directory: &std::path::Path) -> Result<Self, Failure> {
+        const EACH: Duration = Duration::from_secs(1);
+        let mut all = device::measure(directory, 512 << 20, EACH)?;
+        all.extend(network::measure(EACH)?);
+        Ok(Self::of(&all))
+    }
+
+    fn of(all: &[Bound]) -> Self {
+        let found = |start: &str| all.iter().find(|bound| bound.name.starts_with(start));
+        let p99 = |start: &str| found(start)?.nanos[1].map(|nanos| nanos as f64);
+        let bytes = |start: &str| found(start)?.bytes_per_second;
+        Self {
+            flush_p99: p99("device: write 4 KiB and fdatasync"),
+            round_trip_p99: p99("loopback: round trip"),
+            // A new file costs the file system more than the ring and its recycled segments do.
+            device: all
+                .iter()
+                .find(|bound| {
+                    bound.name.starts_with("device: sequential")
+                        && bound.name.ends_with("overwrite")
+                })
+                .and_then(|bound| bound.bytes_per_second),
+            loopback: bytes("loopback: one stream"),
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -112,4 +154,25 @@ pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
     text.push_str(&table.render(terminal::colour()));
     terminal::print(&text);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_is_found_among_what_is_measured() {
+        let parent = std::env::temp_dir().join(format!("ringwood-bounds-{}", std::process::id()));
+        std::fs::create_dir_all(&parent).unwrap();
+        let each = Duration::from_millis(300);
+        let mut all = device::measure(&parent, 16 << 20, each).unwrap();
+        all.extend(network::measure(each).unwrap());
+        std::fs::remove_dir_all(&parent).unwrap();
+        let bounds = Bounds::of(&all);
+        assert!(bounds.device.is_some() && bounds.loopback.is_some(), "{bounds:?}");
+        // A short measurement may not carry a p99; that the names are there does not hang on that.
+        for start in ["device: write 4 KiB and fdatasync", "loopback: round trip"] {
+            assert!(all.iter().any(|bound| bound.name.starts_with(start)), "{start}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The subcommands of `ringwood perf`.
 
-use crate::{ceiling, compare, failure::Failure, gauntlet, measure, peers, quick, show, terminal};
+use crate::{
+    ceiling, compare, curve, failure::Failure, gauntlet, measure, peers, quick, show, terminal,
+};
 
 /// `ringwood perf ...`
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -11,6 +13,8 @@ pub enum Command {
     Quick(quick::QuickArgs),
     /// Eight situations that hurt brokers, against a quiet baseline
     Gauntlet(gauntlet::GauntletArgs),
+    /// 1 to 10,000 partitions, records of 1 KiB and of 100 B: where it bends
+    Curve(curve::CurveArgs),
     /// Hold runs against each other
     Compare(compare::CompareArgs),
     /// Show one run again
@@ -39,6 +43,7 @@ fn attempt(command: Command) -> Result<(), Failure> {
         Command::Run(args) => measure::run(&args),
         Command::Quick(args) => quick::run(&args),
         Command::Gauntlet(args) => gauntlet::run(&args),
+        Command::Curve(args) => curve::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Peers(args) => peers::run(&args),

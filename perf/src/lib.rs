@@ -8,7 +8,8 @@
 //!  chance                            what was measured, and what it is worth                                 (pure)
 //!  protocol                          as much of Kafka as a load needs                                        (pure)
 //!  load                              producers, consumers, collector: the only part that sends and waits
-//!  measure, quick, gauntlet, peers   which loads are run, and against whom
+//!  measure, quick, gauntlet, curve,
+//!  peers, host                       which loads are run, and against whom
 //!  compare, show, view               runs as tables, plots and pages
 //!  ceiling, machine                  what the machine could do at most, and what it is
 //! ```
@@ -18,10 +19,12 @@ pub mod ceiling;
 pub mod chance;
 pub mod command;
 pub mod compare;
+pub mod curve;
 pub mod failure;
 pub mod gauntlet;
 pub mod hgrm;
 pub mod hlog;
+pub mod host;
 pub mod latency;
 pub mod load;
 pub mod machine;

@@ -1,6 +1,10 @@
 //! `perf run`: repeats of one load, judged, shown and kept.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use record::Codec;
 
@@ -9,7 +13,7 @@ use crate::{
     latency::{Kind, Latencies},
     load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
-    run::{Directory, Recording, Run, Verdict, judge, revision},
+    run::{Directory, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
     spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject, format_count},
@@ -321,6 +325,11 @@ fn prepare(plan: &Plan, scene: &Scene) -> Result<Target, Failure> {
     Ok(target)
 }
 
+/// Makes the topics and does nothing with them.
+pub(crate) fn create(plan: &Plan, scene: &Scene) -> Result<(), Failure> {
+    prepare(plan, scene).map(|_| ())
+}
+
 /// Runs every repeat of the plan.
 pub(crate) fn measure(plan: &Plan, scene: &Scene) -> Result<(Run, Recording), Failure> {
     let target = Arc::new(prepare(plan, scene)?);
@@ -355,6 +364,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     if let Some(admin) = &scene.admin {
         run.broker.counters_before = Counters::read(admin)?;
     }
+    let counted_from = Instant::now();
     run.broker.before = target.usage();
     let mut recording = Recording {
         started: Clock::wall(started),
@@ -377,9 +387,10 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
             let which = if of > 1 { format!("{} of {of}  ", number + 1) } else { String::new() };
             line.show((number as f64 + here) / of as f64, &format!("{which}{second}"));
         };
-        let Outcome { mut repeat, intervals, timeline, total, saturated } =
-            trial(&plan, target, clock, started, number, &mut live)?;
-        repeat.verdict = judge(&total, &repeat.generator, saturated, plan.rate != RateSpec::Max);
+        let outcome = trial(&plan, target, clock, started, number, &mut live)?;
+        let verdict = outcome.verdict(plan.rate != RateSpec::Max);
+        let Outcome { mut repeat, intervals, timeline, .. } = outcome;
+        repeat.verdict = verdict;
         if repeat.verdict.is_invalid() {
             repeat.withhold();
         }
@@ -393,7 +404,10 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     if let Some(admin) = &scene.admin {
         // The measurement is done: it is not lost for this.
         match Counters::read(admin) {
-            Ok(counters) => run.broker.counters_after = counters,
+            Ok(counters) => {
+                run.broker.counters_after = counters;
+                run.broker.counted_seconds = counted_from.elapsed().as_secs_f64();
+            }
             Err(failure) => terminal::note(&failure.to_string()),
         }
     }

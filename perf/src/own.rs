@@ -1,7 +1,6 @@
 //! A broker of our own for a measurement: started with fresh data on free ports, stopped and removed afterwards.
 
 use std::{
-    ffi::OsStr,
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -12,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{failure::Failure, load::Target};
+use crate::{failure::Failure, load::Target, machine::Usage};
 
 /// How long a broker may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -40,7 +39,7 @@ impl OwnBroker {
         binary: Option<&Path>,
         parent: &Path,
         arguments: &[String],
-        cores: Option<&str>,
+        cores: Option<&[usize]>,
     ) -> Result<Self, Failure> {
         let binary = match binary {
             Some(path) => path.to_path_buf(),
@@ -49,10 +48,10 @@ impl OwnBroker {
         };
         let directory = fresh(parent)?;
         let (listen, admin) = (free_address()?, free_address()?);
-        let mut command = pinned(binary.as_os_str(), cores);
+        let mut command = Command::new(&binary);
         command.arg("start").arg("--data").arg(directory.join("data"));
         command.arg("--listen").arg(&listen).arg("--admin").arg(&admin).args(arguments);
-        let mut broker = Self::spawn(command, listen, directory)?;
+        let mut broker = Self::spawn(command, listen, directory, cores)?;
         broker.admin = Some(admin);
         Ok(broker)
     }
@@ -62,17 +61,16 @@ impl OwnBroker {
         mut command: Command,
         address: String,
         directory: PathBuf,
+        cores: Option<&[usize]>,
     ) -> Result<Self, Failure> {
         let log = directory.join("broker.log");
         let out = fs::File::create(&log).map_err(|e| Failure::file("create", &log, &e))?;
         let err = out.try_clone().map_err(|e| Failure::file("open", &log, &e))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        let program = command.get_program().to_string_lossy().into_owned();
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let started = Instant::now();
-        let child =
-            command.spawn().map_err(|e| Failure::Local(format!("cannot start {program}: {e}")))?;
+        let child = spawn_on(&mut command, cores)?;
         let ready_after = Duration::ZERO;
         let mut broker =
             Self { child, address, admin: None, directory, command: words, ready_after };
@@ -95,6 +93,11 @@ impl OwnBroker {
 
     pub(crate) fn command(&self) -> &[String] {
         &self.command
+    }
+
+    /// What its process has used until now.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.child.id())
     }
 
     pub(crate) fn ready_after(&self) -> Duration {
@@ -141,26 +144,108 @@ impl Drop for OwnBroker {
     }
 }
 
-/// The program, on these cores (as `taskset -c` takes them) where they are named.
-pub(crate) fn pinned(program: &OsStr, cores: Option<&str>) -> Command {
-    match cores {
-        Some(cores) => {
-            let mut command = Command::new("taskset");
-            command.arg("-c").arg(cores).arg(program);
-            command
-        }
-        None => Command::new(program),
+/// Which cores the broker and the client keep to.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct CoreArgs {
+    /// Cores of the broker, as `taskset -c` takes them (0-1), or `all` [default: the lower half]
+    #[arg(long, value_name = "CORES")]
+    broker_cores: Option<String>,
+    /// Cores of the client [default: those that the broker does not have]
+    #[arg(long, value_name = "CORES")]
+    client_cores: Option<String>,
+}
+
+/// The cores of either side; `None` is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sides {
+    pub(crate) broker: Option<Vec<usize>>,
+    pub(crate) client: Option<Vec<usize>>,
+}
+
+impl CoreArgs {
+    /// Divides the cores that this process may use. Broker and client on cores of their own do not take time from each other: on
+    /// two cores that they share, the client acts late and every latency is its own.
+    pub(crate) fn sides(&self) -> Result<Sides, Failure> {
+        divide(&allowed(), self.broker_cores.as_deref(), self.client_cores.as_deref())
     }
 }
 
-/// Keeps this process, with the threads that it starts from now on, to these cores (as `taskset -c` takes them).
-pub(crate) fn keep_to(cores: &str) -> Result<(), Failure> {
+fn divide(allowed: &[usize], broker: Option<&str>, client: Option<&str>) -> Result<Sides, Failure> {
+    let asked = |cores: &str| match cores {
+        "all" => Ok(None),
+        cores => parse_cores(cores).map(Some),
+    };
+    let others = |taken: &Option<Vec<usize>>| {
+        let taken = taken.as_ref()?;
+        let left: Vec<usize> = allowed.iter().copied().filter(|c| !taken.contains(c)).collect();
+        (!left.is_empty()).then_some(left)
+    };
+    Ok(match (broker, client) {
+        (Some(broker), Some(client)) => Sides { broker: asked(broker)?, client: asked(client)? },
+        (Some(broker), None) => {
+            let broker = asked(broker)?;
+            Sides { client: others(&broker), broker }
+        }
+        (None, Some(client)) => {
+            let client = asked(client)?;
+            Sides { broker: others(&client), client }
+        }
+        (None, None) if allowed.len() < 2 => Sides::default(),
+        (None, None) => {
+            let (broker, client) = allowed.split_at(allowed.len().div_ceil(2));
+            Sides { broker: Some(broker.to_vec()), client: Some(client.to_vec()) }
+        }
+    })
+}
+
+impl Sides {
+    /// Keeps the calling thread, with the threads that it starts from now on, to the client's cores.
+    pub(crate) fn keep_client(&self) -> Result<(), Failure> {
+        self.client.as_deref().map_or(Ok(()), keep_to)
+    }
+
+    /// `broker on 0, client on 1`.
+    pub(crate) fn words(&self) -> String {
+        let words = |cores: &Option<Vec<usize>>| match cores {
+            None => "all cores".to_owned(),
+            Some(cores) => {
+                let numbers: Vec<String> = cores.iter().map(ToString::to_string).collect();
+                let noun = if cores.len() == 1 { "core" } else { "cores" };
+                format!("{noun} {}", numbers.join(","))
+            }
+        };
+        format!("broker on {}, client on {}", words(&self.broker), words(&self.client))
+    }
+}
+
+/// The cores that this process may use.
+fn allowed() -> Vec<usize> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
+}
+
+/// Keeps the calling thread to these cores.
+fn keep_to(cores: &[usize]) -> Result<(), Failure> {
     let mut set = rustix::thread::CpuSet::new();
-    for core in parse_cores(cores)? {
-        set.set(core);
+    for core in cores {
+        set.set(*core);
     }
     rustix::thread::sched_setaffinity(None, &set)
-        .map_err(|e| Failure::Usage(format!("cannot keep to the cores {cores}: {e}")))
+        .map_err(|e| Failure::Usage(format!("cannot keep to the cores {cores:?}: {e}")))
+}
+
+/// Starts a process that keeps to these cores: it inherits them from the thread that starts it.
+fn spawn_on(command: &mut Command, cores: Option<&[usize]>) -> Result<Child, Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let before = allowed();
+    if let Some(cores) = cores {
+        keep_to(cores)?;
+    }
+    let child = command.spawn();
+    if cores.is_some() && !before.is_empty() {
+        keep_to(&before)?;
+    }
+    child.map_err(|e| Failure::Local(format!("cannot start {program}: {e}")))
 }
 
 /// `0,2-4` is 0, 2, 3 and 4.
@@ -206,5 +291,34 @@ mod tests {
         for wrong in ["", "a", "3-1", "0-100000", "1,"] {
             assert!(parse_cores(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn broker_and_client_have_cores_of_their_own() {
+        let sides = |all: &[usize], broker, client| {
+            let Sides { broker, client } = divide(all, broker, client).unwrap();
+            (broker.unwrap_or_default(), client.unwrap_or_default())
+        };
+        assert_eq!(sides(&[0, 1], None, None), (vec![0], vec![1]));
+        assert_eq!(sides(&[2, 3, 6], None, None), (vec![2, 3], vec![6]));
+        assert_eq!(sides(&[0], None, None), (vec![], vec![]));
+        assert_eq!(sides(&[0, 1, 2, 3], Some("0"), None), (vec![0], vec![1, 2, 3]));
+        assert_eq!(sides(&[0, 1, 2, 3], None, Some("3")), (vec![0, 1, 2], vec![3]));
+        assert_eq!(sides(&[0, 1], Some("all"), Some("all")), (vec![], vec![]));
+        assert!(divide(&[0, 1], Some("x"), None).is_err());
+    }
+
+    #[test]
+    fn a_process_is_started_on_its_cores_and_we_stay_on_ours() {
+        let before = allowed();
+        let Some(last) = before.last().copied() else { return };
+        let mut command = Command::new("sleep");
+        let mut child = spawn_on(command.arg("30"), Some(&[last])).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap();
+        assert_eq!(line.trim(), last.to_string());
+        assert_eq!(allowed(), before);
     }
 }

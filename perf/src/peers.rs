@@ -2,25 +2,31 @@
 //!
 //! Four contenders in two pairs: acknowledged from the page cache (Kafka as it comes, Ringwood with `written`), and acknowledged
 //! from the device (Kafka with `log.flush.interval.messages=1`, Ringwood with `fsync`). They take turns, A B A B, each time with
-//! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has two parts: as fast as
-//! it goes, and open loop at one rate for all. Turns that measured the generator are counted and left out of the medians.
+//! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has four parts: doing
+//! nothing, producing as fast as it goes, fetching what lies there as fast as it goes, and open loop at one rate for all. Turns
+//! that measured the generator are counted and left out of the medians.
+//!
+//! With `--check` the harness itself is held against Kafka's own tools instead: see [`check`].
 
+mod check;
 mod kafka;
 mod report;
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
+    ceiling::Bounds,
     failure::Failure,
     latency::{Kind, Latency},
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores, measure},
-    own::{OwnBroker, keep_to},
-    run::{Directory, Recording, Run, Verdict},
+    own::{CoreArgs, OwnBroker},
+    run::{Directory, Recording, Run, Stage, Verdict},
     spec::{self, Quantile, RateSpec, SizeSpec},
     terminal,
 };
@@ -63,12 +69,11 @@ pub struct PeersArgs {
     /// Three turns of eight seconds: under a quarter of an hour in all
     #[arg(long)]
     short: bool,
-    /// Cores of both brokers, as `taskset -c` takes them: 0-1
-    #[arg(long)]
-    broker_cores: Option<String>,
-    /// Cores of the client, the same for both
-    #[arg(long)]
-    client_cores: Option<String>,
+    #[command(flatten)]
+    cores: CoreArgs,
+    /// Hold `perf run --verify` against `kafka-producer-perf-test` and `kafka-consumer-perf-test` at the same rate instead
+    #[arg(long, conflicts_with_all = ["html", "json"])]
+    check: bool,
     /// Only the pair that flushes, or only the one that does not
     #[arg(long, value_enum)]
     only: Option<Pair>,
@@ -109,8 +114,12 @@ impl Contender {
     }
 
     /// Starts it. Gives back its configuration file beside it, where it has one.
-    fn start(self, args: &PeersArgs, kafka: &Kafka) -> Result<(OwnBroker, String), Failure> {
-        let cores = args.broker_cores.as_deref();
+    fn start(
+        self,
+        args: &PeersArgs,
+        kafka: &Kafka,
+        cores: Option<&[usize]>,
+    ) -> Result<(OwnBroker, String), Failure> {
         if self.is_kafka {
             return kafka.start(&args.dir, self.pair == Pair::Fsync, cores);
         }
@@ -135,13 +144,30 @@ struct Turn {
     rate: f64,
     bytes_rate: f64,
     fast: Verdict,
-    /// CPU seconds for each GB produced and fetched, as fast as it went.
-    cpu_per_gb: Option<f64>,
+    /// CPU seconds for each GB produced, as fast as it went.
+    cpu_per_gb_produced: Option<f64>,
+    /// Bytes a second that one consumer fetched of what lay there, and CPU seconds for each GB of them.
+    fetch_bytes_rate: Option<f64>,
+    cpu_per_gb_fetched: Option<f64>,
+    /// The client was the bound of the fetching.
+    fetch: Verdict,
+    /// Share of a core that it used with nothing to do.
+    idle: Option<f64>,
+    /// Bytes copied in user space for each byte produced, and messages between cores for each request; where it tells.
+    copies_in: Option<f64>,
+    messages_per_request: Option<f64>,
     /// Memory held after both parts.
     resident_bytes: u64,
     /// `response` at the common rate, nanoseconds, at the percentiles of [`PERCENTS`].
     latency: Vec<Option<u64>>,
     calm: Verdict,
+}
+
+impl Turn {
+    /// CPU seconds for a GB that is produced and fetched once.
+    fn cpu_per_gb(&self) -> Option<f64> {
+        Some(self.cpu_per_gb_produced? + self.cpu_per_gb_fetched?)
+    }
 }
 
 /// A contender with all of its turns.
@@ -166,11 +192,14 @@ const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 /// No Java, no jars, a broker that does not start.
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
-    if let Some(cores) = &args.client_cores {
-        keep_to(cores)?;
-    }
+    let sides = args.cores.sides()?;
+    sides.keep_client()?;
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
+    if args.check {
+        return check::run(args, &kafka, &sides);
+    }
+    let bounds = Bounds::measure(&args.dir)?;
     let (turns, duration) =
         if args.short { (3, Duration::from_secs(8)) } else { (args.turns, args.duration) };
     let mut all: Vec<Seen> = [Pair::Written, Pair::Fsync]
@@ -192,14 +221,13 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         threads: half_of_the_cores(),
         warmup: duration,
         duration,
-        consumers: 1,
         ..Plan::default()
     };
     for turn in 1..=turns {
         for seen in &mut all {
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
-            if let Err(failure) = play(seen, turn, args, &kafka, &plan) {
+            if let Err(failure) = play(seen, turn, args, &kafka, &plan, sides.broker.as_deref()) {
                 terminal::note(&failure.to_string());
                 seen.failures.push(failure);
             }
@@ -210,6 +238,8 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         turns,
         duration,
         args,
+        sides: &sides,
+        bounds,
         seen: &all,
     };
     let html = args
@@ -237,14 +267,23 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     }
 }
 
+/// How long a broker settles, and how long it is then watched doing nothing.
+const SETTLE: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(3);
+
+/// What is written to be fetched: so many seconds of what was produced as fast as it went, and no more than so many bytes.
+const FETCHED_SECONDS: f64 = 4.0;
+const FETCHED_BYTES_MAX: f64 = (2_u64 << 30) as f64;
+
 fn play(
     seen: &mut Seen,
     turn: u32,
     args: &PeersArgs,
     kafka: &Kafka,
     plan: &Plan,
+    cores: Option<&[usize]>,
 ) -> Result<(), Failure> {
-    let (broker, configuration) = seen.contender.start(args, kafka)?;
+    let (broker, configuration) = seen.contender.start(args, kafka, cores)?;
     seen.command = broker.command().to_vec();
     seen.configuration = configuration;
     let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
@@ -258,11 +297,18 @@ fn play(
         admin: broker.admin().map(str::to_owned),
         ..Scene::default()
     };
+    let idle = idle(&broker);
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
     keep(args, &format!("{name}-max"), &fast, &recording)?;
-    let (calm, recording) = measure(&Plan { rate: args.rate.clone(), ..plan.clone() }, &scene)?;
-    keep(args, &format!("{name}-rate"), &calm, &recording)?;
+    let scene = Scene { admin: None, ..scene };
     let stage = fast.repeats.first().and_then(|repeat| repeat.stages.first());
+    let bytes_rate = stage.map_or(0.0, Stage::bytes_rate);
+    let (read, recording) = measure(&fetching(plan, bytes_rate), &scene)?;
+    keep(args, &format!("{name}-fetch"), &read, &recording)?;
+    let fetched = stage.and_then(|stage| Fetched::of(&read, stage));
+    let both = Plan { rate: args.rate.clone(), consumers: 1, ..plan.clone() };
+    let (calm, recording) = measure(&both, &scene)?;
+    keep(args, &format!("{name}-rate"), &calm, &recording)?;
     let total = recording.total();
     let response = total.of(Kind::Response);
     if !calm.verdict.is_invalid() {
@@ -273,14 +319,21 @@ fn play(
         .map(|percent| response.at(Quantile::percent(*percent).ok()?))
         .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
         .collect();
+    let inside = fast.broker.inside().unwrap_or_default();
     seen.turns.push(Turn {
         contender: seen.contender.name(),
         turn,
         start_seconds: broker.ready_after().as_secs_f64(),
-        rate: stage.map_or(0.0, crate::run::Stage::rate),
-        bytes_rate: stage.map_or(0.0, crate::run::Stage::bytes_rate),
-        cpu_per_gb: fast.cpu_per_gb(),
+        rate: stage.map_or(0.0, Stage::rate),
+        bytes_rate,
+        cpu_per_gb_produced: fast.cpu_per_gb(),
         fast: fast.verdict,
+        fetch_bytes_rate: fetched.map(|fetched| fetched.bytes_rate),
+        cpu_per_gb_fetched: fetched.and_then(|fetched| fetched.cpu_per_gb),
+        fetch: read.verdict,
+        idle,
+        copies_in: inside.copies_in,
+        messages_per_request: inside.messages_per_request,
         resident_bytes: calm.broker.after.iter().map(|usage| usage.resident_bytes).sum(),
         latency,
         calm: calm.verdict,
@@ -288,9 +341,79 @@ fn play(
     Ok(())
 }
 
+/// The share of a core that a broker with nothing to do uses.
+fn idle(broker: &OwnBroker) -> Option<f64> {
+    thread::sleep(SETTLE);
+    let (before, at) = (broker.usage()?, Instant::now());
+    thread::sleep(IDLE);
+    let after = broker.usage()?;
+    Some((after.cpu_seconds() - before.cpu_seconds()) / at.elapsed().as_secs_f64())
+}
+
+/// One consumer reads what was written before; next to nothing is written meanwhile.
+fn fetching(plan: &Plan, bytes_rate: f64) -> Plan {
+    Plan {
+        rate: RateSpec::constant(1),
+        consumers: 1,
+        warmup: Duration::ZERO,
+        backlog_bytes: (bytes_rate * FETCHED_SECONDS).clamp(1.0, FETCHED_BYTES_MAX) as u64,
+        ..plan.clone()
+    }
+}
+
+/// What the fetching came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Fetched {
+    bytes_rate: f64,
+    cpu_per_gb: Option<f64>,
+}
+
+impl Fetched {
+    /// `written`: the stage that says how many bytes a record has. `None`: nothing was fetched.
+    fn of(read: &Run, written: &Stage) -> Option<Self> {
+        let repeat = read.repeats.first()?;
+        let stage = repeat.stages.first()?;
+        let each = written.bytes as f64 / written.acknowledged.max(1) as f64;
+        let bytes = stage.received as f64 * each;
+        // Where everything was read before the end, the rest of the time is not the broker's.
+        let seconds = repeat.backlog_seconds.map_or(stage.seconds, |s| s.min(stage.seconds));
+        (bytes > 0.0 && seconds > 0.0).then(|| Self {
+            bytes_rate: bytes / seconds,
+            cpu_per_gb: repeat.broker.map(|used| used.cpu_seconds / bytes * 1e9),
+        })
+    }
+}
+
 fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
     match &args.out {
         Some(out) => Directory::at(out.join(name)).save(run, recording),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{machine::Used, run::Repeat};
+
+    #[test]
+    fn fetched_bytes_are_counted_by_what_a_record_weighs() {
+        let written = Stage { bytes: 1_100, acknowledged: 10, ..Stage::default() };
+        let read = |received, backlog_seconds| Run {
+            repeats: vec![Repeat {
+                stages: vec![Stage { seconds: 8.0, received, ..Stage::default() }],
+                broker: Some(Used { cpu_seconds: 2.2, ..Used::default() }),
+                backlog_seconds,
+                ..Repeat::default()
+            }],
+            ..Run::default()
+        };
+        let fetched = Fetched::of(&read(10_000_000, Some(4.0)), &written).unwrap();
+        assert!((fetched.bytes_rate - 275e6).abs() < 1.0, "{fetched:?}");
+        assert!((fetched.cpu_per_gb.unwrap() - 2.0).abs() < 1e-9, "{fetched:?}");
+        // Still reading when the time was over.
+        let fetched = Fetched::of(&read(10_000_000, Some(40.0)), &written).unwrap();
+        assert!((fetched.bytes_rate - 137.5e6).abs() < 1.0, "{fetched:?}");
+        assert_eq!(Fetched::of(&read(0, None), &written), None);
     }
 }

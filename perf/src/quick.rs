@@ -1,13 +1,18 @@
 //! `perf quick`: a quarter of a minute, one table and two rows of bars.
 
-use std::{fmt::Write, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     failure::Failure,
+    host::HostArgs,
     latency::{Kind, Latency},
     load::Plan,
     measure::{Scene, conclude, half_of_the_cores, measure},
-    own::OwnBroker,
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal,
@@ -17,18 +22,14 @@ use crate::{
 /// Options of `perf quick`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct QuickArgs {
-    /// Brokers to measure; without it a broker is started with fresh data on free ports, and stopped
-    #[arg(short, long, value_delimiter = ',')]
-    bootstrap: Vec<String>,
-    /// Where the broker's fresh data goes, in a folder of its own that is removed
-    #[arg(long, value_name = "DIRECTORY")]
-    dir: Option<PathBuf>,
-    /// The broker's program [default: this one]
-    #[arg(long, value_name = "FILE")]
-    ringwood: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArgs,
     /// Bytes of a value
     #[arg(long, default_value = "1KiB")]
     size: SizeSpec,
+    /// Put what is printed into this text as well, between `<!-- perf quick: begin -->` and `<!-- perf quick: end -->`
+    #[arg(long, value_name = "FILE")]
+    into: Option<PathBuf>,
 }
 
 /// How long the open loop is measured.
@@ -39,22 +40,11 @@ const CALM: Duration = Duration::from_secs(6);
 /// # Errors
 /// No broker, or a run that is invalid or at fault.
 pub fn run(args: &QuickArgs) -> Result<(), Failure> {
-    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let own = if args.bootstrap.is_empty() {
-        Some(OwnBroker::ringwood(args.ringwood.as_deref(), &parent, &[], None)?)
-    } else {
-        None
-    };
-    let bootstrap =
-        own.as_ref().map_or_else(|| args.bootstrap.clone(), |b| vec![b.address().to_owned()]);
-    let scene = Scene {
-        bootstrap,
-        arguments: std::env::args().collect(),
-        replication: 1,
-        repeat: 1,
-        data_dir: own.as_ref().map(|broker| broker.directory().to_path_buf()),
-        ..Scene::default()
-    };
+    // A text without its marks is found out before the quarter of a minute, not after it.
+    let page = args.into.as_deref().map(Page::open).transpose()?;
+    let host = args.host.open(&[])?;
+    // Its counters are not shown, and reading them takes seconds.
+    let scene = Scene { admin: None, ..host.scene() };
     let plan = Plan {
         size: args.size.clone(),
         partitions: 4,
@@ -78,12 +68,56 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
         name = "an eighth of that";
         (calm, recording) = part(8.0)?;
     }
-    terminal::print(&render(&fast, name, &calm, &recording));
+    let head = header(&calm, &host.sides);
+    // The broker ends before the words come: nothing is left of it when they are there.
+    drop(host);
+    let text = |colour| render(&head, &fast, name, &calm, &recording, colour);
+    terminal::print(&text(terminal::colour()));
+    if let Some(page) = page {
+        page.put(&text(false))?;
+    }
     conclude(&calm)
 }
 
-fn render(fast: &Run, calm_name: &str, calm: &Run, recording: &Recording) -> String {
-    let mut text = format!("{}\n", header(calm));
+/// A text with a place for the picture.
+struct Page {
+    path: PathBuf,
+    before: String,
+    after: String,
+}
+
+impl Page {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        const BEGIN: &str = "<!-- perf quick: begin -->\n";
+        const END: &str = "<!-- perf quick: end -->";
+        let text = fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
+        let place = text.split_once(BEGIN).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(END)?;
+            Some((format!("{before}{BEGIN}"), format!("{END}{after}")))
+        });
+        let (before, after) = place.ok_or_else(|| {
+            let marks = format!("{} and {END}", BEGIN.trim());
+            Failure::Usage(format!("{}: there is no place between {marks}", path.display()))
+        })?;
+        Ok(Self { path: path.to_path_buf(), before, after })
+    }
+
+    fn put(&self, picture: &str) -> Result<(), Failure> {
+        let Self { path, before, after } = self;
+        let text = format!("{before}```\n{}\n```\n{after}", picture.trim_end());
+        fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
+    }
+}
+
+fn render(
+    head: &str,
+    fast: &Run,
+    calm_name: &str,
+    calm: &Run,
+    recording: &Recording,
+    colour: bool,
+) -> String {
+    let mut text = format!("{head}\n");
     let mut table = Table::new(
         ["acks=all", "records/s", "bytes/s", "p50", "p99", "p99.9", "max"],
         Align::Right,
@@ -115,7 +149,7 @@ fn render(fast: &Run, calm_name: &str, calm: &Run, recording: &Recording) -> Str
             }
         }
     }
-    text.push_str(&table.render(terminal::colour()));
+    text.push_str(&table.render(colour));
     let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
     // What was acknowledged after the end is no second of its own.
     let seconds = recording.intervals.iter().take(end.ceil() as usize);
@@ -159,8 +193,8 @@ fn render(fast: &Run, calm_name: &str, calm: &Run, recording: &Recording) -> Str
     text
 }
 
-/// Who was measured, and where.
-fn header(run: &Run) -> String {
+/// Who was measured, and where. `sides`: which cores they had, where they were ours to divide.
+fn header(run: &Run, sides: &str) -> String {
     let mut text = run.broker.fingerprint.clone();
     let settings: Vec<String> = run
         .broker
@@ -187,6 +221,9 @@ fn header(run: &Run) -> String {
         "\n{} ({} cores), {}{file_system}",
         run.machine.cpu, run.machine.cores, run.machine.kernel
     );
+    if !sides.is_empty() {
+        let _ = writeln!(text, "{sides}");
+    }
     let load = |name: &str| run.load.get(name).cloned().unwrap_or_default();
     let _ = writeln!(
         text,
@@ -197,4 +234,23 @@ fn header(run: &Run) -> String {
         load("consumers")
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_goes_between_its_marks_and_nowhere_else() {
+        let path = std::env::temp_dir().join(format!("ringwood-quick-{}.md", std::process::id()));
+        let text = |inside: &str| {
+            format!("# A\n<!-- perf quick: begin -->\n{inside}<!-- perf quick: end -->\nend\n")
+        };
+        fs::write(&path, text("old\n")).unwrap();
+        Page::open(&path).unwrap().put("new\n\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text("```\nnew\n```\n"));
+        fs::write(&path, "no marks").unwrap();
+        assert!(Page::open(&path).is_err());
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -1,11 +1,13 @@
 //! What a run came to: the facts beside the histograms, as `run.json` holds them.
 
 mod directory;
+mod judgement;
 
 use std::collections::BTreeMap;
 
 pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
+pub use judgement::{Evidence, judge};
 
 use crate::{
     latency::{Kind, Latencies, Latency},
@@ -87,6 +89,8 @@ pub struct Broker {
     pub before: Vec<Usage>,
     /// The same processes after the run.
     pub after: Vec<Usage>,
+    /// Seconds between the two readings of its counters, warm-up and pauses between repeats included.
+    pub counted_seconds: f64,
     /// The broker's own counters before the run, where it serves metrics.
     pub counters_before: Counters,
     /// The same after the run.
@@ -99,10 +103,16 @@ pub struct Broker {
 pub struct Inside {
     /// Flushes of the device.
     pub flushes: f64,
+    /// The same a second.
+    pub flushes_per_second: Option<f64>,
     /// Records that one flush made durable, mean.
     pub records_per_flush: Option<f64>,
     /// Bytes written for each byte of batches taken.
     pub write_amplification: Option<f64>,
+    /// Bytes copied in user space for each byte of batches taken.
+    pub copies_in: Option<f64>,
+    /// Records that compaction left out.
+    pub compacted_records: Option<f64>,
     /// Messages between cores for each request of a client.
     pub messages_per_request: Option<f64>,
 }
@@ -136,10 +146,19 @@ impl Broker {
         let records = rise(&["ringwood_kafka_records_produced_total"]);
         Some(Inside {
             flushes,
+            flushes_per_second: share(Some(flushes), Some(self.counted_seconds)),
+            copies_in: share(
+                rise(&[
+                    "ringwood_store_tail_copied_bytes_total",
+                    "ringwood_store_commit_copied_bytes_total",
+                ]),
+                rise(&["ringwood_kafka_produce_bytes_total"]),
+            ),
+            compacted_records: rise(&["ringwood_cleaner_dropped_records_total"]),
             records_per_flush: share(records, Some(flushes)),
             write_amplification: share(written, rise(&["ringwood_kafka_produce_bytes_total"])),
             messages_per_request: share(
-                rise(&["ringwood_cross_core_messages_total"]),
+                rise(&["ringwood_core_messages_total"]),
                 rise(&["ringwood_kafka_requests_total"]),
             ),
         })
@@ -243,6 +262,8 @@ impl Stage {
 pub struct Generator {
     /// CPU share of its busiest thread, between 0 and 1.
     pub busiest: f64,
+    /// Whether its producers could go before other work on their cores (SCHED_FIFO), as only root may.
+    pub goes_first: bool,
     /// Share of the time in which one thread used a core or stood ready without one: the most of any, between 0 and 1.
     pub wanted: f64,
     /// Records that it had not made when the run ended, though nothing stopped it.
@@ -304,7 +325,7 @@ pub enum Verdict {
     /// The numbers are the broker's.
     #[default]
     Valid,
-    /// The in-flight bound was hit: the broker did not keep up with the offered rate all the time. The numbers stand.
+    /// The broker did not keep up with the offered rate: see [`judge`]. The numbers stand, and are those of an overloaded broker.
     Saturated(String),
     /// The numbers are the generator's own, not the broker's.
     Invalid(String),
@@ -335,108 +356,5 @@ impl std::fmt::Display for Verdict {
             Self::Saturated(why) => write!(f, "SATURATED: {why}"),
             Self::Invalid(why) => write!(f, "INVALID(generator): {why}"),
         }
-    }
-}
-
-/// Above this share of a core, a generator thread measures itself.
-const BUSY_MAX: f64 = 0.9;
-
-/// Below this lag no latency is blamed on the generator, whatever the reported percentile.
-const LAG_FLOOR_NANOS: u64 = 1_000_000;
-
-/// Judges a run: is its generator to be believed, and did the broker keep up?
-///
-/// `open_loop`: the rate was not `max`, so lateness means something.
-#[must_use]
-pub fn judge(total: &Latencies, generator: &Generator, saturated: f64, open_loop: bool) -> Verdict {
-    if generator.busiest > BUSY_MAX {
-        return Verdict::Invalid(format!(
-            "its busiest thread used {:.0} % of a core; give it more threads or cores, or lower the rate",
-            generator.busiest * 100.0
-        ));
-    }
-    if generator.wanted > BUSY_MAX {
-        return Verdict::Invalid(format!(
-            "a thread of it wanted a core {:.0} % of the time and had one for less; leave it one, or lower the rate",
-            generator.wanted * 100.0
-        ));
-    }
-    if generator.unsent > 0 {
-        return Verdict::Invalid(format!(
-            "it had not even made {} records when the run ended; lower the rate",
-            generator.unsent
-        ));
-    }
-    if open_loop {
-        let lag = total.of(Kind::Lag);
-        let quantile = |percent: f64, of: &Latency| {
-            Quantile::percent(percent).ok().and_then(|quantile| of.at(quantile))
-        };
-        let reported = quantile(99.0, total.of(Kind::Response)).unwrap_or(0);
-        let allowed = LAG_FLOOR_NANOS.max(reported / 10);
-        // A short run may not carry p99.9; its maximum is at least as strict.
-        let late = quantile(99.9, lag).or_else(|| lag.at(Quantile::MAX)).unwrap_or(0);
-        if late > allowed {
-            return Verdict::Invalid(format!(
-                "it acted late (p99.9 {}, allowed {}); leave it a core of its own, or lower the rate",
-                crate::spec::format_nanos(late),
-                crate::spec::format_nanos(allowed)
-            ));
-        }
-        if saturated > 0.0 {
-            return Verdict::Saturated(format!(
-                "the in-flight bound held ready records back {:.1} % of the time",
-                saturated * 100.0
-            ));
-        }
-    }
-    Verdict::Valid
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn measured(p99: u64, lag: u64) -> Latencies {
-        let mut total = Latencies::default();
-        total.of_mut(Kind::Response).record_n(p99, 100_000);
-        total.of_mut(Kind::Lag).record_n(lag, 100_000);
-        total
-    }
-
-    #[test]
-    fn a_late_generator_is_not_believed() {
-        let idle = Generator { busiest: 0.3, ..Generator::default() };
-        assert_eq!(judge(&measured(5_000_000, 900_000), &idle, 0.0, true), Verdict::Valid);
-        let late = judge(&measured(5_000_000, 1_200_000), &idle, 0.0, true);
-        assert!(matches!(late, Verdict::Invalid(_)), "{late}");
-        // A tenth of a p99 of 20 ms is 2 ms: then 1.2 ms is little.
-        assert_eq!(judge(&measured(20_000_000, 1_200_000), &idle, 0.0, true), Verdict::Valid);
-        // A closed loop has no lateness.
-        assert_eq!(judge(&measured(5_000_000, 1_200_000), &idle, 0.0, false), Verdict::Valid);
-    }
-
-    #[test]
-    fn a_busy_generator_is_not_believed() {
-        let busy = Generator { busiest: 0.95, ..Generator::default() };
-        assert!(matches!(judge(&measured(5, 5), &busy, 0.0, false), Verdict::Invalid(_)));
-        // Without a core is as bad as busy: either way it could not act when it was to.
-        let starved = Generator { busiest: 0.5, wanted: 0.95, ..Generator::default() };
-        assert!(matches!(judge(&measured(5, 5), &starved, 0.0, false), Verdict::Invalid(_)));
-    }
-
-    #[test]
-    fn what_was_never_made_is_the_generators_fault() {
-        // Censored at the time-out the unsent records lift p99 so far that any lag looks small beside it.
-        let mut total = measured(5_000_000, 50_000_000);
-        total.of_mut(Kind::Response).censor(30_000_000_000, 100_000);
-        let behind = Generator { unsent: 100_000, ..Generator::default() };
-        assert!(matches!(judge(&total, &behind, 0.0, true), Verdict::Invalid(_)));
-    }
-
-    #[test]
-    fn a_held_back_run_is_marked() {
-        let verdict = judge(&measured(5, 5), &Generator::default(), 0.25, true);
-        assert!(verdict.to_string().contains("25.0 %"), "{verdict}");
     }
 }

@@ -12,7 +12,7 @@ pub(crate) use html::{
     comparison_page, facts, heading, html_table, page, paragraph, run_page, verbatim,
 };
 pub(crate) use plot::{percentile_plot, sparkline};
-pub(crate) use svg::percentile_svg;
+pub(crate) use svg::{decades_svg, percentile_svg};
 pub(crate) use table::{Align, Cell, Table};
 
 /// A named line of (quantile, nanoseconds).

@@ -14,8 +14,12 @@ pub(crate) struct Broker {
     address: SocketAddr,
     admin: SocketAddr,
     cores: u32,
+    /// Arguments before `start`, for a program that runs the broker.
+    under: Vec<String>,
     /// More arguments of `ringwood start`.
     more: Vec<String>,
+    /// Faults on order; only a build with the feature `faults` has them.
+    faults: Option<String>,
     folder: PathBuf,
     program: PathBuf,
     process: Option<Child>,
@@ -44,7 +48,9 @@ impl Broker {
             address,
             admin,
             cores,
+            under: Vec::new(),
             more: Vec::new(),
+            faults: None,
             folder,
             program: tree::binary("ringwood"),
             process: None,
@@ -54,6 +60,18 @@ impl Broker {
     /// The same with more arguments.
     pub(crate) fn with(mut self, more: &[&str]) -> Broker {
         self.more = more.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The same with these faults, as `RINGWOOD_FAULTS` takes them.
+    pub(crate) fn faults(mut self, rules: &str) -> Broker {
+        self.faults = Some(rules.to_owned());
+        self
+    }
+
+    /// The same, but under a program with these arguments, which becomes the broker.
+    pub(crate) fn under(mut self, words: &[&str]) -> Broker {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -104,12 +122,14 @@ impl Broker {
     pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let child = Command::new(&self.program)
+            .args(&self.under)
             .arg("start")
             .arg("--data")
             .arg(self.data())
             .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
             .args(["--cores", &self.cores.to_string()])
             .args(&self.more)
+            .envs(self.faults.iter().map(|rules| ("RINGWOOD_FAULTS", rules)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -4,6 +4,7 @@
 mod broker;
 mod check;
 mod clients;
+mod histograms;
 mod http;
 mod install;
 mod program;
@@ -31,6 +32,9 @@ usage: cargo xtask check
        cargo xtask prove crash [--images N] [--release] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
                                  [--disks here,ext4,xfs]
+       cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]
+       cargo xtask prove stages [--rounds N] [--seconds SHORT,LONG] [--rate R] [--with FILE] [--without FILE]
+                                [--load WORDS]
        cargo xtask prove ecosystem [--only verifiable,streams,connect,storm] [--minutes N] [--members N] [--kills N]
 
 check   formatting and lints
@@ -53,6 +57,9 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
         an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
+        compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
+        stages: what it costs to know where the time goes, in instructions of the broker per request
+        (callgrind); no more than 1 %
         ecosystem: Kafka's verifiable clients, Streams and Connect, and groups of six clients in a
         storm of rebalances, while the broker is killed with -9";
 
@@ -75,6 +82,8 @@ fn main() -> ExitCode {
         ["prove", "compaction", options @ ..] => prove::compaction(options),
         ["prove", "crash", options @ ..] => prove::crash(options),
         ["prove", "figures", options @ ..] => prove::figures(options),
+        ["prove", "compare", options @ ..] => prove::compare(options),
+        ["prove", "stages", options @ ..] => prove::stages(options),
         ["prove", "ecosystem", options @ ..] => prove::ecosystem::run(options),
         [] | ["help"] => {
             eprintln!("{USAGE}");

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use crate::tally::{Tally, say};
-use crate::{Fault, check, clients, install, program, prometheus, prove, tree};
+use crate::{Fault, check, clients, histograms, install, program, prometheus, prove, tree};
 
 /// What was asked on the command line.
 #[derive(Default)]
@@ -88,6 +88,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prometheus::run(&mut tally)?;
     }
     clients::run(&mut tally, options.groups, |suite| options.wants(suite))?;
+    histograms::run(&mut tally, |suite| options.wants(suite))?;
     if options.wants("powercut") {
         prove::powercut_smoke(&mut tally)?;
     }

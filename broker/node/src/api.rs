@@ -26,6 +26,7 @@ mod offset_for_leader_epoch;
 mod owners;
 mod produce;
 
+pub(crate) use fetch::Parts as FetchParts;
 pub(crate) use fetch_sessions::FetchSessions;
 
 use crate::broker::{Broker, CONTROLLER, Counters};
@@ -33,6 +34,7 @@ use ids::{CoreId, TopicId};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
 use stages::{Kind, Laps, Stage};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 use wire::api::ApiKey;
@@ -108,13 +110,12 @@ pub(crate) fn api_at(place: u8) -> Option<ApiKey> {
     SERVED.get(usize::from(place)).map(|(key, ..)| *key)
 }
 
-/// What the worst requests are told apart by.
-pub(crate) fn kind(api: u8) -> Kind {
-    match api_at(api) {
-        Some(ApiKey::Produce) => Kind::Produce,
-        Some(ApiKey::Fetch) => Kind::Fetch,
-        _ => Kind::Other,
-    }
+/// What the worst requests are told apart by, at each place of [`SERVED`].
+pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
+    let told_apart = [(ApiKey::Produce, Kind::Produce), (ApiKey::Fetch, Kind::Fetch)];
+    SERVED.iter().map(move |(key, ..)| {
+        told_apart.iter().find(|(k, _)| k == key).map_or(Kind::Other, |(_, kind)| *kind)
+    })
 }
 
 /// Answers one request, and divides its time among the stages.
@@ -126,7 +127,7 @@ pub(crate) async fn answer(
 ) -> (Reply, Laps) {
     let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
-    laps.api = place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX);
+    laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
     let reply = ask(&broker, key, peer, frame, &mut laps).await;
     match key {
         // They tell their stages apart.
@@ -165,7 +166,7 @@ pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<V
     broker.counters.count(key);
     let here = IpAddr::from([127, 0, 0, 1]);
     // Nobody counts it among the requests of clients.
-    let mut laps = Laps::begin(broker.rt.now());
+    let mut laps = Laps::none();
     match answer_here(broker, here, frame, None, &mut laps).await {
         Reply::Send(slices) | Reply::SendThenMute(slices, _) | Reply::SendThenClose(slices, _) => {
             Some(slices.iter().flat_map(|s| s.iter().copied()).collect())
@@ -186,7 +187,7 @@ async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) 
     let frame = broker.rt.lend(frame);
     let run = move |b: Rc<Broker>| async move {
         // The core of the connection times the whole of it.
-        let mut laps = Laps::begin(b.rt.now());
+        let mut laps = Laps::none();
         let answered = match answer_here(&b, peer, &frame, None, &mut laps).await {
             Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
                 Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
@@ -239,49 +240,57 @@ async fn answer_here(
     let result = match key {
         ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
-        ApiKey::ListOffsets => list_offsets::answer(broker, &asked, &mut reader).await,
-        ApiKey::Metadata => metadata::answer(broker, &asked, &mut reader).await,
-        ApiKey::FindCoordinator => find_coordinator::answer(broker, &asked, &mut reader).await,
-        ApiKey::JoinGroup => groups::join(broker, &asked, &mut reader).await,
-        ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader).await,
-        ApiKey::Heartbeat => groups::heartbeat(broker, &asked, &mut reader),
-        ApiKey::ConsumerGroupHeartbeat => {
-            groups::consumer_heartbeat(broker, &asked, &mut reader).await
-        }
-        ApiKey::ConsumerGroupDescribe => {
-            groups::consumer_describe(broker, &asked, &mut reader).await
-        }
-        ApiKey::LeaveGroup => groups::leave(broker, &asked, &mut reader).await,
-        ApiKey::OffsetCommit => groups::offset_commit(broker, &asked, &mut reader).await,
-        ApiKey::OffsetFetch => groups::offset_fetch(broker, &asked, &mut reader).await,
-        ApiKey::OffsetDelete => groups::offset_delete(broker, &asked, &mut reader).await,
-        ApiKey::DescribeGroups => groups::describe(broker, &asked, &mut reader).await,
-        ApiKey::ListGroups => groups::list(broker, &asked, &mut reader).await,
-        ApiKey::DeleteGroups => groups::delete(broker, &asked, &mut reader).await,
-        ApiKey::ApiVersions => api_versions::answer(broker, &asked, &mut reader),
-        ApiKey::CreateTopics => create_topics::answer(broker, &asked, &mut reader).await,
-        ApiKey::DeleteTopics => delete_topics::answer(broker, &asked, &mut reader).await,
-        ApiKey::DeleteRecords => delete_records::answer(broker, &asked, &mut reader).await,
-        ApiKey::InitProducerId => init_producer_id::answer(broker, &asked, &mut reader).await,
-        ApiKey::OffsetForLeaderEpoch => {
-            offset_for_leader_epoch::answer(broker, &asked, &mut reader).await
-        }
-        ApiKey::DescribeConfigs => admin_configs::describe(broker, &asked, &mut reader),
-        ApiKey::AlterConfigs => admin_configs::alter(broker, &asked, &mut reader).await,
-        ApiKey::IncrementalAlterConfigs => {
-            admin_configs::alter_incrementally(broker, &asked, &mut reader).await
-        }
-        ApiKey::ListConfigResources => list_config_resources::answer(broker, &asked, &mut reader),
-        ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, &asked, &mut reader).await,
-        ApiKey::CreatePartitions => create_partitions::answer(broker, &asked, &mut reader).await,
-        ApiKey::DescribeCluster => cluster::describe(broker, &asked, &mut reader),
-        ApiKey::DescribeProducers => describe_producers::answer(broker, &asked, &mut reader).await,
-        ApiKey::DescribeTopicPartitions => {
-            describe_topic_partitions::answer(broker, &asked, &mut reader)
-        }
-        _ => return Reply::Close("an API that is not served"),
+        // Apart, so that their state is no part of every request's.
+        _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,
     };
     result.unwrap_or(Reply::Close("a request that cannot be read"))
+}
+
+/// Answers what is not data.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
+async fn answer_other(
+    broker: &Rc<Broker>,
+    key: ApiKey,
+    asked: &Asked<'_>,
+    reader: &mut Reader<'_>,
+) -> Result<Reply, DecodeError> {
+    match key {
+        ApiKey::ListOffsets => list_offsets::answer(broker, asked, reader).await,
+        ApiKey::Metadata => metadata::answer(broker, asked, reader).await,
+        ApiKey::FindCoordinator => find_coordinator::answer(broker, asked, reader).await,
+        ApiKey::JoinGroup => groups::join(broker, asked, reader).await,
+        ApiKey::SyncGroup => groups::sync(broker, asked, reader).await,
+        ApiKey::Heartbeat => groups::heartbeat(broker, asked, reader),
+        ApiKey::ConsumerGroupHeartbeat => groups::consumer_heartbeat(broker, asked, reader).await,
+        ApiKey::ConsumerGroupDescribe => groups::consumer_describe(broker, asked, reader).await,
+        ApiKey::LeaveGroup => groups::leave(broker, asked, reader).await,
+        ApiKey::OffsetCommit => groups::offset_commit(broker, asked, reader).await,
+        ApiKey::OffsetFetch => groups::offset_fetch(broker, asked, reader).await,
+        ApiKey::OffsetDelete => groups::offset_delete(broker, asked, reader).await,
+        ApiKey::DescribeGroups => groups::describe(broker, asked, reader).await,
+        ApiKey::ListGroups => groups::list(broker, asked, reader).await,
+        ApiKey::DeleteGroups => groups::delete(broker, asked, reader).await,
+        ApiKey::ApiVersions => api_versions::answer(broker, asked, reader),
+        ApiKey::CreateTopics => create_topics::answer(broker, asked, reader).await,
+        ApiKey::DeleteTopics => delete_topics::answer(broker, asked, reader).await,
+        ApiKey::DeleteRecords => delete_records::answer(broker, asked, reader).await,
+        ApiKey::InitProducerId => init_producer_id::answer(broker, asked, reader).await,
+        ApiKey::OffsetForLeaderEpoch => {
+            offset_for_leader_epoch::answer(broker, asked, reader).await
+        }
+        ApiKey::DescribeConfigs => admin_configs::describe(broker, asked, reader),
+        ApiKey::AlterConfigs => admin_configs::alter(broker, asked, reader).await,
+        ApiKey::IncrementalAlterConfigs => {
+            admin_configs::alter_incrementally(broker, asked, reader).await
+        }
+        ApiKey::ListConfigResources => list_config_resources::answer(broker, asked, reader),
+        ApiKey::DescribeLogDirs => describe_log_dirs::answer(broker, asked, reader).await,
+        ApiKey::CreatePartitions => create_partitions::answer(broker, asked, reader).await,
+        ApiKey::DescribeCluster => cluster::describe(broker, asked, reader),
+        ApiKey::DescribeProducers => describe_producers::answer(broker, asked, reader).await,
+        ApiKey::DescribeTopicPartitions => describe_topic_partitions::answer(broker, asked, reader),
+        _ => Ok(Reply::Close("an API that is not served")),
+    }
 }
 
 /// An id that no topic had before.
@@ -290,6 +299,13 @@ fn fresh_topic_id(broker: &Broker) -> TopicId {
     id[..8].copy_from_slice(&broker.rt.random().to_be_bytes());
     id[8..].copy_from_slice(&broker.rt.random().to_be_bytes());
     TopicId(id)
+}
+
+/// Leaves each thing that a request asks for once, where it was mentioned first: an answer must not be larger than what there is
+/// to say, however often it is asked.
+pub(crate) fn once<T, K: Ord>(all: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut seen = BTreeSet::new();
+    all.retain(|one| seen.insert(key(one)));
 }
 
 /// Reads a request's body.

@@ -1,6 +1,6 @@
 //! What the connections of one core share.
 
-use crate::api::FetchSessions;
+use crate::api::{FetchParts, FetchSessions};
 use crate::cleaner::Cleaner;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
@@ -80,6 +80,8 @@ pub(crate) struct Broker {
     pub(crate) decompressor: RefCell<Decompressor>,
     pub(crate) compressor: RefCell<Compressor>,
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
+    /// What readers, of this core and of others, have here.
+    pub(crate) fetch_parts: FetchParts,
     /// Once it listens. It holds its broker, as its broker holds it, to the end of the process.
     pub(crate) server: RefCell<Option<Server<Requests>>>,
     /// Rung when this core is to end.
@@ -136,9 +138,7 @@ impl Handler for Requests {
     }
 
     fn answered(&self, session: &Session, laps: &Laps) {
-        let kind = crate::api::kind(laps.api);
-        let now = self.0.rt.now();
-        self.0.recorder.borrow_mut().record(kind, laps, session.peer, now);
+        self.0.recorder.borrow_mut().record(laps, &session.peer, self.0.rt.now());
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {

@@ -276,7 +276,7 @@ impl Groups {
         };
         let early = planted::is(Planted::OffsetsConfirmedEarly);
         let acks = if early { Acks::None } else { Acks::All };
-        match self.shard.produce(id, &bytes, &meta, acks, APPEND_TIMEOUT).await {
+        match self.shard.produce(id, &bytes, &meta, acks, APPEND_TIMEOUT, |_| {}).await {
             Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
             Err(PartitionError::TimedOut) => {
                 self.rt.fault("records of a group were not flushed for a year".to_owned())

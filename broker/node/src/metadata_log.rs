@@ -9,8 +9,9 @@ use crate::metadata::{METADATA, Metadata};
 use crate::planted::{self, Planted};
 use crate::post::Post;
 use crate::shard::{Acks, PartitionError, Shard};
-use cluster::{BrokerRegistered, Controller, Decision, DecodeError, Record, Refusal};
-use ids::{CoreId, Offset, ProducerId};
+use cluster::controller::DECISION_BYTES_MAX;
+use cluster::{BrokerRegistered, Controller, Decision, DecodeError, ErrorCode, Record, Refusal};
+use ids::{CoreId, Offset, ProducerId, Timestamp};
 use log::BatchMeta;
 use record::{BatchBuilder, Batches};
 use runtime::sync::Notify;
@@ -53,8 +54,8 @@ impl fmt::Display for ReplayError {
     }
 }
 
-/// What most decisions take of the journal, and more; a deletion must find room in the smallest ring. One that takes more than
-/// this, and than a full disk and a full journal have, is still refused too late, and stops the process.
+/// What most decisions take of the journal, and more; a deletion must find room in the smallest ring. Where room may be short,
+/// a decision that takes more is made on a copy of the controller first.
 const DECISION_BYTES: usize = 4096;
 /// How often it is looked whether a full disk has room again.
 const ROOM_AGAIN: Duration = Duration::from_millis(200);
@@ -63,6 +64,17 @@ const ROOM_AGAIN: Duration = Duration::from_millis(200);
 struct Pending {
     end: Offset,
     records: Vec<Record>,
+}
+
+/// The records of a decision as the batch that is appended; none if there are none.
+fn phrase(records: &[Record], now: Timestamp) -> Option<Vec<u8>> {
+    let mut builder = BatchBuilder::new();
+    for r in records {
+        let mut value = Vec::new();
+        r.encode(&mut value);
+        builder.push(now, None, Some(&value), &[]);
+    }
+    builder.build().ok()
 }
 
 /// Reads the metadata log from its start.
@@ -163,10 +175,7 @@ impl MetadataLog {
         &self,
         decide: impl FnOnce(&mut Controller) -> Decision<R>,
     ) -> Result<R, ProposeError> {
-        self.has_room()?;
-        let decision = decide(&mut self.controller.borrow_mut());
-        self.commit(decision.records).await.map_err(ProposeError::Log)?;
-        Ok(decision.response)
+        self.try_propose(|controller| Ok(decide(controller))).await
     }
 
     /// As [`Metadata::propose`], for operations that may be refused as a whole.
@@ -175,9 +184,38 @@ impl MetadataLog {
         decide: impl FnOnce(&mut Controller) -> Result<Decision<R>, Refusal>,
     ) -> Result<R, ProposeError> {
         self.has_room()?;
-        let decision = decide(&mut self.controller.borrow_mut()).map_err(ProposeError::Refused)?;
+        let decision = if self.may_lack_room() {
+            // On a copy, which counts only where the log takes what it decided.
+            let mut next = self.controller.borrow().clone();
+            let decision = decide(&mut next).map_err(ProposeError::Refused)?;
+            self.has_room_for(&decision.records)?;
+            self.controller.replace(next);
+            decision
+        } else {
+            decide(&mut self.controller.borrow_mut()).map_err(ProposeError::Refused)?
+        };
         self.commit(decision.records).await.map_err(ProposeError::Log)?;
         Ok(decision.response)
+    }
+
+    /// Whether a decision of the largest size could be refused: the disk is full, or the ring is small.
+    fn may_lack_room(&self) -> bool {
+        let store = &self.shard.store;
+        store.disk_full().is_some() || store.largest_batch() < DECISION_BYTES_MAX + DECISION_BYTES
+    }
+
+    fn has_room_for(&self, records: &[Record]) -> Result<(), ProposeError> {
+        let Some(batch) = phrase(records, self.rt.wall()) else { return Ok(()) };
+        let bytes = batch.len() + DECISION_BYTES;
+        if bytes > self.shard.store.largest_batch() {
+            let why =
+                "The request changes more at once than the journal takes; split it into several.";
+            return Err(ProposeError::Refused(Refusal::new(ErrorCode::PolicyViolation, why)));
+        }
+        match self.shard.store.lacks_room(METADATA, bytes) {
+            Some(refusal) => Err(ProposeError::Log(PartitionError::Refused(refusal))),
+            None => Ok(()),
+        }
     }
 
     async fn commit(&self, records: Vec<Record>) -> Result<(), PartitionError> {
@@ -186,13 +224,7 @@ impl MetadataLog {
             return self.settle().await;
         }
         let now = self.rt.wall();
-        let mut builder = BatchBuilder::new();
-        for r in &records {
-            let mut value = Vec::new();
-            r.encode(&mut value);
-            builder.push(now, None, Some(&value), &[]);
-        }
-        let bytes = builder.build().map_err(|_| PartitionError::NotLeader)?;
+        let bytes = phrase(&records, now).ok_or(PartitionError::NotLeader)?;
         let meta = BatchMeta {
             len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             offsets: i32::try_from(records.len()).unwrap_or(i32::MAX),
@@ -213,7 +245,8 @@ impl MetadataLog {
         }
         self.pending.borrow_mut().push_back(Pending { end, records });
         let forever = Duration::from_secs(365 * 24 * 3600);
-        let produced = self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever).await;
+        let produced =
+            self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever, |_| {}).await;
         match produced {
             Ok(_) => {
                 self.every_core().await;

@@ -3,17 +3,21 @@
 //! Everything that waits for a partition waits for an offset: acks=1 until it is acknowledged by this broker's disk, acks=all
 //! and the controller until it is committed. A long-poll fetch is the mirror image: it waits for the high watermark to move.
 
+mod flushing;
 mod traffic;
 mod trail;
 mod waiters;
+mod watch;
 
 pub(crate) use crate::shard::traffic::Traffic;
 pub(crate) use crate::shard::trail::Trail;
+pub(crate) use crate::shard::watch::Watch;
 
 use crate::planted::{self, Planted};
+use crate::shard::flushing::Unflushed;
 use crate::shard::waiters::Waiters;
 use cluster::config::{Durability, TimestampType, TopicConfig};
-use ids::{BrokerId, LeaderEpoch, Offset, PartitionId, Timestamp};
+use ids::{BrokerId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{Appended, BatchMeta, Retention};
 use replica::{AckedAt, Ends, Event, Leader, LeaderStart};
 use runtime::Runtime;
@@ -22,7 +26,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use store::{PartitionConfig, Progress, ReadError, Refusal, Store};
+use store::{CommitTimes, PartitionConfig, Progress, ReadError, Refusal, Store};
 
 /// When a produce is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +69,6 @@ pub(crate) struct Produced {
     /// -1 unless the topic stamps with the broker's clock.
     pub(crate) append_time: Timestamp,
     pub(crate) log_start: Offset,
-    /// Where its time went.
-    pub(crate) trail: Trail,
 }
 
 /// A partition that this core leads.
@@ -79,6 +81,7 @@ pub(crate) struct Replica {
     /// Since it is led, and how much of it has been told.
     traffic: Cell<Traffic>,
     told: Cell<Traffic>,
+    unflushed: Unflushed,
 }
 
 /// One core's partitions. Lives on its core from the end of recovery to the end of the process.
@@ -88,6 +91,8 @@ pub(crate) struct Shard {
     me: BrokerId,
     partitions: RefCell<BTreeMap<PartitionId, Rc<Replica>>>,
     on_committed: RefCell<Option<OnCommitted>>,
+    /// What its `written` topics have asked of the store.
+    flush_every: Cell<Option<Duration>>,
 }
 
 type OnCommitted = Rc<dyn Fn(Offset)>;
@@ -140,6 +145,7 @@ impl Shard {
             me,
             partitions: RefCell::new(BTreeMap::new()),
             on_committed: RefCell::new(None),
+            flush_every: Cell::new(None),
         });
         let weak = Rc::downgrade(&shard);
         shard.store.observe(move |progress| {
@@ -171,6 +177,7 @@ impl Shard {
         }
         self.store.create(id, store_config(id, &config));
         self.store.configure(id, store_config(id, &config));
+        self.flush_within(&config);
         let Ok(progress) = self.store.progress(id) else { return };
         let Ok((start, end)) = self.store.with_log(id, |l| (l.start(), l.end())) else { return };
         let ends = Ends { appended: end, written: progress.written, durable: progress.durable };
@@ -192,6 +199,7 @@ impl Shard {
             waiters: RefCell::new(Waiters::default()),
             traffic: Cell::default(),
             told: Cell::default(),
+            unflushed: Unflushed::default(),
         });
         while replica.leader.borrow_mut().poll_event().is_some() {}
         let before = self.partitions.borrow_mut().insert(id, replica);
@@ -205,6 +213,7 @@ impl Shard {
         if let Some(replica) = self.replica(id) {
             *replica.config.borrow_mut() = Rc::clone(config);
             self.store.configure(id, store_config(id, config));
+            self.flush_within(config);
             replica.leader.borrow_mut().on_config(acked_at(config), config.min_insync_replicas);
             self.tell(&replica);
         }
@@ -257,7 +266,8 @@ impl Shard {
     }
 
     /// Appends one validated batch and resolves when it is acknowledged as asked. Everything up to the append happens in the
-    /// first poll, unless the store has no room: so what is started in order is appended in order.
+    /// first poll, unless the store has no room: so what is started in order is appended in order. `tell` hears where its time
+    /// went if it is acknowledged.
     pub(crate) async fn produce(
         &self,
         id: PartitionId,
@@ -265,14 +275,13 @@ impl Shard {
         meta: &BatchMeta,
         acks: Acks,
         timeout: Duration,
+        tell: impl FnOnce(&Trail),
     ) -> Result<Produced, PartitionError> {
-        let mut trail = Trail::begin(id, stages::read(|| self.rt.clock()));
         let turn = self.rt.now();
         self.store.admit(bytes.len()).await;
-        if self.rt.now() > turn {
-            // It had to wait.
-            trail.admitted = stages::read(|| self.rt.clock());
-        }
+        // Zero unless it had to wait.
+        let admitted =
+            if self.rt.now() > turn { stages::read(|| self.rt.clock()) } else { Instant(0) };
         let replica = self.replica(id).ok_or(PartitionError::NotLeader)?;
         let epoch = {
             let leader = replica.leader.borrow();
@@ -286,10 +295,16 @@ impl Shard {
             self.store.append(id, bytes, meta, epoch, now).map_err(PartitionError::Refused)?;
         let stamped = replica.config.borrow().timestamp_type == TimestampType::LogAppendTime;
         let duplicate = matches!(appended, Appended::Duplicate(_));
+        let mut commit = None;
         let (base_offset, end, time) = match appended {
             Appended::New { base_offset, .. } => {
-                trail.commit = self.store.filling();
+                if stages::ON {
+                    commit = self.store.filling();
+                }
                 replica.took(meta);
+                if replica.unflushed.add(meta, &replica.config.borrow()) {
+                    self.flush_soon();
+                }
                 let end = base_offset + i64::from(meta.offsets);
                 replica.leader.borrow_mut().on_appended(end);
                 (base_offset, end, meta.max_timestamp)
@@ -299,25 +314,33 @@ impl Shard {
                 (original.base_offset(), original.last_offset.next(), original.max_timestamp)
             }
         };
-        trail.appended = stages::read(|| self.rt.clock());
-        trail.resumed = trail.appended;
+        let appended = stages::read(|| self.rt.clock());
         match acks {
             Acks::None => {}
             _ if (id.topic != ids::TopicId::METADATA && planted::is(Planted::AckedAtAppend))
                 || (duplicate && planted::is(Planted::DuplicateAckedEarly)) => {}
             Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, timeout).await?,
         }
-        if acks != Acks::None && stages::ON {
-            let fsync = replica.config.borrow().durability == Durability::Fsync;
-            let times = trail.commit.and_then(|commit| self.store.commit_times(commit));
-            trail.resume(times, fsync, self.rt.clock());
+        if stages::ON {
+            let mut trail =
+                Trail { id, admitted, appended, commit: CommitTimes::default(), resumed: appended };
+            if acks != Acks::None {
+                trail.resumed = self.rt.clock();
+                if let Some(times) = commit.and_then(|commit| self.store.commit_times(commit)) {
+                    trail.commit = times;
+                    if replica.config.borrow().durability != Durability::Fsync {
+                        trail.commit.flushed = Instant(0);
+                    }
+                }
+            }
+            tell(&trail);
         }
         if acks == Acks::All && replica.leader.borrow().check_in_sync().is_err() {
             return Err(PartitionError::NotEnoughReplicas { after_append: true });
         }
         let log_start = self.store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
         let append_time = if stamped { time } else { Timestamp::NONE };
-        Ok(Produced { base_offset, append_time, log_start, trail })
+        Ok(Produced { base_offset, append_time, log_start })
     }
 
     async fn wait_for(
@@ -374,11 +397,14 @@ impl Shard {
         if to < Offset::ZERO || to > high_watermark {
             return Err(PartitionError::OffsetOutOfRange);
         }
-        self.store.advance_start(id, to).await.map_err(PartitionError::Refused)
+        let start = self.store.advance_start(id, to).await.map_err(PartitionError::Refused)?;
+        replica.on_start();
+        Ok(start)
     }
 
     /// Applies every partition's retention once.
     pub(crate) async fn retain(&self, now: Timestamp) {
+        self.relax_flushing();
         for replica in self.replicas() {
             let config = Rc::clone(&replica.config.borrow());
             if !config.cleanup.delete || replica.id.topic == ids::TopicId::METADATA {
@@ -391,10 +417,11 @@ impl Shard {
             let high_watermark = replica.high_watermark();
             let start =
                 self.store.with_log(replica.id, |l| retention.new_start(l, high_watermark, now));
-            if let Ok(Some(start)) = start
-                && let Err(e) = self.store.advance_start(replica.id, start).await
-            {
-                eprintln!("retention of {}: {e}", replica.id);
+            if let Ok(Some(start)) = start {
+                match self.store.advance_start(replica.id, start).await {
+                    Ok(_) => replica.on_start(),
+                    Err(e) => eprintln!("retention of {}: {e}", replica.id),
+                }
             }
         }
     }
@@ -419,6 +446,11 @@ impl Replica {
     /// Rings `bell` whenever the high watermark moves, or the partition goes away.
     pub(crate) fn watch(&self, bell: &Rc<Notify>) {
         self.waiters.borrow_mut().watch(bell);
+    }
+
+    /// The start of the log has moved: readers are told of it, records or not.
+    fn on_start(&self) {
+        self.waiters.borrow_mut().on_change();
     }
 
     fn end(&self) {

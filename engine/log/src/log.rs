@@ -244,6 +244,8 @@ impl Log {
         self.epochs.note(epoch, base_offset);
         if batch.is_idempotent() {
             self.producers.note(batch, base_offset, now);
+        } else if batch.control && batch.producer_id.0 >= 0 {
+            self.producers.note_marker(batch, now);
         }
     }
 

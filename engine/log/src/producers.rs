@@ -172,6 +172,26 @@ impl Producers {
         }
     }
 
+    /// Notes a transaction marker: the producer's transaction is over, and its epoch may have risen. One of an older epoch
+    /// changes nothing.
+    pub fn note_marker(&mut self, marker: &BatchMeta, now: Timestamp) {
+        if !self.by_id.contains_key(&marker.producer_id) && self.by_id.len() >= PRODUCERS_MAX {
+            self.forget_the_silent();
+        }
+        let producer = self
+            .by_id
+            .entry(marker.producer_id)
+            .or_insert_with(|| Producer::new(marker.producer_epoch));
+        if marker.producer_epoch < producer.epoch {
+            return;
+        }
+        if marker.producer_epoch > producer.epoch {
+            *producer = Producer::new(marker.producer_epoch);
+        }
+        producer.transaction_start = None;
+        producer.last_append = producer.last_append.max(now);
+    }
+
     /// Forgets producers whose last append is more than `expiration_ms` ago, unless a transaction is open.
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
         self.by_id
@@ -401,6 +421,34 @@ mod tests {
         p.keep_newest(3);
         let ids: Vec<i64> = p.sorted().iter().map(|(id, _)| id.0).collect();
         assert_eq!(ids, [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_marker_ends_the_transaction_and_may_raise_the_epoch() {
+        let data = |epoch, first| BatchMeta { transactional: true, ..batch(epoch, first, 2) };
+        let marker = |epoch| BatchMeta {
+            control: true,
+            transactional: true,
+            base_sequence: -1,
+            ..batch(epoch, 0, 1)
+        };
+        let mut p = after(&[data(1, 0), data(1, 2)]);
+        assert_eq!(p.first_open_transaction(), Some(Offset(0)));
+        p.note_marker(&marker(0), Timestamp(10));
+        assert_eq!(p.first_open_transaction(), Some(Offset(0)), "an old one ends nothing");
+        p.note_marker(&marker(1), Timestamp(20));
+        assert_eq!(p.first_open_transaction(), None);
+        assert_eq!(p.get(ProducerId(7)).unwrap().last_append, Timestamp(20));
+        // The sequence goes on behind the marker.
+        assert_eq!(p.check(&data(1, 4)), Ok(None));
+        assert!(p.check(&data(1, 2)).unwrap().is_some());
+        // A raised epoch (KIP-890) begins anew, and an unknown producer is known by its epoch alone.
+        p.note_marker(&marker(2), Timestamp(30));
+        assert_eq!(p.get(ProducerId(7)).unwrap().batches().count(), 0);
+        assert!(p.check(&data(1, 4)).is_err());
+        let mut none = Producers::default();
+        none.note_marker(&marker(3), Timestamp(1));
+        assert_eq!(none.get(ProducerId(7)).unwrap().epoch, ProducerEpoch(3));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 use crate::builder::write_batch;
 use crate::{
     Attributes, BatchError, BatchHeader, BatchView, BuildError, Codec, Compressor, Decompressor,
-    RecordError, TimestampType, varint,
+    Record, RecordError, TimestampType, varint,
 };
 use ids::{Offset, Timestamp};
 use std::fmt;
@@ -94,8 +94,8 @@ pub fn each_key(
     check_rest(records.bytes_left())
 }
 
-/// Compacts one batch whose CRC holds. `is_latest` says whether no newer record of the key is known. The new batch, if there
-/// is one, is appended to `out`.
+/// Compacts one batch whose CRC holds. `is_latest` says whether no newer record of the key is known: never, of a batch of an
+/// aborted transaction. The new batch, if there is one, is appended to `out`.
 ///
 /// # Errors
 /// [`CompactError`]; `out` is then as it was.
@@ -103,6 +103,57 @@ pub fn compact(
     batch: &BatchView<'_>,
     rules: &CompactRules,
     mut is_latest: impl FnMut(Offset, &[u8]) -> bool,
+    decompressor: &mut Decompressor,
+    compressor: &mut Compressor,
+    out: &mut Vec<u8>,
+) -> Result<CompactOutcome, CompactError> {
+    let fate = |offset: Offset, record: &Record<'_>, expired: bool| {
+        let latest = record.key.is_some_and(|key| is_latest(offset, key));
+        match (latest, record.value) {
+            (true, Some(_)) => Fate::Stays,
+            (true, None) if !expired => Fate::Ages,
+            (true, None) | (false, _) => Fate::Goes,
+        }
+    };
+    sift(batch, rules, fate, decompressor, compressor, out)
+}
+
+/// Compacts one control batch whose CRC holds. While its transaction still has records it stays as it is; when it has none,
+/// `is_over`, it gets a horizon, and goes after that, as Kafka's cleaner does (KIP-534).
+///
+/// # Errors
+/// [`CompactError`]; `out` is then as it was.
+pub fn compact_control(
+    batch: &BatchView<'_>,
+    rules: &CompactRules,
+    is_over: bool,
+    decompressor: &mut Decompressor,
+    compressor: &mut Compressor,
+    out: &mut Vec<u8>,
+) -> Result<CompactOutcome, CompactError> {
+    let fate = |_: Offset, _: &Record<'_>, expired: bool| match (is_over, expired) {
+        (false, _) => Fate::Stays,
+        (true, false) => Fate::Ages,
+        (true, true) => Fate::Goes,
+    };
+    sift(batch, rules, fate, decompressor, compressor, out)
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    /// It stays until the batch's horizon.
+    Ages,
+    Goes,
+}
+
+/// Writes a batch anew with those of its records that stay. `fate` is told offset, record, and whether the batch has a horizon
+/// that has passed.
+fn sift(
+    batch: &BatchView<'_>,
+    rules: &CompactRules,
+    mut fate: impl FnMut(Offset, &Record<'_>, bool) -> Fate,
     decompressor: &mut Decompressor,
     compressor: &mut Compressor,
     out: &mut Vec<u8>,
@@ -121,7 +172,7 @@ pub fn compact(
         .map_err(|_| CompactError::Batch(BatchError::Count(header.count)))?;
     let mut records = crate::RecordIter::new(section, count);
     let mut kept = Kept::default();
-    let (mut at, mut last, mut tombstone) = (0, -1, false);
+    let (mut at, mut last, mut ages) = (0, -1, false);
     while let Some(record) = records.next() {
         let record = record.map_err(CompactError::Record)?;
         last = check_delta(&header, last, record.offset_delta)?;
@@ -130,16 +181,14 @@ pub fn compact(
         at = end;
         let offset = header.base_offset + i64::from(record.offset_delta);
         let untouched = offset >= rules.below;
-        let stays = untouched
-            || record.key.is_some_and(|key| is_latest(offset, key))
-                && (record.value.is_some() || !expired);
-        if stays {
-            tombstone |= record.value.is_none() && !untouched;
+        let fate = if untouched { Fate::Stays } else { fate(offset, &record, expired) };
+        ages |= fate == Fate::Ages;
+        if fate != Fate::Goes {
             kept.push(raw, header.timestamp_of(record.timestamp_delta));
         }
     }
     check_rest(records.bytes_left())?;
-    let set_horizon = tombstone && horizon.is_none();
+    let set_horizon = ages && horizon.is_none();
     if kept.records.len() == count as usize && count > 0 && !set_horizon {
         return Ok(CompactOutcome::Whole);
     }

@@ -30,7 +30,7 @@ pub mod varint;
 pub use batch::{BatchError, BatchView, Batches};
 pub use builder::{BatchBuilder, BuildError};
 pub use codec::{Codec, UnknownCodec};
-pub use compact::{CompactError, CompactOutcome, CompactRules, compact, each_key};
+pub use compact::{CompactError, CompactOutcome, CompactRules, compact, compact_control, each_key};
 pub use compression::{CompressError, Compressor, DecompressError, Decompressor};
 pub use control::{ControlRecord, EndTxn, end_txn_marker};
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LENGTH_PREFIX_LEN, MAGIC, TimestampType};

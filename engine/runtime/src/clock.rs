@@ -13,6 +13,10 @@ const MEASURE: u64 = 50_000_000;
 /// Nanoseconds of a count that can be true, as 32.32 fixed point: from 10 GHz down to 100 MHz.
 const POSSIBLE: std::ops::RangeInclusive<u64> = (1 << 32) / 10..=(10 << 32);
 
+/// So fast that no time can be told from any count: it stands in for a rate that is not known, so that it need not be asked
+/// for in the usual case.
+const UNKNOWN: u64 = u64::MAX;
+
 /// A core's counter, and its place in time.
 #[derive(Debug)]
 pub(crate) struct Counter {
@@ -23,7 +27,7 @@ pub(crate) struct Counter {
     first: Cell<(u64, u64)>,
     /// When it is measured next.
     next: Cell<u64>,
-    /// Nanoseconds of a count, in 32.32; 0 if not known.
+    /// Nanoseconds of a count, in 32.32; [`UNKNOWN`] if not known.
     scale: Cell<u64>,
 }
 
@@ -34,7 +38,7 @@ impl Counter {
             turn: Cell::default(),
             first: Cell::default(),
             next: Cell::default(),
-            scale: Cell::default(),
+            scale: Cell::new(UNKNOWN),
         }
     }
 
@@ -44,7 +48,7 @@ impl Counter {
         if !self.steady {
             return;
         }
-        let count = count();
+        let Some(count) = count() else { return };
         self.turn.set((count, now.0));
         if now.0 >= self.next.get() {
             self.measure(count, now.0);
@@ -63,7 +67,7 @@ impl Counter {
         let scale = u64::try_from(scale / u128::from(counted)).unwrap_or(0);
         // A counter that was set back, as by moving a virtual machine, is measured anew.
         let known = POSSIBLE.contains(&scale);
-        self.scale.set(if known { scale } else { 0 });
+        self.scale.set(if known { scale } else { UNKNOWN });
         if !known {
             self.first.set((count, now));
         }
@@ -72,13 +76,10 @@ impl Counter {
     /// The time at this very moment, if the counter tells it.
     #[inline]
     pub(crate) fn now(&self) -> Option<Instant> {
-        let scale = self.scale.get();
-        if scale == 0 {
-            return None;
-        }
         let (turn, at) = self.turn.get();
-        // The product overflows after four seconds of a turn at 1 GHz: then the clock is asked.
-        let passed = count().checked_sub(turn)?.checked_mul(scale)? >> 32;
+        // The product overflows after four seconds of a turn at 1 GHz, if the counter was set back, and if its rate is not
+        // known: then the clock is asked.
+        let passed = count()?.wrapping_sub(turn).checked_mul(self.scale.get())? >> 32;
         Some(Instant(at + passed))
     }
 }
@@ -92,9 +93,9 @@ fn is_steady() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn count() -> u64 {
+fn count() -> Option<u64> {
     // SAFETY: every x86-64 has the instruction; Linux leaves it allowed unless a process asks otherwise of itself.
-    unsafe { std::arch::x86_64::_rdtsc() }
+    Some(unsafe { std::arch::x86_64::_rdtsc() })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -103,8 +104,8 @@ fn is_steady() -> bool {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn count() -> u64 {
-    0
+fn count() -> Option<u64> {
+    None
 }
 
 #[cfg(test)]
@@ -142,7 +143,8 @@ mod tests {
         counter.measure(5, 100_000_001);
         assert_eq!(counter.scale.get(), 1431655765, "nothing was counted since: kept");
         counter.measure(10, 150_000_001);
-        assert_eq!(counter.scale.get(), 0);
+        assert_eq!(counter.scale.get(), UNKNOWN);
+        assert_eq!(counter.now(), None);
         counter.measure(150_000_010, 200_000_001);
         assert_eq!(counter.scale.get() >> 30, 1);
     }

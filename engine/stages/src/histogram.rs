@@ -99,13 +99,10 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tally;
 
     fn of(ticks: impl Iterator<Item = u32>) -> Histogram {
-        let mut tally = Tally::default();
-        ticks.for_each(|t| tally.record(t));
         let mut histogram = Histogram::default();
-        histogram.add(&tally.drain().unwrap_or_default());
+        histogram.add(&ticks.collect());
         histogram
     }
 

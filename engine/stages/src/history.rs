@@ -4,6 +4,7 @@
 //! seconds go first.
 
 use crate::{Counts, Histogram, Stage};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -39,18 +40,24 @@ pub struct History {
 impl History {
     /// Takes what the cores counted in the interval that ended at `ended_ms`.
     pub fn push(&mut self, ended_ms: u64, length_ms: u64, cores: Vec<(u16, Vec<Series>)>) {
-        let mut merged: BTreeMap<(u8, Stage), Merged> = BTreeMap::new();
-        for (core, series) in cores {
+        let mut merged: Vec<Series> = Vec::new();
+        for (core, mut series) in cores {
+            series.sort_by_key(|(api, stage, _)| (*api, *stage));
             let recent = self.recent.entry(core).or_default();
             if recent.len() >= RECENT {
                 recent.pop_front();
             }
             let totals = series.iter().filter(|(_, stage, _)| *stage == Stage::Total);
             recent.push_back(totals.map(|(api, _, counts)| (*api, counts.clone())).collect());
-            for (api, stage, counts) in series {
-                self.totals.entry((core, api, stage)).or_default().add(&counts);
-                merged.entry((api, stage)).or_default().add(&counts);
+            for (api, stage, counts) in &series {
+                self.totals.entry((core, *api, *stage)).or_default().add(counts);
             }
+            merged = merge(
+                merged,
+                series,
+                |(api, stage, _)| (*api, *stage),
+                |(api, stage, a), (.., b)| (api, stage, a.and(b)),
+            );
         }
         let packed = pack(&merged);
         self.bytes += packed.len();
@@ -108,36 +115,55 @@ pub fn sum(seconds: &[Arc<Second>]) -> BTreeMap<(u8, Stage), Histogram> {
     sums
 }
 
-#[derive(Default)]
-struct Merged {
-    buckets: BTreeMap<u16, u64>,
-    sum: u64,
-    longest: u32,
+/// What is in either, in order of `key`, both of which are in that order; `both` makes one of two of the same key.
+fn merge<T, K: Ord>(
+    a: Vec<T>,
+    b: Vec<T>,
+    key: impl Fn(&T) -> K,
+    both: impl Fn(T, T) -> T,
+) -> Vec<T> {
+    // One core is the usual case.
+    if a.is_empty() {
+        return b;
+    }
+    let mut merged = Vec::with_capacity(a.len().max(b.len()));
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    while let (Some(of_a), Some(of_b)) = (a.peek(), b.peek()) {
+        let order = key(of_a).cmp(&key(of_b));
+        match order {
+            Ordering::Less => merged.extend(a.next()),
+            Ordering::Greater => merged.extend(b.next()),
+            Ordering::Equal => merged.extend(a.next().zip(b.next()).map(|(a, b)| both(a, b))),
+        }
+    }
+    merged.extend(a.chain(b));
+    merged
 }
 
-impl Merged {
-    fn add(&mut self, counts: &Counts) {
-        for (bucket, n) in &counts.buckets {
-            *self.buckets.entry(*bucket).or_default() += u64::from(*n);
+impl Counts {
+    fn and(self, other: Self) -> Self {
+        let add = |(bucket, a): (u16, u32), (_, b): (u16, u32)| (bucket, a.saturating_add(b));
+        Self {
+            buckets: merge(self.buckets, other.buckets, |(bucket, _)| *bucket, add),
+            sum: self.sum.saturating_add(other.sum),
+            longest: self.longest.max(other.longest),
         }
-        self.sum = self.sum.saturating_add(counts.sum);
-        self.longest = self.longest.max(counts.longest);
     }
 }
 
 /// Each series as API, stage, how many buckets, sum, longest, and then for each bucket the step from the one before and its
 /// count; numbers as LEB128.
-fn pack(merged: &BTreeMap<(u8, Stage), Merged>) -> Box<[u8]> {
-    let mut out = Vec::new();
-    for ((api, stage), m) in merged {
+fn pack(merged: &[Series]) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(merged.iter().map(|(.., m)| 16 + 3 * m.buckets.len()).sum());
+    for (api, stage, counts) in merged {
         out.extend([*api, *stage as u8]);
-        put(&mut out, m.buckets.len() as u64);
-        put(&mut out, m.sum);
-        put(&mut out, u64::from(m.longest));
+        put(&mut out, counts.buckets.len() as u64);
+        put(&mut out, counts.sum);
+        put(&mut out, u64::from(counts.longest));
         let mut before = 0;
-        for (bucket, n) in &m.buckets {
+        for (bucket, n) in &counts.buckets {
             put(&mut out, u64::from(*bucket - before));
-            put(&mut out, *n);
+            put(&mut out, u64::from(*n));
             before = *bucket;
         }
     }

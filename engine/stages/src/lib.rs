@@ -3,13 +3,13 @@
 //! ```text
 //!  stage      the stages, in the order in which a request meets them
 //!  laps       one request's stopwatch: it travels with the request and divides its whole time among the stages
-//!  tally      counts of one core, API and stage: a histogram of fixed size, emptied once a second
+//!  tally      counts of one core and API: a histogram of fixed size for each stage, emptied once a second
 //!  recorder   one core's tallies, and the worst requests of the second
 //!  histogram  sums of tallies: what is shown, and what quantiles are taken from
 //!  history    a node's sums since its start, and its last hour second by second
 //! ```
-//! Time comes as an argument and is told in ticks of [`TICK_NANOS`]. A request costs no allocation: a stage that an API has
-//! never had before costs one.
+//! Time comes as an argument and is told in ticks of [`TICK_NANOS`]. A request costs no allocation if its connection has the
+//! stopwatch of one that is over; an API that was never asked before costs one.
 #![forbid(unsafe_code)]
 
 mod histogram;
@@ -24,14 +24,14 @@ pub use history::{History, SECONDS_MAX, Second, Series, sum};
 pub use laps::Laps;
 pub use recorder::{Interval, Kind, Recorder, Worst};
 pub use stage::Stage;
-pub use tally::{Counts, Tally};
+pub use tally::Counts;
 
 use ids::Instant;
 
 /// Whether anything is timed.
 pub const ON: bool = !cfg!(feature = "compiled-out");
 
-/// Nanoseconds of a tick, the unit of all counts: 2^32 of them are four and a half minutes.
+/// Nanoseconds of a tick, the unit of all counts.
 pub const TICK_NANOS: u64 = 64;
 
 /// The time, where time is kept.

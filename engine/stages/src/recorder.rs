@@ -1,6 +1,7 @@
 //! One core's tallies, and the worst requests since they were last taken.
 
-use crate::{Counts, Laps, ON, Stage, Tally};
+use crate::tally::Tally;
+use crate::{Laps, Series};
 use ids::Instant;
 use std::net::SocketAddr;
 
@@ -19,7 +20,7 @@ pub enum Kind {
 }
 
 /// A request that was among the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worst {
     /// Its time.
     pub laps: Laps,
@@ -32,8 +33,8 @@ pub struct Worst {
 /// What came together on a core since it was last asked.
 #[derive(Clone, Debug, Default)]
 pub struct Interval {
-    /// Place of the API, stage, counts.
-    pub series: Vec<(u8, Stage, Counts)>,
+    /// By API and stage.
+    pub series: Vec<Series>,
     /// In no order.
     pub worst: Vec<Worst>,
 }
@@ -46,6 +47,7 @@ struct Slowest {
 }
 
 impl Slowest {
+    #[cold]
     fn offer(&mut self, worst: Worst) {
         if self.requests.len() < WORST {
             self.requests.push(worst);
@@ -66,48 +68,38 @@ impl Slowest {
 /// One core's record of its requests.
 #[derive(Debug)]
 pub struct Recorder {
-    /// By API and stage; made at its first duration.
-    tallies: Vec<Option<Box<Tally>>>,
+    /// By API; made at its first request.
+    tallies: Vec<(Kind, Option<Box<Tally>>)>,
     slowest: [Slowest; 3],
 }
 
 impl Recorder {
-    /// For so many APIs.
+    /// For APIs of these kinds.
     #[must_use]
-    pub fn new(apis: usize) -> Self {
-        let mut tallies = Vec::new();
-        tallies.resize_with(apis * Stage::COUNT, || None);
+    pub fn new(apis: impl IntoIterator<Item = Kind>) -> Self {
+        let tallies = apis.into_iter().map(|kind| (kind, None)).collect();
         let slowest = || Slowest { floor: 0, requests: Vec::with_capacity(WORST) };
         Self { tallies, slowest: [slowest(), slowest(), slowest()] }
     }
 
     /// Takes the laps of a request that was answered.
-    pub fn record(&mut self, kind: Kind, laps: &Laps, peer: SocketAddr, ended: Instant) {
-        if !ON {
-            return;
-        }
-        let row = usize::from(laps.api) * Stage::COUNT;
-        let Some(row) = self.tallies.get_mut(row..row + Stage::COUNT) else { return };
-        for stage in laps.stages() {
-            count(row, stage, laps.ticks(stage));
-        }
-        let total = laps.total();
-        count(row, Stage::Total, total);
-        let slowest = &mut self.slowest[kind as usize];
-        if total > slowest.floor || slowest.requests.len() < WORST {
-            slowest.offer(Worst { laps: *laps, peer, ended });
+    #[inline]
+    pub fn record(&mut self, laps: &Laps, peer: &SocketAddr, ended: Instant) {
+        let Some(sheet) = laps.sheet() else { return };
+        let Some((kind, tally)) = self.tallies.get_mut(sheet.api()) else { return };
+        let total = tally.get_or_insert_default().record(sheet);
+        let slowest = &mut self.slowest[*kind as usize];
+        if total > slowest.floor {
+            slowest.offer(Worst { laps: laps.clone(), peer: *peer, ended });
         }
     }
 
     /// Takes everything out.
     pub fn drain(&mut self) -> Interval {
         let mut interval = Interval::default();
-        for (place, tally) in self.tallies.iter_mut().enumerate() {
-            let Some(counts) = tally.as_mut().and_then(|t| t.drain()) else { continue };
-            let api = u8::try_from(place / Stage::COUNT).unwrap_or(u8::MAX);
-            if let Some(stage) = Stage::ALL.get(place % Stage::COUNT) {
-                interval.series.push((api, *stage, counts));
-            }
+        for (api, (_, tally)) in (0..).zip(&mut self.tallies) {
+            let stages = tally.iter_mut().flat_map(|t| t.drain());
+            interval.series.extend(stages.map(|(stage, counts)| (api, stage, counts)));
         }
         for slowest in &mut self.slowest {
             slowest.take(&mut interval.worst);
@@ -117,22 +109,14 @@ impl Recorder {
     }
 }
 
-#[inline]
-fn count(row: &mut [Option<Box<Tally>>], stage: Stage, ticks: u32) {
-    let Some(place) = row.get_mut(stage as usize) else { return };
-    match place {
-        Some(tally) => tally.record(ticks),
-        None => place.insert(Box::default()).record(ticks),
-    }
-}
-
 #[cfg(all(test, not(feature = "compiled-out")))]
 mod tests {
     use super::*;
+    use crate::Stage;
 
     fn request(api: u8, ticks: u64) -> Laps {
         let mut laps = Laps::begin(Instant(0));
-        laps.api = api;
+        laps.is_for(api);
         laps.lap_at(Stage::Decode, Instant(64));
         laps.lap_at(Stage::Flush, Instant(64 * ticks));
         laps
@@ -144,25 +128,25 @@ mod tests {
 
     #[test]
     fn the_worst_of_each_kind_stay() {
-        let mut recorder = Recorder::new(2);
+        let mut recorder = Recorder::new([Kind::Produce, Kind::Fetch]);
         for ticks in [10, 3, 50, 7, 40, 2, 60] {
-            recorder.record(Kind::Produce, &request(0, ticks), peer(), Instant(1));
+            recorder.record(&request(0, ticks), &peer(), Instant(1));
         }
-        recorder.record(Kind::Fetch, &request(1, 5), peer(), Instant(1));
+        recorder.record(&request(1, 5), &peer(), Instant(1));
         let mut worst: Vec<(u8, u32)> =
-            recorder.drain().worst.iter().map(|w| (w.laps.api, w.laps.total())).collect();
+            recorder.drain().worst.iter().map(|w| (w.laps.api(), w.laps.total())).collect();
         worst.sort_unstable();
         assert_eq!(worst, [(0, 10), (0, 40), (0, 50), (0, 60), (1, 5)]);
         assert!(recorder.drain().worst.is_empty());
-        recorder.record(Kind::Produce, &request(0, 1), peer(), Instant(1));
+        recorder.record(&request(0, 1), &peer(), Instant(1));
         assert_eq!(recorder.drain().worst.len(), 1, "a new interval begins at the bottom");
     }
 
     #[test]
     fn a_stage_has_the_count_of_its_requests() {
-        let mut recorder = Recorder::new(1);
+        let mut recorder = Recorder::new([Kind::Other]);
         for ticks in 1..=100 {
-            recorder.record(Kind::Other, &request(0, ticks), peer(), Instant(1));
+            recorder.record(&request(0, ticks), &peer(), Instant(1));
         }
         let interval = recorder.drain();
         let counts: Vec<(Stage, u32)> = interval
@@ -176,8 +160,8 @@ mod tests {
 
     #[test]
     fn an_api_that_is_not_known_is_not_counted() {
-        let mut recorder = Recorder::new(1);
-        recorder.record(Kind::Other, &request(9, 5), peer(), Instant(1));
+        let mut recorder = Recorder::new([Kind::Other]);
+        recorder.record(&request(9, 5), &peer(), Instant(1));
         assert!(recorder.drain().series.is_empty());
     }
 }

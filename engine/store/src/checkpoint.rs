@@ -10,6 +10,7 @@
 //!
 //! A checkpoint needs no ring space. One that the disk refuses (no space to allocate) changes nothing and is tried again.
 
+use crate::compact;
 use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
 use crate::format::rest;
 use crate::partition::{SegmentFile, Shared, floor_block};
@@ -127,6 +128,10 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
             }
         }
         inner.gone.borrow_mut().extend(gone);
+    }
+    if result.is_ok() {
+        // No segment is replaced while a checkpoint is under way: all that are had been before N.
+        compact::settled(inner, &dirty);
     }
     inner.checkpointing.set(false);
     for p in &dirty {
@@ -388,6 +393,9 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
             // Cleared before: what is written during the sync is not covered by it.
             if let Some(file) = f.file.clone().filter(|_| std::mem::take(&mut f.unsynced)) {
                 unsynced.push((Rc::clone(p), *name, file));
+            }
+            if let Some(index) = f.unsynced_index.take() {
+                unsynced.push((Rc::clone(p), *name, index));
             }
         }
     }

@@ -1,35 +1,50 @@
 //! Log compaction, carried out: the newest record of each key stays (KIP-58).
 //!
-//! One pass does this, and yields between batches so that the core's own work is not held up:
+//! One pass does this, in slices (`pace.rs`), so that the core's own work is not held up:
 //! 1. **Map**: the dirty part is read; each key's newest offset goes into a map of bounded size. When the map is full the pass
 //!    ends there, and the next one goes on.
 //! 2. **Write**: all segments below are read, oldest first, in groups that become one segment each. What stays is written to
-//!    a new file with a new creation number, then its index, then both and their names are synced. A segment that loses
-//!    nothing is left as it is.
+//!    a new file with a new creation number, then its index. A segment that loses nothing is left as it is.
 //! 3. **Swap**: the new segment takes the group's place in the log, in memory, while no checkpoint is under way. The next
 //!    checkpoint's entry names it; **that entry is what makes the swap true**. The ring is not involved: its records append
 //!    and move the start, which means the same with the old segments and with the new one.
-//! 4. **Unlink**: only when that checkpoint is durable do the old files go. A reader that has one open keeps it.
+//!
+//! A pass syncs nothing and takes no checkpoint: the next one, for whatever reason, syncs the new files and their names with
+//! everybody else's before its entry names them. Only when it is durable do the old files go (`replaced.rs`). A reader that
+//! has one open keeps it.
 //!
 //! A crash before the entry leaves the old segments, whose files are all there, and new files that nobody names; one after it
 //! leaves the new segments and old files that nobody names. [`Store::remove_strays`] takes those away after the next start.
 //!
+//! Records of an aborted transaction go, those of a committed one are records like others, and markers stay until none of their
+//! transaction's records is left, and then until their horizon (`transactions.rs`).
+//!
 //! A batch that is not as it was written (checksum, offsets, epoch, records) ends the pass with nothing swapped from there on:
 //! compaction never makes damage permanent.
 
+mod keys;
 mod output;
 mod pace;
+mod replaced;
+mod sift;
 pub(crate) mod source;
+mod transactions;
+mod whole;
 
+pub(crate) use self::replaced::{Replaced, settled, start};
+
+use crate::compact::keys::Mapped;
 use crate::compact::output::Output;
 use crate::compact::pace::Pace;
 use crate::compact::source::Source;
+use crate::compact::transactions::Left;
 use crate::partition::Shared;
 use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
 use ids::{Offset, PartitionId, Timestamp};
-use log::{Candidate, Compaction, KeyMap, Mapped, Segment, SegmentName};
-use record::{CompactOutcome, CompactRules, Compressor, DECOMPRESSED_BYTES_MAX, Decompressor};
-use std::collections::{BTreeMap, BTreeSet};
+use log::{Candidate, Compaction, Segment, SegmentName};
+use record::{CompactOutcome, Compressor, Decompressor};
+use runtime::Slice;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::{fmt, io};
 
@@ -61,6 +76,8 @@ pub struct CompactReport {
     pub keys: u64,
     /// Segments written anew.
     pub segments: u64,
+    /// The most bytes of batches worked upon between two visits to the reactor.
+    pub slice_bytes_max: u64,
     /// Why the pass ended before the end of what is cleanable.
     pub ended_early: Option<EndedEarly>,
 }
@@ -70,7 +87,7 @@ pub struct CompactReport {
 pub enum EndedEarly {
     /// The key map is full: another pass goes on from here.
     MapFull,
-    /// A transaction begins here; transactions are not compacted yet.
+    /// A transaction begins here whose end is not in a sealed segment yet.
     Transaction,
     /// The log's start moved, the partition went away or the store is stopping: what was done until then counts.
     Interrupted,
@@ -118,9 +135,6 @@ impl CompactFailure {
     }
 }
 
-/// The last batches of producers: last offsets whose batch must stay, if only as an empty one.
-type LastBatches = BTreeSet<Offset>;
-
 /// A pass that runs.
 struct Pass<'a> {
     store: &'a Store,
@@ -131,6 +145,7 @@ struct Pass<'a> {
     pace: Pace,
     decompressor: Decompressor,
     compressor: Compressor,
+    left: Left,
     report: CompactReport,
 }
 
@@ -173,20 +188,24 @@ impl Store {
             id,
             how: *how,
             now: rt.wall(),
-            pace: Pace::new(rt.clone(), budget.bytes_per_second),
+            pace: Pace::new(Rc::clone(&self.inner), budget.bytes_per_second),
             decompressor: Decompressor::new(),
             compressor: Compressor::new(),
+            left: Left::default(),
             report: CompactReport::default(),
         };
         let Some(found) = self.compactable(id, how, stable) else {
             pass.report.clean_end = pass.p.borrow().log.clean_end();
             return Ok(pass.report);
         };
+        // What was swapped before something failed stays swapped.
         let result = pass.run(found, budget.map_bytes).await;
-        // What was swapped is true, and its old files go, also if something failed behind it.
-        pass.settle().await;
+        let longest = pass.pace.longest();
+        pass.report.slice_bytes_max = longest.bytes;
         let report = pass.report;
+        let micros = u64::try_from(longest.took.as_micros()).unwrap_or(u64::MAX);
         self.inner.count(|c| {
+            c.compact_slice_micros_max = c.compact_slice_micros_max.max(micros);
             c.compactions += 1;
             c.compact_read_bytes += report.bytes_read;
             c.compact_written_bytes += report.bytes_written;
@@ -203,7 +222,7 @@ impl Store {
     pub async fn remove_strays(&self, id: PartitionId) -> io::Result<u64> {
         let Ok(p) = self.partition(id) else { return Ok(0) };
         let inner = &self.inner;
-        if p.borrow().incomplete.is_some() || !p.borrow().has_directory {
+        if p.borrow().incomplete.is_some() {
             return Ok(0);
         }
         let listed = match inner.rt.disk().read_dir(&inner.paths.partition(id)).await {
@@ -237,9 +256,13 @@ fn segment_name(file: &str) -> Option<SegmentName> {
 impl Pass<'_> {
     async fn run(&mut self, found: Candidate, map_bytes: usize) -> Result<(), CompactFailure> {
         self.report.clean_end = found.from;
-        self.put_on_disk(found.end).await?;
-        let (map, end) = self.map(&found, map_bytes).await?;
-        self.report.keys = map.len() as u64;
+        if !self.put_on_disk(found.end).await? {
+            self.report.ended_early = Some(EndedEarly::Interrupted);
+            return Ok(());
+        }
+        let map = self.map(&found, map_bytes).await?;
+        self.report.keys = map.keys.len() as u64;
+        let end = map.end;
         if end == found.from {
             return Ok(());
         }
@@ -248,7 +271,7 @@ impl Pass<'_> {
         let before = sizes(&self.p);
         let mut left = names.as_slice();
         while !left.is_empty() {
-            let taken = if self.is_over() { 0 } else { self.group(left, &map, end).await? };
+            let taken = if self.is_over() { 0 } else { self.group(left, &map).await? };
             if taken == 0 {
                 self.report.ended_early = Some(EndedEarly::Interrupted);
                 return Ok(());
@@ -272,69 +295,20 @@ impl Pass<'_> {
         &self.store.inner
     }
 
-    /// Takes a checkpoint if a segment below `end` is not wholly in its file yet.
-    async fn put_on_disk(&self, end: Offset) -> Result<(), CompactFailure> {
-        if whole_in_files(&self.p, end) {
-            return Ok(());
-        }
-        self.store.checkpoint_if_possible().await;
-        if whole_in_files(&self.p, end) { Ok(()) } else { Err(CompactFailure::DiskFull) }
+    /// False if the partition goes away, or has changed: the next pass finds out.
+    async fn put_on_disk(&self, end: Offset) -> Result<bool, CompactFailure> {
+        let whole = whole::bring_to_files(self.inner(), &self.p, end).await;
+        whole.map_err(|e| CompactFailure::io("cannot write a sealed segment", &e))
     }
 
-    /// Reads the dirty part; the map, and how far it reaches.
-    async fn map(
-        &mut self,
-        found: &Candidate,
-        map_bytes: usize,
-    ) -> Result<(KeyMap, Offset), CompactFailure> {
-        let rt = &self.inner().rt;
-        let secret = (rt.random(), rt.random());
-        let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
-        let mut map = KeyMap::new(map_bytes, records, secret);
-        let names: Vec<SegmentName> = {
-            let p = self.p.borrow();
-            let dirty = |s: &&Segment| s.end > found.from && s.end <= found.end;
-            p.log.segments().iter().filter(dirty).map(|s| s.name).collect()
-        };
-        for name in names {
-            let Some(mut source) = Source::open(self.store, &self.p, name, found.from) else {
-                self.report.ended_early = Some(EndedEarly::Interrupted);
-                return Ok((map, found.from));
-            };
-            while let Some(bytes) = source.next().await? {
-                let batch = source.view(&bytes)?;
-                let h = *batch.header();
-                self.report.bytes_read += bytes.len() as u64;
-                if h.last_offset() >= found.from {
-                    if h.attributes.is_transactional() || h.attributes.is_control() {
-                        self.report.ended_early = Some(EndedEarly::Transaction);
-                        return Ok((map, h.base_offset.max(found.from)));
-                    }
-                    let mut full = None;
-                    let max = DECOMPRESSED_BYTES_MAX;
-                    let noted =
-                        record::each_key(&batch, &mut self.decompressor, max, |offset, key| {
-                            if let Some(key) =
-                                key.filter(|_| offset >= found.from && full.is_none())
-                                && map.note(key, offset) == Mapped::Full
-                            {
-                                full = Some(offset);
-                            }
-                        });
-                    noted.map_err(|e| source.damaged(e.to_string()))?;
-                    if let Some(end) = full {
-                        self.report.ended_early = Some(EndedEarly::MapFull);
-                        return Ok((map, end));
-                    }
-                }
-                self.pace.after(bytes.len() as u64).await;
-                if self.is_over() {
-                    self.report.ended_early = Some(EndedEarly::Interrupted);
-                    return Ok((map, found.from));
-                }
-            }
+    /// The next batch of a segment.
+    async fn next(&mut self, source: &mut Source<'_>) -> Result<Option<Slice>, CompactFailure> {
+        let next = source.next().await?;
+        if source.take_waited() {
+            self.pace.waited();
         }
-        Ok((map, found.end))
+        self.report.bytes_read += next.as_ref().map_or(0, |b| b.len() as u64);
+        Ok(next)
     }
 
     /// Writes the first of `names` anew, with as many behind it as the new segment takes in, and swaps it in; how many, 0 if the
@@ -342,8 +316,7 @@ impl Pass<'_> {
     async fn group(
         &mut self,
         names: &[SegmentName],
-        map: &KeyMap,
-        end: Offset,
+        map: &Mapped,
     ) -> Result<usize, CompactFailure> {
         let Some(first) = names.first().copied() else { return Ok(0) };
         let (name, config) = {
@@ -351,7 +324,7 @@ impl Pass<'_> {
             (SegmentName { base: first.base, creation: p.log.reserve_creation() }, p.config.log)
         };
         let mut out = Output::new(Rc::clone(self.inner()), self.id, name, config);
-        let copied = self.copy(names, map, end, &mut out).await;
+        let copied = self.copy(names, map, &mut out).await;
         let segments = match copied {
             Ok(segments) if segments.len() > 1 || out.changed() => segments,
             // Nothing was copied, or what was there before and what would be there afterwards are the same.
@@ -402,12 +375,12 @@ impl Pass<'_> {
     async fn copy(
         &mut self,
         names: &[SegmentName],
-        map: &KeyMap,
-        end: Offset,
+        map: &Mapped,
         out: &mut Output,
     ) -> Result<Vec<Segment>, CompactFailure> {
         let last_batches = self.last_batches();
         let mut taken: Vec<Segment> = Vec::new();
+        let mut written = 0;
         for name in names {
             let Some(s) = self.segment(*name) else { return Ok(Vec::new()) };
             if taken.first().is_some_and(|first| !out.takes_in(first.name.base, &s)) {
@@ -416,36 +389,17 @@ impl Pass<'_> {
             let Some(mut source) = Source::open(self.store, &self.p, s.name, Offset::ZERO) else {
                 return Ok(Vec::new());
             };
-            while let Some(bytes) = source.next().await? {
+            while let Some(bytes) = self.next(&mut source).await? {
                 let batch = source.view(&bytes)?;
                 let h = *batch.header();
+                let needed = last_batches.holds(&h);
                 let mut new = Vec::new();
-                let beyond = h.base_offset >= end
-                    || h.attributes.is_transactional()
-                    || h.attributes.is_control();
-                let outcome = if beyond {
-                    CompactOutcome::Whole
-                } else {
-                    let rules = CompactRules {
-                        now: self.now,
-                        delete_retention_ms: self.how.delete_retention_ms,
-                        below: end,
-                        keep_empty: h.next_offset() == s.end
-                            || last_batches.contains(&h.last_offset()),
-                        bytes_max: DECOMPRESSED_BYTES_MAX,
-                    };
-                    record::compact(
-                        &batch,
-                        &rules,
-                        |offset, key| map.is_latest(key, offset),
-                        &mut self.decompressor,
-                        &mut self.compressor,
-                        &mut new,
-                    )
-                    .map_err(|e| source.damaged(e.to_string()))?
-                };
+                let outcome = self
+                    .sift(&batch, map, needed || h.next_offset() == s.end, &mut new)
+                    .map_err(|e| source.damaged(e.to_string()))?;
+                self.pace.worked(bytes.len());
                 // Only the end of the last segment that is taken in needs a batch that holds it.
-                let only_end = !last_batches.contains(&h.last_offset());
+                let only_end = !needed;
                 let put = match outcome {
                     CompactOutcome::Whole if h.count == 0 && only_end => {
                         out.hold(&h, &bytes);
@@ -467,8 +421,12 @@ impl Pass<'_> {
                     }
                 };
                 put.map_err(|e| CompactFailure::io("cannot write a compacted segment", &e))?;
-                self.report.bytes_read += bytes.len() as u64;
-                self.pace.after(2 * bytes.len() as u64).await;
+                if out.take_waited() {
+                    self.pace.waited();
+                }
+                let now = u64::from(out.len());
+                self.pace.after(bytes.len() as u64 + now - written).await;
+                written = now;
                 if self.is_over() {
                     return Ok(Vec::new());
                 }
@@ -481,17 +439,6 @@ impl Pass<'_> {
         Ok(taken)
     }
 
-    /// The batches that hold the last sequence of a producer that is still known.
-    fn last_batches(&self) -> LastBatches {
-        let p = self.p.borrow();
-        let producers = p.log.producers().sorted();
-        producers
-            .iter()
-            .filter_map(|(_, p)| p.batches().next_back())
-            .map(|b| b.last_offset)
-            .collect()
-    }
-
     /// The new segment takes the group's place. Nothing awaits in here, and no checkpoint is under way.
     fn swap(
         &mut self,
@@ -502,6 +449,8 @@ impl Pass<'_> {
         let mut guard = self.p.borrow_mut();
         let p = &mut *guard;
         let (name, clean) = (with.name, with.end);
+        let of = |name: &SegmentName| p.log.segment(*name).map_or(0, |s| u64::from(s.len));
+        let bytes: u64 = group.iter().map(of).sum();
         let was_dirty = p.dirty;
         p.keep_for(self.store.inner.checkpoint.get());
         if !p.log.replace(group, with) {
@@ -509,6 +458,7 @@ impl Pass<'_> {
             return false;
         }
         p.replaced.extend_from_slice(group);
+        self.store.inner.replaced.note(self.store.inner.rt.now(), bytes);
         p.forget(group);
         // Memory of the old segments means nothing any more, and that of all before them is in files.
         if let Some(next) = p.log.segments().iter().find(|s| s.name.base >= clean) {
@@ -517,29 +467,4 @@ impl Pass<'_> {
         p.files.insert(name, file);
         true
     }
-
-    /// A checkpoint makes the swaps true; then the old files go, also those of an earlier pass that could not take one.
-    async fn settle(&mut self) {
-        let old = self.p.borrow().replaced.clone();
-        if old.is_empty() || self.store.inner.stopping.get() {
-            return;
-        }
-        let before = self.store.inner.counters.get().checkpoints;
-        // One that is under way has begun before the last swap, or has ended: a swap waits for that.
-        self.store.checkpoint_if_possible().await;
-        if self.store.inner.counters.get().checkpoints == before {
-            eprintln!("compaction of {}: the old segments stay on disk, it is full", self.id);
-            return;
-        }
-        unlink_segments(self.inner(), self.id, &old).await;
-        self.p.borrow_mut().replaced.retain(|n| !old.contains(n));
-    }
-}
-
-/// Whether every segment that ends at or below `end` is in its file, durably.
-fn whole_in_files(p: &Shared, end: Offset) -> bool {
-    let p = p.borrow();
-    let durable: BTreeMap<_, _> = p.files.iter().map(|(name, f)| (*name, f.durable)).collect();
-    let mut sealed = p.log.segments().iter().filter(|s| s.end <= end);
-    sealed.all(|s| durable.get(&s.name).is_some_and(|d| *d >= s.len))
 }

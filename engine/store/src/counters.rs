@@ -49,6 +49,10 @@ pub struct Counters {
     pub compact_written_bytes: u64,
     /// Records that compaction has dropped.
     pub compact_dropped_records: u64,
+    /// The longest that compaction has kept the core without a look at its sockets and files, in microseconds.
+    pub compact_slice_micros_max: u64,
+    /// Segments that compaction has replaced and whose files have gone.
+    pub compact_unlinked: u64,
     /// Bytes of sealed segments that were read again to see whether they are what was written.
     pub scrub_bytes: u64,
 }

@@ -134,7 +134,7 @@ pub(crate) struct Journal<A> {
     files: Vec<File>,
     uuid: [u8; 16],
     commit_bytes: usize,
-    flush_every: Duration,
+    flush_every: Cell<Duration>,
     state: RefCell<State<A>>,
     wake: Notify,
     on_advance: RefCell<Option<OnAdvance<A>>>,
@@ -207,7 +207,7 @@ impl<A: 'static> Journal<A> {
             files,
             uuid,
             commit_bytes: COMMIT_BYTES.min(file_bytes / 2),
-            flush_every,
+            flush_every: Cell::new(flush_every),
             state: RefCell::new(State {
                 ring: resume.ring,
                 next_sequence: next + 2,
@@ -252,6 +252,11 @@ impl<A: 'static> Journal<A> {
                 me.wake.notified().await;
             }
         });
+    }
+
+    /// How long a commit that asks for no flush may stay unflushed, from the next one on.
+    pub(crate) fn flush_every(&self, every: Duration) {
+        self.flush_every.set(every);
     }
 
     /// The largest payload that fits into one commit.
@@ -551,7 +556,8 @@ impl<A: 'static> Journal<A> {
             }
             let times = slot(&mut state.times, sequence);
             if times.sequence == sequence {
-                times.written = stages::read(|| self.rt.clock());
+                // The kernel reported it when this turn began.
+                times.written = self.rt.now();
             }
         }
         self.tell_written();
@@ -599,7 +605,7 @@ impl<A: 'static> Journal<A> {
                 state.flush_timer = true;
                 let me = Rc::clone(self);
                 self.rt.spawn(async move {
-                    me.rt.sleep(me.flush_every).await;
+                    me.rt.sleep(me.flush_every.get()).await;
                     {
                         let mut state = me.state.borrow_mut();
                         state.flush_timer = false;
@@ -637,7 +643,8 @@ impl<A: 'static> Journal<A> {
 
     fn on_flushed(self: &Rc<Self>, covered: &[u64]) {
         let on_advance = self.on_advance.borrow().clone();
-        let flushed = stages::read(|| self.rt.clock());
+        // The kernel reported it when this turn began.
+        let flushed = self.rt.now();
         {
             let mut state = self.state.borrow_mut();
             state.flush_running = false;

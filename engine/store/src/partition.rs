@@ -46,6 +46,8 @@ pub(crate) struct SegmentFile {
     pub(crate) cold_index: Option<Rc<log::Index>>,
     /// Written since its last sync.
     pub(crate) unsynced: bool,
+    /// The index file, if it was written by compaction and is not synced yet.
+    pub(crate) unsynced_index: Option<File>,
 }
 
 /// The state after commit N, kept because an append came before the checkpoint did.
@@ -96,7 +98,7 @@ pub(crate) struct Partition {
     pub(crate) lost_end: bool,
     pub(crate) deleted: bool,
     /// Segments that compaction has taken out of the log. The manifest may still name them: their files stay until a
-    /// checkpoint that began afterwards is durable.
+    /// checkpoint that began afterwards is durable, which empties this list.
     pub(crate) replaced: Vec<SegmentName>,
     /// Its directory exists.
     pub(crate) has_directory: bool,

@@ -16,7 +16,7 @@ use crate::journal::{Journal, NO_PARTITION, Resume};
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::planted::{self, Planted};
 use crate::replay::{Outcome, Replay};
-use crate::reserve::Reserve;
+use crate::reserve::{Reserve, is_full};
 use crate::rest_log::{self, RestLog};
 use crate::ring::Ring;
 use crate::scan::{self, Chain, Link};
@@ -155,7 +155,7 @@ pub(crate) async fn recover(
 ) -> Result<Recovered, OpenError> {
     let mut report = Report::default();
     let part = data.ring;
-    let (ring_files, manifest_files) = open_files(rt, data, purpose).await?;
+    let (ring_files, mut manifest_files) = open_files(rt, data, purpose).await?;
     let mut manifests = Vec::new();
     for file in &manifest_files {
         let bytes = read_whole(file).await.map_err(fail("cannot read the manifest"))?;
@@ -172,13 +172,10 @@ pub(crate) async fn recover(
     if numbers[1 - best] < found.number && purpose != Purpose::Look {
         // The other copy is behind: a cut between the two writes. It is made equal before anything is added.
         let good = &bytes[..usize::try_from(found.len).unwrap_or(0)];
-        for (i, part) in good.chunks(1 << 20).enumerate() {
-            let at = (i as u64) << 20;
-            write_at(rt, &manifest_files[1 - best], at, part)
+        manifest_files[1 - best] =
+            mend_manifest(rt, data, 1 - best, &manifest_files[1 - best], good)
                 .await
                 .map_err(fail("cannot mend the manifest"))?;
-        }
-        manifest_files[1 - best].sync_data().await.map_err(fail("cannot sync the manifest"))?;
         report.manifest_mended = true;
     }
 
@@ -348,6 +345,50 @@ async fn open_files(
     let dir = data.paths.core(data.generation, data.core);
     disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))?;
     Ok((ring_files, [a, b]))
+}
+
+/// Writes a copy of the manifest anew, beside the old one, whose place it then takes: whoever looks at it after a cut finds
+/// the old or the new, not a torn one, which could not be told from a damaged one. On a full disk it is written over the old.
+async fn mend_manifest(
+    rt: &Runtime,
+    data: &Part<'_>,
+    copy: usize,
+    old: &File,
+    good: &[u8],
+) -> io::Result<File> {
+    let disk = rt.disk();
+    let path = &data.paths.manifests(data.generation, data.core)[copy];
+    let new = path.with_extension("new");
+    let open = Open {
+        read: true,
+        write: true,
+        create: true,
+        truncate: true,
+        direct: true,
+        ..Open::default()
+    };
+    let file = disk.open(&new, open).await?;
+    let file = match file.allocate(0, good.len() as u64).await {
+        Ok(()) => file,
+        Err(e) if is_full(&e) => {
+            drop(file);
+            disk.remove_file(&new).await?;
+            write_manifest(rt, old, good).await?;
+            return Ok(old.clone());
+        }
+        Err(e) => return Err(e),
+    };
+    write_manifest(rt, &file, good).await?;
+    disk.rename(&new, path).await?;
+    disk.sync_dir(&data.paths.core(data.generation, data.core)).await?;
+    Ok(file)
+}
+
+async fn write_manifest(rt: &Runtime, file: &File, good: &[u8]) -> io::Result<()> {
+    for (i, part) in good.chunks(1 << 20).enumerate() {
+        write_at(rt, file, (i as u64) << 20, part).await?;
+    }
+    file.sync_data().await
 }
 
 /// Opens ring and manifest of a core that has just been made.

@@ -2,7 +2,8 @@
 //!
 //! A round goes over all sealed segments of the core's partitions whose bytes are all in their files, from a partition that
 //! chance names: a process that is restarted often comes to all of them too. Each batch is checked like one that a reader
-//! asked for: checksum, offsets that continue, leader epochs. Nothing is changed, and nothing is noted on disk.
+//! asked for: checksum, offsets that continue, leader epochs. Nothing is changed, and nothing is noted on disk. Behind a batch
+//! that is damaged it goes on with the next one that the segment's index knows.
 //!
 //! It keeps to its rate, and waits while producers or readers are at the device; but not longer than ten seconds for a window
 //! of 256 KiB, or a broker that is never idle would never be looked through.
@@ -22,6 +23,9 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// After so many bytes it pauses: a pause for each of many small batches would cost more than they do.
 const BURST: u64 = 256 * 1024;
 
+/// A segment of which everything is damaged need not be told batch by batch.
+const FINDINGS_MAX: u32 = 16;
+
 /// A segment that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrubFinding {
@@ -34,8 +38,8 @@ pub struct ScrubFinding {
 }
 
 impl Store {
-    /// Goes once over all sealed segments, `rate` bytes in a second (0 stops it until it is more), and tells what it finds,
-    /// at most one thing of each segment.
+    /// Goes once over all sealed segments, `rate` bytes in a second (0 stops it until it is more), and tells what it finds, at
+    /// most 16 things of each segment.
     pub async fn scrub(&self, rate: impl Fn() -> f64, mut found: impl FnMut(ScrubFinding)) {
         let mut ids = self.partitions();
         let first = self.inner.rt.random() as usize % ids.len().max(1);
@@ -43,26 +47,27 @@ impl Store {
         for id in ids {
             let Ok(p) = self.partition(id) else { continue };
             for name in settled(&p) {
-                if let Some(why) = self.scrub_segment(&p, name, &rate).await {
-                    found(ScrubFinding { partition: id, segment: name, why });
-                }
+                let mut tell =
+                    |why: String| found(ScrubFinding { partition: id, segment: name, why });
+                self.scrub_segment(&p, name, &rate, &mut tell).await;
             }
         }
     }
 
-    /// What is wrong with the segment; none also if it has left the log meanwhile.
+    /// Tells what is wrong with the segment; nothing also if it has left the log meanwhile.
     async fn scrub_segment(
         &self,
         p: &Shared,
         name: SegmentName,
         rate: &impl Fn() -> f64,
-    ) -> Option<String> {
-        let mut source = Source::open(self, p, name, name.base)?;
-        let mut burst = 0;
+        found: &mut impl FnMut(String),
+    ) {
+        let Some(mut source) = Source::open(self, p, name, name.base) else { return };
+        let (mut burst, mut findings) = (0, 0);
         self.pause(0, rate).await;
         loop {
             if self.inner.stopping.get() {
-                return None;
+                return;
             }
             match source.next().await {
                 Ok(Some(batch)) => {
@@ -75,11 +80,13 @@ impl Store {
                 }
                 Ok(None) => {
                     self.pause(burst, rate).await;
-                    return None;
+                    return;
                 }
                 Err(e) => {
-                    let gone = p.borrow().deleted || p.borrow().log.segment(name).is_none();
-                    return (!gone).then(|| match e {
+                    if p.borrow().deleted || p.borrow().log.segment(name).is_none() {
+                        return;
+                    }
+                    found(match e {
                         CompactFailure::Damaged { position, why, .. } => {
                             format!("damaged at byte {position}: {why}")
                         }
@@ -87,9 +94,26 @@ impl Store {
                         | CompactFailure::DiskFull
                         | CompactFailure::Io(_)) => format!("cannot be read: {other}"),
                     });
+                    findings += 1;
+                    if findings == FINDINGS_MAX || !self.skip(p, name, &mut source).await {
+                        return;
+                    }
+                    self.pause(std::mem::take(&mut burst), rate).await;
                 }
             }
         }
+    }
+
+    /// Goes on behind a damaged batch, with the next one that the index knows; false if it knows none.
+    async fn skip(&self, p: &Shared, name: SegmentName, source: &mut Source<'_>) -> bool {
+        let position = source.position();
+        // An index only saves time: one that cannot be read knows nothing.
+        let mut known = self.index_entries(p, name).await.unwrap_or_default();
+        if let Some(s) = p.borrow().log.segment(name) {
+            known.extend_from_slice(s.index.entries());
+        }
+        let behind = known.iter().map(|e| e.position).filter(|at| *at > position).min();
+        behind.is_some_and(|at| source.go_to(at))
     }
 
     /// Sleeps as long as `bytes` may take, and then while others are at the device.

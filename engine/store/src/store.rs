@@ -1,6 +1,7 @@
 //! The store of one core: what the shard asks of it.
 
 use crate::checkpoint::{self, Manifest};
+use crate::compact::{self, Replaced};
 use crate::counters::Counters;
 use crate::data_dir::DataDir;
 use crate::format::record::Type;
@@ -180,6 +181,8 @@ pub(crate) struct Inner {
     /// Partitions that take writes though the disk is full: what the node cannot do without.
     exempt: RefCell<BTreeSet<PartitionId>>,
     pub(crate) counters: Cell<Counters>,
+    /// What compaction has replaced, and which of it may go.
+    pub(crate) replaced: Replaced,
     admission: Admission,
     pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
@@ -250,6 +253,7 @@ impl Inner {
             reserve: parts.reserve,
             exempt: RefCell::default(),
             counters: Cell::new(Counters::default()),
+            replaced: Replaced::default(),
             admission: Admission::default(),
             stopping: Cell::new(false),
             _data: parts.data,
@@ -397,6 +401,7 @@ impl Store {
                 me.rt.sleep(Duration::from_secs(1)).await;
             }
         });
+        compact::start(&inner);
         store
     }
 
@@ -636,6 +641,12 @@ impl Store {
         if let Ok(p) = self.partition(id) {
             p.borrow_mut().config = config;
         }
+    }
+
+    /// How long data of partitions that ask for no flush may stay unflushed, from the next flush on: see
+    /// [`Config::flush_every`].
+    pub fn flush_every(&self, every: Duration) {
+        self.inner.journal.flush_every(every);
     }
 
     /// Moves the start of the log up to `to` and resolves when that is flushed. Files go afterwards.
@@ -937,8 +948,14 @@ pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped:
     if dropped.is_empty() {
         return;
     }
+    unlink_files(inner, id, dropped).await;
+    give_space_back(inner, &inner.paths.partition(id)).await;
+}
+
+/// Removes the files of segments; their space comes back when the file system sees fit.
+pub(crate) async fn unlink_files(inner: &Rc<Inner>, id: PartitionId, names: &[SegmentName]) {
     let disk = inner.rt.disk();
-    for name in dropped {
+    for name in names {
         inner.readers.borrow_mut().forget(id, *name);
         for ending in ["log", "index"] {
             let path = inner.paths.segment(id, *name, ending);
@@ -949,7 +966,6 @@ pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped:
             }
         }
     }
-    give_space_back(inner, &inner.paths.partition(id)).await;
 }
 
 /// A journalling file system hands the blocks of removed files out again only when the removal is durable.

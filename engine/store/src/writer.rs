@@ -280,7 +280,7 @@ pub(crate) fn kick(inner: &Rc<Inner>, p: &Shared) {
 
 /// A checkpoint under way has not come to this partition yet: blocks after commit N must wait, so that what the checkpoint
 /// counts is the state after N.
-fn is_held(inner: &Inner, p: &Partition) -> bool {
+pub(crate) fn is_held(inner: &Inner, p: &Partition) -> bool {
     let ahead = planted::is(Planted::BlocksAheadOfTheCheckpoint);
     !ahead && inner.checkpointing.get() && p.dirty && p.processed < inner.checkpoint.get()
 }

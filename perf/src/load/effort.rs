@@ -13,6 +13,8 @@ pub(super) struct Effort {
     pub(super) waited: f64,
     /// Seconds of wall clock.
     pub(super) wall: f64,
+    /// It goes before other work on its core.
+    pub(super) goes_first: bool,
 }
 
 impl Effort {
@@ -58,6 +60,7 @@ impl EffortMeter {
             cpu: last.cpu - first.cpu,
             waited: last.waited - first.waited,
             wall: last.at.saturating_sub(first.at) as f64 / 1e9,
+            goes_first: false,
         }
     }
 }
@@ -79,4 +82,17 @@ pub(super) fn wake_on_time() {
         // Refused, the thread wakes as late as any other; the self-check tells whether that was too late.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
+}
+
+/// Lets the calling thread go before other work on its core when its time has come: a schedule that waits for a core measures the
+/// scheduler. A nice value does not do: a thread that runs keeps its core for a slice of about 3 ms, whoever is nicer. `false`:
+/// refused, as it is to all but root; the self-check tells whether that mattered.
+pub(super) fn go_first() -> bool {
+    use thread_priority::{
+        RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+        set_thread_priority_and_policy, thread_native_id,
+    };
+    // The lowest of the real-time priorities goes before everything ordinary, and after all that the system itself runs so.
+    let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, fifo).is_ok()
 }

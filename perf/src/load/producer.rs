@@ -116,6 +116,9 @@ pub(super) struct Producer {
     identity: Option<(i64, i16)>,
     /// The next idempotence sequence of each partition.
     sequences: Vec<i32>,
+    /// The number of the last request that took a batch of each partition: none takes two.
+    last_request: Vec<u64>,
+    requests: u64,
     repair: Option<Repair>,
     /// Batches that are ready while there are no connections.
     parked: VecDeque<Closed>,
@@ -136,6 +139,8 @@ impl Producer {
             of_partition: Vec::new(),
             identity: None,
             sequences: Vec::new(),
+            last_request: Vec::new(),
+            requests: 0,
             repair: None,
             parked: VecDeque::new(),
             waiting_bytes: 0,
@@ -148,6 +153,7 @@ impl Producer {
 
     fn adopt(&mut self, links: Links) {
         self.sequences = vec![0; links.of_partition.len()];
+        self.last_request = vec![0; links.of_partition.len()];
         self.identity = links.identity;
         self.of_partition = links.of_partition;
         self.links = links.sockets.into_iter().map(Link::new).collect();
@@ -346,11 +352,14 @@ impl Producer {
             // One batch a partition and request, as the protocol wants it; the order within a partition is kept.
             let mut taken: Vec<Closed> = Vec::new();
             let mut bytes = 0;
+            self.requests += 1;
             while let Some(next) = place.ready.front() {
-                let another = taken.iter().any(|batch| batch.partition == next.partition);
+                let last = &mut self.last_request[next.partition as usize];
+                let another = *last == self.requests;
                 if another || (!taken.is_empty() && bytes + next.bytes.len() > plan.request_bytes) {
                     break;
                 }
+                *last = self.requests;
                 bytes += next.bytes.len();
                 taken.extend(place.ready.pop_front());
             }
@@ -595,9 +604,11 @@ fn book(
         answers.extend(target.partition(topic, partition).map(|p| (p, error, base)));
     })
     .map_err(|e| e.to_string())?;
+    answers.sort_unstable_by_key(|(partition, _, _)| *partition);
     let mut refused = None;
     for batch in &flight.batches {
-        match answers.iter().find(|(partition, _, _)| *partition == batch.partition) {
+        let place = answers.binary_search_by_key(&batch.partition, |(partition, _, _)| *partition);
+        match place.ok().and_then(|place| answers.get(place)) {
             // 46: the batch had been written before; it is there.
             Some((_, 0 | 46, base)) => {
                 shop.meter.on_acknowledged(&batch.dues, flight.at, now, batch.bytes);
@@ -642,6 +653,9 @@ fn fail(batch: &Sent, producer: u32, why: &str, now: u64, shop: &mut Shop) {
 /// Drives these producers until their schedules are over and everything is acknowledged, or until the deadline.
 pub(super) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Produced {
     effort::wake_on_time();
+    // As fast as it goes there is no schedule to keep, and going first would take the cores from a broker that shares them.
+    let keeps_schedule = producers.iter().any(|p| matches!(p.source, Source::Schedule(_)));
+    let goes_first = keeps_schedule && effort::go_first();
     let clock = shop.clock;
     loop {
         let now = clock.now();
@@ -687,7 +701,7 @@ pub(super) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Produced {
         }
     }
     let mut produced = shop.produced;
-    produced.effort = shop.meter.finish(clock.now());
+    produced.effort = Effort { goes_first, ..shop.meter.finish(clock.now()) };
     produced
 }
 

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub timeline: Vec<String>,
     /// Latencies of all stages.
     pub total: Latencies,
+    /// The median of the response in each measured second, where it carries one, nanoseconds.
+    pub medians: Vec<u64>,
     /// Share of the time in which the in-flight bound held ready work back.
     pub saturated: f64,
 }
@@ -194,6 +196,20 @@ struct Accounts {
     processes: Vec<u32>,
     first: Option<(u64, Vec<Usage>)>,
     last: Option<(u64, Vec<Usage>)>,
+}
+
+impl Outcome {
+    /// What it is worth.
+    #[must_use]
+    pub fn verdict(&self, is_open_loop: bool) -> run::Verdict {
+        run::judge(&run::Evidence {
+            total: &self.total,
+            generator: &self.repeat.generator,
+            stages: &self.repeat.stages,
+            medians: &self.medians,
+            is_open_loop,
+        })
+    }
 }
 
 impl Accounts {
@@ -370,6 +386,11 @@ fn add_up(
         });
     }
     let seconds = plan.duration.as_secs_f64() * connections.max(1.0);
+    // What is acknowledged after the end is no second of the measurement.
+    let measured = intervals.iter().take(plan.duration.as_secs_f64().ceil() as usize);
+    let medians = measured
+        .filter_map(|i| i.latencies.of(Kind::Response).at(Quantile::percent(50.0).ok()?))
+        .collect();
     let last = intervals.last().map_or(offset, |interval| interval.start + interval.length);
     let repeat = run::Repeat {
         from_seconds: offset.as_secs_f64(),
@@ -378,7 +399,8 @@ fn add_up(
         generator: run::Generator { unsent, ..run::Generator::default() },
         ..run::Repeat::default()
     };
-    Outcome { repeat, intervals, timeline, total, saturated: (held / seconds).min(1.0) }
+    let saturated = (held / seconds).min(1.0);
+    Outcome { repeat, intervals, timeline, total, medians, saturated }
 }
 
 fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {
@@ -388,6 +410,7 @@ fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {
         waited: efforts.iter().map(Effort::starved).fold(0.0, f64::max),
         wanted: efforts.iter().map(|e| e.busy() + e.starved()).fold(0.0, f64::max),
         unsent: 0,
+        goes_first: efforts.iter().any(|effort| effort.goes_first),
         lag_p999: Quantile::percent(99.9).ok().and_then(|q| total.of(Kind::Lag).at(q)),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use crate::failure::Failure;
 
 /// What is read of an answer at most.
-const BYTES_MAX: u64 = 4 << 20;
+const BYTES_MAX: u64 = 64 << 20;
 
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,7 +1,6 @@
 //! Apache Kafka from its published jars: found, formatted, started.
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,7 +8,7 @@ use std::{
 
 use crate::{
     failure::Failure,
-    own::{OwnBroker, free_address, fresh, pinned},
+    own::{OwnBroker, free_address, fresh},
 };
 
 /// The JVM flags of Kafka's own start scripts (`kafka-run-class.sh`); the heap comes before them.
@@ -35,7 +34,14 @@ const LOGGING: &str = "<Configuration status=\"WARN\"><Appenders><Console name=\
 const POM: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
     <groupId>peer</groupId><artifactId>peer</artifactId><version>1</version><dependencies>\
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>\
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>VERSION</version></dependency>\
     </dependencies></project>\n";
+
+/// The jars without which what was brought is not all of it.
+const JARS: [&str; 2] = ["kafka_2.13", "kafka-tools"];
+
+/// The heap of a tool, as its start script has it.
+const TOOL_HEAP: &str = "-Xmx512M";
 
 /// An Apache Kafka that can be started.
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Kafka {
         &self,
         parent: &Path,
         flush: bool,
-        cores: Option<&str>,
+        cores: Option<&[usize]>,
     ) -> Result<(OwnBroker, String), Failure> {
         let directory = fresh(parent)?;
         let directory =
@@ -109,7 +115,7 @@ impl Kafka {
         let text = Self::properties(&data, &listen, &controller, flush);
         let properties = write("server.properties", &text)?;
         let logging = write("log4j2.xml", LOGGING)?;
-        let mut format = self.java(None, &logging);
+        let mut format = self.java(&logging);
         // The cluster's id: 16 zero bytes and a bit in base64 without padding.
         format.arg("kafka.tools.StorageTool").args([
             "format",
@@ -131,18 +137,27 @@ impl Kafka {
                 return Err(Failure::Local(format!("cannot run {}: {e}", self.java.display())));
             }
         }
-        let mut start = self.java(cores, &logging);
+        let mut start = self.java(&logging);
         // Its start script writes a log of the collector as well.
         let log = directory.join("kafkaServer-gc.log");
         start.arg(format!("-Xlog:gc*:file={}:time,tags:filecount=10,filesize=100M", log.display()));
         start.arg(format!("-Dkafka.logs.dir={}", directory.display()));
         start.arg("kafka.Kafka").arg(&properties);
-        Ok((OwnBroker::spawn(start, listen, directory)?, text))
+        Ok((OwnBroker::spawn(start, listen, directory, cores)?, text))
     }
 
-    fn java(&self, cores: Option<&str>, logging: &Path) -> Command {
+    /// One of Kafka's own tools: the class that its script starts, with the flags that it starts it with.
+    pub(super) fn tool(&self, class: &str) -> Command {
+        let mut command = Command::new(&self.java);
+        command.arg(TOOL_HEAP).args(JVM_FLAGS);
+        command.arg("-cp").arg(format!("{}/*", self.jars.display())).arg(class);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn java(&self, logging: &Path) -> Command {
         let line = self.command_line();
-        let mut command = pinned(OsStr::new(&line[0]), cores);
+        let mut command = Command::new(&line[0]);
         command.args(&line[1..]);
         // Before the class, after the flags.
         command.arg(format!("-Dlog4j2.configurationFile=file:{}", logging.display()));
@@ -157,7 +172,7 @@ fn download(directory: &Path, version: &str) -> Result<PathBuf, Failure> {
     }
     let home = directory.join(format!("kafka-{version}"));
     let jars = home.join("libs");
-    if jars.join(format!("kafka_2.13-{version}.jar")).exists() {
+    if JARS.iter().all(|name| jars.join(format!("{name}-{version}.jar")).exists()) {
         return Ok(jars);
     }
     fs::create_dir_all(&home).map_err(|e| Failure::file("create", &home, &e))?;

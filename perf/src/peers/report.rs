@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{Contender, PERCENTS, Pair, PeersArgs, Seen, Turn};
 use crate::{
+    ceiling::Bounds,
     chance::median,
     hgrm::Curve,
     machine::Machine,
+    own::Sides,
     run::Verdict,
     spec::{Quantile, SizeSpec, format_bytes, format_count, format_nanos},
     terminal::{self, Tone},
@@ -20,6 +22,8 @@ pub(super) struct Report<'a> {
     pub(super) turns: u32,
     pub(super) duration: Duration,
     pub(super) args: &'a PeersArgs,
+    pub(super) sides: &'a Sides,
+    pub(super) bounds: Bounds,
     pub(super) seen: &'a [Seen],
 }
 
@@ -28,6 +32,18 @@ const INGEST: f64 = 2.02e6;
 
 /// The broker's CPU seconds per GB are to be at most this share of Kafka's with page-cache acknowledgements.
 const CPU_SHARE: f64 = 0.2;
+
+/// The durable p99 is to be at most so many times the p99 of a bare flush, and a round trip.
+const FLUSH_TIMES: f64 = 1.5;
+
+/// Durable ingest is to be at least this share of what the device takes or the loopback carries, whichever is less.
+const INGEST_SHARE: f64 = 0.85;
+
+/// Into the commit and into the tail.
+const COPIES_MAX: f64 = 2.005;
+
+/// Share of a core.
+const IDLE_MAX: f64 = 0.005;
 
 impl Report<'_> {
     /// For the terminal.
@@ -82,8 +98,7 @@ impl Report<'_> {
         body.push_str(&view::facts(&[
             ("harness", std::env::args().collect::<Vec<_>>().join(" ")),
             ("revision", crate::run::revision()),
-            ("broker cores", self.args.broker_cores.clone().unwrap_or_else(|| "all".into())),
-            ("client cores", self.args.client_cores.clone().unwrap_or_else(|| "all".into())),
+            ("cores", self.sides.words()),
             ("memory", format_bytes(machine.memory_bytes as f64)),
             ("limits", machine.limits.join("; ")),
             ("load average at the end", machine.load_average.clone()),
@@ -108,12 +123,13 @@ impl Report<'_> {
 
     fn work_line(&self) -> String {
         format!(
-            "median of {} interleaved turns of {:.0} s after as long a warm-up; values of {}, {} partitions, acks=all, \
-             4 producers and 1 consumer, fresh broker and data each turn",
+            "median of {} interleaved turns, each part {:.0} s after as long a warm-up; values of {}, {} partitions, acks=all, \
+             4 producers, 1 consumer at the rate and in the fetching; fresh broker and data each turn; {}",
             self.turns,
             self.duration.as_secs_f64(),
             self.args.size,
-            self.args.partitions
+            self.args.partitions,
+            self.sides.words()
         )
     }
 
@@ -137,8 +153,22 @@ impl Report<'_> {
             let rate = median(&each(turns, |turn| Some(turn.bytes_rate)))?;
             Some(format!("{}{}/s", at_least(turns), format_bytes(rate)))
         });
-        row("broker CPU s/GB".into(), &|turns| {
-            median(&each(turns, |turn| turn.cpu_per_gb)).map(|seconds| format!("{seconds:.2}"))
+        row("fetch bytes/s".into(), &|turns| {
+            let rate = median(&each(turns, |turn| turn.fetch_bytes_rate))?;
+            let bound = if turns.iter().any(|turn| turn.fetch.is_invalid()) { ">=" } else { "" };
+            Some(format!("{bound}{}/s", format_bytes(rate)))
+        });
+        let seconds = |turns: &[Turn], of: fn(&Turn) -> Option<f64>| {
+            median(&each(turns, of)).map(|seconds| format!("{seconds:.2}"))
+        };
+        row("broker CPU s/GB produced".into(), &|turns| {
+            seconds(turns, |turn| turn.cpu_per_gb_produced)
+        });
+        row("broker CPU s/GB fetched".into(), &|turns| {
+            seconds(turns, |turn| turn.cpu_per_gb_fetched)
+        });
+        row("idle, % of a core".into(), &|turns| {
+            median(&each(turns, |turn| turn.idle)).map(|share| format!("{:.2}", share * 100.0))
         });
         for (place, percent) in PERCENTS.iter().enumerate() {
             let Ok(quantile) = Quantile::percent(*percent) else { continue };
@@ -201,12 +231,11 @@ impl Report<'_> {
                 rate.map(|rate| rate >= INGEST),
             );
         }
-        let kafka_cpu =
-            of(true, Pair::Written).and_then(|t| median(&each(t, |turn| turn.cpu_per_gb)));
+        let kafka_cpu = of(true, Pair::Written).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
         for (name, pair) in [("written", Pair::Written), ("fsync", Pair::Fsync)] {
-            let cpu = of(false, pair).and_then(|t| median(&each(t, |turn| turn.cpu_per_gb)));
+            let cpu = of(false, pair).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
             row(
-                &format!("broker CPU s/GB, {name}"),
+                &format!("broker CPU s/GB produced and fetched, {name}"),
                 number(kafka_cpu, &|kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
                 number(cpu, &|cpu| format!("{cpu:.2}")),
                 cpu.zip(kafka_cpu).map(|(cpu, kafka)| cpu <= kafka * CPU_SHARE),
@@ -222,24 +251,82 @@ impl Report<'_> {
             number(p99, &show),
             p99.zip(kafka_p99).map(|(here, kafka)| here <= kafka),
         );
+        let Bounds { flush_p99, round_trip_p99, device, loopback } = self.bounds;
+        let bare = flush_p99.zip(round_trip_p99).map(|(flush, trip)| flush * FLUSH_TIMES + trip);
+        row(
+            "durable p99 against the bare device (with 1 ms of linger)",
+            number(bare, &|nanos| format!("<= {}", show(nanos))),
+            number(p99, &show),
+            p99.zip(bare).map(|(here, bare)| here <= bare),
+        );
+        let least = device.zip(loopback).map(|(device, loopback)| device.min(loopback));
+        let of_fsync = |of: fn(&Turn) -> Option<f64>| {
+            self.seen
+                .iter()
+                .find(|seen| seen.contender == Contender { is_kafka: false, pair: Pair::Fsync })
+                .and_then(|seen| median(&each(&seen.turns, of)))
+        };
+        let ingest = of_fsync(|turn| Some(turn.bytes_rate));
+        let bytes = |rate: f64| format!("{}/s", format_bytes(rate));
+        row(
+            "durable ingest (every byte is written twice)",
+            number(least, &|rate| format!(">= {}", bytes(rate * INGEST_SHARE))),
+            number(ingest, &bytes),
+            ingest.zip(least).map(|(here, least)| here >= least * INGEST_SHARE),
+        );
+        let copies = of_fsync(|turn| turn.copies_in);
+        row(
+            "bytes copied in user space per byte produced",
+            format!("<= {COPIES_MAX:.2}"),
+            number(copies, &|copies| format!("{copies:.2}")),
+            copies.map(|copies| copies <= COPIES_MAX),
+        );
+        let messages = of_fsync(|turn| turn.messages_per_request);
+        row(
+            "messages between cores per request",
+            "0".into(),
+            number(messages, &|messages| format!("{messages:.2}")),
+            messages.map(|messages| messages < 0.005),
+        );
+        let idle = of_fsync(|turn| turn.idle);
+        let percent = |share: f64| format!("{:.2} % of a core", share * 100.0);
+        row(
+            "idle broker",
+            format!("< {}", percent(IDLE_MAX)),
+            number(idle, &percent),
+            idle.map(|idle| idle < IDLE_MAX),
+        );
         table
     }
 
     fn every_turn(&self) -> Table {
-        let mut header: Vec<String> =
-            ["turn", "start", "max records/s", "CPU s/GB", "memory", "at max"]
-                .map(str::to_owned)
-                .into();
+        let mut header: Vec<String> = [
+            "turn",
+            "start",
+            "max records/s",
+            "CPU s/GB in",
+            "fetch bytes/s",
+            "CPU s/GB out",
+            "idle %",
+            "memory",
+            "at max",
+        ]
+        .map(str::to_owned)
+        .into();
         let quantiles = PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok());
         header.extend(quantiles.map(|quantile| quantile.to_string()));
         header.push("at the rate".into());
         let mut table = Table::new(header, Align::Right);
+        let two = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| format!("{v:.2}"));
         for turn in self.seen.iter().flat_map(|seen| &seen.turns) {
             let mut cells = vec![
                 format!("{} {}", turn.contender, turn.turn),
                 format_nanos((turn.start_seconds * 1e9) as u64),
                 format_count(turn.rate),
-                turn.cpu_per_gb.map_or_else(|| "n/a".into(), |seconds| format!("{seconds:.2}")),
+                two(turn.cpu_per_gb_produced),
+                turn.fetch_bytes_rate.map_or_else(|| "n/a".into(), format_bytes),
+                two(turn.cpu_per_gb_fetched),
+                two(turn.idle.map(|share| share * 100.0)),
                 format_bytes(turn.resident_bytes as f64),
                 turn.fast.word().to_owned(),
             ];
@@ -255,7 +342,7 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.args.broker_cores.is_none() || self.args.client_cores.is_none() {
+        if self.sides.broker.is_none() || self.sides.client.is_none() {
             notes.push(
                 "Brokers and client were not kept to cores of their own (--broker-cores, --client-cores): they took time from \
                  each other, from all contenders alike."
@@ -300,7 +387,11 @@ mod tests {
     fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
         Turn {
             rate,
-            cpu_per_gb: Some(cpu),
+            bytes_rate: rate * 100.0,
+            cpu_per_gb_produced: Some(cpu / 2.0),
+            cpu_per_gb_fetched: Some(cpu / 2.0),
+            idle: Some(0.002),
+            messages_per_request: Some(1.0),
             latency: vec![Some(1_000_000), None, p99, None, None],
             calm,
             ..Turn::default()
@@ -339,6 +430,13 @@ mod tests {
             turns: 3,
             duration: Duration::from_secs(8),
             args: &args,
+            sides: &Sides::default(),
+            bounds: Bounds {
+                flush_p99: Some(3e6),
+                round_trip_p99: Some(1e6),
+                device: Some(1e9),
+                loopback: Some(2e8),
+            },
             seen: &all,
         };
         let text = report.text();
@@ -347,9 +445,16 @@ mod tests {
             found.unwrap_or_else(|| panic!("{start} in {text}")).to_owned()
         };
         assert!(line("durable ingest").ends_with("2.50M/s   reached"), "{text}");
-        assert!(line("broker CPU s/GB, fsync").ends_with("1.90   reached"), "{text}");
-        assert!(line("broker CPU s/GB, written").contains("n/a"), "{text}");
-        assert!(line("durable p99").ends_with("5.00 ms   reached"), "{text}");
+        assert!(line("broker CPU s/GB produced and fetched, fsync").ends_with("reached"), "{text}");
+        assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
+        assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
+        assert!(line("durable p99 against Kafka").ends_with("reached"), "{text}");
+        // 1.5 times 3 ms and 1 ms.
+        assert!(line("durable p99 against the bare").contains("<= 5.50 ms"), "{text}");
+        assert!(line("durable ingest (every").ends_with("reached"), "{text}");
+        assert!(line("messages between cores").ends_with("missed"), "{text}");
+        assert!(line("idle broker").ends_with("reached"), "{text}");
+        assert!(line("bytes copied").ends_with("not told"), "{text}");
         assert!(line("INVALID(generator) at the rate").ends_with("1 of 3"), "{text}");
         assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{HeatMap, Line, axis::Axes};
-use crate::spec::format_nanos;
+use crate::spec::{format_count, format_nanos};
 
 /// Distinct for people who see few colours (Okabe and Ito's palette).
 const COLOURS: [&str; 7] =
@@ -253,6 +253,34 @@ pub(super) fn time_svg(
     canvas.finish()
 }
 
+/// Values from 0 up over a quantity that grows by factors of ten; each line is (name, points of (quantity, value)).
+pub(crate) fn decades_svg(
+    title: &str,
+    lines: &[(String, Vec<(f64, f64)>)],
+    label: impl Fn(f64) -> String,
+) -> String {
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let low = points().map(|(at, _)| at.max(1.0).log10()).fold(f64::INFINITY, f64::min);
+    let low = if low.is_finite() { low } else { 0.0 };
+    let span = points().map(|(at, _)| at.max(1.0).log10() - low).fold(0.0, f64::max).max(1.0);
+    let high = points().map(|(_, value)| *value).fold(0.0, f64::max) * 1.08;
+    let high = if high > 0.0 { high } else { 1.0 };
+    let mut canvas = Canvas::new(title, 260.0);
+    let decades = low.floor() as i32..=(low + span).ceil() as i32;
+    let across: Vec<(f64, String)> = decades
+        .map(|decade| ((f64::from(decade) - low) / span, format_count(10_f64.powi(decade))))
+        .filter(|(at, _)| (-1e-9..=1.0 + 1e-9).contains(at))
+        .collect();
+    let up: Vec<(f64, String)> =
+        ticks(0.0, high, 5).into_iter().map(|value| (value / high, label(value))).collect();
+    canvas.grid(&across, &up);
+    for (number, (name, points)) in lines.iter().enumerate() {
+        let place = |(at, value): &(f64, f64)| ((at.max(1.0).log10() - low) / span, value / high);
+        canvas.line(COLOURS[number % COLOURS.len()], name, points.iter().map(place));
+    }
+    canvas.finish()
+}
+
 /// 1, 2 and 5 of each decade between two logarithms of nanoseconds; only 1 where there are many decades.
 fn decades(low: f64, high: f64, place: impl Fn(f64) -> f64) -> Vec<(f64, String)> {
     let steps: &[f64] = if high - low > 4.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -297,6 +325,16 @@ mod tests {
         assert_eq!(ticks(0.0, 8.0, 10), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
         assert_eq!(ticks(3.0, 63.0, 6), [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
         assert_eq!(ticks(0.0, 1.3e6, 5), [0.0, 5e5, 1e6]);
+    }
+
+    #[test]
+    fn decades_have_their_names_and_no_points_are_no_harm() {
+        let lines = [("a".to_owned(), vec![(1.0, 5.0), (100.0, 4.0), (10_000.0, 1.0)])];
+        let svg = decades_svg("b", &lines, |value| format!("{value}"));
+        for name in [">1<", ">10<", ">100<", ">1.0k<", ">10.0k<"] {
+            assert!(svg.contains(name), "{name} {svg}");
+        }
+        assert!(!decades_svg("b", &[], |value| format!("{value}")).contains("NaN"));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! `ringwood storage verify` on what is on the disk.
 //!
 //! Second part: `ringwood perf run` writes to another topic while the table is updated at a steady rate, in turn with compaction and
-//! without. The latencies of both are printed side by side; they are no verdict. That the cleaner worked, or did not, is.
+//! without, the first of a round being the second of the next. The latencies of both are printed side by side, with the medians of all
+//! rounds at the end; they are no verdict. That the cleaner worked, or did not, is, and so is a load that broker and generator could
+//! bear: what a saturated broker says of latency is nothing.
 
 use std::fs::{create_dir_all, read_dir, remove_dir_all};
 use std::path::{Path, PathBuf};
@@ -32,15 +34,15 @@ const TABLE: [&str; 4] = [
     "delete.retention.ms=1000",
     "retention.ms=-1",
 ];
-/// Updates a second while latency is measured.
-const BESIDE: u64 = 50_000;
-
 struct Options {
     updates: u64,
     keys: u64,
     kills: u64,
     rounds: u64,
     seconds: u64,
+    /// Updates of the table in a second while latency is measured, and records of the load that is measured.
+    beside: u64,
+    rate: u64,
     release: bool,
     seed: u64,
     state: PathBuf,
@@ -55,6 +57,8 @@ impl Options {
             kills: 3,
             rounds: 1,
             seconds: 5,
+            beside: 20_000,
+            rate: 1_000,
             release: false,
             seed: 1,
             state,
@@ -67,14 +71,16 @@ impl Options {
                 "--kills" => options.kills = value.parse()?,
                 "--rounds" => options.rounds = value.parse()?,
                 "--seconds" => options.seconds = value.parse()?,
+                "--beside" => options.beside = value.parse()?,
+                "--rate" => options.rate = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
                 "--state" => options.state = PathBuf::from(value),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
-        if options.updates == 0 || options.keys == 0 {
-            return Err("--updates and --keys are at least 1".into());
+        if [options.updates, options.keys, options.beside, options.rate].contains(&0) {
+            return Err("--updates, --keys, --beside and --rate are at least 1".into());
         }
         Ok(options)
     }
@@ -245,47 +251,97 @@ fn same(one: &Path, other: &Path) -> Result<bool, Fault> {
     Ok(equal)
 }
 
-/// Latency of a topic beside the table; true if the cleaner worked only when it was to.
+/// One measurement.
+struct Beside {
+    /// Response times in milliseconds: p50, p99, p99.9.
+    times: [f64; 3],
+    /// What `perf run` thinks of it.
+    verdict: String,
+    cleaned: u64,
+    checkpoints: u64,
+    syncs: u64,
+}
+
+/// The topic that is measured, with a table of this policy beside it.
+fn measure(scene: &Scene, options: &Options, topic: &str, policy: &str) -> Result<Beside, Fault> {
+    scene.create(topic, policy)?;
+    let updates = options.beside * (options.seconds + 4);
+    let written = scene.folder.join("beside");
+    let writer = scene.write(topic, updates, options.keys, options.beside, &written);
+    let counted = |name: &str| scene.broker.metric(name).unwrap_or(0);
+    let names = ["ringwood_store_checkpoints_total", "ringwood_store_syncs_total"];
+    let (cleaned, before) = (scene.cleaned(), names.map(counted));
+    let mut load = Command::new(&scene.binary);
+    load.args(["perf", "run", "-b", &scene.broker.bootstrap()]);
+    load.args(["--rate", &format!("{}/s", options.rate), "--size", "100"]);
+    load.args(["--partitions", "4", "--producers", "2", "--warmup", "3s", "--json", "-"]);
+    load.args(["--duration", &format!("{}s", options.seconds)]);
+    let outcome = program::run(&mut load, None, Duration::from_secs(300))?;
+    // The metrics are a second old at most.
+    sleep(Duration::from_millis(1200));
+    let cleaned = scene.cleaned() - cleaned;
+    let [checkpoints, syncs] = names.map(counted);
+    let run: Value = serde_json::from_slice(&outcome.out)
+        .map_err(|e| format!("perf run: {e}\n    {}", outcome.last_words()))?;
+    json(&writer.join().map_err(|_| "the writing thread panicked")??, "the writer")?;
+    let stage = &run["repeats"][0]["stages"][0];
+    let times = &stage["latency"]["response"]["percentiles"];
+    Ok(Beside {
+        times: ["p50", "p99", "p99.9"].map(|p| times[p].as_f64().unwrap_or(f64::NAN) / 1e6),
+        verdict: match run["verdict"]["because"].as_str() {
+            Some(why) => format!("{}: {why}", run["verdict"]["is"].as_str().unwrap_or("none")),
+            None => run["verdict"]["is"].as_str().unwrap_or("none").to_owned(),
+        },
+        cleaned,
+        checkpoints: checkpoints.saturating_sub(before[0]),
+        syncs: syncs.saturating_sub(before[1]),
+    })
+}
+
+/// Latency of a topic beside the table; true if the cleaner worked only when it was to, and the broker was not saturated.
 fn beside(scene: &mut Scene, options: &Options, counts: &mut Counts) -> Result<bool, Fault> {
     let mut good = true;
+    let (mut without, mut with) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        for policy in ["delete", "compact"] {
+        let order = if round % 2 == 1 { ["delete", "compact"] } else { ["compact", "delete"] };
+        for policy in order {
             let topic = format!("beside-{policy}-{round}");
-            scene.create(&topic, policy)?;
-            let updates = BESIDE * (options.seconds + 4);
-            let written = scene.folder.join("beside");
-            let writer = scene.write(&topic, updates, options.keys, BESIDE, &written);
-            let before = scene.cleaned();
-            let mut load = Command::new(&scene.binary);
-            load.args(["perf", "run", "-b", &scene.broker.bootstrap(), "--rate", "5k/s"]);
-            load.args(["--size", "100", "--partitions", "4", "--producers", "2"]);
-            load.args(["--warmup", "3s", "--json", "-"]);
-            load.args(["--duration", &format!("{}s", options.seconds)]);
-            let outcome = program::run(&mut load, None, Duration::from_secs(300))?;
-            // The metrics are a second old at most.
-            sleep(Duration::from_millis(1200));
-            let cleaned = scene.cleaned() - before;
-            let run: Value = serde_json::from_slice(&outcome.out)
-                .map_err(|e| format!("perf run: {e}\n    {}", outcome.last_words()))?;
-            json(&writer.join().map_err(|_| "the writing thread panicked")??, "the writer")?;
-            let stage = &run["repeats"][0]["stages"][0];
-            let times = &stage["latency"]["response"]["percentiles"];
-            let [p50, p99, p999] =
-                ["p50", "p99", "p99.9"].map(|p| times[p].as_f64().unwrap_or(f64::NAN) / 1e6);
-            let verdict = run["verdict"]["is"].as_str().unwrap_or("none");
+            let found = measure(scene, options, &topic, policy)?;
+            let Beside { times: [p50, p99, p999], verdict, cleaned, checkpoints, syncs } = found;
             say(&format!(
-                "round {round}, {policy}: response p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms ({verdict}); the cleaner read {cleaned} bytes"
+                "round {round}, {policy}: response p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms ({verdict}); \
+                 the cleaner read {cleaned} bytes; {checkpoints} checkpoints, {syncs} syncs"
             ))?;
             if (cleaned > 0) != (policy == "compact") {
                 say("FAILED the cleaner")?;
                 good = false;
             }
+            if verdict != "valid" {
+                say("FAILED this measures nothing but an overload; lower --rate and --beside")?;
+                good = false;
+            }
             counts.add(&format!("beside_{policy}_cleaned_bytes"), cleaned);
+            counts.add(&format!("beside_{policy}_checkpoints"), checkpoints);
+            let side = if policy == "compact" { &mut with } else { &mut without };
+            side.push([p50, p99, p999]);
             // The next measurement begins when this table has been compacted.
             scene.rest()?;
         }
     }
+    for (at, name) in ["p50", "p99", "p99.9"].into_iter().enumerate() {
+        let [a, b] = [&without, &with].map(|side| median(side.iter().map(|t| t[at]).collect()));
+        let ratio = b / a;
+        say(&format!(
+            "{name}: without compaction {a:.2} ms, with it {b:.2} ms, {ratio:.2} times; medians of {} rounds",
+            options.rounds
+        ))?;
+    }
     Ok(good)
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Runs it once.

@@ -119,8 +119,30 @@ struct Broker {
     data: PathBuf,
 }
 
+/// A program on these processors, where they are named.
+fn on(processors: Option<&str>, program: &Path) -> Command {
+    let Some(processors) = processors else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", processors]).arg(program);
+    command
+}
+
+/// The processors of a broker of so many cores, and those that are left to the client. Nothing where none would be left, or
+/// where there is no `taskset`: then they share them, and the client may be late by itself.
+fn sides(cores: u32) -> Option<(String, String)> {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = usize::try_from(cores).ok().filter(|cores| *cores < all)?;
+    Command::new("taskset").arg("--version").output().ok()?;
+    Some((format!("0-{}", cores - 1), format!("{cores}-{}", all - 1)))
+}
+
 impl Broker {
-    fn start(folder: &Path, cores: u32, options: &Options) -> Result<Broker, Fault> {
+    fn start(
+        folder: &Path,
+        cores: u32,
+        processors: Option<&str>,
+        options: &Options,
+    ) -> Result<Broker, Fault> {
         let data = folder.join("data");
         if data.exists() {
             remove_dir_all(&data)?;
@@ -128,7 +150,7 @@ impl Broker {
         let address =
             || Ok::<_, Fault>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
         let (listen, admin) = (address()?, address()?);
-        let process = Command::new(binary())
+        let process = on(processors, &binary())
             .arg("start")
             .arg("--data")
             .arg(&data)
@@ -206,11 +228,14 @@ struct Figure {
 }
 
 fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<Figure, Fault> {
-    let broker = Broker::start(folder, cores, options)?;
+    // Where latency is measured, neither takes time from the other.
+    let sides = if load.rate == "max" { None } else { sides(cores) };
+    let (ours, theirs) = sides.as_ref().map(|(broker, client)| (&**broker, &**client)).unzip();
+    let broker = Broker::start(folder, cores, ours, options)?;
     let before = broker.metrics().ok_or("no metrics")?;
     let device = device_bytes(folder);
     let begun = Instant::now();
-    let mut command = Command::new(binary());
+    let mut command = on(theirs, &binary());
     command
         .args(["perf", "run", "-b", &broker.listen, "--rate", load.rate, "--partitions", "16"])
         .args(["--producers", "2", "--warmup", "2s", "--json", "-"])
@@ -290,7 +315,7 @@ fn row(cores: u32, load: &Load, all: &[Figure]) -> String {
 /// The rows of durable latency, a table with its heading.
 fn latencies(options: &Options, folder: &Path) -> Result<Vec<String>, Fault> {
     let mut rows = vec![
-        "Latency of an acknowledgement at a fixed rate, from the moment at which a record was due; ext4 has its journal; ext4 and xfs are on loop devices with direct I/O.".to_owned(),
+        "Latency of an acknowledgement at a fixed rate, from the moment at which a record was due; ext4 has its journal; ext4 and xfs are on loop devices with direct I/O. Where a processor is left, the client has it to itself.".to_owned(),
         String::new(),
         "| file system | load | cores | p50 ms | p99 ms | flushes/s | written/byte, own | |".to_owned(),
         "|---|---|---:|---:|---:|---:|---:|---|".to_owned(),
@@ -339,10 +364,13 @@ fn milliseconds(value: f64) -> String {
     if value.is_nan() { "-".to_owned() } else { format!("{value:.2}") }
 }
 
-/// How many of the measurements the client itself spoiled.
+/// How many of the measurements the client itself spoiled, and in how many the broker did not keep up.
 fn remark(all: &[Figure]) -> String {
-    let invalid = all.iter().filter(|f| f.verdict == "invalid").count();
-    if invalid == 0 { String::new() } else { format!("{invalid} of {} invalid", all.len()) }
+    let words = |verdict: &str| {
+        let count = all.iter().filter(|f| f.verdict == verdict).count();
+        (count > 0).then(|| format!("{count} of {} {verdict}", all.len()))
+    };
+    ["invalid", "saturated"].into_iter().filter_map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// What the device and the loopback give without a broker.

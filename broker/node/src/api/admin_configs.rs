@@ -1,6 +1,6 @@
 //! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
 
-use super::{Asked, codes, read, reply};
+use super::{Asked, codes, once, read, reply};
 use crate::broker::Broker;
 use cluster::config::{DescribedConfig, Source, ValueType};
 use cluster::controller::{
@@ -19,7 +19,8 @@ pub(super) fn describe(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     use describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
-    let request: DescribeConfigsRequest<'_> = read(reader, asked)?;
+    let mut request: DescribeConfigsRequest<'_> = read(reader, asked)?;
+    once(&mut request.resources, |r| (r.resource_type, r.resource_name));
     let described: Vec<Result<Vec<DescribedConfig>, Refusal>> =
         request.resources.iter().map(|r| look_up(broker, r)).collect();
     let results = request

@@ -3,8 +3,9 @@
 use super::owners::at_owners;
 use super::{Asked, read, reply};
 use crate::broker::Broker;
-use ids::PartitionId;
+use ids::{PartitionId, PartitionIndex};
 use server::Reply;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use wire::api::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
@@ -18,11 +19,19 @@ pub(super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: DescribeLogDirsRequest<'_> = read(reader, asked)?;
-    let wanted = |name: &str, index| match &request.topics {
+    // By name: asking for many partitions of many topics must not cost their product.
+    let named = request.topics.as_ref().map(|topics| {
+        let mut named: BTreeMap<&str, (bool, BTreeSet<PartitionIndex>)> = BTreeMap::new();
+        for t in topics {
+            let (all, some) = named.entry(t.topic).or_default();
+            *all |= t.partitions.is_empty();
+            some.extend(&t.partitions);
+        }
+        named
+    });
+    let wanted = |name: &str, index| match &named {
         None => true,
-        Some(topics) => topics
-            .iter()
-            .any(|t| t.topic == name && (t.partitions.is_empty() || t.partitions.contains(&index))),
+        Some(named) => named.get(name).is_some_and(|(all, some)| *all || some.contains(&index)),
     };
     let listed: Vec<(Box<str>, Vec<PartitionId>)> = broker
         .metadata

@@ -1,7 +1,7 @@
 //! DescribeProducers (KIP-664): the idempotent producers that a partition knows.
 
 use super::owners::at_owners;
-use super::{Asked, read, reply};
+use super::{Asked, once, read, reply};
 use crate::broker::Broker;
 use ids::{Offset, PartitionId};
 use server::Reply;
@@ -17,7 +17,11 @@ pub(super) async fn answer(
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
-    let request: DescribeProducersRequest<'_> = read(reader, asked)?;
+    let mut request: DescribeProducersRequest<'_> = read(reader, asked)?;
+    once(&mut request.topics, |t| t.name);
+    for t in &mut request.topics {
+        once(&mut t.partition_indexes, |index| *index);
+    }
     let mut questions = Vec::new();
     let mut known = Vec::new();
     for t in &request.topics {

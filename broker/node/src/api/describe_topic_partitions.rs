@@ -28,7 +28,7 @@ pub(super) fn answer(
         request.topics.iter().map(|t| t.name).collect()
     };
     let (from, mut first) = match &request.cursor {
-        Some(c) => (c.topic_name, c.partition_index.0),
+        Some(c) => (c.topic_name, c.partition_index.0.max(0)),
         None => ("", 0),
     };
     names = names.split_off(from);

@@ -8,16 +8,20 @@
 //! | `fetch.rs` | the request, its session, and the answer |
 //! | `fetch/empties.rs` | batches without records, which answer nothing |
 //! | `fetch/gather.rs` | the partitions of one request, over all cores |
+//! | `fetch/part.rs` | those of one core, for as long as their reader is there |
 //! | `fetch/read.rs` | those of one core: reading and waiting |
 
 mod empties;
 mod gather;
+mod part;
 mod read;
 
-use super::fetch_sessions::{Asked as SessionAsked, From, Kind, TopicRef, Wanted};
+pub(crate) use part::Parts;
+
+use super::fetch_sessions::{Asked as SessionAsked, Findings, From, Kind, TopicRef, Wanted};
 use super::{Asked, reply, reply_with};
 use crate::broker::Broker;
-use ids::{Instant, LeaderEpoch, Offset, TopicId};
+use ids::{CoreId, Instant, LeaderEpoch, Offset, TopicId};
 use runtime::Slice;
 use server::Reply;
 use stages::{Laps, Stage};
@@ -86,8 +90,13 @@ impl<B> Got<B> {
 
 /// A partition as the client named it, and what was found of it.
 struct Found {
+    /// Its number in the session, or its place in the request.
+    number: u32,
+    turn: u64,
     wanted: Wanted,
     got: Got<Slice>,
+    /// There is nothing more to read before it moves.
+    asleep: bool,
 }
 
 pub(super) async fn answer(
@@ -105,9 +114,11 @@ pub(super) async fn answer(
         wanted: wanted(&request, by_id),
         forgotten: forgotten(&request, by_id),
     };
-    let now = broker.rt.now();
-    let opened = broker.fetch_sessions.borrow_mut().open(session, now);
-    let (kind, partitions) = match opened {
+    let new_id = i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
+    let key = broker.fetch_parts.fresh_key();
+    let opened = broker.fetch_sessions.borrow_mut().open(session, broker.rt.now(), new_id, key);
+    end_parts(broker);
+    let opened = match opened {
         Ok(opened) => opened,
         Err(error_code) => {
             return Ok(reply(asked, &FetchResponse { error_code, ..FetchResponse::default() }));
@@ -115,24 +126,25 @@ pub(super) async fn answer(
     };
     laps.lap(Stage::Decode, || broker.rt.clock());
     let limits = Limits::of(broker, &request, asked.version);
-    let found = gather::gather(broker, &limits, partitions.clone(), laps).await;
-    let (session_id, found) = match kind {
-        Kind::Sessionless => (0, found),
-        Kind::Full => {
-            let id = i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
-            let mut sessions = broker.fetch_sessions.borrow_mut();
-            let id = sessions.make(id, by_id, &partitions, now);
-            for f in &found {
-                tell(&mut sessions, id, f);
-            }
-            (id, found)
-        }
-        Kind::Incremental(id) => {
-            let mut sessions = broker.fetch_sessions.borrow_mut();
-            let news = found.into_iter().filter(|f| tell(&mut sessions, id, f)).collect();
-            (id, news)
-        }
+    let (session_id, full) = match opened.kind {
+        Kind::Sessionless => (0, true),
+        Kind::Full(id) => (id, true),
+        Kind::Incremental(id) => (id, false),
     };
+    // A client that goes before it has heard of its session never asks for it.
+    let mut unheard = Unheard { broker, id: session_id, armed: full && session_id != 0 };
+    let parts = opened.parts.as_ref().map(|(key, _)| *key);
+    let mut found = gather::gather(broker, &limits, opened, laps).await;
+    if let Some(key) = parts {
+        let mut sessions = broker.fetch_sessions.borrow_mut();
+        found.retain(|f| tell(&mut sessions, session_id, f) || full);
+        if !sessions.settle(session_id) {
+            // It had to give way meanwhile. Parts may have come back since.
+            let cores = (0..broker.metadata.cores).map(CoreId);
+            gather::remove(broker, key, cores);
+        }
+    }
+    unheard.armed = false;
     let reply = phrase(broker, asked, session_id, found, request.isolation_level == 1);
     laps.lap(Stage::Encode, || broker.rt.clock());
     Ok(reply)
@@ -150,8 +162,38 @@ impl Limits {
 }
 
 fn tell(sessions: &mut super::FetchSessions, id: i32, f: &Found) -> bool {
-    let failed = f.got.nothing_more_to_wait_for();
-    sessions.tell(id, &f.wanted, failed, f.got.bytes, f.got.high_watermark, f.got.log_start)
+    let found = Findings {
+        error: f.got.nothing_more_to_wait_for(),
+        bytes: f.got.bytes,
+        high_watermark: f.got.high_watermark,
+        log_start: f.got.log_start,
+        asleep: f.asleep,
+    };
+    sessions.tell(id, f.number, found)
+}
+
+/// Removes what sessions that have ended had on the cores.
+fn end_parts(broker: &Broker) {
+    let ended = broker.fetch_sessions.borrow_mut().take_ended();
+    for (key, cores) in ended {
+        gather::remove(broker, key, cores.into_iter());
+    }
+}
+
+/// A session that is closed again unless its client is told of it.
+struct Unheard<'a> {
+    broker: &'a Rc<Broker>,
+    id: i32,
+    armed: bool,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.broker.fetch_sessions.borrow_mut().close(self.id);
+            end_parts(self.broker);
+        }
+    }
 }
 
 fn topic_ref(by_id: bool, name: &str, id: TopicId) -> TopicRef {
@@ -196,7 +238,7 @@ fn phrase(
     let mut records: Vec<Vec<Slice>> = Vec::new();
     let mut topics: Vec<(TopicRef, Vec<PartitionData<'_>>)> = Vec::new();
     let mut sent = 0;
-    for Found { wanted, got: f } in found {
+    for Found { wanted, got: f, .. } in found {
         sent += f.bytes as u64;
         let data = PartitionData {
             partition_index: wanted.partition,

@@ -1,12 +1,13 @@
 //! Metadata: brokers, topics, leaders. Creates a topic on first mention where client and broker both agree.
 
-use super::{Asked, read, reply};
+use super::{Asked, once, read, reply};
 use crate::broker::{Broker, CONTROLLER};
 use cluster::controller::{CreateTopics, NewTopic};
 use cluster::{ClusterImage, Topic, name};
 use ids::TopicId;
 use runtime::Class;
 use server::Reply;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use wire::api::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -42,9 +43,13 @@ pub(super) async fn answer(
         None => Want::All,
         // Version 0 has no null: its empty list means all.
         Some(topics) if topics.is_empty() && asked.version == 0 => Want::All,
-        Some(topics) => Want::These(topics.iter().map(meant).collect()),
+        Some(topics) => {
+            let mut topics = topics.iter().map(meant).collect();
+            once(&mut topics, |topic| *topic);
+            Want::These(topics)
+        }
     };
-    let mut created: Vec<String> = Vec::new();
+    let mut created = BTreeSet::new();
     if let Want::These(topics) = &want
         && request.allow_auto_topic_creation
         && broker.metadata.settings().auto_create_topics
@@ -89,8 +94,11 @@ fn meant<'a>(topic: &MetadataRequestTopic<'a>) -> (Option<&'a str>, TopicId) {
 
 /// Creates the topics that are named and not there. The answer to this very request still says that they are unknown; the
 /// client asks again.
-async fn create_missing(broker: &Rc<Broker>, topics: &[(Option<&str>, TopicId)]) -> Vec<String> {
-    let missing: Vec<String> = {
+async fn create_missing(
+    broker: &Rc<Broker>,
+    topics: &[(Option<&str>, TopicId)],
+) -> BTreeSet<String> {
+    let missing: BTreeSet<String> = {
         let image = broker.metadata.image();
         topics
             .iter()
@@ -115,7 +123,7 @@ async fn create_missing(broker: &Rc<Broker>, topics: &[(Option<&str>, TopicId)])
 }
 
 /// On the controller's core.
-async fn create(broker: &Rc<Broker>, names: &[String]) {
+async fn create(broker: &Rc<Broker>, names: &BTreeSet<String>) {
     let topics = names
         .iter()
         .map(|name| NewTopic {
@@ -130,10 +138,12 @@ async fn create(broker: &Rc<Broker>, names: &[String]) {
     let mut fresh = || super::fresh_topic_id(broker);
     match broker.propose(|c| c.create_topics(&request, &mut fresh)).await {
         Ok(results) => {
-            for r in results {
-                if let Err(refused) = r.result {
-                    eprintln!("topic {} is not created: {}", r.name, refused.message);
-                }
+            // A line for all: whoever asks chooses how many there are.
+            let mut refused =
+                results.iter().filter_map(|r| Some((&r.name, r.result.as_ref().err()?)));
+            if let Some((name, why)) = refused.next() {
+                let more = refused.count();
+                eprintln!("topic {name} is not created, nor are {more} more: {}", why.message);
             }
         }
         Err(e) => eprintln!("topics are not created: {e:?}"),
@@ -145,7 +155,7 @@ fn one<'a>(
     name: Option<&'a str>,
     id: TopicId,
     with_operations: bool,
-    created: &[String],
+    created: &BTreeSet<String>,
 ) -> MetadataResponseTopic<'a> {
     let unknown = |error_code| MetadataResponseTopic {
         error_code,
@@ -156,7 +166,7 @@ fn one<'a>(
     };
     match name {
         Some(n) => match image.topic_named(n) {
-            _ if created.iter().any(|c| c == n) => unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            _ if created.contains(n) => unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
             Some(topic) => phrase(image, topic, with_operations),
             None if name::check(n).is_err() => unknown(ErrorCode::INVALID_TOPIC_EXCEPTION),
             None => unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),

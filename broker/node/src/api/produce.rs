@@ -9,7 +9,7 @@ use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
 use crate::shard::{Acks, PartitionError, Produced, Trail};
 use cluster::config::{TimestampType, TopicConfig};
-use ids::{CoreId, PartitionId, PartitionIndex};
+use ids::{CoreId, Instant, PartitionId, PartitionIndex};
 use log::BatchMeta;
 use record::{
     BatchHeader, Codec, Depth, Invalid, Limits, TimestampRange, rewrite_log_append_time,
@@ -19,6 +19,7 @@ use runtime::{Class, Loan};
 use server::{Frame, Reply};
 use stages::{Laps, Stage};
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -81,9 +82,17 @@ struct Checked<'a> {
     meta: BatchMeta,
 }
 
-/// What another core is asked to append: the bytes go home with the answer.
+/// What another core is asked to append.
 type Sent = (PartitionId, Loan, BatchMeta);
-type Appended = (Vec<Result<Produced, PartitionError>>, Vec<Sent>);
+
+/// What it answers.
+struct Appended {
+    results: Vec<Result<Produced, PartitionError>>,
+    /// Dropped where they came from.
+    _sent: Vec<Sent>,
+    /// When that core began, and the trail of the batch that it acknowledged last.
+    last: Option<(Instant, Trail)>,
+}
 
 /// How the request wants to be acknowledged.
 #[derive(Clone, Copy)]
@@ -110,6 +119,8 @@ pub(super) async fn answer(
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let how = How { acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+    // The request waits for the batch that is acknowledged last; each gives the laps since the one before.
+    let clock = RefCell::new(std::mem::take(laps));
     let mut here: Vec<(usize, Append<'_>)> = Vec::new();
     let mut elsewhere: BTreeMap<CoreId, Vec<Checked<'_>>> = BTreeMap::new();
     for topic in &request.topic_data {
@@ -138,40 +149,33 @@ pub(super) async fn answer(
             let owner = broker.owner(id);
             let checked = Checked { place, id, batch, meta };
             if broker.is_here(owner) {
-                here.push((place, append(broker, checked, how)));
+                here.push((place, append(broker, checked, how, &clock)));
             } else {
                 elsewhere.entry(owner).or_default().push(checked);
             }
         }
     }
-    laps.lap(Stage::Decode, || broker.rt.clock());
+    clock.borrow_mut().lap(Stage::Decode, || broker.rt.clock());
     let asked_others: Vec<(Vec<usize>, Asked1)> = elsewhere
         .into_iter()
         .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
         .collect();
     all(here, &mut outcomes).await;
     let others = !asked_others.is_empty();
-    let mut crossed = false;
-    let mut last = slowest(outcomes.iter().flatten(), None);
     for (places, answer) in asked_others {
-        let mut results = answer.await.map(|(results, _)| results.into_iter());
+        let (results, last) = answer.await.map(|a| (a.results, a.last)).unwrap_or_default();
+        if let Some((began, trail)) = last {
+            trail.give(&mut clock.borrow_mut(), Some(began));
+        }
+        let mut results = results.into_iter();
         for place in places {
-            let result = results.as_mut().and_then(Iterator::next);
-            let result = result.unwrap_or(Err(PartitionError::NotLeader));
+            let result = results.next().unwrap_or(Err(PartitionError::NotLeader));
             outcomes[place] = Some(settle(broker, result, how).await);
-            let later = slowest(outcomes[place].iter(), last);
-            if later != last {
-                last = later;
-                crossed = true;
-            }
         }
     }
-    if let Some(trail) = last {
-        // The request waited for the one that came last; the others came meanwhile.
-        trail.give(laps, crossed);
-    }
+    *laps = clock.take();
     let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
-    if last.is_none() || refused {
+    if outcomes.is_empty() || refused {
         // Nobody knows where a refusal's time went: a timeout, or a full disk that answers late.
         laps.lap(Stage::Handle, || broker.rt.clock());
     } else if others {
@@ -206,12 +210,6 @@ pub(super) async fn answer(
     let reply = reply(asked, &ProduceResponse { responses, ..ProduceResponse::default() });
     laps.lap(Stage::Encode, || broker.rt.clock());
     Ok(reply)
-}
-
-/// The trail that ended last.
-fn slowest<'a>(outcomes: impl Iterator<Item = &'a Outcome>, other: Option<Trail>) -> Option<Trail> {
-    let trails = outcomes.filter_map(|o| o.produced.as_ref().map(|p| p.trail));
-    other.into_iter().chain(trails).max_by_key(|t| t.resumed)
 }
 
 fn phrase(index: PartitionIndex, o: &Outcome) -> PartitionProduceResponse<'_> {
@@ -265,10 +263,16 @@ fn look<'a>(
 }
 
 /// Appends on this core, and waits for the acknowledgement.
-fn append<'a>(broker: &'a Rc<Broker>, checked: Checked<'a>, how: How) -> Append<'a> {
+fn append<'a>(
+    broker: &'a Rc<Broker>,
+    checked: Checked<'a>,
+    how: How,
+    laps: &'a RefCell<Laps>,
+) -> Append<'a> {
     Box::pin(async move {
         let Checked { id, batch, meta, .. } = checked;
-        let result = broker.shard.produce(id, &batch, &meta, how.acks, how.timeout).await;
+        let tell = |trail: &Trail| trail.give(&mut laps.borrow_mut(), None);
+        let result = broker.shard.produce(id, &batch, &meta, how.acks, how.timeout, tell).await;
         settle(broker, result, how).await
     })
 }
@@ -285,17 +289,20 @@ fn hand_over(
     let sent: Vec<Sent> =
         checked.into_iter().map(|c| (c.id, lend(broker, c.batch, frame), c.meta)).collect();
     let run = move |b: Rc<Broker>| async move {
+        let began = stages::read(|| b.rt.clock());
+        let last = Cell::new(None);
         let results = {
             let mut results: Vec<Option<_>> = sent.iter().map(|_| None).collect();
             let appends = sent.iter().enumerate().map(|(i, (id, bytes, meta))| {
-                let produce = b.shard.produce(*id, bytes, meta, how.acks, how.timeout);
+                let tell = |trail: &Trail| last.set(Some((began, *trail)));
+                let produce = b.shard.produce(*id, bytes, meta, how.acks, how.timeout, tell);
                 let boxed: Pin<Box<dyn Future<Output = _>>> = Box::pin(produce);
                 (i, boxed)
             });
             all(appends.collect(), &mut results).await;
             results.into_iter().map(|r| r.unwrap_or(Err(PartitionError::NotLeader))).collect()
         };
-        (results, sent)
+        Appended { results, _sent: sent, last: last.get() }
     };
     (places, broker.post.ask(core, Class::Data, false, run))
 }

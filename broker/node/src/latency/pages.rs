@@ -65,7 +65,7 @@ pub(crate) fn why(worst: &[&Slow]) -> Value {
             "total_us": micros(total),
             "slowest": slow.laps.longest().map(Stage::name),
             "stages_us": times,
-            "request_bytes": slow.laps.bytes,
+            "request_bytes": slow.laps.bytes(),
             "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
             "partition": slow.partition.as_ref().map(|(_, index, _)| index),
             "partition_core": slow.partition.as_ref().map(|(.., core)| core.0),
@@ -157,14 +157,13 @@ fn core_row(now: &Now, seconds: f64) -> Map<String, Value> {
 mod tests {
     use super::super::pulse::Gauges;
     use super::*;
-    use stages::Tally;
+    use stages::Counts;
 
     #[test]
     fn a_stages_share_is_of_its_apis_total() {
         let of = |ticks: u32| {
-            let (mut tally, mut histogram) = (Tally::default(), Histogram::default());
-            tally.record(ticks);
-            histogram.add(&tally.drain().unwrap());
+            let mut histogram = Histogram::default();
+            histogram.add(&Counts::from_iter([ticks]));
             histogram
         };
         let sums = [((0, Stage::Flush), of(7500)), ((0, Stage::Total), of(10_000))].into();

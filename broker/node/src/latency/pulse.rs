@@ -74,15 +74,15 @@ pub(crate) struct Gauges {
 pub(crate) fn pulse(broker: &Broker) -> Pulse {
     let interval = broker.recorder.borrow_mut().drain();
     let (now, wall) = (broker.rt.now(), u64::try_from(broker.rt.wall().0).unwrap_or(0));
-    let slow = interval.worst.iter().map(|w| {
+    let slow = interval.worst.into_iter().map(|w| {
         let ago = u64::try_from(now.since(w.ended).as_millis()).unwrap_or(0);
         Slow {
-            api: api::api_at(w.laps.api).map_or("", wire::api::ApiKey::name),
+            api: api::api_at(w.laps.api()).map_or("", wire::api::ApiKey::name),
             core: broker.rt.core().0,
             ended_ms: wall.saturating_sub(ago),
+            partition: w.laps.partition().map(|id| named(broker, id)),
             laps: w.laps,
             peer: w.peer,
-            partition: w.laps.partition.map(|id| named(broker, id)),
         }
     });
     let slow = slow.collect();

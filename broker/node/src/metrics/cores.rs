@@ -100,6 +100,16 @@ fn cleaner(t: &mut Samples, broker: &Broker, store: &store::Counters) {
         c.last_run_ms() as f64 / 1_000.0,
     );
     t.gauge(
+        "ringwood_cleaner_longest_slice_seconds",
+        "Longest time that compaction kept the core.",
+        store.compact_slice_micros_max as f64 / 1e6,
+    );
+    t.gauge(
+        "ringwood_cleaner_waiting_bytes",
+        "Bytes of replaced segments that wait for a checkpoint.",
+        broker.shard.store.replaced_bytes() as f64,
+    );
+    t.gauge(
         "ringwood_cleaner_failed_partitions",
         "Partitions whose compaction failed and waits.",
         c.failed() as f64,

@@ -25,14 +25,14 @@ pub(super) fn write(text: &mut Text, history: &History) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stages::{Stage, Tally};
+    use stages::{Counts, Stage};
 
     #[test]
     fn a_histogram_has_cumulative_buckets_a_sum_and_a_count() {
-        let (mut history, mut tally) = (History::default(), Tally::default());
+        let mut history = History::default();
         // 6.4, 64 and 640 microseconds.
-        [100, 1000, 10_000].into_iter().for_each(|ticks| tally.record(ticks));
-        let series = vec![(0, Stage::Flush, tally.drain().unwrap())];
+        let counts: Counts = [100, 1000, 10_000].into_iter().collect();
+        let series = vec![(0, Stage::Flush, counts)];
         history.push(0, 1000, vec![(1, series)]);
         let mut text = Text::default();
         write(&mut text, &history);

@@ -1,6 +1,6 @@
 //! One core, from its part of the data directory to a broker that can answer.
 
-use crate::api::FetchSessions;
+use crate::api::{FetchParts, FetchSessions};
 use crate::broker::{Broker, Counters};
 use crate::cleaner::Cleaner;
 use crate::config::NodeConfig;
@@ -185,12 +185,13 @@ fn assemble(
         post,
         data_dir: config.data.display().to_string(),
         counters: Counters::default(),
-        recorder: RefCell::new(stages::Recorder::new(crate::api::SERVED.len())),
+        recorder: RefCell::new(stages::Recorder::new(crate::api::kinds())),
         cleaner: Cleaner::default(),
         scrubber: Scrubber::default(),
         decompressor: RefCell::new(Decompressor::new()),
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::new(slots)),
+        fetch_parts: FetchParts::default(),
         server: RefCell::new(None),
         ended: Notify::new(),
     });

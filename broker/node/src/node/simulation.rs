@@ -10,6 +10,7 @@
 //! | `load.rs` | the clients: producers, an administrator, a group |
 //! | `audit.rs` | reads everything back and compares |
 //! | `full.rs` | a full disk, and a start on it |
+//! | `sessions.rs` | fetch sessions: what has not moved, and what has |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
 
@@ -17,8 +18,10 @@ mod audit;
 mod caller;
 mod facts;
 mod full;
+mod hostile;
 mod load;
 mod machine;
+mod sessions;
 
 use crate::planted::{self, Planted};
 use facts::Facts;

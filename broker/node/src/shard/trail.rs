@@ -4,19 +4,16 @@ use ids::{Instant, PartitionId};
 use stages::{Laps, Stage};
 use store::CommitTimes;
 
-/// One batch's trail. Moments that did not come are zero. It crosses cores: all read the same clock.
+/// One batch's trail, told when it is acknowledged. Moments that did not come are zero. It may cross cores: all read the same
+/// clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trail {
-    id: PartitionId,
-    began: Instant,
+    pub(crate) id: PartitionId,
     /// Only if the store had no room.
     pub(crate) admitted: Instant,
     pub(crate) appended: Instant,
-    /// The commit that it went into.
-    pub(crate) commit: Option<u64>,
-    submitted: Instant,
-    written: Instant,
-    flushed: Instant,
+    /// Of the commit that it went into, if it was waited for; flushed only if that was.
+    pub(crate) commit: CommitTimes,
     /// When it went on.
     pub(crate) resumed: Instant,
 }
@@ -24,42 +21,22 @@ pub(crate) struct Trail {
 const NEVER: Instant = Instant(0);
 
 impl Trail {
-    pub(crate) fn begin(id: PartitionId, began: Instant) -> Self {
-        Self {
-            id,
-            began,
-            admitted: NEVER,
-            appended: NEVER,
-            commit: None,
-            submitted: NEVER,
-            written: NEVER,
-            flushed: NEVER,
-            resumed: NEVER,
+    /// Divides a request's time since its last lap as this batch's was spent. If another batch of the request has come before,
+    /// it gets what is left. `crossed`: when the core of the partition began, if that is not the request's.
+    #[inline]
+    pub(crate) fn give(&self, laps: &mut Laps, crossed: Option<Instant>) {
+        laps.waits_for(self.id);
+        if let Some(began) = crossed {
+            laps.lap_at(Stage::Queue, began);
         }
-    }
-
-    /// It was acknowledged; `fsync` if that meant flushed.
-    pub(crate) fn resume(&mut self, times: Option<CommitTimes>, fsync: bool, now: Instant) {
-        if let Some(times) = times {
-            self.submitted = times.submitted;
-            self.written = times.written;
-            self.flushed = if fsync { times.flushed } else { NEVER };
+        if self.admitted != NEVER {
+            laps.lap_at(Stage::Admit, self.admitted);
         }
-        self.resumed = now;
-    }
-
-    /// Divides a request's time since its last lap as this batch's was spent.
-    pub(crate) fn give(&self, laps: &mut Laps, crossed: bool) {
-        laps.partition = Some(self.id);
-        if crossed {
-            laps.lap_at(Stage::Queue, self.began);
-        }
+        laps.lap_at(Stage::Append, self.appended);
         for (stage, at) in [
-            (Stage::Admit, self.admitted),
-            (Stage::Append, self.appended),
-            (Stage::Commit, self.submitted),
-            (Stage::Write, self.written),
-            (Stage::Flush, self.flushed),
+            (Stage::Commit, self.commit.submitted),
+            (Stage::Write, self.commit.written),
+            (Stage::Flush, self.commit.flushed),
         ] {
             if at != NEVER {
                 laps.lap_at(stage, at.min(self.resumed));
@@ -71,37 +48,70 @@ impl Trail {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "stages-compiled-out")))]
 mod tests {
     use super::*;
     use ids::{PartitionIndex, TopicId};
 
     fn trail() -> Trail {
-        let id = PartitionId { topic: TopicId([1; 16]), index: PartitionIndex(4) };
-        let mut trail = Trail::begin(id, Instant(64_000));
-        (trail.appended, trail.resumed) = (Instant(128_000), Instant(128_000));
-        trail
+        Trail {
+            id: PartitionId { topic: TopicId([1; 16]), index: PartitionIndex(4) },
+            admitted: NEVER,
+            appended: Instant(128_000),
+            commit: CommitTimes::default(),
+            resumed: Instant(128_000),
+        }
     }
 
-    fn given(trail: &Trail, crossed: bool) -> Vec<(Stage, u32)> {
+    fn given(trail: &Trail, crossed: Option<Instant>) -> Vec<(Stage, u32)> {
         let mut laps = Laps::begin(Instant(0));
         trail.give(&mut laps, crossed);
-        assert_eq!(laps.partition, Some(trail.id));
+        assert_eq!(laps.partition(), Some(trail.id));
         laps.stages().map(|s| (s, laps.ticks(s))).collect()
     }
 
     #[test]
     fn an_unacknowledged_batch_has_been_appended() {
-        assert_eq!(given(&trail(), false), [(Stage::Append, 2000)]);
-        assert_eq!(given(&trail(), true), [(Stage::Queue, 1000), (Stage::Append, 1000)]);
+        assert_eq!(given(&trail(), None), [(Stage::Append, 2000)]);
+        let crossed = given(&trail(), Some(Instant(64_000)));
+        assert_eq!(crossed, [(Stage::Queue, 1000), (Stage::Append, 1000)]);
     }
 
     #[test]
     fn what_came_before_its_commit_is_told_apart() {
-        let mut trail = trail();
-        trail.admitted = Instant(96_000);
-        trail.resume(None, true, Instant(640_000));
+        let trail = Trail { admitted: Instant(96_000), resumed: Instant(640_000), ..trail() };
         let times = [(Stage::Admit, 1500), (Stage::Append, 500), (Stage::Wake, 8000)];
-        assert_eq!(given(&trail, false), times);
+        assert_eq!(given(&trail, None), times);
+    }
+
+    #[test]
+    fn a_batch_that_came_later_gets_what_is_left() {
+        let commit = |submitted: u64, written: u64, flushed: u64| {
+            let mut times = CommitTimes::default();
+            times.submitted = Instant(submitted * 64);
+            times.written = Instant(written * 64);
+            times.flushed = Instant(flushed * 64);
+            times
+        };
+        let first =
+            Trail { commit: commit(2000, 3000, 5000), resumed: Instant(5100 * 64), ..trail() };
+        let second =
+            Trail { commit: commit(5000, 6000, 8000), resumed: Instant(8100 * 64), ..trail() };
+        let mut laps = Laps::begin(Instant(0));
+        first.give(&mut laps, None);
+        second.give(&mut laps, None);
+        // Those that have passed count for a tick each.
+        let times: Vec<(Stage, u32)> = laps.stages().map(|s| (s, laps.ticks(s))).collect();
+        assert_eq!(
+            times,
+            [
+                (Stage::Append, 2001),
+                (Stage::Commit, 2),
+                (Stage::Write, 999 + 898),
+                (Stage::Flush, 4000),
+                (Stage::Wake, 200)
+            ]
+        );
+        assert_eq!(laps.total(), 8100);
     }
 }

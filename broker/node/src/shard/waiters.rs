@@ -1,5 +1,6 @@
 //! Who waits for a partition.
 
+use super::watch::Entry;
 use ids::Offset;
 use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ pub(crate) struct Waiters {
     acked: ByOffset,
     committed: ByOffset,
     watchers: Vec<Weak<Notify>>,
+    followers: Vec<Entry>,
 }
 
 impl Waiters {
@@ -30,6 +32,19 @@ impl Waiters {
     pub(crate) fn watch(&mut self, bell: &Rc<Notify>) {
         self.watchers.retain(|w| w.strong_count() > 0);
         self.watchers.push(Rc::downgrade(bell));
+    }
+
+    /// Tells a reader of every move of the high watermark, as long as it wants to be told.
+    pub(crate) fn follow(&mut self, entry: Entry) {
+        if self.followers.len() == self.followers.capacity() {
+            self.followers.retain(Entry::is_alive);
+        }
+        self.followers.push(entry);
+    }
+
+    /// Something else has changed that readers want to know.
+    pub(crate) fn on_change(&mut self) {
+        self.ring();
     }
 
     pub(crate) fn on_acked(&mut self, end: Offset) {
@@ -56,6 +71,7 @@ impl Waiters {
             }
             None => false,
         });
+        self.followers.retain(Entry::on_move);
     }
 }
 

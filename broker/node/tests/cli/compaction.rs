@@ -128,3 +128,118 @@ fn the_offsets_topic_gets_smaller_and_keeps_what_counts() {
     find_coordinator(&mut stream);
     assert_eq!(committed(&mut stream), COMMITS - 1);
 }
+
+/// A table in segments of 1 MiB: `rounds` times all of `keys`, each value of 20 KB.
+fn fill(broker: &Broker, keys: usize, rounds: usize) {
+    let value = "x".repeat(20_000);
+    for round in 0..rounds {
+        let lines: String = (0..keys).map(|k| format!("k{k}:{round} {value}\n")).collect();
+        broker.feed(&["produce", "table", "--key-delim", ":", "-q"], lines.as_bytes()).ok();
+    }
+}
+
+fn make_table(broker: &Broker, more: &[&str]) {
+    broker.run(&["config", "set", "broker", "log.cleaner.backoff.ms=100"]).ok();
+    let mut create = vec!["topic", "create", "table", "-c", "segment.bytes=1048576"];
+    for config in more {
+        create.extend(["-c", config]);
+    }
+    broker.run(&create).ok();
+}
+
+/// Start and end of the table's only partition.
+fn offsets(broker: &Broker) -> (i64, i64) {
+    let line = broker.run(&["topic", "offsets", "table"]).ok();
+    let fields: Vec<&str> = line.trim().split('\t').collect();
+    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
+}
+
+/// Offset, key and number of each record that our client reads from the start.
+fn table(broker: &Broker) -> Vec<(i64, String, usize)> {
+    let read = broker.run(&["consume", "table", "-f", "%o %k %v\\n"]).ok();
+    let record = |line: &str| {
+        let mut fields = line.split(' ');
+        let mut next = || fields.next().unwrap().to_owned();
+        (next().parse().unwrap(), next(), next().parse().unwrap())
+    };
+    read.lines().map(record).collect()
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "never {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn dropped(broker: &Broker) -> f64 {
+    let metrics = broker.metrics();
+    let of = metrics.lines().filter(|l| l.starts_with("ringwood_cleaner_dropped_records_total{"));
+    of.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+#[test]
+fn our_client_reads_over_what_compaction_has_emptied() {
+    let mut broker = Broker::start();
+    make_table(&broker, &["cleanup.policy=compact", "min.cleanable.dirty.ratio=0.01"]);
+    // Each call is a producer of its own, whose last batch stays as an empty one.
+    fill(&broker, 5, 60);
+    let (start, end) = offsets(&broker);
+    assert_eq!((start, end), (0, 300));
+    // Five of those below the active segment are left, and that holds 52 at most.
+    until("compacted", || dropped(&broker) >= 240.0);
+    let read = table(&broker);
+    assert!(read.len() <= 60, "{} records", read.len());
+    assert!(read[0].0 > 100, "the first that is left is {}", read[0].0);
+    for k in 0..5 {
+        let newest = read.iter().rfind(|r| r.1 == format!("k{k}")).unwrap();
+        assert_eq!(newest.2, 59, "{newest:?}");
+    }
+    assert!(read.is_sorted_by_key(|r| r.0));
+    // From any offset, also from those that are gone.
+    for from in [0, 1, 57, 133, 200] {
+        let at = from.to_string();
+        let first = broker.run(&["consume", "table", "-o", &at, "-n", "1", "-f", "%o\n"]).ok();
+        let wanted = read.iter().find(|r| r.0 >= from).unwrap().0;
+        assert_eq!(first.trim().parse::<i64>().unwrap(), wanted, "from {from}");
+    }
+    broker.kill();
+    broker.restart();
+    assert_eq!(table(&broker).last(), read.last());
+}
+
+#[test]
+fn compact_delete_compacts_and_lets_go_of_what_is_old() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("both-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let port = super::broker::free_port();
+    let file = dir.join("server.properties");
+    let data = dir.join("data");
+    let text = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nlog.retention.check.interval.ms=200\n",
+        data.display()
+    );
+    fs::write(&file, text).unwrap();
+    let broker = Broker::with_file(&file, port);
+    let config = ["cleanup.policy=compact,delete", "min.cleanable.dirty.ratio=0.01"];
+    make_table(&broker, &config);
+    // Two of each key, which compaction halves; what is left is more than retention will keep.
+    fill(&broker, 150, 2);
+    until("compacted", || dropped(&broker) >= 50.0);
+    let before = table(&broker);
+    assert_eq!(offsets(&broker).0, 0, "nothing is old enough");
+    assert!(before.len() < 250, "{} records", before.len());
+    broker.run(&["config", "set", "topic/table", "retention.bytes=1500000"]).ok();
+    until("moved", || offsets(&broker).0 > 0);
+    let (start, end) = offsets(&broker);
+    assert_eq!(end, 300);
+    let kept: Vec<_> = table(&broker);
+    assert!(kept.iter().all(|r| r.0 >= start) && kept.len() < before.len());
+    assert_eq!(kept.last(), before.last());
+    // Offsets go on, and so does compaction.
+    fill(&broker, 150, 1);
+    assert_eq!(offsets(&broker).1, 450);
+    drop(broker);
+    fs::remove_dir_all(&dir).unwrap();
+}

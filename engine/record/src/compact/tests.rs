@@ -289,3 +289,55 @@ proptest! {
         }
     }
 }
+
+fn run_control(bytes: &[u8], rules: &CompactRules, is_over: bool) -> (CompactOutcome, Vec<u8>) {
+    let batch = BatchView::first(bytes).unwrap();
+    let (mut d, mut c, mut out) = (Decompressor::new(), Compressor::new(), Vec::new());
+    let outcome = compact_control(&batch, rules, is_over, &mut d, &mut c, &mut out).unwrap();
+    (outcome, out)
+}
+
+#[test]
+fn a_marker_stays_while_its_transaction_has_records_and_then_until_its_horizon() {
+    let (id, epoch) = (ProducerId(7), ProducerEpoch(2));
+    for end in [crate::EndTxn::Commit, crate::EndTxn::Abort] {
+        let marker = crate::end_txn_marker(id, epoch, end, 5, Timestamp(400)).unwrap();
+        let says = |bytes: &[u8]| {
+            let batch = BatchView::first(bytes).unwrap();
+            batch.check_crc().unwrap();
+            assert!(batch.header().attributes.is_control());
+            let record = batch.records().unwrap().next().unwrap().unwrap();
+            let time = batch.header().timestamp_of(record.timestamp_delta);
+            (crate::ControlRecord::read(&record).unwrap(), time)
+        };
+        assert_eq!(run_control(&marker, &rules(500), false).0, CompactOutcome::Whole);
+        let (outcome, aged) = run_control(&marker, &rules(500), true);
+        assert_eq!(
+            outcome,
+            CompactOutcome::Rewritten { max_timestamp: Timestamp(400), records: 1 }
+        );
+        assert_eq!(says(&aged), says(&marker));
+        let h = *BatchView::first(&aged).unwrap().header();
+        assert!(h.attributes.has_delete_horizon() && h.attributes.is_transactional());
+        assert_eq!((h.base_timestamp, h.base_sequence), (Timestamp(1_500), -1));
+        // One millisecond before it, and at it.
+        assert_eq!(run_control(&aged, &rules(1_499), true).0, CompactOutcome::Whole);
+        assert_eq!(run_control(&aged, &rules(1_500), true).0, CompactOutcome::Dropped);
+        assert_eq!(run_control(&aged, &rules(1_500), false).0, CompactOutcome::Whole);
+        let keep = CompactRules { keep_empty: true, ..rules(1_500) };
+        let (outcome, empty) = run_control(&aged, &keep, true);
+        assert!(matches!(outcome, CompactOutcome::Rewritten { records: 0, .. }));
+        let h = *BatchView::first(&empty).unwrap().header();
+        assert_eq!((h.count, h.producer_id, h.producer_epoch), (0, id, epoch));
+        assert!(h.attributes.is_control());
+        assert_eq!(run_control(&empty, &rules(9_000), true).0, CompactOutcome::Dropped);
+    }
+}
+
+#[test]
+fn a_marker_at_or_above_the_bound_is_not_touched() {
+    let (id, epoch) = (ProducerId(7), ProducerEpoch(2));
+    let marker = crate::end_txn_marker(id, epoch, crate::EndTxn::Abort, 5, Timestamp(400)).unwrap();
+    let bound = CompactRules { below: Offset(0), ..rules(9_000) };
+    assert_eq!(run_control(&marker, &bound, true).0, CompactOutcome::Whole);
+}

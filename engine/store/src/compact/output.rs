@@ -1,6 +1,7 @@
 //! The new segment of a group: its file, its index, and what the log must know of it.
 //!
-//! The files are nobody's until the swap. They are written once, from the front, and synced before the log names them.
+//! The files are nobody's until the swap. They are written once, from the front. Nothing is synced here: the checkpoint whose
+//! entry names them syncs them first, beside the files of everybody else, so that the device flushes once for all.
 
 use crate::format::{BLOCK, blocks};
 use crate::partition::SegmentFile;
@@ -40,6 +41,8 @@ pub(super) struct Output {
     first_timestamp: Option<Timestamp>,
     dropped: u64,
     changed: bool,
+    /// The device has been waited for since somebody asked.
+    waited: bool,
     /// An empty batch that holds the end of a segment: written only if nothing comes behind it.
     held: Option<(BatchHeader, Vec<u8>)>,
 }
@@ -67,6 +70,7 @@ impl Output {
             first_timestamp: None,
             dropped: 0,
             changed: false,
+            waited: false,
             held: None,
         }
     }
@@ -89,6 +93,11 @@ impl Output {
         self.push(&empty, Timestamp::NONE, 0, &bytes).await
     }
 
+    /// Bytes so far.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
     /// Whether anything was left out or rewritten.
     pub(super) fn changed(&self) -> bool {
         self.changed
@@ -97,6 +106,11 @@ impl Output {
     /// A batch was written anew, perhaps with as many bytes as before.
     pub(super) fn note_change(&mut self) {
         self.changed = true;
+    }
+
+    /// Whether the device has been waited for since this was asked last.
+    pub(super) fn take_waited(&mut self) -> bool {
+        std::mem::take(&mut self.waited)
     }
 
     /// Records that were left out.
@@ -151,6 +165,7 @@ impl Output {
     /// Writes what waits, filled up to whole blocks.
     async fn write(&mut self) -> io::Result<()> {
         let Some(mut buffer) = self.buffer.take().filter(|b| !b.is_empty()) else { return Ok(()) };
+        self.waited = true;
         buffer.pad_to(BLOCK);
         let len = buffer.len();
         let file = match &self.file {
@@ -171,9 +186,16 @@ impl Output {
     }
 
     async fn open(&mut self) -> io::Result<File> {
-        let path = self.inner.paths.segment(self.id, self.name, "log");
-        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        let file = self.make("log").await?;
         self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// A new file, whose name the next checkpoint makes durable.
+    async fn make(&self, ending: &str) -> io::Result<File> {
+        let path = self.inner.paths.segment(self.id, self.name, ending);
+        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        self.inner.unlisted.borrow_mut().insert(self.inner.paths.partition(self.id));
         Ok(file)
     }
 
@@ -182,33 +204,26 @@ impl Output {
         self.inner.rt.fault(format!("{what} of compacted segment {name} of {id} failed: {e}"))
     }
 
-    /// Writes and syncs all that is left; what the log may take over now. `from` are the segments it was made of.
+    /// Writes all that is left; what the log may take over now. `from` are the segments it was made of.
     pub(super) async fn finish(&mut self, from: &[Segment]) -> io::Result<Finished> {
         self.write().await?;
-        let Some(file) = self.file.take() else {
+        let Some(log) = self.file.take() else {
             return Err(io::Error::other("a compacted segment without a batch"));
         };
         if self.allocated > self.written {
-            file.set_len(self.written).await?;
+            log.set_len(self.written).await?;
         }
-        if let Err(e) = file.sync_data().await {
-            self.fault("sync", &e);
-        }
-        let entries = self.write_index().await?;
-        let dir = self.inner.paths.partition(self.id);
-        match self.inner.rt.disk().sync_dir(&dir).await {
-            Ok(()) => {}
-            // The partition was deleted meanwhile; the swap will not find it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
-            Err(e) => self.fault("sync of the directory", &e),
-        }
+        let (index, entries) = self.write_index().await?;
         let written = u32::try_from(self.written).unwrap_or(u32::MAX);
         let file = SegmentFile {
+            file: Some(log),
             submitted: written,
             written,
             allocated: self.written,
             index_written: entries,
             index_base: entries,
+            unsynced: true,
+            unsynced_index: Some(index),
             ..SegmentFile::default()
         };
         Ok(Finished { segment: self.segment(from), file })
@@ -227,10 +242,9 @@ impl Output {
         s
     }
 
-    async fn write_index(&self) -> io::Result<u32> {
+    async fn write_index(&self) -> io::Result<(File, u32)> {
         let entries = self.index.entries();
-        let path = self.inner.paths.segment(self.id, self.name, "index");
-        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        let file = self.make("index").await?;
         let mut buffer =
             self.inner.rt.memory().alloc_beyond(blocks(entries.len() * IndexEntry::LEN));
         for e in entries {
@@ -242,10 +256,7 @@ impl Output {
         if let Err(e) = file.write_at(0, buffer.slice(0..len)).await {
             self.fault("write of the index", &e);
         }
-        if let Err(e) = file.sync_data().await {
-            self.fault("sync of the index", &e);
-        }
-        Ok(u32::try_from(entries.len()).unwrap_or(u32::MAX))
+        Ok((file, u32::try_from(entries.len()).unwrap_or(u32::MAX)))
     }
 
     /// Takes away what was made.

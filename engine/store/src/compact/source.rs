@@ -24,6 +24,8 @@ pub(crate) struct Source<'a> {
     /// The lowest offset that the next batch may begin with; unknown if the walk began in the middle.
     expected: Option<Offset>,
     window: Option<(u32, Slice)>,
+    /// The device has been waited for since somebody asked.
+    waited: bool,
 }
 
 impl<'a> Source<'a> {
@@ -53,6 +55,7 @@ impl<'a> Source<'a> {
             last: 0,
             expected,
             window: None,
+            waited: false,
         })
     }
 
@@ -82,6 +85,23 @@ impl<'a> Source<'a> {
     /// The batch that [`Source::next`] has handed out.
     pub(crate) fn view<'b>(&self, bytes: &'b [u8]) -> Result<BatchView<'b>, CompactFailure> {
         BatchView::first(bytes).map_err(|e| self.damaged(e.to_string()))
+    }
+
+    /// Where the batch begins that was looked at last.
+    pub(crate) fn position(&self) -> u32 {
+        self.last
+    }
+
+    /// Goes on at `position`, where a batch begins whose predecessor is not known; false if that is behind the end.
+    pub(crate) fn go_to(&mut self, position: u32) -> bool {
+        self.position = position;
+        self.expected = None;
+        position < self.len
+    }
+
+    /// Whether the device has been waited for since this was asked last.
+    pub(crate) fn take_waited(&mut self) -> bool {
+        std::mem::take(&mut self.waited)
     }
 
     /// What is wrong with the batch that was handed out last.
@@ -119,6 +139,7 @@ impl<'a> Source<'a> {
         let from = floor_block(self.position);
         let skip = (self.position - from) as usize;
         self.window = None;
+        self.waited = true;
         let read = self.store.read_blocks(&self.p, self.name, from, (skip + n).max(WINDOW)).await;
         let read = read.map_err(|e| match e {
             crate::ReadError::Io(e) => CompactFailure::Io(e),

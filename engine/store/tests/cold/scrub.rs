@@ -104,6 +104,34 @@ fn a_whole_log_has_nothing_to_say_and_damage_stops_no_reader_before_it() {
     });
 }
 
+#[test]
+fn behind_damage_it_goes_on_with_the_next_batch_that_the_index_knows() {
+    let scene = scene();
+    let path = segments(&scene, 1).into_keys().next().unwrap();
+    // A length that leads nowhere, a record, and the last batch.
+    let hurt = [(20, 9), (90, 200), (185, 300)];
+    for (batch, byte) in hurt {
+        scene.world.flip_bit(scene.node, &path, (batch * BATCH + byte) as u64 * 8 + 2).unwrap();
+    }
+    let (found, bytes) = scene.run(|_, store| async move {
+        let found = round(&store, 1e9).await;
+        (found, store.counters().0.scrub_bytes)
+    });
+    let at = |f: &ScrubFinding| {
+        let words: Vec<&str> = f.why.split([' ', ':']).collect();
+        words[3].parse::<usize>().unwrap()
+    };
+    let places: Vec<usize> = found.iter().map(at).collect();
+    assert_eq!(places, hurt.map(|(batch, _)| batch * BATCH), "{found:?}");
+    assert_eq!(bytes, (3 * 2 * 186 - 3) * BATCH as u64, "all but the damaged ones were read");
+    // A segment of which nothing is left is not told batch by batch.
+    for batch in 0..186 {
+        scene.world.flip_bit(scene.node, &path, (batch * BATCH + 100) as u64 * 8).unwrap();
+    }
+    let found = scene.run(|_, store| async move { round(&store, 1e9).await });
+    assert_eq!(found.len(), 16);
+}
+
 /// While readers are at the device the scrub waits, but not for ever; a rate of nothing stops it.
 #[test]
 fn others_come_first() {

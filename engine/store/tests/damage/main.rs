@@ -272,6 +272,54 @@ fn a_damaged_manifest_batch_that_is_not_the_last_is_damage() {
     assert_eq!(findings[0].severity, Severity::Damage);
 }
 
+/// A manifest of several batches, the last of them damaged in its second copy: as if a cut had come between the two.
+fn with_a_copy_that_lags() -> Scene {
+    let scene = Scene::with_checkpointed_data();
+    scene.run(|rt| async move {
+        let (store, _) = start(&rt).await.unwrap();
+        for _ in 0..4 {
+            append(&store, partition(1), batch(1, b"more")).await;
+            store.checkpoint().await;
+        }
+    });
+    let path = Path::new(ROOT).join("cores-1/0/manifest-b");
+    let bytes = scene.world.file(scene.node, &path).unwrap();
+    scene.flip(&path, bytes.iter().rposition(|b| *b != 0).unwrap());
+    scene
+}
+
+#[test]
+fn a_cut_while_a_copy_of_the_manifest_is_mended_looks_like_no_damage() {
+    let notes = |scene: &Scene| {
+        let (verified, findings) = scene.verify();
+        assert_eq!(verified.damaged, 0, "{findings:?}");
+        assert!(findings.iter().all(|f| f.place.contains("manifest-b")), "{findings:?}");
+        findings.len()
+    };
+    let scene = with_a_copy_that_lags();
+    assert_eq!(notes(&scene), 1);
+    let before = scene.world.effects(scene.node);
+    scene.run(|rt| async move { assert!(start(&rt).await.unwrap().1.manifest_mended) });
+    let effects = scene.world.effects(scene.node) - before;
+    let (mut lagging, mut mended) = (0, 0);
+    for n in 1..=effects {
+        let scene = with_a_copy_that_lags();
+        let rt = scene.world.core(scene.node, CoreId(0));
+        let it = rt.clone();
+        scene.world.cut_after(scene.node, n);
+        // Also a start that ends before the cut tells something.
+        let _ = scene.world.run(&rt, async move { drop(start(&it).await) });
+        scene.world.power_cut(scene.node);
+        match notes(&scene) {
+            0 => mended += 1,
+            _ => lagging += 1,
+        }
+        scene.run(|rt| async move { start(&rt).await.unwrap().0.close().await });
+        assert_eq!(scene.verify().1, [], "cut at {n}");
+    }
+    assert!(lagging > 2 && mended > 2, "{lagging} and {mended} of {effects}");
+}
+
 #[test]
 fn a_damaged_piece_of_the_rest_log_marks_its_partition_until_the_loss_is_accepted() {
     let scene = Scene::with_checkpointed_data();

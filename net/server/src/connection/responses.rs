@@ -209,7 +209,7 @@ impl Responses {
                     }
                     if stages::ON {
                         laps.lap_at(Stage::Order, *now.get_or_insert_with(&clock));
-                        self.leaving.push_back(*laps);
+                        self.leaving.push_back(std::mem::take(laps));
                     }
                 }
             }

@@ -27,6 +27,8 @@ pub(crate) struct Live<H: Handler> {
     pub(crate) pending: RefCell<BTreeMap<Seq, (OnDisconnect, Arc<RequestWaker>)>>,
     /// The waker of a request that did not need it, for the next one.
     pub(crate) spare: Cell<Option<Arc<RequestWaker>>>,
+    /// The stopwatch of a request that is over, for the next one.
+    pub(crate) spare_laps: Cell<Laps>,
     stream: RefCell<Option<Rc<Stream>>>,
     ended: Cell<Option<CloseReason>>,
     _admission: Admission,
@@ -48,6 +50,7 @@ impl<H: Handler> Live<H> {
             writer: Bell::default(),
             pending: RefCell::default(),
             spare: Cell::new(None),
+            spare_laps: Cell::default(),
             stream: RefCell::new(Some(stream)),
             ended: Cell::new(None),
             _admission: admission,

@@ -22,9 +22,9 @@ pub(crate) fn start<H: Handler>(
     frame: Frame,
     arrived: Instant,
 ) {
-    let mut laps = Laps::begin(arrived);
+    let mut laps = live.spare_laps.take().again(arrived);
     laps.lap(Stage::Receive, || server.rt.clock());
-    laps.bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    laps.has_bytes(frame.len());
     let on_disconnect = server.handler.on_disconnect(&live.session, &frame);
     let mut future = Box::pin(server.handler.handle(&live.session, frame, laps));
     let in_flight = InFlight::new(server);

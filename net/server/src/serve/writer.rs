@@ -29,16 +29,20 @@ pub(crate) async fn write<H: Handler>(
             continue;
         };
         add(&server.counters.sends, 1);
+        let began = server.rt.now();
         if stream.send(batch.parts).await.is_err() {
             return CloseReason::PeerLost;
         }
         add(&server.counters.bytes_out, batch.bytes);
         live.state.borrow_mut().on_sent(batch.bytes, server.rt.now());
         if stages::ON {
-            let sent = server.rt.clock();
+            // What ended in the kernel ended when this turn began; what did not even go there, now.
+            let turn = server.rt.now();
+            let sent = if turn > began { turn } else { server.rt.clock() };
             while let Some(mut laps) = live.state.borrow_mut().pop_sent() {
                 laps.lap_at(Stage::Send, sent);
                 server.handler.answered(&live.session, &laps);
+                live.spare_laps.set(laps);
             }
         }
         live.reader.ring();

@@ -158,7 +158,7 @@ impl Handler for Echo {
     }
 
     fn answered(&self, _: &Session, laps: &Laps) {
-        self.answered.borrow_mut().push(*laps);
+        self.answered.borrow_mut().push(laps.clone());
     }
 
     fn request_bytes_max(&self, session: &Session) -> usize {

@@ -64,5 +64,5 @@ fn every_request_is_told_once_with_or_without_an_answer() {
     assert_eq!(laps.len(), 100);
     let answered = laps.iter().filter(|l| l.stages().any(|s| s == Stage::Send)).count();
     assert_eq!(answered, 66);
-    assert!(laps.iter().all(|l| l.bytes == 12));
+    assert!(laps.iter().all(|l| l.bytes() == 12));
 }

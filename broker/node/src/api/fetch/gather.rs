@@ -4,12 +4,13 @@
 //! part within the limit of the whole; what is too much in the order of the request is left for the next time. If that is not
 //! enough, every core is asked to say when something moves, and the first to say so starts the next round.
 
-use super::super::fetch_sessions::{From, TopicRef, Wanted};
-use super::read::{read, read_or_wait, wait};
+use super::super::fetch_sessions::{Kind, Named, Opened, TopicRef, Wanted};
+use super::part::{Part, Want};
+use super::read::{Reading, is_asleep, read_or_wait, read_part, wait};
 use super::{Found, Got, Limits};
 use crate::broker::Broker;
 use crate::post::Asked;
-use ids::{CoreId, Offset, PartitionId};
+use ids::{CoreId, PartitionId};
 use runtime::{Class, Loan, Slice};
 use stages::{Laps, Stage};
 use std::collections::BTreeMap;
@@ -19,50 +20,122 @@ use std::rc::Rc;
 use std::task::Poll;
 use wire::ErrorCode;
 
-/// The partitions of one core, and their places in the request.
-type Part = (Vec<usize>, Vec<(PartitionId, From)>);
+/// What one core is asked for.
+#[derive(Default)]
+struct Ask {
+    wants: Vec<Want>,
+    forgotten: Vec<u32>,
+}
 
-/// Reads all of it, or waits.
+/// In turn.
+type All = BTreeMap<(u64, u32), Reading<Slice>>;
+
+/// Reads all of it, or waits. What was found of each partition, in turn.
 pub(super) async fn gather(
     broker: &Rc<Broker>,
     limits: &Limits,
-    partitions: Vec<(Wanted, From)>,
+    opened: Opened,
     laps: &mut Laps,
 ) -> Vec<Found> {
-    let mut got: Vec<Option<Got<Slice>>> = partitions.iter().map(|_| None).collect();
-    let mut parts: BTreeMap<CoreId, Part> = BTreeMap::new();
-    let mut failed = partitions.is_empty();
-    for (place, (wanted, from)) in partitions.iter().enumerate() {
-        match resolve(broker, wanted) {
+    let Opened { kind, holds, named, forgotten, parts } = opened;
+    let session = match kind {
+        Kind::Sessionless => 0,
+        Kind::Full(id) | Kind::Incremental(id) => id,
+    };
+    let mut asks: BTreeMap<CoreId, Ask> = BTreeMap::new();
+    for (number, id) in forgotten {
+        asks.entry(broker.owner(id)).or_default().forgotten.push(number);
+    }
+    for core in parts.iter().flat_map(|(_, cores)| cores) {
+        asks.entry(*core).or_default();
+    }
+    let mut found: Vec<Found> = Vec::with_capacity(named.len());
+    let mut failed = holds == 0;
+    let mut names: BTreeMap<u32, Wanted> = BTreeMap::new();
+    for Named { number, turn, wanted, from, id: before } in named {
+        match resolve(broker, &wanted) {
             Ok(id) => {
-                let (places, part) = parts.entry(broker.owner(id)).or_default();
-                places.push(place);
-                laps.partition.get_or_insert(id);
-                part.push((id, *from));
+                let core = broker.owner(id);
+                if before != Some(id) {
+                    let mut sessions = broker.fetch_sessions.borrow_mut();
+                    if let Some(other) = sessions.resolved(session, number, id, core) {
+                        // The topic is another one than it was; it may be somewhere else.
+                        asks.entry(broker.owner(other)).or_default().forgotten.push(number);
+                    }
+                }
+                if laps.partition().is_none() {
+                    laps.waits_for(id);
+                }
+                asks.entry(core).or_default().wants.push(Want { number, turn, id, from });
+                names.insert(number, wanted);
             }
             Err(code) => {
                 failed = true;
-                got[place] = Some(Got::error(code));
+                let got = Got::error(code);
+                found.push(Found { number, turn, wanted, got, asleep: false });
             }
         }
     }
     // Something is wrong already, and is to be told at once.
     let limits = if failed { Limits { min_bytes: 0, ..*limits } } else { *limits };
-    if parts.len() == 1 {
-        if let Some((core, (places, part))) = parts.pop_first() {
-            put(places, one_core(broker, core, limits, part, laps).await, &mut got);
-        }
+    let key = parts.map(|(key, _)| key);
+    let all = if asks.len() == 1
+        && let Some((core, ask)) = asks.pop_first()
+    {
+        one_core(broker, core, limits, key, ask, laps).await
     } else {
-        rounds(broker, &limits, &parts, &mut got, laps).await;
+        let temporary = key.is_none().then(|| Temporary::new(broker, &asks));
+        let key = key.or(temporary.as_ref().map(|t| t.key)).unwrap_or(0);
+        rounds(broker, &limits, key, asks, laps).await.into_values().collect()
+    };
+    for (want, got) in all {
+        let name = names.remove(&want.number);
+        let name = name.or_else(|| {
+            // It slept and has moved.
+            broker.fetch_sessions.borrow().called(session, want.number, want.id)
+        });
+        let Some(wanted) = name else { continue };
+        let asleep = is_asleep(&want, &got);
+        found.push(Found { number: want.number, turn: want.turn, wanted, got, asleep });
     }
-    let gone = || Got::error(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    let got = got.into_iter().map(|g| g.unwrap_or_else(gone));
-    partitions.into_iter().zip(got).map(|((wanted, _), got)| Found { wanted, got }).collect()
+    for (number, wanted) in names {
+        // Its core has ended.
+        let got = Got::error(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        found.push(Found { number, turn: u64::from(number), wanted, got, asleep: false });
+    }
+    found.sort_by_key(|f| (f.turn, f.number));
+    found
 }
 
-fn put(places: Vec<usize>, answers: Vec<Got<Slice>>, got: &mut [Option<Got<Slice>>]) {
-    for (place, answer) in places.into_iter().zip(answers) {
-        got[place] = Some(answer);
+/// Parts that are there as long as a fetch without a session waits.
+struct Temporary {
+    broker: Rc<Broker>,
+    key: u64,
+    cores: Vec<CoreId>,
+}
+
+impl Temporary {
+    fn new(broker: &Rc<Broker>, asks: &BTreeMap<CoreId, Ask>) -> Self {
+        let key = broker.fetch_parts.fresh_key();
+        Self { broker: Rc::clone(broker), key, cores: asks.keys().copied().collect() }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        remove(&self.broker, self.key, self.cores.iter().copied());
+    }
+}
+
+/// Removes the parts of this core's reader `key`.
+pub(super) fn remove(broker: &Broker, key: u64, cores: impl Iterator<Item = CoreId>) {
+    let home = broker.rt.core();
+    for core in cores {
+        if broker.is_here(core) {
+            broker.fetch_parts.remove(home, key);
+        } else {
+            broker.post.tell(core, Class::Data, move |b| b.fetch_parts.remove(home, key));
+        }
     }
 }
 
@@ -79,81 +152,106 @@ fn resolve(broker: &Broker, wanted: &Wanted) -> Result<PartitionId, ErrorCode> {
     Ok(PartitionId { topic: topic.id, index: wanted.partition })
 }
 
-fn lend(broker: &Broker, got: Vec<Got<Slice>>) -> Vec<Got<Loan>> {
-    got.into_iter().map(|g| g.map(|slice| broker.rt.lend(slice))).collect()
+fn lend(broker: &Broker, found: Vec<Reading<Slice>>) -> Vec<Reading<Loan>> {
+    let lend = |got: Got<Slice>| got.map(|slice| broker.rt.lend(slice));
+    found.into_iter().map(|(want, got)| (want, lend(got))).collect()
 }
 
-fn take(got: Option<Vec<Got<Loan>>>) -> Vec<Got<Slice>> {
-    got.into_iter().flatten().map(|g| g.map(Slice::from)).collect()
+fn take(found: Option<Vec<Reading<Loan>>>) -> impl Iterator<Item = Reading<Slice>> {
+    found.into_iter().flatten().map(|(want, got)| (want, got.map(Slice::from)))
 }
 
 async fn one_core(
     broker: &Rc<Broker>,
     core: CoreId,
     limits: Limits,
-    part: Vec<(PartitionId, From)>,
+    key: Option<u64>,
+    ask: Ask,
     laps: &mut Laps,
-) -> Vec<Got<Slice>> {
+) -> Vec<Reading<Slice>> {
+    let home = broker.rt.core();
+    let part = move |b: &Broker| -> Option<Rc<Part>> { key.map(|k| b.fetch_parts.of(home, k)) };
+    let Ask { wants, forgotten } = ask;
     if broker.is_here(core) {
-        return read_or_wait(broker, &limits, &part, laps).await;
+        return read_or_wait(broker, &limits, part(broker), wants, &forgotten, laps).await;
     }
-    let run = move |b: Rc<Broker>| async move {
-        let mut laps = Laps::begin(stages::read(|| b.rt.clock()));
-        let got = read_or_wait(&b, &limits, &part, &mut laps).await;
-        (lend(&b, got), laps)
+    let run = move |b: Rc<Broker>| {
+        // Now, and not when the task begins: its removal may come before that.
+        let part = part(&b);
+        async move {
+            let mut laps = Laps::begin(stages::read(|| b.rt.clock()));
+            let found = read_or_wait(&b, &limits, part, wants, &forgotten, &mut laps).await;
+            (lend(&b, found), laps)
+        }
     };
-    let (got, there) = broker.post.ask(core, Class::Data, true, run).await.unzip();
+    let (found, there) = broker.post.ask(core, Class::Data, true, run).await.unzip();
     if let Some(there) = there {
         laps.join(Stage::Queue, &there);
         laps.lap(Stage::Crossing, || broker.rt.clock());
     }
-    take(got)
+    take(found).collect()
 }
-
-/// Where in the request its partitions stand, and what another core will answer.
-type Reading<'a> = (&'a Vec<usize>, Asked<Vec<Got<Loan>>>);
 
 async fn rounds(
     broker: &Rc<Broker>,
     limits: &Limits,
-    parts: &BTreeMap<CoreId, Part>,
-    got: &mut [Option<Got<Slice>>],
+    key: u64,
+    mut asks: BTreeMap<CoreId, Ask>,
     laps: &mut Laps,
-) {
+) -> All {
+    let (home, limits) = (broker.rt.core(), *limits);
+    let mut all = All::new();
     loop {
-        let asked: Vec<Reading<'_>> = parts
-            .iter()
-            .filter(|(core, _)| !broker.is_here(**core))
-            .map(|(core, (places, part))| {
-                let (limits, part) = (*limits, part.clone());
-                let run =
-                    move |b: Rc<Broker>| async move { lend(&b, read(&b, &limits, &part).await) };
-                (places, broker.post.ask(*core, Class::Data, true, run))
-            })
-            .collect();
-        if let Some((places, part)) = parts.get(&broker.rt.core()) {
-            put(places.clone(), read(broker, limits, part).await, got);
+        let mut here = None;
+        let mut asked: Vec<(CoreId, Asked<Vec<Reading<Loan>>>)> = Vec::new();
+        for (core, ask) in &mut asks {
+            let Ask { wants, forgotten } = std::mem::take(ask);
+            if broker.is_here(*core) {
+                here = Some((*core, wants, forgotten));
+                continue;
+            }
+            let run = move |b: Rc<Broker>| {
+                let part = b.fetch_parts.of(home, key);
+                async move {
+                    let found = read_part(&b, &limits, &part, wants, &forgotten).await;
+                    lend(&b, found)
+                }
+            };
+            asked.push((*core, broker.post.ask(*core, Class::Data, true, run)));
         }
-        for (places, answer) in asked {
-            put(places.clone(), take(answer.await), got);
+        let mut note = |core: CoreId, found: Reading<Slice>| {
+            let (want, got) = found;
+            if !is_asleep(&want, &got) {
+                asks.entry(core).or_default().wants.push(want);
+            }
+            all.insert((want.turn, want.number), (want, got));
+        };
+        if let Some((core, wants, forgotten)) = here {
+            let part = broker.fetch_parts.of(home, key);
+            for found in read_part(broker, &limits, &part, wants, &forgotten).await {
+                note(core, found);
+            }
+        }
+        for (core, answer) in asked {
+            take(answer.await).for_each(|found| note(core, found));
         }
         laps.lap(Stage::Read, || broker.rt.clock());
-        let bytes = trim(limits.max_bytes, got);
-        let failed = got.iter().flatten().any(Got::nothing_more_to_wait_for);
+        let bytes = trim(limits.max_bytes, all.values_mut().map(|(_, got)| got));
+        let failed = all.values().any(|(_, got)| got.nothing_more_to_wait_for());
         let over = limits.deadline.since(broker.rt.now()).is_zero();
         if bytes >= limits.min_bytes || failed || over {
-            return;
+            return all;
         }
-        first_move(broker, limits, parts, got).await;
+        first_move(broker, &limits, key, asks.keys().copied()).await;
         laps.lap(Stage::Park, || broker.rt.clock());
     }
 }
 
 /// Keeps, in the order of the request, what fits into `max_bytes`, and the first batches whatever their size. Returns how many
 /// bytes are left.
-fn trim(max_bytes: usize, got: &mut [Option<Got<Slice>>]) -> usize {
+fn trim<'a>(max_bytes: usize, got: impl Iterator<Item = &'a mut Got<Slice>>) -> usize {
     let mut total = 0;
-    for g in got.iter_mut().flatten() {
+    for g in got {
         if total > 0 && total + g.bytes > max_bytes {
             g.records.clear();
             g.bytes = 0;
@@ -167,24 +265,21 @@ fn trim(max_bytes: usize, got: &mut [Option<Got<Slice>>]) -> usize {
 async fn first_move(
     broker: &Rc<Broker>,
     limits: &Limits,
-    parts: &BTreeMap<CoreId, Part>,
-    got: &[Option<Got<Slice>>],
+    key: u64,
+    cores: impl Iterator<Item = CoreId>,
 ) {
-    let deadline = limits.deadline;
+    let (home, deadline) = (broker.rt.core(), limits.deadline);
     let mut moves: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
-    for (core, (places, part)) in parts {
-        let seen: Vec<(PartitionId, Offset)> = places
-            .iter()
-            .zip(part)
-            .map(|(place, (id, _))| {
-                (*id, got[*place].as_ref().map_or(Offset::NONE, |g| g.high_watermark))
-            })
-            .collect();
-        if broker.is_here(*core) {
-            moves.push(Box::pin(async move { wait(broker, &seen, deadline).await }));
+    for core in cores {
+        if broker.is_here(core) {
+            let part = broker.fetch_parts.of(home, key);
+            moves.push(Box::pin(async move { wait(broker, &part, deadline).await }));
         } else {
-            let run = move |b: Rc<Broker>| async move { wait(&b, &seen, deadline).await };
-            let asked = broker.post.ask(*core, Class::Data, true, run);
+            let run = move |b: Rc<Broker>| {
+                let part = b.fetch_parts.of(home, key);
+                async move { wait(&b, &part, deadline).await }
+            };
+            let asked = broker.post.ask(core, Class::Data, true, run);
             moves.push(Box::pin(async move {
                 let _ = asked.await;
             }));
@@ -211,11 +306,11 @@ mod tests {
 
     #[test]
     fn the_first_batch_is_kept_whole_and_the_rest_within_the_limit() {
-        let mut got = vec![of(0), of(900), of(60), of(50), of(40)];
-        assert_eq!(trim(1000, &mut got), 1000);
+        let mut got = [of(0), of(900), of(60), of(50), of(40)];
+        assert_eq!(trim(1000, got.iter_mut().flatten()), 1000);
         let left: Vec<usize> = got.iter().flatten().map(|g| g.bytes).collect();
         assert_eq!(left, [0, 900, 60, 0, 40]);
-        let mut got = vec![of(5000), of(1)];
-        assert_eq!(trim(1000, &mut got), 5000);
+        let mut got = [of(5000), of(1)];
+        assert_eq!(trim(1000, got.iter_mut().flatten()), 5000);
     }
 }

@@ -3,87 +3,100 @@
 use super::super::codes;
 use super::super::fetch_sessions::From;
 use super::empties::only_empty;
+use super::part::{Part, Want};
 use super::{Got, Limits};
 use crate::broker::Broker;
 use crate::shard::{PartitionError, within};
 use ids::{Instant, LeaderEpoch, Offset, PartitionId};
 use runtime::Slice;
-use runtime::sync::Notify;
 use stages::{Laps, Stage};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use store::Store;
 use wire::ErrorCode;
 
-/// Reads these partitions of this core until there is enough, something is wrong, or the time is up.
+/// What was found of what was wanted.
+pub(super) type Reading<B> = (Want, Got<B>);
+
+/// Whether there is nothing to read of a partition before it moves: its reader has come to the high watermark.
+pub(super) fn is_asleep<B>(want: &Want, got: &Got<B>) -> bool {
+    !got.nothing_more_to_wait_for() && got.bytes == 0 && want.from.offset >= got.high_watermark
+}
+
+/// Reads these partitions of this core, and those that have moved, until there is enough, something is wrong, or the time is
+/// up. What was found of each, in turn. Without a `part` nobody else knows of those that have moved.
 pub(super) async fn read_or_wait(
     broker: &Rc<Broker>,
     limits: &Limits,
-    partitions: &[(PartitionId, From)],
+    part: Option<Rc<Part>>,
+    named: Vec<Want>,
+    forgotten: &[u32],
     laps: &mut Laps,
-) -> Vec<Got<Slice>> {
-    let bell = Rc::new(Notify::new());
-    let mut watching = false;
+) -> Vec<Reading<Slice>> {
+    let mut watching = part.is_some();
+    let part = part.unwrap_or_default();
+    let mut found: BTreeMap<(u64, u32), Reading<Slice>> = BTreeMap::new();
+    let mut wants = part.wants(named, forgotten);
     loop {
-        let got = read(broker, limits, partitions).await;
+        let read = read(broker, limits, watching.then_some(&part), &wants).await;
         laps.lap(Stage::Read, || broker.rt.clock());
-        let bytes: usize = got.iter().map(|g| g.bytes).sum();
+        // What has bytes is not asleep and was read in this round.
+        let bytes: usize = read.iter().map(|(_, got)| got.bytes).sum();
+        let failed = read.iter().any(|(_, got)| got.nothing_more_to_wait_for());
+        let named: Vec<Want> =
+            read.iter().filter(|(w, got)| !is_asleep(w, got)).map(|(w, _)| *w).collect();
+        found.extend(read.into_iter().map(|(w, got)| ((w.turn, w.number), (w, got))));
         let left = limits.deadline.since(broker.rt.now());
-        if bytes >= limits.min_bytes
-            || got.iter().any(Got::nothing_more_to_wait_for)
-            || left.is_zero()
-        {
-            return got;
+        if bytes >= limits.min_bytes || failed || left.is_zero() {
+            return found.into_values().collect();
         }
         if !watching {
-            // Watch first and read once more: what came between the read and the watch is not missed.
+            // Watch, and read once more: what came between the read and the watch is not missed.
             watching = true;
-            watch(broker, partitions.iter().map(|(id, _)| *id), &bell);
             continue;
         }
         // Time is up or something has moved; both are looked at above.
-        let _ = within(&broker.rt, left, bell.notified()).await;
+        let _ = within(&broker.rt, left, part.watch.heard()).await;
         laps.lap(Stage::Park, || broker.rt.clock());
+        wants = part.wants(named, &[]);
     }
 }
 
-/// Resolves when the high watermark of one of these partitions is not what it was, or the time is up.
-pub(super) async fn wait(broker: &Rc<Broker>, seen: &[(PartitionId, Offset)], deadline: Instant) {
-    let bell = Rc::new(Notify::new());
-    watch(broker, seen.iter().map(|(id, _)| *id), &bell);
-    loop {
-        let moved = seen.iter().any(|(id, high_watermark)| {
-            broker.shard.replica(*id).is_none_or(|r| r.high_watermark() != *high_watermark)
-        });
-        let left = deadline.since(broker.rt.now());
-        if moved || left.is_zero() {
-            return;
-        }
-        let _ = within(&broker.rt, left, bell.notified()).await;
-    }
-}
-
-fn watch(broker: &Broker, ids: impl Iterator<Item = PartitionId>, bell: &Rc<Notify>) {
-    for replica in ids.filter_map(|id| broker.shard.replica(id)) {
-        replica.watch(bell);
-    }
-}
-
-/// Reads each once, in order, within the limit of the whole.
-pub(super) async fn read(
+/// Reads these once, and those that have moved.
+pub(super) async fn read_part(
     broker: &Rc<Broker>,
     limits: &Limits,
-    partitions: &[(PartitionId, From)],
-) -> Vec<Got<Slice>> {
+    part: &Rc<Part>,
+    named: Vec<Want>,
+    forgotten: &[u32],
+) -> Vec<Reading<Slice>> {
+    let wants = part.wants(named, forgotten);
+    read(broker, limits, Some(part), &wants).await
+}
+
+/// Resolves when something has moved since it was read, or the time is up.
+pub(super) async fn wait(broker: &Rc<Broker>, part: &Part, deadline: Instant) {
+    let left = deadline.since(broker.rt.now());
+    let _ = within(&broker.rt, left, part.watch.heard()).await;
+}
+
+/// Reads each once, in order, within the limit of the whole. With a part, what moves from now on is told to it.
+async fn read(
+    broker: &Rc<Broker>,
+    limits: &Limits,
+    part: Option<&Rc<Part>>,
+    wants: &[Want],
+) -> Vec<Reading<Slice>> {
     let mut left = limits.max_bytes;
     let mut first = true;
-    let mut all = Vec::with_capacity(partitions.len());
-    for (id, from) in partitions {
-        let got = read_one(broker, limits.version, *id, from, left, first).await;
+    let mut all = Vec::with_capacity(wants.len());
+    for want in wants {
+        let got = read_one(broker, limits.version, part, want, left, first).await;
         if got.bytes > 0 {
             first = false;
             left = left.saturating_sub(got.bytes);
         }
-        all.push(got);
+        all.push((*want, got));
     }
     all
 }
@@ -91,15 +104,20 @@ pub(super) async fn read(
 async fn read_one(
     broker: &Rc<Broker>,
     version: i16,
-    id: PartitionId,
-    from: &From,
+    part: Option<&Rc<Part>>,
+    want: &Want,
     left: usize,
     first: bool,
 ) -> Got<Slice> {
+    let Want { id, from, .. } = want;
+    let id = *id;
     let replica = match broker.shard.check_epoch(id, from.current_leader_epoch) {
         Ok(replica) => replica,
         Err(e) => return Got::error(codes::of_partition(&e, version).0),
     };
+    if let Some(part) = part {
+        part.watch.on_read(want.number, &replica);
+    }
     let store = &broker.shard.store;
     let looked = store.with_log(id, |l| (l.start(), diverges(l, from)));
     let (log_start, diverging) = looked.unwrap_or((Offset::NONE, None));

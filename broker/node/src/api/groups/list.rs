@@ -17,8 +17,7 @@ pub(in super::super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: ListGroupsRequest<'_> = read(reader, asked)?;
-    let owned = |filter: &[&str]| -> Vec<String> { filter.iter().map(|f| (*f).into()).collect() };
-    let filters = (owned(&request.states_filter), owned(&request.types_filter));
+    let filters = (known(&request.states_filter), known(&request.types_filter));
     let ids: Vec<PartitionId> = broker
         .metadata
         .image()
@@ -49,6 +48,31 @@ pub(in super::super) async fn answer(
     Ok(reply(asked, &ListGroupsResponse { error_code, groups, ..ListGroupsResponse::default() }))
 }
 
+/// The states and types that a group may have, both protocols together.
+const NAMES: [&str; 9] = [
+    "Assigning",
+    "CompletingRebalance",
+    "Dead",
+    "Empty",
+    "PreparingRebalance",
+    "Reconciling",
+    "Stable",
+    "classic",
+    "consumer",
+];
+
+/// A filter as each coordinator gets it: the names in it that a group may have, each once. A filter of other names alone still
+/// is one and chooses nothing, where an empty one chooses all.
+fn known(filter: &[&str]) -> Vec<String> {
+    let has = |name: &str| filter.iter().any(|f| f.eq_ignore_ascii_case(name));
+    let mut names: Vec<String> =
+        NAMES.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).collect();
+    if names.is_empty() && !filter.is_empty() {
+        names.push("none".to_owned());
+    }
+    names
+}
+
 type Filters = (Vec<String>, Vec<String>);
 
 async fn look(
@@ -59,4 +83,17 @@ async fn look(
     let states: Vec<&str> = states.iter().map(String::as_str).collect();
     let types: Vec<&str> = types.iter().map(String::as_str).collect();
     broker.groups.look(id, |c| c.list_groups(&states, &types)).map_err(|e| e.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_each_name_once_and_only_names_that_there_are() {
+        assert!(known(&[]).is_empty());
+        assert_eq!(known(&["stable", "STABLE", "", "x"]), ["Stable"]);
+        assert_eq!(known(&["x", "x"]), ["none"]);
+        assert_eq!(known(&["Consumer"]), ["consumer"]);
+    }
 }

@@ -13,15 +13,18 @@ use wire::ErrorCode;
 const CAPACITY: u64 = 256 << 20;
 const TOPIC: &str = "orders";
 
-struct Scene {
-    world: World,
-    here: NodeId,
-    there: NodeId,
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) here: NodeId,
+    pub(super) there: NodeId,
 }
 
 impl Scene {
     /// Speaks to the node, on a connection of its own.
-    fn ask<T: 'static>(&self, what: impl AsyncFnOnce(&mut Caller) -> Option<T> + 'static) -> T {
+    pub(super) fn ask<T: 'static>(
+        &self,
+        what: impl AsyncFnOnce(&mut Caller) -> Option<T> + 'static,
+    ) -> T {
         let rt = self.world.core(self.there, CoreId(0));
         let it = rt.clone();
         let answer = self.world.run(&rt, async move {

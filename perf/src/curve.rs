@@ -1,0 +1,335 @@
+//! `perf curve`: the same keyed records over more and more partitions, and where it bends.
+//!
+//! The more partitions the same rate is spread over, the smaller the batches: 20,000 records a second over 10,000 partitions are
+//! one record each. Each point is measured twice, open loop: up a ramp of doubled rates, whose best stage is what the broker
+//! carries, and at one rate for all, whose percentiles, flushes and bytes written can be held against each other.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    failure::Failure,
+    host::HostArgs,
+    latency::Kind,
+    load::Plan,
+    machine::Machine,
+    measure::{Scene, half_of_the_cores, measure},
+    run::{Directory, Recording, Run},
+    spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
+    terminal::{self, Tone},
+    view::{self, Align, Cell, Table},
+};
+
+/// Options of `perf curve`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CurveArgs {
+    #[command(flatten)]
+    host: HostArgs,
+    /// Numbers of partitions
+    #[arg(long, default_value = "1,100,1000,10000", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    partitions: Vec<u32>,
+    /// Bytes of a value
+    #[arg(long, default_value = "1KiB,100", value_delimiter = ',')]
+    sizes: Vec<SizeSpec>,
+    /// Records a second at which latency, flushes and bytes are measured; the ramp begins there
+    #[arg(long, default_value = "20k/s")]
+    rate: RateSpec,
+    /// How often the ramp doubles its rate
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=12))]
+    doublings: u32,
+    /// How long each measurement takes; the ramp's stages share it
+    #[arg(long, default_value = "9s", value_parser = spec::duration)]
+    duration: Duration,
+    /// Keep every run here
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+    /// Write the plot as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write table and plots as one page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the points as JSON; `-` is stdout, instead of the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<String>,
+}
+
+/// One number of partitions with one size.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+struct Point {
+    size: String,
+    partitions: u32,
+    /// Records a second that the best stage of the ramp had acknowledged.
+    carried: f64,
+    /// The generator was the bound of the ramp: the broker may carry more.
+    at_least: bool,
+    /// `response` at the common rate, nanoseconds.
+    p50: Option<u64>,
+    p99: Option<u64>,
+    flushes_per_second: Option<f64>,
+    records_per_flush: Option<f64>,
+    write_amplification: Option<f64>,
+    /// What the measurement at the common rate is worth.
+    verdict: String,
+    /// What there is in place of numbers.
+    failure: Option<String>,
+}
+
+/// Where a curve is said to bend: what is carried falls below this share of the best before it ...
+const CARRIED_MIN: f64 = 0.8;
+
+/// ... or the p99 rises above so many times the best before it.
+const P99_MAX: f64 = 2.0;
+
+/// Runs the command.
+///
+/// # Errors
+/// No broker, a rate that is none, or a point that came to nothing.
+pub fn run(args: &CurveArgs) -> Result<(), Failure> {
+    let RateSpec::Stages(rates) = &args.rate else {
+        return Err(Failure::Usage("--rate max has no latency: name a rate".into()));
+    };
+    let [rate] = rates.as_slice() else {
+        return Err(Failure::Usage("--rate is one rate here, no ramp".into()));
+    };
+    let host = args.host.open(&[])?;
+    let scene = Scene { quiet: true, ..host.scene() };
+    let machine = Machine::look(scene.data_dir.as_deref());
+    let mut points = Vec::new();
+    let mut fingerprint = String::new();
+    for size in &args.sizes {
+        for partitions in &args.partitions {
+            terminal::note(&format!("{partitions} partitions, values of {size}"));
+            let plan = Plan {
+                partitions: *partitions,
+                size: size.clone(),
+                keys: KeySpec::Random(1_000_000),
+                threads: half_of_the_cores(),
+                warmup: Duration::from_secs(1),
+                duration: args.duration,
+                drain: Duration::from_secs(3),
+                ..Plan::default()
+            };
+            // A point that cannot be had is a row of the table, not its end.
+            let mut point = point(args, &plan, *rate, &scene, &mut fingerprint)
+                .unwrap_or_else(|e| Point { failure: Some(e.to_string()), ..Point::default() });
+            (point.size, point.partitions) = (size.to_string(), *partitions);
+            points.push(point);
+        }
+    }
+    let title = format!("{fingerprint}; {}", host.sides);
+    drop(host);
+    report(args, &points, &title, &machine)?;
+    match points.iter().find_map(|point| point.failure.as_ref()) {
+        Some(why) => Err(Failure::Assertion(format!("a point came to nothing: {why}"))),
+        None => Ok(()),
+    }
+}
+
+fn point(
+    args: &CurveArgs,
+    plan: &Plan,
+    rate: u64,
+    scene: &Scene,
+    fingerprint: &mut String,
+) -> Result<Point, Failure> {
+    let name = format!("{}-{}", plan.size, plan.partitions);
+    // The one at a steady rate first: the ramp ends in overload.
+    let steady = Plan { rate: RateSpec::constant(rate), ..plan.clone() };
+    let (calm, recording) = measure(&steady, scene)?;
+    keep(args, &format!("{name}-rate"), &calm, &recording)?;
+    calm.broker.fingerprint.clone_into(fingerprint);
+    let rates = (0..=args.doublings).map(|doubling| rate << doubling).collect();
+    let ramp = Plan { rate: RateSpec::Stages(rates), ..plan.clone() };
+    let (ramp, recorded) = measure(&ramp, &Scene { admin: None, ..scene.clone() })?;
+    keep(args, &format!("{name}-ramp"), &ramp, &recorded)?;
+    let total = recording.total();
+    let at = |percent: f64| {
+        let quantile = Quantile::percent(percent).ok()?;
+        total.of(Kind::Response).at(quantile).filter(|_| !calm.verdict.is_invalid())
+    };
+    let stages = || ramp.repeats.iter().flat_map(|repeat| &repeat.stages);
+    let carried = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);
+    // The ramp ended before the broker did, or the generator could not follow it.
+    let highest = stages().filter_map(|stage| stage.target).fold(0.0, f64::max);
+    let inside = calm.broker.inside().unwrap_or_default();
+    Ok(Point {
+        carried,
+        at_least: ramp.verdict.is_invalid() || carried > highest * 0.98,
+        p50: at(50.0),
+        p99: at(99.0),
+        flushes_per_second: inside.flushes_per_second,
+        records_per_flush: inside.records_per_flush,
+        write_amplification: inside.write_amplification,
+        verdict: calm.verdict.word().to_owned(),
+        ..Point::default()
+    })
+}
+
+fn keep(args: &CurveArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
+    match &args.out {
+        Some(out) => Directory::at(out.join(name)).save(run, recording),
+        None => Ok(()),
+    }
+}
+
+/// Where the points of one size first leave what came before them, in words.
+fn bend(points: &[&Point]) -> Option<String> {
+    let (mut best_carried, mut best_p99) = (0.0_f64, None::<u64>);
+    for point in points.iter().filter(|point| point.failure.is_none()) {
+        let mut words = Vec::new();
+        if point.carried < best_carried * CARRIED_MIN {
+            let share = point.carried / best_carried * 100.0;
+            words.push(format!("carries {share:.0} % of the best before it"));
+        }
+        if let (Some(best), Some(p99)) = (best_p99, point.p99)
+            && p99 as f64 > best as f64 * P99_MAX
+        {
+            let times = p99 as f64 / best as f64;
+            words.push(format!("p99 is {times:.1} times the best before it"));
+        }
+        if !words.is_empty() {
+            let count = point.partitions;
+            return Some(format!("bends at {count} partitions: {}", words.join(", ")));
+        }
+        best_carried = best_carried.max(point.carried);
+        best_p99 = best_p99.into_iter().chain(point.p99).min();
+    }
+    None
+}
+
+/// A line for each size.
+fn bends(args: &CurveArgs, points: &[Point]) -> Vec<String> {
+    let line = |size: &SizeSpec| {
+        let size = size.to_string();
+        let of: Vec<&Point> = points.iter().filter(|point| point.size == size).collect();
+        let words = bend(&of).unwrap_or_else(|| "does not bend".to_owned());
+        format!("values of {size}: {words}")
+    };
+    args.sizes.iter().map(line).collect()
+}
+
+fn table(args: &CurveArgs, points: &[Point]) -> Table {
+    let header = [
+        "size, partitions".to_owned(),
+        "carried records/s".to_owned(),
+        format!("p50 at {}", args.rate),
+        format!("p99 at {}", args.rate),
+        "flushes/s".to_owned(),
+        "records/flush".to_owned(),
+        "written/byte".to_owned(),
+        "verdict".to_owned(),
+    ];
+    let mut table = Table::new(header, Align::Right);
+    for point in points {
+        let name = Cell::plain(format!("{}, {}", point.size, point.partitions));
+        if let Some(why) = &point.failure {
+            table.row(vec![name, Cell { text: format!("FAILED: {why}"), tone: Tone::Worse }]);
+            continue;
+        }
+        let nanos = |value: Option<u64>| value.map_or_else(|| "n/a".into(), format_nanos);
+        let count = |value: Option<f64>| value.map_or_else(|| "n/a".into(), format_count);
+        let at_least = if point.at_least { ">=" } else { "" };
+        let cells = [
+            format!("{at_least}{}", format_count(point.carried)),
+            nanos(point.p50),
+            nanos(point.p99),
+            count(point.flushes_per_second),
+            count(point.records_per_flush),
+            point.write_amplification.map_or_else(|| "n/a".into(), |times| format!("{times:.2}")),
+            point.verdict.clone(),
+        ];
+        table.row(std::iter::once(name).chain(cells.map(Cell::plain)).collect());
+    }
+    table
+}
+
+/// The plots: what is carried, and the p99.
+fn plots(args: &CurveArgs, points: &[Point]) -> [String; 2] {
+    let lines = |of: fn(&Point) -> Option<f64>| -> Vec<(String, Vec<(f64, f64)>)> {
+        let line = |size: &SizeSpec| {
+            let size = size.to_string();
+            let of_size = points.iter().filter(|point| point.size == size);
+            let places = of_size.filter_map(|p| Some((f64::from(p.partitions), of(p)?))).collect();
+            (format!("values of {size}"), places)
+        };
+        args.sizes.iter().map(line).collect()
+    };
+    let carried = lines(|point| point.failure.is_none().then_some(point.carried));
+    let p99 = lines(|point| point.p99.map(|nanos| nanos as f64));
+    [
+        view::decades_svg("Records a second carried, by partitions", &carried, format_count),
+        view::decades_svg(&format!("p99 at {}, by partitions", args.rate), &p99, |nanos| {
+            format_nanos(nanos as u64)
+        }),
+    ]
+}
+
+fn report(
+    args: &CurveArgs,
+    points: &[Point],
+    title: &str,
+    machine: &Machine,
+) -> Result<(), Failure> {
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
+    };
+    let (table, bends, plots) = (table(args, points), bends(args, points), plots(args, points));
+    let head = format!(
+        "{title}\n{} ({} cores), {}; keyed records, acks=all, 4 producers, linger 1 ms",
+        machine.cpu, machine.cores, machine.kernel
+    );
+    if let Some(path) = &args.svg {
+        write(path, &plots[0])?;
+    }
+    if let Some(path) = &args.html {
+        let mut body = view::paragraph(&head);
+        body.push_str(&view::html_table(&table));
+        bends.iter().for_each(|bend| body.push_str(&view::paragraph(bend)));
+        plots.iter().for_each(|plot| body.push_str(plot));
+        write(path, &view::page("By partitions", &body))?;
+    }
+    let json = serde_json::to_string_pretty(points)
+        .map_err(|e| Failure::Local(format!("the points as JSON: {e}")))?;
+    match args.json.as_deref() {
+        Some("-") => terminal::print(&format!("{json}\n")),
+        Some(path) => write(Path::new(path), &json)?,
+        None => {}
+    }
+    if args.json.as_deref() != Some("-") {
+        let colour = terminal::colour();
+        terminal::print(&format!("{head}\n{}{}\n", table.render(colour), bends.join("\n")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(partitions: u32, carried: f64, p99: u64) -> Point {
+        Point { partitions, carried, p99: Some(p99), ..Point::default() }
+    }
+
+    #[test]
+    fn a_curve_bends_where_it_first_leaves_what_was_before() {
+        let all = [
+            point(1, 9e5, 3_000_000),
+            point(100, 1e6, 3_500_000),
+            point(1_000, 9e5, 4_000_000),
+            point(10_000, 3e5, 9_000_000),
+        ];
+        let told = |points: &[Point]| bend(&points.iter().collect::<Vec<_>>());
+        let words = told(&all).unwrap();
+        assert!(words.starts_with("bends at 10000 partitions: carries 30 %"), "{words}");
+        assert!(words.ends_with("p99 is 3.0 times the best before it"), "{words}");
+        assert_eq!(told(&all[..3]), None);
+        // One that came to nothing is no bend; what comes after it may be.
+        let failed = Point { failure: Some("no".into()), ..Point::default() };
+        assert_eq!(told(&[point(1, 1e6, 5), failed.clone(), point(9, 1e6, 6)]), None);
+        assert!(told(&[point(1, 1e6, 5), failed, point(9, 1e5, 6)]).is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! The broker that a command measures: the one that is named, or one of our own that comes and goes with the command.
+
+use std::path::PathBuf;
+
+use crate::{
+    failure::Failure,
+    measure::Scene,
+    own::{CoreArgs, OwnBroker},
+};
+
+/// Options of the commands that start a broker where none is named.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HostArgs {
+    /// Brokers to measure; without it a broker is started with fresh data on free ports, and stopped
+    #[arg(short, long, value_delimiter = ',')]
+    bootstrap: Vec<String>,
+    /// Where the named broker serves its metrics, host:port
+    #[arg(long, value_name = "HOST:PORT", requires = "bootstrap")]
+    admin: Option<String>,
+    /// Where the broker's fresh data goes, in a folder of its own that is removed [default: the system's for temporary files]
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: Option<PathBuf>,
+    /// The broker's program [default: this one]
+    #[arg(long, value_name = "FILE")]
+    ringwood: Option<PathBuf>,
+    #[command(flatten)]
+    cores: CoreArgs,
+}
+
+/// A broker to measure. One of our own ends with this.
+#[derive(Debug)]
+pub(crate) struct Host {
+    bootstrap: Vec<String>,
+    admin: Option<String>,
+    /// Which cores broker and client have; empty where they were not ours to divide.
+    pub(crate) sides: String,
+    own: Option<OwnBroker>,
+}
+
+impl HostArgs {
+    /// Starts a broker with these arguments where none is named, and keeps this process to the client's cores.
+    pub(crate) fn open(&self, arguments: &[&str]) -> Result<Host, Failure> {
+        if !self.bootstrap.is_empty() {
+            return Ok(Host {
+                bootstrap: self.bootstrap.clone(),
+                admin: self.admin.clone(),
+                sides: String::new(),
+                own: None,
+            });
+        }
+        let sides = self.cores.sides()?;
+        sides.keep_client()?;
+        let parent = self.dir.clone().unwrap_or_else(std::env::temp_dir);
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let program = self.ringwood.as_deref();
+        let own = OwnBroker::ringwood(program, &parent, &arguments, sides.broker.as_deref())?;
+        Ok(Host {
+            bootstrap: vec![own.address().to_owned()],
+            admin: own.admin().map(str::to_owned),
+            sides: sides.words(),
+            own: Some(own),
+        })
+    }
+}
+
+impl Host {
+    /// A measurement on this broker, once, with fresh topics.
+    pub(crate) fn scene(&self) -> Scene {
+        Scene {
+            bootstrap: self.bootstrap.clone(),
+            arguments: std::env::args().collect(),
+            replication: 1,
+            repeat: 1,
+            data_dir: self.own.as_ref().map(|broker| broker.directory().to_path_buf()),
+            admin: self.admin.clone(),
+            ..Scene::default()
+        }
+    }
+}

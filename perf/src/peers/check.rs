@@ -1,0 +1,344 @@
+//! `perf peers --check`: the harness beside Kafka's own tools.
+//!
+//! Against Apache Kafka and against Ringwood, in turns: `kafka-producer-perf-test` writes so many records at a rate,
+//! `kafka-consumer-perf-test` reads them, and `perf run --verify` does both with as many at the same rate. The counts must be the
+//! same. The harness's rate must lie within what the tool's repeats show, with a repeat's worth of room on either side. Latencies
+//! are printed and not judged: the tool counts from the moment at which its one thread hands a record over and waits when its
+//! buffer is full, the harness from the moment at which the record was due.
+
+use std::{process::Command, time::Duration};
+
+use super::{Contender, Pair, PeersArgs, kafka::Kafka};
+use crate::{
+    chance::median,
+    failure::Failure,
+    latency::Kind,
+    load::Plan,
+    measure::{Scene, half_of_the_cores, measure},
+    own::Sides,
+    run::Verdict,
+    spec::{Quantile, RateSpec, SizeSpec, format_count, format_nanos},
+    terminal::{self, Tone},
+    view::{Align, Cell, Table},
+};
+
+/// What is said of latencies that differ.
+const NOTE: &str = "Latencies are not judged. kafka-producer-perf-test is a closed loop: one thread hands records over, is held \
+    up by a full buffer or a pause of its JVM, and starts each record's clock only when its turn comes; what a stall keeps from \
+    being sent is not in its percentiles. `perf run` is an open loop: the clock of a record starts when it was due. The tool's \
+    numbers are whole milliseconds and hold the warm-up of its JVM.";
+
+/// How long the records are sent, at the rate.
+const LENGTH: Duration = Duration::from_secs(10);
+
+/// Room beside the spread of the repeats: repeats that happen to agree are not known to the last record.
+const ROOM: f64 = 0.01;
+
+/// What one of the three came to, once.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    records: u64,
+    rate: f64,
+    /// p50, p99 and p99.9, nanoseconds.
+    latency: [Option<f64>; 3],
+}
+
+/// One broker with all repeats.
+#[derive(Debug, Default)]
+struct Side {
+    name: &'static str,
+    /// Records of each repeat.
+    expected: u64,
+    produced: Vec<Seen>,
+    consumed: Vec<Seen>,
+    ours: Vec<Seen>,
+    /// What `--verify` and the self-check had to say, where it was not that all is well.
+    complaints: Vec<String>,
+}
+
+/// Runs the check.
+pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), Failure> {
+    let (RateSpec::Stages(rates), SizeSpec::Fixed(size)) = (&args.rate, &args.size) else {
+        return Err(Failure::Usage("--check needs one rate and one size".into()));
+    };
+    let [rate] = rates.as_slice() else {
+        return Err(Failure::Usage("--check needs one rate, no ramp".into()));
+    };
+    if *size < crate::stamp::FULL_BYTES {
+        let least = crate::stamp::FULL_BYTES;
+        return Err(Failure::Usage(format!("--check stamps every value: {least} bytes at least")));
+    }
+    let repeats = if args.short { 3 } else { args.turns };
+    let plan = Plan {
+        rate: args.rate.clone(),
+        size: args.size.clone(),
+        partitions: args.partitions,
+        threads: half_of_the_cores(),
+        producers: 1,
+        consumers: 1,
+        verify: true,
+        warmup: Duration::ZERO,
+        duration: LENGTH,
+        ..Plan::default()
+    };
+    let contenders = [
+        Contender { is_kafka: true, pair: args.only.unwrap_or(Pair::Written) },
+        Contender { is_kafka: false, pair: args.only.unwrap_or(Pair::Fsync) },
+    ];
+    let mut all = Vec::new();
+    for contender in contenders {
+        let (broker, _) = contender.start(args, kafka, sides.broker.as_deref())?;
+        let expected = rate * LENGTH.as_secs();
+        let mut side = Side { name: contender.name(), expected, ..Side::default() };
+        for repeat in 1..=repeats {
+            terminal::note(&format!("{} of {repeats}: {}", repeat, side.name));
+            let topic = format!("check-{repeat}");
+            let scene = Scene {
+                bootstrap: vec![broker.address().to_owned()],
+                arguments: std::env::args().collect(),
+                repeat: 1,
+                quiet: true,
+                ..Scene::default()
+            };
+            // Their topic is made as ours is, with as many partitions.
+            crate::measure::create(&plan, &Scene { topic: Some(topic.clone()), ..scene.clone() })?;
+            side.produced.push(produce(kafka, broker.address(), &topic, expected, *rate, *size)?);
+            side.consumed.push(consume(kafka, broker.address(), &topic, expected)?);
+            ours(&mut side, &plan, &scene)?;
+        }
+        all.push(side);
+    }
+    terminal::print(&render(&all, args, sides));
+    let faults: Vec<String> = all.iter().flat_map(Side::faults).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Assertion(faults.join("; "))) }
+}
+
+fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
+    let (run, recording) = measure(plan, scene)?;
+    let total = recording.total();
+    let at = |percent: f64| {
+        let quantile = Quantile::percent(percent).ok()?;
+        total.of(Kind::Response).at(quantile).map(|nanos| nanos as f64)
+    };
+    for repeat in &run.repeats {
+        let records = repeat.stages.iter().map(|stage| stage.sent - stage.failed).sum();
+        let seconds: f64 = repeat.stages.iter().map(|stage| stage.seconds).sum();
+        let latency = [at(50.0), at(99.0), at(99.9)];
+        side.ours.push(Seen { records, rate: records as f64 / seconds.max(1e-9), latency });
+        match &repeat.verify {
+            Some(verify) if verify.is_clean() && verify.received == records => {}
+            Some(verify) => side.complaints.push(format!("--verify: {verify}")),
+            None => side.complaints.push("--verify found nothing to say".into()),
+        }
+    }
+    if let Verdict::Invalid(why) = &run.verdict {
+        side.complaints.push(format!("INVALID(generator): {why}"));
+    }
+    Ok(())
+}
+
+fn produce(
+    kafka: &Kafka,
+    bootstrap: &str,
+    topic: &str,
+    records: u64,
+    rate: u64,
+    size: usize,
+) -> Result<Seen, Failure> {
+    let mut command = kafka.tool("org.apache.kafka.tools.ProducerPerformance");
+    command.args(["--topic", topic, "--num-records", &records.to_string()]);
+    command.args(["--record-size", &size.to_string(), "--throughput", &rate.to_string()]);
+    command.arg("--command-property").arg(format!("bootstrap.servers={bootstrap}"));
+    command.args(["acks=all", "linger.ms=1", "batch.size=131072"]);
+    let text = said(command)?;
+    produced(&text)
+        .ok_or_else(|| Failure::Local(format!("what kafka-producer-perf-test said: {text}")))
+}
+
+fn consume(kafka: &Kafka, bootstrap: &str, topic: &str, records: u64) -> Result<Seen, Failure> {
+    let mut command = kafka.tool("org.apache.kafka.tools.ConsumerPerformance");
+    command.args(["--bootstrap-server", bootstrap, "--topic", topic, "--hide-header"]);
+    command.args(["--num-records", &records.to_string(), "--timeout", "20000"]);
+    let text = said(command)?;
+    consumed(&text)
+        .ok_or_else(|| Failure::Local(format!("what kafka-consumer-perf-test said: {text}")))
+}
+
+/// Runs a tool to its end; gives what it printed.
+fn said(mut command: Command) -> Result<String, Failure> {
+    let output = command.output().map_err(|e| Failure::Local(format!("a tool of Kafka's: {e}")))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    let err = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::Local(format!("a tool of Kafka's ended with {}: {text}{err}", output.status)))
+}
+
+/// The last line: `100000 records sent, 9998.0 records/sec (9.76 MB/sec), 2.31 ms avg latency, 225.00 ms max latency, 2 ms 50th,
+/// 4 ms 95th, 33 ms 99th, 48 ms 99.9th.`
+fn produced(text: &str) -> Option<Seen> {
+    let line =
+        text.lines().rev().find(|line| line.contains("records sent") && line.contains("99th"))?;
+    let number = |before: &str| -> Option<f64> {
+        let head = line[..line.find(before)?].trim_end();
+        head.rsplit([' ', ',']).next()?.parse().ok()
+    };
+    let millis = |name: &str| number(&format!(" ms {name}")).map(|ms| ms * 1e6);
+    Some(Seen {
+        records: number(" records sent")? as u64,
+        rate: number(" records/sec")?,
+        latency: [millis("50th"), millis("99th"), millis("99.9th")],
+    })
+}
+
+/// The last line: start, end, MB, MB a second, records, records a second, and times of the rebalance and the fetching.
+fn consumed(text: &str) -> Option<Seen> {
+    let line = text.lines().rev().find(|line| line.matches(',').count() >= 7)?;
+    let columns: Vec<&str> = line.split(',').map(str::trim).collect();
+    let records = columns.get(4)?.parse().ok()?;
+    Some(Seen { records, rate: columns.get(5)?.parse().ok()?, latency: [None; 3] })
+}
+
+fn spread(seen: &[Seen]) -> Option<(f64, f64)> {
+    let rates = || seen.iter().map(|seen| seen.rate);
+    let (low, high) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
+    (!seen.is_empty()).then_some((low, high))
+}
+
+impl Side {
+    /// Between which rates ours is to lie.
+    fn bounds(&self) -> Option<(f64, f64)> {
+        let (low, high) = spread(&self.produced)?;
+        let room = (high - low).max(high * ROOM);
+        Some((low - room, high + room))
+    }
+
+    fn rate_lies_within(&self) -> bool {
+        let rates: Vec<f64> = self.ours.iter().map(|seen| seen.rate).collect();
+        let within = |(low, high)| median(&rates).is_some_and(|rate| rate >= low && rate <= high);
+        self.bounds().is_some_and(within)
+    }
+
+    fn counts_are_the_same(&self) -> bool {
+        let all = [&self.produced, &self.consumed, &self.ours];
+        all.iter()
+            .all(|seen| !seen.is_empty() && seen.iter().all(|seen| seen.records == self.expected))
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> =
+            self.complaints.iter().map(|why| format!("{}: {why}", self.name)).collect();
+        if !self.counts_are_the_same() {
+            faults.push(format!("{}: the counts are not the same", self.name));
+        }
+        if !self.rate_lies_within() {
+            faults.push(format!("{}: our rate is not within theirs", self.name));
+        }
+        faults
+    }
+}
+
+fn render(all: &[Side], args: &PeersArgs, sides: &Sides) -> String {
+    let header = [
+        "broker, who",
+        "records each",
+        "records/s [low..high]",
+        "p50",
+        "p99",
+        "p99.9",
+        "within theirs",
+    ];
+    let mut table = Table::new(header, Align::Right);
+    for side in all {
+        let rows = [
+            ("kafka-producer-perf-test", &side.produced),
+            ("kafka-consumer-perf-test", &side.consumed),
+            ("perf run --verify", &side.ours),
+        ];
+        for (number, (who, seen)) in rows.into_iter().enumerate() {
+            let mut counts: Vec<u64> = seen.iter().map(|seen| seen.records).collect();
+            counts.sort_unstable();
+            counts.dedup();
+            let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+            let rates: Vec<f64> = seen.iter().map(|seen| seen.rate).collect();
+            let rate = median(&rates).zip(spread(seen)).map_or_else(
+                || "n/a".into(),
+                |(rate, (low, high))| {
+                    let [rate, low, high] = [rate, low, high].map(format_count);
+                    format!("{rate} [{low}..{high}]")
+                },
+            );
+            let mut cells = vec![
+                Cell::plain(format!("{}, {who}", side.name)),
+                Cell::plain(counts.join(" or ")),
+                Cell::plain(rate),
+            ];
+            for place in 0..3 {
+                let values: Vec<f64> = seen.iter().filter_map(|seen| seen.latency[place]).collect();
+                let value = median(&values).map(|nanos| format_nanos(nanos as u64));
+                cells.push(Cell::plain(value.unwrap_or_else(|| "-".into())));
+            }
+            cells.push(match number {
+                2 => {
+                    let good = side.faults().is_empty();
+                    let (text, tone) =
+                        if good { ("yes", Tone::Better) } else { ("NO", Tone::Worse) };
+                    Cell { text: text.into(), tone }
+                }
+                _ => Cell::plain("-"),
+            });
+            table.row(cells);
+        }
+    }
+    format!(
+        "{} repeats, {} for {} s, values of {}, {} partitions, acks=all, one producer and one consumer; medians; {}\n{}{NOTE}\n",
+        all.first().map_or(0, |side| side.ours.len()),
+        args.rate,
+        LENGTH.as_secs(),
+        args.size,
+        args.partitions,
+        sides.words(),
+        table.render(terminal::colour())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_tools_print_is_read() {
+        let text = "49990 records sent, 9998.0 records/sec (0.95 MB/sec), 2.1 ms avg latency, 240.0 ms max latency.\n\
+            100000 records sent, 9991.1 records/sec (0.95 MB/sec), 1.40 ms avg latency, 240.00 ms max latency, 1 ms 50th, 2 ms 95th, 33 ms 99th, 48 ms 99.9th.\n";
+        let latency = [Some(1e6), Some(33e6), Some(48e6)];
+        assert_eq!(produced(text), Some(Seen { records: 100_000, rate: 9991.1, latency }));
+        assert_eq!(produced("org.apache.kafka.common.errors.TimeoutException"), None);
+        let text = "2026-01-01 10:00:00:000, 2026-01-01 10:00:04:000, 9.5367, 2.3842, 100000, 25000.0000, 3300, 700, 13.6240, 142857.1429\n";
+        let seen = Seen { records: 100_000, rate: 25_000.0, latency: [None; 3] };
+        assert_eq!(consumed(text), Some(seen));
+        assert_eq!(consumed("nothing"), None);
+    }
+
+    fn side(theirs: &[f64], ours: f64, records: u64) -> Side {
+        let seen = |rate: &f64| Seen { records: 100, rate: *rate, ..Seen::default() };
+        Side {
+            name: "x",
+            expected: 100,
+            produced: theirs.iter().map(seen).collect(),
+            consumed: vec![seen(&5e4)],
+            ours: vec![Seen { records, rate: ours, ..Seen::default() }],
+            complaints: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_rate_outside_and_a_count_that_differs_are_named() {
+        assert_eq!(side(&[9_990.0, 9_995.0], 10_000.0, 100).faults(), Vec::<String>::new());
+        let faults = side(&[9_990.0, 9_995.0], 9_000.0, 100).faults();
+        assert!(faults.len() == 1 && faults[0].contains("rate"), "{faults:?}");
+        let faults = side(&[9_990.0, 9_995.0], 10_000.0, 99).faults();
+        assert!(faults.len() == 1 && faults[0].contains("counts"), "{faults:?}");
+        assert_eq!(side(&[], 10_000.0, 100).faults().len(), 2);
+    }
+}

@@ -1,0 +1,211 @@
+//! What it costs to know where the time goes: instructions of the broker per request of one small record, with the stages and
+//! with them compiled out.
+//!
+//! Both brokers run under callgrind, which counts instructions and not time, so that a busy machine changes little. A run has
+//! a short and a long length, and the difference between the two is what requests cost: what the start and the end cost is in
+//! both. The kernel's work is not counted. The portable backend serves, as callgrind does not know io_uring; its threads are a
+//! part of what is counted, in both alike. The C library is told not to copy with one repeated instruction, which callgrind
+//! would count as one for each byte.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::options;
+use crate::broker::Broker;
+use crate::tally::say;
+use crate::{Fault, program, tree};
+
+/// The most that the stages may cost, in percent of what a request costs without them.
+const MOST: f64 = 1.0;
+/// Under callgrind everything takes some fifty times as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Options {
+    rounds: usize,
+    seconds: [u64; 2],
+    rate: String,
+    with: Option<PathBuf>,
+    without: Option<PathBuf>,
+    /// Not the requests of one small record: other arguments of `ringwood perf run`.
+    load: Vec<String>,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Options, Fault> {
+        let mut options = Options {
+            rounds: 3,
+            seconds: [4, 16],
+            rate: "1k/s".to_owned(),
+            with: None,
+            without: None,
+            load: ["--size", "100", "--batch", "200", "--partitions", "4", "--producers", "1"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        options::each(words, &[], |name, value| {
+            match name {
+                "--rounds" => options.rounds = value.parse()?,
+                "--seconds" => {
+                    let [short, long] = options::list(value)?[..] else {
+                        return Err("two lengths, such as 4,16".into());
+                    };
+                    options.seconds = [short, long];
+                }
+                "--rate" => value.clone_into(&mut options.rate),
+                "--with" => options.with = Some(value.into()),
+                "--without" => options.without = Some(value.into()),
+                "--load" => options.load = value.split_whitespace().map(str::to_owned).collect(),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let [short, long] = options.seconds;
+        if options.rounds == 0 || short == 0 || long <= short {
+            return Err("a round at least, and a short length before a long one".into());
+        }
+        Ok(options)
+    }
+}
+
+/// What was counted in one run.
+struct Count {
+    requests: u64,
+    instructions: u64,
+}
+
+/// `cargo xtask prove stages`: whether they cost no more than they may.
+pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
+    let options = Options::parse(words)?;
+    let with = binary(options.with.as_deref(), "with", &[])?;
+    let without =
+        binary(options.without.as_deref(), "without", &["--features", "stages-compiled-out"])?;
+    let [short, long] = options.seconds;
+    say(&format!("requests of {} at {}", options.load.join(" "), options.rate))?;
+    let (mut costs_with, mut costs_without) = (Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        for (name, broker, costs) in
+            [("without", &without, &mut costs_without), ("with", &with, &mut costs_with)]
+        {
+            let counts = [
+                count(broker, &with, &options, name, short)?,
+                count(broker, &with, &options, name, long)?,
+            ];
+            let cost = per_request(&counts)?;
+            let [a, b] = &counts;
+            say(&format!(
+                "{round}  {name:7}  {:>13} for {:>6} requests, {:>13} for {:>6}: {cost:>9.0} each",
+                a.instructions, a.requests, b.instructions, b.requests
+            ))?;
+            costs.push(cost);
+        }
+    }
+    let (with, without) = (median(costs_with), median(costs_without));
+    let percent = (with - without) / without * 100.0;
+    say(&format!(
+        "instructions per request: {without:.0} without the stages, {with:.0} with them: {:+.0}, {percent:+.2} %",
+        with - without
+    ))?;
+    Ok(percent <= MOST)
+}
+
+/// The broker at this path, or one that is built for it.
+fn binary(given: Option<&Path>, name: &str, features: &[&str]) -> Result<PathBuf, Fault> {
+    if let Some(path) = given {
+        return Ok(path.canonicalize()?);
+    }
+    let folder = tree::work().join("stages");
+    std::fs::create_dir_all(&folder)?;
+    let mut build = Command::new(env!("CARGO"));
+    build.current_dir(tree::root()).args(["build", "--release", "--package", "ringwood"]);
+    build.args(features);
+    if !program::follow(&mut build, |_| {})? {
+        return Err("the broker cannot be built".into());
+    }
+    let path = folder.join(name);
+    std::fs::copy(tree::release_binary("ringwood"), &path)?;
+    Ok(path)
+}
+
+/// Runs a broker and one load under callgrind.
+fn count(
+    broker: &Path,
+    generator: &Path,
+    options: &Options,
+    name: &str,
+    seconds: u64,
+) -> Result<Count, Fault> {
+    let out = tree::work().join("stages").join(format!("callgrind.{name}.{seconds}"));
+    if out.exists() {
+        std::fs::remove_file(&out)?;
+    }
+    let under = [
+        "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824",
+        "valgrind",
+        "--tool=callgrind",
+        &format!("--callgrind-out-file={}", out.display()),
+        &broker.display().to_string(),
+    ];
+    let more = ["--io", "portable", "--ring", "8MiB", "--memory", "64MiB"];
+    let mut process =
+        Broker::fresh("stages-data", 1)?.program("env".into()).under(&under).with(&more);
+    process.spawn()?;
+    process.wait_until_ready(PATIENCE)?;
+    let mut load = Command::new(generator);
+    load.args(["perf", "run", "-b", &process.bootstrap(), "--consumers", "0", "--warmup", "0s"]);
+    load.args(["--rate", &options.rate, "--duration", &format!("{seconds}s")]).args(&options.load);
+    let limit = PATIENCE + Duration::from_secs(seconds);
+    let outcome = program::run(load.stdin(Stdio::null()), None, limit)?;
+    // 8 is a run whose figures say nothing of the broker's speed: here they are not looked at.
+    if !matches!(outcome.status.code(), Some(0 | 8)) {
+        return Err(format!("the load failed\n    {}", outcome.last_words()).into());
+    }
+    // What is counted is told once a second.
+    sleep(Duration::from_millis(2500));
+    let requests = process.metric("ringwood_kafka_requests_total");
+    let requests = requests.ok_or("the broker does not tell its requests")?;
+    process.stop(PATIENCE)?;
+    let text = std::fs::read_to_string(&out)?;
+    let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));
+    let instructions = total.ok_or("callgrind wrote no total")?.trim().parse()?;
+    Ok(Count { requests, instructions })
+}
+
+/// What a request costs: what the longer run has more, by what it has more.
+fn per_request([short, long]: &[Count; 2]) -> Result<f64, Fault> {
+    let requests = long.requests.saturating_sub(short.requests);
+    if requests < 1000 {
+        return Err(format!("{requests} requests more in the longer run are too few").into());
+    }
+    Ok(long.instructions.saturating_sub(short.instructions) as f64 / requests as f64)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    f64::midpoint(lower, upper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_not_counted() {
+        let count = |requests, instructions| Count { requests, instructions };
+        let counts = [count(1000, 90_000_000), count(3000, 130_000_000)];
+        assert_eq!(per_request(&counts).ok(), Some(20_000.0));
+        assert!(per_request(&[count(1000, 5), count(1500, 6)]).is_err());
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![1.0, 2.0]), 1.5);
+    }
+
+    #[test]
+    fn lengths_are_a_short_and_a_long_one() {
+        assert_eq!(Options::parse(&["--seconds", "2,8"]).map(|o| o.seconds).ok(), Some([2, 8]));
+        assert!(Options::parse(&["--seconds", "8,2"]).is_err());
+        assert!(Options::parse(&["--seconds", "8"]).is_err());
+        assert!(Options::parse(&["--rounds", "0"]).is_err());
+    }
+}
