@@ -29,7 +29,7 @@ usage: cargo xtask check
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
        cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
        cargo xtask prove compaction [--updates N] [--keys N] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
-       cargo xtask prove crash [--images N] [--state FILE] [--seed N]
+       cargo xtask prove crash [--images N] [--release] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
                                  [--disks here,ext4,xfs]
        cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]

@@ -271,11 +271,13 @@ impl Log {
     /// Cuts the log back to `to`, which is the start of a batch, or the end of the log. `cut` is what the segment that holds
     /// `to` keeps (`None` if nothing of any segment above the start remains in it), `producers` the state of the producers at
     /// `to`. The generation rises: completions of writes of the older one mean nothing any more, and the next append starts a
-    /// new segment, so that no block of the old one is written twice.
+    /// new segment, so that no block of the old one is written twice. A log that is cut back to its start, or below, has no
+    /// segments.
     pub fn truncate(&mut self, to: Offset, cut: Option<Segment>, producers: Producers) -> Dropped {
         assert!(to <= self.end, "truncation to {to} beyond the end {}", self.end);
         self.generation += 1;
-        let keep = self.segments.partition_point(|s| s.name.base < to);
+        let below = |s: &Segment| s.name.base < to && to > self.start;
+        let keep = self.segments.partition_point(below);
         let mut segments: Vec<SegmentName> = self.segments.drain(keep..).map(|s| s.name).collect();
         match (self.segments.last_mut(), cut) {
             (Some(last), Some(cut)) => {

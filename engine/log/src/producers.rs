@@ -198,21 +198,40 @@ impl Producers {
             .retain(|_, p| p.transaction_start.is_some() || now - p.last_append <= expiration_ms);
     }
 
-    /// Forgets batches at or above `end`; a producer without batches left is forgotten.
+    /// What a truncation to `end` makes of the producers that wrote at or above it, as far as their windows tell: those of
+    /// which a batch below `end` is remembered, and the ids of those of which only the log can say what they wrote there.
     ///
-    /// This restores the state only as far as the window reaches; the store replays the rest from the newest snapshot.
-    pub fn truncate(&mut self, end: Offset) {
-        self.by_id.retain(|_, p| {
-            for b in &mut p.batches {
-                if b.is_some_and(|b| b.last_offset >= end) {
-                    *b = None;
-                }
+    /// Who sends again after a truncation sends batches of the last five, so what is left of the window is enough.
+    #[must_use]
+    pub fn cut_windows(&self, end: Offset) -> (Self, Vec<ProducerId>) {
+        let (mut known, mut unknown) = (Self::default(), Vec::new());
+        for (id, p) in self.sorted() {
+            if p.batches().all(|b| b.last_offset < end) {
+                continue;
             }
-            if p.transaction_start.is_some_and(|s| s >= end) {
-                p.transaction_start = None;
+            let mut cut = Producer { batches: [None; WINDOW], ..p.clone() };
+            for b in p.batches().filter(|b| b.last_offset < end) {
+                cut.remember(*b);
             }
-            p.batches.iter().any(Option::is_some)
-        });
+            let first = p.batches().next().map_or(0, |b| b.first_sequence);
+            if cut.batches().next().is_some() {
+                known.insert(id, cut);
+            } else if first != 0 || p.epoch.0 != 0 {
+                // The first batch of an id has sequence 0 in epoch 0; before that one there is nothing.
+                unknown.push(id);
+            }
+        }
+        (known, unknown)
+    }
+
+    /// Forgets the longest silent of them until at most `most` are left.
+    pub fn keep_newest(&mut self, most: usize) {
+        let mut ages: Vec<(Timestamp, ProducerId)> =
+            self.sorted().into_iter().map(|(id, p)| (p.last_append, id)).collect();
+        ages.sort_unstable();
+        for (_, id) in ages.into_iter().take(self.len().saturating_sub(most)) {
+            self.by_id.remove(&id);
+        }
     }
 
     /// The state at `end`, of which `below` was formed from the batches that the log still holds below it. A producer that
@@ -278,7 +297,8 @@ impl Producers {
         self.by_id.values().filter_map(|p| p.transaction_start).min()
     }
 
-    pub(crate) fn insert(&mut self, id: ProducerId, producer: Producer) {
+    /// Takes what is known of one producer from elsewhere.
+    pub fn insert(&mut self, id: ProducerId, producer: Producer) {
         self.by_id.insert(id, producer);
     }
 }
@@ -372,6 +392,35 @@ mod tests {
         assert_eq!(cut.check(&batch(0, 3, 2)), Ok(None));
         assert_eq!(all.cut_back(Offset(10), &Producers::default()), all);
         assert!(all.cut_back(Offset(0), &Producers::default()).is_empty());
+    }
+
+    #[test]
+    fn a_cut_window_knows_what_it_remembers_and_says_of_whom_the_log_must_tell() {
+        let all = after(&[batch(0, 0, 3), batch(0, 3, 2), batch(0, 5, 5)]);
+        let (known, unknown) = all.cut_windows(Offset(5));
+        assert_eq!((known.get(ProducerId(7)).unwrap().last_sequence(), unknown.len()), (4, 0));
+        assert!(all.cut_windows(Offset(10)).0.is_empty(), "nobody wrote above");
+        // The window reaches back to the producer's first batch.
+        let (known, unknown) = all.cut_windows(Offset(0));
+        assert!(known.is_empty() && unknown.is_empty());
+        // It does not.
+        let long = after(&(0..8).map(|i| batch(0, i, 1)).collect::<Vec<_>>());
+        let (known, unknown) = long.cut_windows(Offset(3));
+        assert_eq!((known.len(), unknown), (0, vec![ProducerId(7)]));
+        let (known, unknown) = long.cut_windows(Offset(5));
+        assert_eq!((known.get(ProducerId(7)).unwrap().batches().count(), unknown.len()), (2, 0));
+    }
+
+    #[test]
+    fn the_newest_are_kept() {
+        let mut p = Producers::default();
+        for i in 0..10 {
+            let b = BatchMeta { producer_id: ProducerId(i), ..batch(0, 0, 1) };
+            p.note(&b, Offset(i), Timestamp(i));
+        }
+        p.keep_newest(3);
+        let ids: Vec<i64> = p.sorted().iter().map(|(id, _)| id.0).collect();
+        assert_eq!(ids, [7, 8, 9]);
     }
 
     #[test]

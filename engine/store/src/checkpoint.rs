@@ -13,13 +13,13 @@
 use crate::compact;
 use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
 use crate::format::rest;
-use crate::partition::{Shared, floor_block};
+use crate::partition::{SegmentFile, Shared, floor_block};
 use crate::planted::{self, Planted};
 use crate::rest_log::{self, write_aligned};
 use crate::store::Inner;
 use crate::writer;
 use ids::{PartitionId, Timestamp};
-use log::{Log, SegmentName};
+use log::{Log, Segment, SegmentName};
 use runtime::sync::oneshot;
 use runtime::{File, Open};
 use std::cell::RefCell;
@@ -281,22 +281,24 @@ async fn bring_to_files(inner: &Rc<Inner>, p: &Shared, number: u64) -> io::Resul
 async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec<DurableFile>> {
     let mut files: Vec<DurableFile> = Vec::new();
     for s in log.segments() {
-        let still_here = p.borrow().log.segment(s.name).is_some();
-        let sealed = log.is_sealed(s.name);
+        let here = still_here(p, s.name, s.len);
+        let still_here = here.is_some();
+        let len = here.unwrap_or(s.len);
+        // One that was cut since N takes no more bytes, whatever it was then.
+        let sealed = log.is_sealed(s.name) || len < s.len;
         if still_here {
             let submitted = p.borrow().files.get(&s.name).map_or(0, |f| f.submitted);
-            if sealed && submitted < s.len {
+            if sealed && submitted < len {
                 let forget = planted::is(Planted::LastBlockForgotten);
-                let to = if forget { floor_block(s.len) } else { s.len };
+                let to = if forget { floor_block(len) } else { len };
                 writer::write_segment(inner, p, s.name, to, !forget).await?;
             } else if !sealed
-                && floor_block(s.len).saturating_sub(submitted)
-                    >= inner.config.thresholds.blocks_due
+                && floor_block(len).saturating_sub(submitted) >= inner.config.thresholds.blocks_due
             {
-                writer::write_segment(inner, p, s.name, floor_block(s.len), false).await?;
+                writer::write_segment(inner, p, s.name, floor_block(len), false).await?;
             }
             let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
-            writer::write_index(inner, p, s.name, written.min(s.len), sealed).await?;
+            writer::write_index(inner, p, s.name, written.min(len), sealed).await?;
         }
         let (mut bytes, index_entries) =
             p.borrow().files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
@@ -308,13 +310,20 @@ async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec
     Ok(files)
 }
 
+/// How many of a segment's first `len` bytes the log still holds; none if the segment has left it.
+fn still_here(p: &Shared, name: SegmentName, len: u32) -> Option<u32> {
+    p.borrow().log.segment(name).map(|s| s.len.min(len))
+}
+
 /// Brings what no block holds into the rest log, and notes the partition's state after N.
 async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> {
     let Written { partition: p, log, last_record, mut files } = w;
     let mut pieces: Vec<RestPiece> = Vec::new();
     for (s, f) in log.segments().iter().zip(&files) {
-        if f.bytes < s.len {
-            gather_rest(inner, plan, &p, s.name, (f.bytes, s.len), &mut pieces).await?;
+        // What a truncation has taken since N is not to be had, and not needed: its record follows in the ring.
+        let len = still_here(&p, s.name, s.len).unwrap_or(s.len);
+        if f.bytes < len {
+            gather_rest(inner, plan, &p, s.name, (f.bytes, len), &mut pieces).await?;
         }
     }
     files.retain(|f| f.bytes > 0);
@@ -332,12 +341,13 @@ async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> 
 }
 
 /// The commit that must be flushed before the manifest leaves out what records behind N have dropped. A segment that has left
-/// the log since N, perhaps only just now, needs no bytes, and its file no sync, but only then: recovery will find the record
-/// that dropped it in the ring.
+/// the log since N, or has been cut, perhaps only just now, needs no bytes, and its file no sync, but only then: recovery will
+/// find the record that dropped them in the ring.
 fn left_out_by(plan: &Plan) -> u64 {
     let dropped = plan.taken.iter().filter_map(|t| {
         let p = t.partition.borrow();
-        let gone = t.state.log.segments().iter().any(|s| p.log.segment(s.name).is_none());
+        let gone = |s: &Segment| p.log.segment(s.name).is_none_or(|live| live.len < s.len);
+        let gone = t.state.log.segments().iter().any(gone);
         (gone && !planted::is(Planted::DroppedLeftOutTooEarly)).then_some(p.last_record)
     });
     dropped.max().unwrap_or(0).max(plan.deleted_by)
@@ -570,7 +580,6 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         for d in &t.state.files {
             if let Some(f) = p.files.get_mut(&d.name) {
                 f.durable = f.durable.max(d.bytes);
-                f.index_durable = f.index_durable.max(d.index_entries);
             }
         }
         let names: Vec<SegmentName> = p.log.segments().iter().map(|s| s.name).collect();
@@ -579,10 +588,13 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         for name in names {
             let done = p.files.get(&name).map_or(0, |f| f.index_written);
             let sealed = p.log.is_sealed(name);
-            let whole = p
-                .log
-                .segment(name)
-                .is_some_and(|s| p.files.get(&name).is_some_and(|f| f.durable >= s.len));
+            let whole = p.log.segment(name).is_some_and(|s| {
+                let of = |f: &SegmentFile| {
+                    let all = f.index_base as usize + s.index.entries().len();
+                    f.durable >= s.len && done as usize == all
+                };
+                p.files.get(&name).is_some_and(of)
+            });
             if sealed && whole && done > 0 {
                 // All of it is in the index file: the memory can go.
                 if let Some(s) = p.log.segment_mut(name) {

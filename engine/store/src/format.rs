@@ -7,6 +7,7 @@ pub mod layout;
 pub mod manifest;
 pub mod record;
 pub mod rest;
+pub mod truncate;
 
 /// The unit of every write: the device's block. A torn write loses at most the block it was in.
 pub const BLOCK: usize = 4096;

@@ -7,7 +7,7 @@ mod accept;
 mod dump;
 mod gap;
 mod verify;
-mod walk;
+pub(crate) mod walk;
 
 pub use accept::{AcceptError, Loss};
 pub use dump::{BatchLine, CommitLine, RecordLine, RingLine};

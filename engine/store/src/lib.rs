@@ -15,6 +15,7 @@
 //! | `journal.rs` | group commit |
 //! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
 //! | `tail.rs` | the end of a log in memory |
+//! | `truncate.rs` | a log is cut back |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
 //! | `compact.rs` | the newest record of each key stays |
@@ -53,6 +54,7 @@ mod scrub;
 mod store;
 mod strays;
 mod tail;
+mod truncate;
 mod writer;
 
 pub use crate::compact::{CompactBudget, CompactFailure, CompactReport, EndedEarly};
@@ -68,3 +70,4 @@ pub use crate::recovery::{Report, open};
 pub use crate::relayout::Relayout;
 pub use crate::scrub::ScrubFinding;
 pub use crate::store::{Config, Progress, Refusal, Store, Thresholds};
+pub use crate::truncate::TruncateError;

@@ -38,9 +38,8 @@ pub(crate) struct SegmentFile {
     pub(crate) durable: u32,
     /// Space that has been allocated.
     pub(crate) allocated: u64,
-    /// Entries in the index file: written, and counted in the manifest.
+    /// Entries in the index file.
     pub(crate) index_written: u32,
-    pub(crate) index_durable: u32,
     /// How many entries come before the first one in memory: those are only in the index file.
     pub(crate) index_base: u32,
     /// The part of the index that was read back from its file.
@@ -179,7 +178,6 @@ impl Partition {
                 written: f.bytes,
                 durable: f.bytes,
                 index_written: f.index_entries,
-                index_durable: f.index_entries,
                 index_base: f.index_entries,
                 ..SegmentFile::default()
             };
@@ -251,6 +249,42 @@ impl Partition {
             Some(first) => self.tail.drop_before(first.name),
             None => self.tail.clear(),
         }
+    }
+
+    /// Follows a truncation of the log, which has dropped these segments. `cut` is the segment that has lost its end, and how
+    /// many entries of its index are left.
+    ///
+    /// Writes of its blocks that are under way may end later: they hold the same bytes below the cut, and nothing above it
+    /// counts, so that they are counted as ever. What is known of commits is another matter: see `Store::truncate`.
+    pub(crate) fn follow_truncation(
+        &mut self,
+        memory: &Memory,
+        dropped: &[SegmentName],
+        cut: Option<(SegmentName, u32)>,
+    ) {
+        for name in dropped {
+            self.files.remove(name);
+            self.rest.retain(|r| r.segment != *name);
+        }
+        let last = self.log.segments().last().map(|s| Place { segment: s.name, position: s.len });
+        self.tail.truncate(memory, last.map(|p| (p.segment, p.position)));
+        if let Some((name, entries)) = cut
+            && let Some(f) = self.files.get_mut(&name)
+        {
+            f.index_written = f.index_written.min(entries);
+            f.index_base = f.index_base.min(entries);
+            f.cold_index = None;
+        }
+        let end = self.log.end();
+        self.written = self.written.min(end);
+        self.durable = self.durable.min(end);
+        let beyond =
+            |d: Place, last: Place| (d.segment, d.position) > (last.segment, last.position);
+        self.durable_place = match (self.durable_place, last) {
+            (Some(durable), Some(last)) if beyond(durable, last) => Some(last),
+            (durable, Some(_)) => durable,
+            (_, None) => None,
+        };
     }
 
     /// Before bytes go to `place`, the end of the log: memory may have given up the block that they lie in.

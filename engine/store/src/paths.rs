@@ -90,7 +90,7 @@ impl Paths {
         self.topic(id.topic).join(id.index.to_string())
     }
 
-    /// A segment's file with this ending (`log`, `index`, `snapshot`).
+    /// A segment's file with this ending (`log`, `index`).
     #[must_use]
     pub fn segment(&self, id: PartitionId, name: SegmentName, ending: &str) -> PathBuf {
         self.partition(id).join(format!("{name}.{ending}"))

@@ -61,6 +61,12 @@ pub enum Planted {
     SnapshotOfARefusedCheckpoint,
     /// A segment that is dropped meanwhile is left out of a checkpoint though its LogStart is not flushed.
     DroppedLeftOutTooEarly,
+    /// A truncation leaves no record.
+    TruncationNotJournalled,
+    /// Segments go before the Truncate record is flushed.
+    UnlinkBeforeTheTruncate,
+    /// A completion counts for a partition whatever has been truncated meanwhile.
+    OlderGenerationCounts,
 }
 
 #[cfg(feature = "planted")]

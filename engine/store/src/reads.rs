@@ -209,7 +209,8 @@ impl Store {
             // what was not found is no damage.
             let p = p.borrow();
             let (start, end) = (p.log.start(), p.log.end());
-            if from < start {
+            // Or a truncation has.
+            if from < start || from >= end {
                 return Err(ReadError::OutOfRange { start, end });
             }
         }
@@ -562,7 +563,7 @@ impl Store {
         let skip = (place.position - from) as usize;
         let bytes = self.read_blocks(p, name, from, skip + limits.bytes).await?;
         let p = p.borrow();
-        if p.log.segment(name).is_none() {
+        if p.log.segment(name).is_none_or(|s| s.len <= place.position) {
             return Ok(None);
         }
         let Some(run) = cut(&p, name, from, &bytes, skip, limits)? else {
@@ -635,7 +636,7 @@ fn read_tail(
     max_bytes: usize,
 ) -> Option<Read> {
     let p = p.borrow();
-    let s = p.log.segment(place.segment)?;
+    let s = p.log.segment(place.segment).filter(|s| s.len > place.position)?;
     if p.tail.begins(place.segment).is_none_or(|begins| begins > place.position) {
         return None;
     }

@@ -4,6 +4,7 @@ use crate::format::manifest::RestPiece;
 use crate::format::record::{Header, Type};
 use crate::partition::{Partition, PartitionConfig, Shared, floor_block};
 use crate::scan::Hole;
+use crate::truncate;
 use ids::{PartitionId, ProducerEpoch, ProducerId, Timestamp};
 use log::{BatchMeta, Place};
 use runtime::Runtime;
@@ -164,11 +165,8 @@ impl Replay {
                     None
                 }
             }
-            Type::Seal => {
-                p.log.roll();
-                None
-            }
-            Type::Truncate | Type::Delete | Type::Start | Type::CleanShutdown | Type::Directory => {
+            Type::Truncate => truncate::replay(&self.rt, p, h, payload),
+            Type::Delete | Type::Start | Type::CleanShutdown | Type::Directory => {
                 Some(format!("a record of type {:?} has no place here", h.kind))
             }
         };

@@ -291,7 +291,8 @@ fn piece_at(p: &Partition, segment: SegmentName, position: u32) -> Option<RestPi
 pub(crate) fn on_stop(inner: &Inner, p: &Shared, segment: SegmentName, found: &Above) {
     let Some(stop) = &found.stop else { return };
     let mut p = p.borrow_mut();
-    if p.deleted || p.log.segment(segment).is_none() || p.incomplete.is_some() {
+    let wanted = p.log.segment(segment).is_some_and(|s| found.end < s.len);
+    if p.deleted || !wanted || p.incomplete.is_some() {
         return;
     }
     let why = match stop {

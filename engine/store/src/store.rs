@@ -133,10 +133,11 @@ pub struct Progress {
 
 /// What the journal tells of one record.
 pub(crate) struct Advance {
-    partition: Shared,
-    generation: u32,
-    end: Offset,
-    place: Place,
+    pub(crate) partition: Shared,
+    pub(crate) generation: u32,
+    pub(crate) end: Offset,
+    /// None if the log has no segment.
+    pub(crate) place: Option<Place>,
 }
 
 type Observer = Rc<dyn Fn(Progress)>;
@@ -331,14 +332,15 @@ impl Inner {
             let progress = {
                 let mut p = a.partition.borrow_mut();
                 // A record of an older generation was truncated away meanwhile; its completion means nothing.
-                if a.generation != p.log.generation() {
+                let counts = planted::is(Planted::OlderGenerationCounts);
+                if a.generation != p.log.generation() && !counts {
                     continue;
                 }
                 match stage {
                     Stage::Written => p.written = p.written.max(a.end),
                     Stage::Durable => {
                         p.durable = p.durable.max(a.end);
-                        p.durable_place = Some(a.place);
+                        p.durable_place = a.place;
                     }
                 }
                 Progress { partition: p.id, written: p.written, durable: p.durable }
@@ -510,7 +512,12 @@ impl Store {
 
     /// Resolves when a deletion or a new log start may be journalled: also when batches have to wait.
     async fn admit_control(&self) {
-        while self.inner.held.get() || !self.inner.journal.has_control_room() {
+        self.admit_control_of(0).await;
+    }
+
+    /// The same for a record with a payload of `bytes`.
+    pub(crate) async fn admit_control_of(&self, bytes: usize) {
+        while self.inner.held.get() || !self.inner.journal.has_control_room_for(bytes) {
             self.inner.checkpoint_wanted.notify();
             self.inner.admission.changed.notified().await;
         }
@@ -575,7 +582,7 @@ impl Store {
             partition: Rc::clone(&shared),
             generation: entry.generation,
             end,
-            place: Place { segment: place.segment, position: place.position + meta.len },
+            place: Some(Place { segment: place.segment, position: place.position + meta.len }),
         };
         let appended = decided.map_err(Refusal::Append)?;
         let fsync = p.config.fsync;
@@ -950,7 +957,7 @@ pub(crate) async fn unlink_files(inner: &Rc<Inner>, id: PartitionId, names: &[Se
     let disk = inner.rt.disk();
     for name in names {
         inner.readers.borrow_mut().forget(id, *name);
-        for ending in ["log", "index", "snapshot"] {
+        for ending in ["log", "index"] {
             let path = inner.paths.segment(id, *name, ending);
             match disk.remove_file(&path).await {
                 Ok(()) => {}

@@ -225,6 +225,23 @@ impl Tail {
         }
     }
 
+    /// The log ends at `end` now (segment and position), or has nothing any more. Bytes that have been shown never change: what
+    /// is left of the chunk that holds the end goes to a new one.
+    pub(crate) fn truncate(&mut self, memory: &Memory, end: Option<(SegmentName, u32)>) {
+        let Some((segment, position)) = end else { return self.clear() };
+        let beyond = |c: &Chunk| (c.segment, c.from) >= (segment, position);
+        while self.chunks.back().is_some_and(beyond) {
+            self.chunks.pop_back();
+        }
+        let Some(c) = self.chunks.back_mut().filter(|c| c.segment == segment) else { return };
+        if c.end() > position {
+            let left = (position - c.base) as usize;
+            let mut buffer = memory.alloc_beyond(blocks(left));
+            buffer.append(&c.buffer.filled()[..left]);
+            c.buffer = buffer;
+        }
+    }
+
     /// Segment and base of every chunk, oldest first.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = (SegmentName, u32, u32)> + '_ {
         self.chunks.iter().map(|c| (c.segment, c.base, c.end()))
@@ -233,5 +250,41 @@ impl Tail {
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
         self.chunks.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::Offset;
+
+    fn name(base: i64, creation: u32) -> SegmentName {
+        SegmentName { base: Offset(base), creation }
+    }
+
+    fn bytes(slices: &[Slice]) -> Vec<u8> {
+        slices.iter().flat_map(|s| s.iter().copied()).collect()
+    }
+
+    #[test]
+    fn a_truncation_leaves_what_was_shown_and_takes_what_is_behind() {
+        let memory = Memory::new(1 << 20);
+        let (first, second) = (name(0, 0), name(50, 1));
+        let mut tail = Tail::default();
+        let all: Vec<u8> = (0..9_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        tail.append(&memory, first, 0, &all);
+        tail.append(&memory, second, 0, b"behind");
+        let shown = tail.slices(first, 0, 9_000).unwrap();
+        tail.truncate(&memory, Some((first, 5_000)));
+        assert_eq!(bytes(&shown), all, "a reader still has them");
+        assert_eq!(bytes(&tail.slices(first, 0, 5_000).unwrap()), all[..5_000]);
+        assert!(tail.slices(first, 0, 5_001).is_none() && tail.begins(second).is_none());
+        // The next segment begins at an offset that one had before.
+        tail.append(&memory, name(50, 2), 0, b"again");
+        assert_eq!(bytes(&tail.slices(name(50, 2), 0, 5).unwrap()), b"again");
+        let padded = tail.blocks(first, 4_096, 5_000, true).unwrap();
+        assert_eq!((padded.len(), padded[5_000 - 4_096]), (4_096, 0));
+        tail.truncate(&memory, None);
+        assert_eq!(tail.len(), 0);
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn write_segment(
     let left_out = planted::is(Planted::EarlierFileLeftOut) && !pad && !inner.checkpointing.get();
     loop {
         let from = p.borrow().files.get(&segment).map_or(0, |f| f.submitted);
-        if from >= to {
+        if from >= to || p.borrow().log.segment(segment).is_none() {
             return Ok(());
         }
         let file = open(inner, p, segment).await?;
@@ -209,7 +209,9 @@ pub(crate) async fn write_index(
         let newer = planted::is(Planted::IndexNewerThanLog);
         let durable = entries.partition_point(|e| e.position < bytes || newer);
         let end = f.index_base + u32::try_from(durable).unwrap_or(u32::MAX);
-        let end = if sealed { end } else { end - end % INDEX_BLOCK };
+        // Of a sealed segment, too, more may follow: one that was cut while it was written has its last block in the rest log.
+        let all = sealed && durable == entries.len();
+        let end = if all { end } else { end - end % INDEX_BLOCK };
         if end <= f.index_written {
             return Ok(());
         }
@@ -238,8 +240,12 @@ pub(crate) async fn write_index(
     if let Err(e) = file.sync_data().await {
         inner.rt.fault(format!("sync of the index of segment {segment} of {id} failed: {e}"));
     }
-    if let Some(f) = p.borrow_mut().files.get_mut(&segment) {
-        f.index_written = end;
+    let mut p = p.borrow_mut();
+    let Partition { files, log, .. } = &mut *p;
+    if let (Some(f), Some(s)) = (files.get_mut(&segment), log.segment(segment)) {
+        // A truncation meanwhile has taken the entries behind the new end.
+        let left = f.index_base + u32::try_from(s.index.entries().len()).unwrap_or(u32::MAX);
+        f.index_written = end.min(left);
     }
     Ok(())
 }

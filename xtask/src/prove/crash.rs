@@ -2,7 +2,8 @@
 //!
 //! The work is done by the crash test of the store; this runs it stretch by stretch and adds up what it counts. The counts, and
 //! the seed to go on with, are in a JSON file: a run that is cut off goes on where its last stretch ended. Before the first
-//! stretch every planted bug must have been found.
+//! stretch every planted bug must have been found. At the end no case of the list may be missing, and each type of journal record
+//! must have been the last before a cut for one image in a hundred.
 
 use std::collections::BTreeMap;
 use std::fs::{create_dir_all, read, rename, write};
@@ -17,19 +18,26 @@ use crate::{Fault, program, tree};
 
 /// Images between two savings of the counts.
 const STRETCH: u64 = 5_000;
+/// What is counted for each type of journal record, and for how many images one of each there must be.
+const LAST_RECORD: &str = "last record before a cut: ";
+const LAST_RECORD_ONE_IN: u64 = 100;
+/// So many seeds at least, for so many images: no seed may have more than its share.
+const IMAGES_OF_A_SEED_MAX: u64 = 100;
 
 struct Options {
     images: u64,
     seed: u64,
+    release: bool,
     state: PathBuf,
 }
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
         let state = tree::target().join("prove").join("crash.json");
-        let mut options = Options { images: 100_000, seed: 1, state };
-        options::each(words, &[], |name, value| {
+        let mut options = Options { images: 100_000, seed: 1, release: false, state };
+        options::each(words, &["--release"], |name, value| {
             match name {
+                "--release" => options.release = true,
                 "--images" => options.images = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
                 "--state" => options.state = PathBuf::from(value),
@@ -77,16 +85,46 @@ impl State {
         Ok(rename(&aside, path)?)
     }
 
+    fn of(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or(0)
+    }
+
     fn images(&self) -> u64 {
-        self.counts.get("images").copied().unwrap_or(0)
+        self.of("images")
+    }
+
+    /// What this run does not show, one line each.
+    fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        for (name, count) in &self.counts {
+            let last = name.starts_with(LAST_RECORD);
+            let least = if last { self.images() / LAST_RECORD_ONE_IN } else { 1 };
+            if *count < least.max(1) && name != "violations" {
+                gaps.push(format!("{name}: {count}, at least {} are needed", least.max(1)));
+            }
+        }
+        let seeds = self.of("seeds");
+        if seeds * IMAGES_OF_A_SEED_MAX < self.images() {
+            gaps.push(format!("{seeds} seeds are too few for {} images", self.images()));
+        }
+        gaps
     }
 }
 
 /// One run of the store's crash test; its lines go to `each`.
-fn test(name: &str, seed: u64, images: u64, each: impl FnMut(&str)) -> Result<bool, Fault> {
+fn test(
+    name: &str,
+    release: bool,
+    seed: u64,
+    images: u64,
+    each: impl FnMut(&str),
+) -> Result<bool, Fault> {
     let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--package", "ringwood-store", "--features", "planted"]);
+    if release {
+        command.arg("--release");
+    }
     command
-        .args(["test", "--quiet", "--package", "ringwood-store", "--features", "planted"])
         .args(["--test", "crash", "--", "--include-ignored", "--nocapture", "--exact", name])
         .env("RINGWOOD_CRASH_SEED", seed.to_string())
         .env("RINGWOOD_CRASH_IMAGES", images.to_string())
@@ -122,9 +160,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     ))?;
     if state.planted.is_empty() {
         let mut found = Map::new();
-        let all = test("planted::every_planted_bug_is_found", 1, 0, |line| {
-            found.extend(planted(line));
-        })?;
+        let name = "planted::every_planted_bug_is_found";
+        let all = test(name, options.release, 1, 0, |line| found.extend(planted(line)))?;
         if !all || found.is_empty() {
             say("FAILED a planted bug was not found: what the crash test says means little")?;
             return Ok(false);
@@ -136,7 +173,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         let images = STRETCH.min(options.images - state.images());
         let mut next = None;
         let mut counts = Vec::new();
-        let good = test("a_stretch_of_seeds", state.next_seed, images, |line| {
+        let name = "a_stretch_of_seeds";
+        let good = test(name, options.release, state.next_seed, images, |line| {
             counts.extend(count(line));
             if let Some(seed) = line.strip_prefix("next seed ") {
                 next = seed.parse().ok();
@@ -153,17 +191,51 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             return Ok(false);
         }
     }
-    let unseen: Vec<&String> =
-        state.counts.iter().filter(|(n, c)| **c == 0 && *n != "violations").map(|c| c.0).collect();
-    let violations = state.counts.get("violations").copied().unwrap_or(0);
+    let violations = state.of("violations");
+    for (name, n) in &state.counts {
+        say(&format!("{n:>12} {name}"))?;
+    }
     say(&format!(
         "{} images of {} seeds, {violations} violations, {} planted bugs found",
         state.images(),
-        state.counts.get("seeds").copied().unwrap_or(0),
+        state.of("seeds"),
         state.planted.len()
     ))?;
-    if !unseen.is_empty() {
-        say(&format!("FAILED never seen: {unseen:?}"))?;
+    let gaps = state.gaps();
+    for gap in &gaps {
+        say(&format!("FAILED {gap}"))?;
     }
-    Ok(violations == 0 && unseen.is_empty())
+    Ok(violations == 0 && gaps.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(counts: &[(&str, u64)]) -> State {
+        let counts = counts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        State { counts, ..State::default() }
+    }
+
+    #[test]
+    fn what_was_not_seen_is_a_gap_and_so_is_what_was_seen_too_seldom() {
+        let good = [("images", 1_000), ("seeds", 20), ("violations", 0), ("power cut", 1)];
+        assert!(state(&good).gaps().is_empty());
+        let mut unseen = good.to_vec();
+        unseen.push(("ring wrapped", 0));
+        assert_eq!(state(&unseen).gaps(), ["ring wrapped: 0, at least 1 are needed"]);
+        let mut rare = good.to_vec();
+        rare.push(("last record before a cut: Delete", 9));
+        assert_eq!(state(&rare).gaps().len(), 1);
+        let few = [("images", 1_000), ("seeds", 9)];
+        assert_eq!(state(&few).gaps(), ["9 seeds are too few for 1000 images"]);
+    }
+
+    #[test]
+    fn lines_of_the_test_are_read() {
+        assert_eq!(count("count 7 ring wrapped"), Some(("ring wrapped".to_owned(), 7)));
+        assert_eq!(count("7 ring wrapped"), None);
+        let (name, found) = planted("planted AckBeforeFlush seed 3 images 20 in 1.0 s: x").unwrap();
+        assert_eq!((name.as_str(), &found["images"]), ("AckBeforeFlush", &json!(20)));
+    }
 }

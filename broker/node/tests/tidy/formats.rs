@@ -299,7 +299,6 @@ fn the_journal_records_are_those_that_are_written() {
         Type::Data,
         Type::Truncate,
         Type::LogStart,
-        Type::Seal,
         Type::Delete,
         Type::CleanShutdown,
         Type::Directory,

@@ -7,8 +7,8 @@ use log::{Place, SegmentName};
 /// Bytes of the fixed part; the payload follows, padded to 8.
 pub const HEADER: usize = 80;
 
-/// What happened. The numbers are the format's and never change; 3 (Extent), 6 (EpochStart), 9 (HighWatermark),
-/// 11 (Released) and 12 (Adopted) are reserved.
+/// What happened. The numbers are the format's and never change; 3 (Extent), 6 (EpochStart), 7 (Seal),
+/// 9 (HighWatermark), 11 (Released) and 12 (Adopted) are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Type {
@@ -16,12 +16,10 @@ pub enum Type {
     Start = 1,
     /// A batch was appended; the payload is the batch.
     Data = 2,
-    /// The log was cut back; the payload says what is left.
+    /// The log was cut back to `offset`; the payload says what is left: see `truncate.rs`. `generation` is the new one.
     Truncate = 4,
     /// The log's start moved up to `offset`.
     LogStart = 5,
-    /// The next batch begins a new segment.
-    Seal = 7,
     /// The partition is gone.
     Delete = 8,
     /// A process stopped in good order. No partition.
@@ -38,7 +36,6 @@ impl Type {
             2 => Self::Data,
             4 => Self::Truncate,
             5 => Self::LogStart,
-            7 => Self::Seal,
             8 => Self::Delete,
             10 => Self::CleanShutdown,
             13 => Self::Directory,

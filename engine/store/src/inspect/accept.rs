@@ -150,12 +150,11 @@ async fn end_mark(store: &Store, p: &Shared) -> Result<(Loss, Vec<SegmentName>),
         let producers = p.log.producers().cut_back(prefix.end, &prefix.producers);
         dropped = p.log.truncate(prefix.end, cut, producers).segments;
     }
-    p.forget(&dropped);
+    p.follow_truncation(store.inner.rt.memory(), &dropped, None);
     if let Some(cut) = &prefix.cut
         && let Some(f) = p.files.get_mut(&cut.name)
     {
         f.index_written = kept_entries;
-        f.index_durable = kept_entries;
         f.index_base = kept_entries;
     }
     // Its pieces are written again, as far as they count: the old ones may reach behind the cut.

@@ -39,7 +39,7 @@ pub struct CommitLine {
 pub struct RecordLine {
     /// The commit that holds it.
     pub commit: u64,
-    /// What it is: `start`, `data`, `truncate`, `log-start`, `seal`, `delete`, `clean-shutdown` or `directory`.
+    /// What it is: `start`, `data`, `truncate`, `log-start`, `delete`, `clean-shutdown` or `directory`.
     pub kind: &'static str,
     /// Whose record; none for those of the ring itself.
     pub partition: Option<PartitionId>,
@@ -197,7 +197,6 @@ fn record_line(commit: u64, h: &record::Header, payload: &[u8]) -> RecordLine {
         Type::Data => "data",
         Type::Truncate => "truncate",
         Type::LogStart => "log-start",
-        Type::Seal => "seal",
         Type::Delete => "delete",
         Type::CleanShutdown => "clean-shutdown",
         Type::Directory => "directory",

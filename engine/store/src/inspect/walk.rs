@@ -13,16 +13,16 @@ const CRC_FROM: u32 = 21;
 
 /// A batch as it lies in a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Placed {
-    pub(super) position: u32,
-    pub(super) bytes: u32,
-    pub(super) header: BatchHeader,
-    pub(super) crc_ok: bool,
+pub(crate) struct Placed {
+    pub(crate) position: u32,
+    pub(crate) bytes: u32,
+    pub(crate) header: BatchHeader,
+    pub(crate) crc_ok: bool,
 }
 
 /// What the walk came upon.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Batch(Placed),
     /// Nothing behind this position can be told apart.
     Lost {
@@ -34,7 +34,7 @@ pub(super) enum Step {
 }
 
 /// Where a walk is.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     store: &'a Store,
     partition: Shared,
     name: SegmentName,
@@ -44,13 +44,18 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(store: &'a Store, partition: Shared, name: SegmentName) -> Self {
+    pub(crate) fn new(store: &'a Store, partition: Shared, name: SegmentName) -> Self {
         let len = partition.borrow().log.segment(name).map_or(0, |s| s.len);
         Self { store, partition, name, position: 0, len, window: None }
     }
 
+    /// From a batch in the middle on, which begins at `position`.
+    pub(crate) fn starting_at(self, position: u32) -> Self {
+        Self { position, ..self }
+    }
+
     /// The next batch.
-    pub(super) async fn next(&mut self) -> Step {
+    pub(crate) async fn next(&mut self) -> Step {
         if self.position >= self.len {
             return Step::End;
         }

@@ -88,16 +88,16 @@ pub(crate) struct Autopsy {
 pub(crate) type Examined = Vec<Ring>;
 
 impl Autopsy {
-    pub(crate) fn of(world: &World, node: NodeId, cores: u16) -> Self {
+    pub(crate) fn of(world: &World, node: NodeId) -> Self {
         let paths = Paths::new(Path::new(ROOT));
         let layout = paths.layouts().iter().find_map(|path| {
             let bytes = world.file(node, path)?;
             Layout::parse(&String::from_utf8_lossy(&bytes))
         });
         let Some(layout) = layout else { return Self::default() };
-        let rings = (0..cores)
-            .filter_map(|core| {
-                let part = layout.cores.get(usize::from(core))?;
+        let rings = (0..)
+            .zip(&layout.cores)
+            .filter_map(|(core, part)| {
                 let files: Vec<(PathBuf, Vec<u8>)> = (0..part.files)
                     .map(|n| {
                         let path = paths.ring(layout.generation, CoreId(core), n);

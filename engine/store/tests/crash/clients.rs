@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use crate::tally::Tally;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId};
 use log::{AppendError, Appended, Retention};
-use ringwood_store::{ReadError, Refusal, Store};
+use ringwood_store::{ReadError, Refusal, Store, TruncateError};
 use runtime::Runtime;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -77,6 +77,10 @@ impl Clients {
                 self.drop_during_a_checkpoint(id).await;
                 continue;
             }
+            if self.settings.cuts && self.one_in(8) {
+                self.cut_during_a_checkpoint(id).await;
+                continue;
+            }
             match self.below(400) {
                 0..300 => self.append(id).await,
                 300..330 => self.repeat(id).await,
@@ -85,7 +89,8 @@ impl Clients {
                 362..378 => self.delete_records(id).await,
                 378..386 => self.retain(id).await,
                 386..390 => self.delete_topic(id).await,
-                390..394 => self.checkpoint(),
+                390..392 => self.checkpoint(),
+                392..396 => self.truncate(id).await,
                 _ => self.store.flush().await,
             }
             if self.one_in(3) {
@@ -126,7 +131,7 @@ impl Clients {
             let mut model = self.model.borrow_mut();
             let number = model.batch_number();
             let Some(p) = model.parts.get_mut(&id) else { return };
-            if p.unacked > 40 {
+            if p.unacked > 40 || p.truncating.is_some() {
                 return;
             }
             let n = self.below(p.producers.len() as u64 + 1);
@@ -163,8 +168,14 @@ impl Clients {
         let answer = self.store.append(id, &batch.bytes, &batch.meta, epoch, now);
         let mut model = self.model.borrow_mut();
         match answer {
-            Ok(Appended::New { base_offset, sealed, .. }) => {
+            Ok(Appended::New { base_offset, sealed, place }) => {
                 self.tally.add("segment sealed", u64::from(sealed.is_some()));
+                let again = place.position == 0
+                    && model
+                        .parts
+                        .get(&id)
+                        .is_some_and(|p| p.dropped_bases.contains(&base_offset.0));
+                self.tally.add("roll again at the same base", u64::from(again));
                 self.verdict.check(model.sent(id, producer, batch, base_offset.0));
                 return;
             }
@@ -208,9 +219,10 @@ impl Clients {
         }
         // Others may have pushed it out of the window while this one waited.
         let still = self.model.borrow().parts.get(&id).is_some_and(|p| {
-            p.producers.iter().any(|producer| {
-                producer.sent.iter().rev().take(IN_FLIGHT).any(|(_, b)| Rc::ptr_eq(b, &batch))
-            })
+            p.truncating.is_none()
+                && p.producers.iter().any(|producer| {
+                    producer.sent.iter().rev().take(IN_FLIGHT).any(|(_, b)| Rc::ptr_eq(b, &batch))
+                })
         });
         if !still {
             return;
@@ -236,7 +248,7 @@ impl Clients {
     fn leave_a_gap(&self, id: PartitionId) {
         let mut model = self.model.borrow_mut();
         let (number, epoch) = (model.batch_number(), LeaderEpoch(model.epoch));
-        let Some(p) = model.parts.get(&id) else { return };
+        let Some(p) = model.parts.get(&id).filter(|p| p.truncating.is_none()) else { return };
         let n = usize::try_from(self.below(p.producers.len() as u64)).unwrap();
         let Some(producer) = p.producers.get(n).filter(|p| !p.sent.is_empty()) else { return };
         let sequence = Sequence { first: producer.next + 1, ..producer.sequence() };
@@ -260,15 +272,82 @@ impl Clients {
         let from =
             start + i64::try_from(self.below(u64::try_from(end - start).unwrap() + 1)).unwrap();
         let bytes = usize::try_from(self.below(20_000)).unwrap();
+        let before = self.truncations(id);
         match self.store.read(id, Offset(from), progress.durable, bytes, true).await {
+            // What it got may be what was cut meanwhile.
+            Ok(_) if before.is_none() || self.truncations(id) != before => {}
             Ok(read) => {
                 let bytes: Vec<u8> = read.slices.iter().flat_map(|s| s.iter().copied()).collect();
                 self.tally.add("batches from the tail", u64::from(read.from_tail));
                 self.tally.add("cold reads", u64::from(!read.from_tail && read.bytes > 0));
                 self.verdict.check(self.model.borrow().check_read(id, from, &bytes));
             }
+            Err(_) if before.is_none() || self.truncations(id) != before => {}
             Err(e) => self.on_read_error(id, from, &e),
         }
+    }
+
+    /// How many truncations were answered; none while one is under way.
+    fn truncations(&self, id: PartitionId) -> Option<u64> {
+        let model = self.model.borrow();
+        model.parts.get(&id).filter(|p| p.truncating.is_none()).map(|p| p.truncations)
+    }
+
+    /// Cuts a log back: to where a segment begins, into a batch, or to where one of the last batches begins.
+    async fn truncate(&self, id: PartitionId) {
+        let seen = self.store.with_log(id, |l| {
+            let bases: Vec<i64> = l.segments().iter().map(|s| s.name.base.0).collect();
+            (l.start().0, l.end().0, bases)
+        });
+        let Ok((start, end, bases)) = seen else { return };
+        if start >= end {
+            return;
+        }
+        let rolls: Vec<i64> = bases.into_iter().skip(1).collect();
+        let span = u64::try_from(end - start).unwrap();
+        let to = match self.below(4) {
+            0 if !rolls.is_empty() => {
+                rolls[usize::try_from(self.below(rolls.len() as u64)).unwrap()]
+            }
+            1 => start + i64::try_from(self.below(span)).unwrap(),
+            _ => {
+                let model = self.model.borrow();
+                let Some(p) = model.parts.get(&id) else { return };
+                let back = 1 + usize::try_from(self.below(12)).unwrap();
+                let at = p.log.len().saturating_sub(back);
+                p.log.get(at).map_or(start, |e| e.base)
+            }
+        };
+        let to = to.max(start);
+        let Some(expected) = self.model.borrow_mut().ask_truncation(id, to, start) else { return };
+        match self.store.truncate(id, Offset(to)).await {
+            Ok(new) => {
+                let mut model = self.model.borrow_mut();
+                self.verdict.check(model.truncated(id, new.0));
+                self.tally.one("truncation");
+                self.tally.add("truncation into a batch", u64::from(expected < to));
+                let below = rolls.iter().any(|base| *base > new.0);
+                self.tally.add("truncation below a roll", u64::from(below));
+                if let Some(p) = model.parts.get_mut(&id) {
+                    p.dropped_bases.extend(rolls.into_iter().filter(|base| *base >= new.0));
+                }
+                return;
+            }
+            Err(TruncateError::Refused(Refusal::UnknownPartition)) if !self.is_here(id) => {}
+            Err(e) => self.verdict.guilty(format!("{id}: a truncation to {to} failed: {e}")),
+        }
+        if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
+            p.truncating = None;
+        }
+    }
+
+    /// Cuts a log back while a checkpoint is under way: what that has come to already, and what not yet.
+    async fn cut_during_a_checkpoint(&self, id: PartitionId) {
+        self.checkpoint();
+        let after = self.below(12_000);
+        self.rt.sleep(Duration::from_micros(after)).await;
+        self.truncate(id).await;
+        self.tally.one("truncation during a checkpoint");
     }
 
     fn on_read_error(&self, id: PartitionId, from: i64, e: &ReadError) {
@@ -282,9 +361,18 @@ impl Clients {
 
     async fn move_start(&self, id: PartitionId, to: i64) -> bool {
         if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
+            // A truncation may take what lies below the new start.
+            if p.truncating.is_some() {
+                return false;
+            }
             p.starts_asked.push(to);
+            p.starting += 1;
         }
-        match self.store.advance_start(id, Offset(to)).await {
+        let answer = self.store.advance_start(id, Offset(to)).await;
+        if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
+            p.starting = p.starting.saturating_sub(1);
+        }
+        match answer {
             Ok(start) => {
                 if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {
                     p.start = p.start.max(start.0);
@@ -360,8 +448,9 @@ impl Clients {
             }
             (doomed, fsync)
         };
+        let cores = self.model.borrow().cores;
         for other in &doomed {
-            let owner = other.owner(self.settings.cores);
+            let owner = other.owner(cores);
             match self.stores[owner.index()].delete(*other).await {
                 Ok(()) => {
                     if let Some(p) = self.model.borrow_mut().parts.get_mut(other) {
@@ -375,7 +464,7 @@ impl Clients {
         let made = model.create_topic(i32::try_from(doomed.len()).unwrap(), fsync);
         for new in made {
             model.add_producer(new);
-            let owner = new.owner(self.settings.cores);
+            let owner = new.owner(cores);
             self.stores[owner.index()].create(new, self.settings.partition(fsync));
         }
         self.tally.one("deleted and recreated");

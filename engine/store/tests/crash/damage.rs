@@ -62,7 +62,6 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     let nth = usize::try_from(nth).ok()?;
     let victim = ring.commits.get(&ring.chain[nth])?;
     let bit = (victim.at * 8) + random.below(u64::from(victim.header.used) * 8);
-    let place = at(world, node, &victim.path, bit)?;
     let mut excuse = Excuse::default();
     if victim.header.sequence <= ring.flushed_without(victim.header.sequence) {
         excuse.incomplete = match directory_holder(ring, nth) {
@@ -73,7 +72,13 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
             Some(_) => "bit flip below F, before a last skip",
             None => "bit flip below F",
         };
+        let place = at(world, node, &victim.path, bit)?;
         return Some(Done { kind: kind.into(), place, excuse });
+    }
+    // Without the record of a truncation that was acknowledged the log is what it was before, and nobody can tell.
+    let of = |sequence: &u64| ring.commits[sequence].records.iter().map(|r| r.1);
+    if ring.chain[nth..].iter().flat_map(of).any(|kind| kind == Type::Truncate) {
+        return None;
     }
     let mut lost: BTreeMap<PartitionId, i64> = BTreeMap::new();
     for sequence in &ring.chain[nth..] {
@@ -90,7 +95,6 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
                 Type::Start
                 | Type::Truncate
                 | Type::LogStart
-                | Type::Seal
                 | Type::CleanShutdown
                 | Type::Directory => i64::MAX,
             };
@@ -100,6 +104,7 @@ fn ring(world: &World, node: NodeId, examined: &Examined, random: &mut Random) -
     }
     excuse.incomplete = Incomplete::These(excuse.unreadable.clone());
     excuse.lost_from = lost;
+    let place = at(world, node, &victim.path, bit)?;
     Some(Done { kind: "bit flip above F".into(), place, excuse })
 }
 

@@ -180,6 +180,143 @@ pub(crate) fn a_log_start_under_a_checkpoint(seed: u64) -> Result<u64, String> {
     Ok(images)
 }
 
+/// The numbers of the batches that are there.
+fn numbers(bytes: &[u8]) -> Result<Vec<u64>, String> {
+    let batches = crate::batch::cut(bytes)?;
+    let number = |b: &[u8]| b[61..69].try_into().map(u64::from_be_bytes).unwrap_or(0);
+    Ok(batches.into_iter().map(|(_, _, b)| number(b)).collect())
+}
+
+/// A checkpoint has come to a partition, or has not, and before it ends the log is cut back below one or two of its rolls, and
+/// written again. Whatever the cut, the log is what it was before, or what is left and what was appended since, in order.
+pub(crate) fn a_truncation_under_a_checkpoint(seed: u64) -> Result<u64, String> {
+    let mut small = Small::new(seed, 64 << 10);
+    // Two batches a segment, and an entry of the index for each.
+    small.partition.log.segment_bytes = 7_000;
+    small.partition.log.index_interval_bytes = 1;
+    let (store, _) = small.open(&small.world)?;
+    store.create(id(0), small.partition);
+    for n in 0..6 {
+        put(&store, id(0), n, 3_000).map_err(|e| e.to_string())?;
+    }
+    let (it, first) = (store.clone(), small.below(2) == 0);
+    small.run(&small.world, async move |_| {
+        it.flush().await;
+        if first {
+            it.checkpoint().await;
+        }
+    })?;
+    put(&store, id(0), 6, 3_000).map_err(|e| e.to_string())?;
+    let checkpoint = small.begin({
+        let store = store.clone();
+        async move { store.checkpoint().await }
+    });
+    let (after, to) = (Duration::from_micros(small.below(9_000)), small.below(7));
+    let rt = small.world.core(small.node, CoreId(0));
+    let done = Rc::new(Cell::new(0));
+    let cut = small.begin({
+        let (store, done) = (store.clone(), Rc::clone(&done));
+        async move {
+            rt.sleep(after).await;
+            if store.truncate(id(0), Offset(to.cast_signed())).await.is_ok() {
+                done.set(1);
+            }
+            for n in 100..104 {
+                if put(&store, id(0), n, 3_000).is_ok() {
+                    store.flush().await;
+                    done.set(n - 98);
+                }
+            }
+            store.checkpoint().await;
+        }
+    });
+    let before: Vec<u64> = (0..7).collect();
+    let since: Vec<u64> = (0..to).chain(100..104).collect();
+    let mut images = 0;
+    small.steps(
+        || checkpoint.get() && cut.get(),
+        |last| {
+            images += 1;
+            let (fork, done) = (small.cut(), done.get());
+            let context = |e: String| format!("to {to}, power cut after `{last}`: {e}");
+            let (store, report) = small.open(&fork).map_err(context)?;
+            if let Some((_, why)) = report.incomplete.first() {
+                return Err(context(format!("incomplete: {why}")));
+            }
+            let found = small.run(&fork, async move |_| read_all(&store, id(0), 5_000).await)?;
+            if let Some(broken) = found.broken {
+                return Err(context(broken));
+            }
+            let there = numbers(&found.bytes).map_err(context)?;
+            let must = usize::try_from(to + done.saturating_sub(1)).unwrap_or(0);
+            let old = done == 0 && before.starts_with(&there) && there.len() >= 6;
+            let new = since.starts_with(&there) && there.len() >= must;
+            if old || new { Ok(()) } else { Err(context(format!("{there:?}, {done} are done"))) }
+        },
+    )?;
+    Ok(images)
+}
+
+/// The rest log is written anew again and again: power goes just when the old one is removed.
+pub(crate) fn a_rest_log_is_removed(seed: u64) -> Result<u64, String> {
+    let mut small = Small::new(seed, 128 << 10);
+    small.config.thresholds.rewrite_min = 8 << 10;
+    small.config.thresholds.allocate = 8 << 10;
+    small.config.thresholds.blocks_due = 64 << 10;
+    let (store, _) = small.open(&small.world)?;
+    for n in 0..3 {
+        store.create(id(n), small.partition);
+    }
+    let flushed = Rc::new(Cell::new(0));
+    let ended = small.begin({
+        let (store, flushed) = (store.clone(), Rc::clone(&flushed));
+        async move {
+            for n in 0..24_u64 {
+                store.admit(1_000).await;
+                if put(&store, id(i32::try_from(n % 3).unwrap()), n, 600).is_err() {
+                    break;
+                }
+                store.flush().await;
+                flushed.set(n + 1);
+                store.checkpoint().await;
+            }
+        }
+    });
+    let mut images = 0;
+    small.steps(
+        || ended.get(),
+        |last| {
+            if !(last.starts_with("removed") && last.contains("/rest-")) {
+                return Ok(());
+            }
+            images += 1;
+            let (cut, flushed) = (small.cut(), flushed.get());
+            let context = |e: String| format!("power cut after `{last}`: {e}");
+            let (store, report) = small.open(&cut).map_err(context)?;
+            if let Some((_, why)) = report.incomplete.first() {
+                return Err(context(format!("incomplete: {why}")));
+            }
+            for n in 0..3 {
+                let store = store.clone();
+                let found = small.run(&cut, async move |_| read_all(&store, id(n), 5_000).await)?;
+                if let Some(broken) = found.broken {
+                    return Err(context(broken));
+                }
+                let there = numbers(&found.bytes).map_err(context)?.len();
+                let own = (0..flushed).filter(|i| i % 3 == u64::try_from(n).unwrap()).count();
+                if there < own {
+                    return Err(context(format!("{there} of {own} batches of partition {n}")));
+                }
+            }
+            Ok(())
+        },
+    )?;
+    if images == 0 {
+        return Err("no rest log was removed".into());
+    }
+    Ok(images)
+}
+
 /// Very many small batches that nobody asks to flush, before and while a checkpoint writes the index. What a power cut takes,
 /// no index may name.
 pub(crate) fn an_index_ahead_of_a_lost_tail(seed: u64) -> Result<u64, String> {
@@ -201,7 +338,8 @@ pub(crate) fn an_index_ahead_of_a_lost_tail(seed: u64) -> Result<u64, String> {
     let it = store.clone();
     let checkpoint = small.begin(async move { it.checkpoint().await });
     small.steps(|| checkpoint.get(), |_| more(40))?;
-    verify_offline(&small.cut(), small.node).map_err(|e| format!("after the checkpoint: {e}"))?;
+    verify_offline(&small.cut(), small.node, false)
+        .map_err(|e| format!("after the checkpoint: {e}"))?;
     Ok(1)
 }
 
@@ -234,7 +372,7 @@ pub(crate) fn damage_before_a_last_skip(seed: u64) -> Result<u64, String> {
         || ended.get(),
         |last| {
             let cut = small.cut();
-            let examined = Autopsy::of(&cut, small.node, 1).examine(&Tally::default());
+            let examined = Autopsy::of(&cut, small.node).examine(&Tally::default());
             let at = examined.iter().find_map(|r| Some((r, r.flushed_before_a_last_skip()?)));
             let Some((ring, nth)) = at else { return Ok(()) };
             images += 1;
@@ -306,6 +444,8 @@ pub(crate) fn a_batch_between_a_refused_checkpoint_and_the_next(seed: u64) -> Re
 /// All of them, with the number of seeds that the bounded run tries.
 const SCENES: &[(&str, Scene, u64)] = &[
     ("a log start under a checkpoint", a_log_start_under_a_checkpoint, 120),
+    ("a truncation under a checkpoint", a_truncation_under_a_checkpoint, 60),
+    ("a rest log is removed", a_rest_log_is_removed, 5),
     ("an index ahead of a lost tail", an_index_ahead_of_a_lost_tail, 20),
     ("damage before a last skip", damage_before_a_last_skip, 20),
     (

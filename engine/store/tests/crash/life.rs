@@ -94,9 +94,17 @@ impl Explorer {
                 .map_err(|e| format!("life {round} of the first world: {e}"))?;
             self.crash(&world, node, &mut model);
             drop(process);
+            self.change_cores(&mut model, 3);
         }
         let end = self.life(&world, node, &mut model, 0, 0);
         end.map(drop).map_err(|e| format!("at the end: {e}"))
+    }
+
+    /// Once in `n` the next start has another number of cores, perhaps.
+    fn change_cores(&self, model: &mut Model, n: u64) {
+        if self.one_in(n) {
+            model.cores = 1 + u16::try_from(self.below(3)).unwrap();
+        }
     }
 
     /// Power goes, or the process is killed.
@@ -146,6 +154,8 @@ impl Explorer {
         }
         self.images_left.set(self.images_left.get() - 1);
         self.tally.one("images");
+        let cutting = model.parts.values().any(|p| p.truncating.is_some());
+        self.tally.add("image during a truncation", u64::from(cutting));
         let number = self.images - self.images_left.get();
         let seed = self.random.borrow_mut().next();
         let fork = world.fork(seed);
@@ -162,13 +172,13 @@ impl Explorer {
         let how = if model.power { "power cut" } else { "kill" };
         let context =
             |e: String| format!("image {number} (depth {depth}, {how} after `{last}`): {e}");
-        let examined = Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally);
+        let examined = Autopsy::of(&fork, node).examine(&self.tally);
         look(number, &examined);
         // After a kill the lock may be held for longer than verify waits.
         if model.power && self.one_in(2) {
             // On a copy: looking syncs.
             let copy = fork.fork(self.random.borrow_mut().next());
-            let batches = verify_offline(&copy, node).map_err(context)?;
+            let batches = verify_offline(&copy, node, recovering).map_err(context)?;
             self.tally.one("verified offline");
             self.tally.add("batches verified offline", batches);
         }
@@ -178,6 +188,9 @@ impl Explorer {
         let damage = self.one_in(if ahead || before_a_skip { 2 } else { 6 });
         if self.damage && !recovering && model.power && damage {
             return self.damaged(&fork, node, &mut model, &examined, depth, ahead).map_err(context);
+        }
+        if !recovering {
+            self.change_cores(&mut model, 12);
         }
         if self.one_in(40) {
             self.crash_loop(&fork, node, &mut model).map_err(context)?;
@@ -197,7 +210,7 @@ impl Explorer {
         if serves > 0 {
             self.crash(&fork, node, &mut model);
             drop(process);
-            look(number, &Autopsy::of(&fork, node, self.settings.cores).examine(&self.tally));
+            look(number, &Autopsy::of(&fork, node).examine(&self.tally));
             self.life(&fork, node, &mut model, 0, DEPTH_MAX)
                 .map_err(|e| context(format!("after another life: {e}")))?;
         }
@@ -303,7 +316,8 @@ impl Explorer {
     /// A process from lock to the first service.
     fn start(&self, world: &World, node: NodeId, model: &mut Model, depth: u32) -> Result<Process> {
         let s = &self.settings;
-        let runtimes: Vec<Runtime> = (0..s.cores).map(|c| world.core(node, CoreId(c))).collect();
+        let cores = model.cores;
+        let runtimes: Vec<Runtime> = (0..cores).map(|c| world.core(node, CoreId(c))).collect();
         let opened: Rc<RefCell<BTreeMap<usize, Opened>>> = Rc::default();
         let failed: Rc<RefCell<Option<String>>> = Rc::default();
         let held: Rc<RefCell<Option<DataDir>>> = Rc::default();
@@ -315,7 +329,7 @@ impl Explorer {
             let s = Rc::clone(s);
             runtimes[0].clone().spawn(async move {
                 let data =
-                    DataDir::open(&runtimes[0], Path::new(ROOT), s.cores, s.store.ring_bytes).await;
+                    DataDir::open(&runtimes[0], Path::new(ROOT), cores, s.store.ring_bytes).await;
                 let data = match data {
                     Ok(data) => data,
                     Err(e) => {
@@ -340,7 +354,7 @@ impl Explorer {
             });
         }
         let broken: RefCell<Option<String>> = RefCell::default();
-        let cores = usize::from(s.cores);
+        let cores = usize::from(cores);
         let mut seen = world.effects(node);
         // A start has some thirty effects; few images of it are enough.
         let gap = s.gap.max(4) * 5;
@@ -380,6 +394,8 @@ impl Explorer {
         }
         model.epoch += 1;
         let data = held.borrow_mut().take();
+        let changed = data.as_ref().is_some_and(|d| d.relayout().is_some());
+        self.tally.add("change of core count", u64::from(changed));
         Ok(Process { _data: data, runtimes, stores, reports })
     }
 
@@ -394,7 +410,7 @@ impl Explorer {
         // The metadata knows all partitions; those without a record are made anew at each start.
         for (id, p) in &model.parts {
             if p.life == Life::Here {
-                process.stores[id.owner(self.settings.cores).index()]
+                process.stores[id.owner(model.cores).index()]
                     .create(*id, self.settings.partition(p.fsync));
             }
         }
@@ -417,7 +433,7 @@ impl Explorer {
         })
         .map_err(|e| format!("while everything is read: {e}"))?;
         if std::env::var_os("RINGWOOD_CRASH_LOOK").is_some() {
-            look(0, &Autopsy::of(world, node, self.settings.cores).examine(&Tally::default()));
+            look(0, &Autopsy::of(world, node).examine(&Tally::default()));
             for r in &process.reports {
                 eprintln!("{r:?}");
             }
@@ -451,7 +467,7 @@ impl Explorer {
         let verdict: Rc<Verdict> = Rc::default();
         let stores = Rc::new(process.stores.clone());
         let left = Rc::new(Cell::new(requests));
-        let busy = Rc::new(Cell::new(s.clients * u64::from(s.cores)));
+        let busy = Rc::new(Cell::new(s.clients * process.runtimes.len() as u64));
         for (i, rt) in process.runtimes.iter().enumerate() {
             {
                 let (model, verdict, rt) = (Rc::clone(&shared), Rc::clone(&verdict), rt.clone());
@@ -626,8 +642,9 @@ impl Explorer {
     }
 }
 
-/// What a crash has left is nothing that `ringwood storage verify` calls damage. How many batches it has read.
-pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
+/// What a crash has left is nothing that `ringwood storage verify` calls damage; but for a copy of the manifest that a start
+/// was writing anew from the other one, if that is how far it was. How many batches it has read.
+pub(crate) fn verify_offline(world: &World, node: NodeId, starting: bool) -> Result<u64> {
     let rt = world.core(node, CoreId(0));
     let it = rt.clone();
     let outcome = world.run(&rt, async move {
@@ -639,7 +656,7 @@ pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
         };
         let mut damaged: Vec<Finding> = Vec::new();
         let note = |f: Finding| {
-            if f.severity == Severity::Damage && !is_known(&f) {
+            if f.severity == Severity::Damage && !is_known(&f, starting) {
                 damaged.push(f);
             }
         };
@@ -654,9 +671,9 @@ pub(crate) fn verify_offline(world: &World, node: NodeId) -> Result<u64> {
 }
 
 /// What an earlier damage has left of its partition, and the mark says so. Or a copy of the manifest that a start was writing
-/// anew from the other one when power went: the next start does so again.
-fn is_known(f: &Finding) -> bool {
+/// anew from the other one when power went, of which any part may be there: the next start does so again.
+fn is_known(f: &Finding, starting: bool) -> bool {
     let marked = ["acknowledged records are missing", "marked incomplete"];
-    let mending = f.place.starts_with("manifest-") && f.what.contains("up to batch 0,");
-    mending || marked.iter().any(|words| f.what.contains(words))
+    let behind = f.place.starts_with("manifest-") && f.what.contains("it can be read up to batch");
+    (starting && behind) || marked.iter().any(|words| f.what.contains(words))
 }

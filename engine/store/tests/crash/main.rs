@@ -109,12 +109,16 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn what_was_acknowledged_survives_every_crash() {
-    let found = stretch(1, 7_500);
+    let found = stretch(1, 5_000);
     assert_eq!(found.violation, None);
     let images = found.tally["images"];
-    assert!(images >= 7_500, "only {images} images");
-    let unseen: Vec<_> =
-        tally::REQUIRED.iter().filter(|name| !found.tally.contains_key(**name)).collect();
+    assert!(images >= 5_000, "only {images} images");
+    let here = |name: &&&str| !tally::BY_SCENES.contains(*name);
+    let unseen: Vec<_> = tally::REQUIRED
+        .iter()
+        .filter(here)
+        .filter(|name| !found.tally.contains_key(**name))
+        .collect();
     assert!(unseen.is_empty(), "never seen: {unseen:?}");
 }
 

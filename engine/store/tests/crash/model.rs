@@ -42,6 +42,8 @@ pub(crate) struct Producer {
     pub(crate) again: VecDeque<Rc<Batch>>,
 }
 
+/// How many of its last batches the broker remembers (KIP-98).
+const WINDOW: usize = 5;
 /// How many of its last batches the model remembers: the five that the broker does, and five under way.
 const REMEMBERED: usize = 10;
 
@@ -64,6 +66,15 @@ pub(crate) struct Part {
     pub(crate) incomplete: bool,
     /// How many batches have no ack yet.
     pub(crate) unacked: usize,
+    /// A truncation that was asked for and not answered: where the log ends then, and where it began.
+    pub(crate) truncating: Option<(i64, i64)>,
+    /// How many were answered, and the lowest end that one of them has left.
+    pub(crate) truncations: u64,
+    pub(crate) cut_from: Option<i64>,
+    /// Where segments began that truncations have dropped.
+    pub(crate) dropped_bases: Vec<i64>,
+    /// New starts of the log that were asked for and not answered.
+    pub(crate) starting: usize,
 }
 
 /// What a reader found of one partition.
@@ -162,6 +173,11 @@ impl Model {
                 producers: Vec::new(),
                 incomplete: false,
                 unacked: 0,
+                truncating: None,
+                truncations: 0,
+                cut_from: None,
+                dropped_bases: Vec::new(),
+                starting: 0,
             };
             self.parts.insert(id, part);
             ids.push(id);
@@ -236,6 +252,69 @@ impl Model {
         Ok(())
     }
 
+    /// A truncation to `to` is asked for, of a log that begins at `start`; where it must end. None if others are at it.
+    pub(crate) fn ask_truncation(&mut self, id: PartitionId, to: i64, start: i64) -> Option<i64> {
+        let p = self.parts.get_mut(&id)?;
+        let busy = p.truncating.is_some() || p.starting > 0;
+        if busy || p.life != Life::Here || p.incomplete {
+            return None;
+        }
+        let holds = p.log.iter().find(|e| e.base <= to && to < e.end)?;
+        let end = holds.base.max(start);
+        p.truncating = Some((end, start));
+        Some(end)
+    }
+
+    /// The truncation that was asked for is answered.
+    pub(crate) fn truncated(&mut self, id: PartitionId, end: i64) -> Result<(), String> {
+        let Some(p) = self.parts.get_mut(&id) else { return Ok(()) };
+        let asked = p.truncating.take();
+        match asked {
+            Some((to, start)) if to == end => self.cut_back(id, to, start),
+            other => return Err(format!("{id}: truncated to {end}, which was asked as {other:?}")),
+        }
+        Ok(())
+    }
+
+    /// The log ends at `to` now. A producer goes on behind its last batch that is left; if the log above `start` has none,
+    /// nobody can say what is known of it, and another takes its place.
+    fn cut_back(&mut self, id: PartitionId, to: i64, start: i64) {
+        let Some(mut p) = self.parts.remove(&id) else { return };
+        // The batch that a log begins inside of goes as a whole when the log is cut back to its start.
+        let stays = |(base, batch): &(i64, Rc<Batch>)| base + i64::from(batch.count()) <= to;
+        for producer in &mut p.producers {
+            if producer.sent.iter().all(stays) {
+                continue;
+            }
+            let window = producer.sent.iter().rev().take(WINDOW).filter(|sent| stays(sent));
+            let mut left: VecDeque<(i64, Rc<Batch>)> = window.cloned().collect();
+            left.make_contiguous().reverse();
+            if left.is_empty() {
+                let own = |e: &&Entry| {
+                    e.end <= to
+                        && e.base >= start
+                        && e.batch.sequence.is_some_and(|s| s.producer == producer.id)
+                };
+                left.extend(p.log.iter().rev().find(own).map(|e| (e.base, Rc::clone(&e.batch))));
+            }
+            let last = left.back().and_then(|(_, b)| Some(b.sequence?.first + b.count()));
+            let Some(next) = last else {
+                *producer = self.fresh_producer();
+                continue;
+            };
+            producer.sent = left;
+            producer.again.clear();
+            producer.next = next;
+        }
+        p.log.retain(|e| e.end <= to);
+        p.end = to;
+        p.served = p.served.min(to);
+        p.truncations += 1;
+        p.cut_from = Some(p.cut_from.map_or(to, |from| from.min(to)));
+        p.unacked = p.log.iter().filter(|e| e.acked.is_none()).count();
+        self.parts.insert(id, p);
+    }
+
     /// The end below which everything must be there.
     fn must(&self, id: PartitionId, p: &Part) -> i64 {
         let at = self.crashed_at.unwrap_or(u64::MAX);
@@ -261,6 +340,13 @@ impl Model {
         let ids: Vec<PartitionId> = self.parts.keys().copied().collect();
         let mut taken = 0;
         for id in ids {
+            // Asked for, and not answered: it has happened, or it has not.
+            let asked = self.parts.get_mut(&id).and_then(|p| p.truncating.take());
+            if let Some((to, start)) = asked.filter(|(to, _)| {
+                found.get(&id).is_some_and(|f| f.end == *to && f.incomplete.is_none())
+            }) {
+                self.cut_back(id, to, start);
+            }
             let part = &self.parts[&id];
             let must = self.must(id, part);
             match found.get(&id) {
@@ -332,7 +418,9 @@ impl Model {
         if f.end < must && !p.incomplete {
             return Err(format!("{id} ends at {}, acknowledged or shown up to {must}", f.end));
         }
-        if f.end > p.end {
+        // The damage may have taken the record of a truncation.
+        let uncut = |at: i64| p.incomplete && p.cut_from.is_some_and(|from| at >= from);
+        if f.end > p.end && !uncut(f.end) {
             return Err(format!("{id} ends at {}, nothing was sent beyond {}", f.end, p.end));
         }
         let known = f.start == p.start || p.starts_asked.contains(&f.start);
@@ -354,6 +442,7 @@ impl Model {
             match p.log.get(i) {
                 // The damage took a new start of the log; what lies below it the model has forgotten.
                 _ if lax && *base < lowest => {}
+                _ if uncut(*end - 1) => {}
                 Some(e) if e.base == *base && e.batch.is(bytes, *base, e.epoch) => {}
                 Some(e) => {
                     return Err(format!(
@@ -406,6 +495,7 @@ impl Model {
         }
         p.end = end;
         p.unacked = 0;
+        p.starting = 0;
         self.parts.insert(id, p);
     }
 

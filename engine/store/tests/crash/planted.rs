@@ -34,12 +34,17 @@ const ALL: &[Planted] = &[
     Planted::DroppedLeftOutTooEarly,
     Planted::IndexNewerThanLog,
     Planted::RingMovedBeforeTheSecondCopy,
+    Planted::TruncationNotJournalled,
+    Planted::UnlinkBeforeTheTruncate,
+    Planted::OlderGenerationCounts,
 ];
 
 /// Bugs that need a moment of their own.
 const DIRECTED: &[(Planted, Scene)] = &[
     (Planted::HoleForgottenAtStart, directed::damage_before_a_last_skip),
     (Planted::DroppedLeftOutTooEarly, directed::a_log_start_under_a_checkpoint),
+    (Planted::TruncationNotJournalled, directed::a_truncation_under_a_checkpoint),
+    (Planted::UnlinkBeforeTheTruncate, directed::a_truncation_under_a_checkpoint),
     (Planted::IndexNewerThanLog, directed::an_index_ahead_of_a_lost_tail),
     (
         Planted::SnapshotOfARefusedCheckpoint,

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) breaks: bool,
     /// Segments are dropped again and again while checkpoints are under way.
     pub(crate) drops: bool,
+    /// So are logs cut back.
+    pub(crate) cuts: bool,
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -121,6 +123,7 @@ impl Settings {
             fills_up: r.one_in(5),
             breaks: r.one_in(5),
             drops,
+            cuts: own.one_in(4),
         }
     }
 

@@ -27,6 +27,9 @@ impl Tally {
     }
 }
 
+/// Moments that come so seldom that a small run relies on a scene of their own, in `directed.rs`.
+pub(crate) const BY_SCENES: &[&str] = &["checkpoint: removed rest log"];
+
 /// What the issue asks to be seen; a full run has none of them at zero.
 pub(crate) const REQUIRED: &[&str] = &[
     "images",
@@ -63,8 +66,15 @@ pub(crate) const REQUIRED: &[&str] = &[
     "strays removed",
     "segment sealed",
     "deleted and recreated",
+    "change of core count",
     "log start moved",
     "retention",
+    "truncation",
+    "truncation below a roll",
+    "truncation into a batch",
+    "truncation during a checkpoint",
+    "image during a truncation",
+    "roll again at the same base",
     "refused: disk full",
     "checkpoint refused by a full disk",
     "bit flip below F",
@@ -84,6 +94,7 @@ pub(crate) const REQUIRED: &[&str] = &[
     "last record before a cut: Start",
     "last record before a cut: Data",
     "last record before a cut: LogStart",
+    "last record before a cut: Truncate",
     "last record before a cut: Delete",
     "last record before a cut: CleanShutdown",
     "last record before a cut: Directory",
