@@ -710,8 +710,7 @@ impl World {
             }
         }
         // Sessions and revocations of those that died end first.
-        let (rounds, apart) = if self.scale.is_crowd() { (40, 6) } else { (80, 3) };
-        for _ in 0..rounds {
+        for _ in 0..80 {
             for n in 0..self.members.len() {
                 self.beat(n);
                 if !self.scale.is_crowd() {
@@ -719,7 +718,7 @@ impl World {
                 }
             }
             self.check();
-            self.pass(apart * SECOND);
+            self.pass(3 * SECOND);
         }
         for at in 0..self.scale.groups {
             self.check_rest(at);

@@ -323,10 +323,8 @@ impl World {
             }
         }
         if self.members[n].phase == Phase::Stable {
-            // After the storm there is little to learn from more of them.
-            let commits = self.chaos || self.scale.calm || self.random.percent(10);
             let member = &self.members[n];
-            if commits && member.commit.is_none_or(|(_, until)| until <= time) {
+            if member.commit.is_none_or(|(_, until)| until <= time) {
                 let (member_id, generation) = (member.member_id.clone(), member.generation);
                 self.tags += 1;
                 let partition = self.random.between(0, PARTITIONS as u64 - 1);
