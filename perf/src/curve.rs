@@ -95,14 +95,17 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
     let [rate] = rates.as_slice() else {
         return Err(Failure::Usage("--rate is one rate here, no ramp".into()));
     };
-    let host = args.host.open(&[])?;
-    let scene = Scene { quiet: true, ..host.scene() };
-    let machine = Machine::look(scene.data_dir.as_deref());
+    let mut host = args.host.open(&[])?;
+    let machine = Machine::look(host.scene().data_dir.as_deref());
     let mut points = Vec::new();
     let mut fingerprint = String::new();
     for size in &args.sizes {
         for partitions in &args.partitions {
             terminal::note(&format!("{partitions} partitions, values of {size}"));
+            if !points.is_empty() {
+                host.renew()?;
+            }
+            let scene = Scene { quiet: true, ..host.scene() };
             let plan = Plan {
                 partitions: *partitions,
                 size: size.clone(),
@@ -286,7 +289,7 @@ fn report(
         write(path, &plots[0])?;
     }
     if let Some(path) = &args.html {
-        let mut body = view::paragraph(&head);
+        let mut body: String = head.lines().map(view::paragraph).collect();
         body.push_str(&view::html_table(&table));
         bends.iter().for_each(|bend| body.push_str(&view::paragraph(bend)));
         plots.iter().for_each(|plot| body.push_str(plot));

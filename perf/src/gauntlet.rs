@@ -78,7 +78,7 @@ struct Played {
 /// # Errors
 /// No broker, or a scenario worse than `--fail-above` allows.
 pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
-    let host = args.host.open(&HASTE)?;
+    let mut host = args.host.open(&HASTE)?;
     let baseline = Plan {
         rate: args.rate.clone(),
         duration: args.duration,
@@ -86,9 +86,8 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         threads: half_of_the_cores(),
         ..Plan::default()
     };
-    let scene = host.scene();
     let mut table = Table::new(HEADER, Align::Right);
-    let (run, recording) = measure(&baseline, &scene)?;
+    let (run, recording) = measure(&baseline, &host.scene())?;
     keep(args, "0-baseline", &run, &recording)?;
     let base = p99(&run, &recording);
     let fingerprint = run.broker.fingerprint.clone();
@@ -102,8 +101,9 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         let name = format!("{} {}", scenario.number, scenario.name);
         terminal::note(&name);
         played_count += 1;
+        host.renew()?;
         // A scenario that the broker does not survive is a row of the table, not its end.
-        let played = match play(&scenario, &scene) {
+        let played = match play(&scenario, &host.scene()) {
             Ok(played) => played,
             Err(failure) => {
                 terminal::note(&failure.to_string());

@@ -34,7 +34,23 @@ pub(crate) struct Host {
     admin: Option<String>,
     /// Which cores broker and client have; empty where they were not ours to divide.
     pub(crate) sides: String,
-    own: Option<OwnBroker>,
+    own: Option<(Start, OwnBroker)>,
+}
+
+/// How a broker of our own is started.
+#[derive(Debug)]
+struct Start {
+    program: Option<PathBuf>,
+    parent: PathBuf,
+    arguments: Vec<String>,
+    cores: Option<Vec<usize>>,
+}
+
+impl Start {
+    fn start(&self) -> Result<OwnBroker, Failure> {
+        let program = self.program.as_deref();
+        OwnBroker::ringwood(program, &self.parent, &self.arguments, self.cores.as_deref())
+    }
 }
 
 impl HostArgs {
@@ -50,20 +66,35 @@ impl HostArgs {
         }
         let sides = self.cores.sides()?;
         sides.keep_client()?;
-        let parent = self.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-        let program = self.ringwood.as_deref();
-        let own = OwnBroker::ringwood(program, &parent, &arguments, sides.broker.as_deref())?;
+        let start = Start {
+            program: self.ringwood.clone(),
+            parent: self.dir.clone().unwrap_or_else(std::env::temp_dir),
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            cores: sides.broker.clone(),
+        };
+        let own = start.start()?;
         Ok(Host {
             bootstrap: vec![own.address().to_owned()],
             admin: own.admin().map(str::to_owned),
             sides: sides.words(),
-            own: Some(own),
+            own: Some((start, own)),
         })
     }
 }
 
 impl Host {
+    /// A broker of our own makes room for another with fresh data: what one measurement has left behind (topics that are still
+    /// being deleted, a full ring) is not in the next. A named broker stays.
+    pub(crate) fn renew(&mut self) -> Result<(), Failure> {
+        let Some((start, before)) = self.own.take() else { return Ok(()) };
+        drop(before);
+        let own = start.start()?;
+        self.bootstrap = vec![own.address().to_owned()];
+        self.admin = own.admin().map(str::to_owned);
+        self.own = Some((start, own));
+        Ok(())
+    }
+
     /// A measurement on this broker, once, with fresh topics.
     pub(crate) fn scene(&self) -> Scene {
         Scene {
@@ -71,7 +102,7 @@ impl Host {
             arguments: std::env::args().collect(),
             replication: 1,
             repeat: 1,
-            data_dir: self.own.as_ref().map(|broker| broker.directory().to_path_buf()),
+            data_dir: self.own.as_ref().map(|(_, broker)| broker.directory().to_path_buf()),
             admin: self.admin.clone(),
             ..Scene::default()
         }

@@ -16,7 +16,7 @@ pub use storage::Storage;
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,
-    /// Cores that this process may use.
+    /// Cores of the machine, whichever of them this process keeps to.
     pub cores: usize,
     /// Bytes of memory.
     pub memory_bytes: u64,
@@ -59,7 +59,10 @@ impl Machine {
         }
         Self {
             cpu: field(&cpuinfo, "model name"),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: match cpuinfo.lines().filter(|line| line.starts_with("processor")).count() {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                cores => cores,
+            },
             memory_bytes: memory * 1024,
             kernel: format!(
                 "{} {}",

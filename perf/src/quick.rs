@@ -73,10 +73,9 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     drop(host);
     let text = |colour| render(&head, &fast, name, &calm, &recording, colour);
     terminal::print(&text(terminal::colour()));
-    if let Some(page) = page {
-        page.put(&text(false))?;
-    }
-    conclude(&calm)
+    // A picture of the generator is none to show.
+    conclude(&calm)?;
+    page.map_or(Ok(()), |page| page.put(&text(false)))
 }
 
 /// A text with a place for the picture.

@@ -17,7 +17,7 @@ use crate::{
     measure::{Scene, half_of_the_cores, measure},
     own::Sides,
     run::Verdict,
-    spec::{Quantile, RateSpec, SizeSpec, format_count, format_nanos},
+    spec::{Quantile, RateSpec, SizeSpec, format_nanos},
     terminal::{self, Tone},
     view::{Align, Cell, Table},
 };
@@ -52,8 +52,10 @@ struct Side {
     produced: Vec<Seen>,
     consumed: Vec<Seen>,
     ours: Vec<Seen>,
-    /// What `--verify` and the self-check had to say, where it was not that all is well.
+    /// What `--verify` had to say, where it was not that all is well.
     complaints: Vec<String>,
+    /// Why repeats of ours were INVALID(generator): their counts and rates are told, their latencies are not.
+    invalid: Vec<String>,
 }
 
 /// Runs the check.
@@ -110,7 +112,17 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
     }
     terminal::print(&render(&all, args, sides));
     let faults: Vec<String> = all.iter().flat_map(Side::faults).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Assertion(faults.join("; "))) }
+    if !faults.is_empty() {
+        return Err(Failure::Assertion(faults.join("; ")));
+    }
+    match all.iter().find(|side| side.invalid.len() >= side.ours.len()) {
+        Some(side) => Err(Failure::Invalid(format!(
+            "INVALID(generator): no repeat on {} has a latency: {}",
+            side.name,
+            side.invalid.join("; ")
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
@@ -123,7 +135,8 @@ fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
     for repeat in &run.repeats {
         let records = repeat.stages.iter().map(|stage| stage.sent - stage.failed).sum();
         let seconds: f64 = repeat.stages.iter().map(|stage| stage.seconds).sum();
-        let latency = [at(50.0), at(99.0), at(99.9)];
+        let latency =
+            if run.verdict.is_invalid() { [None; 3] } else { [at(50.0), at(99.0), at(99.9)] };
         side.ours.push(Seen { records, rate: records as f64 / seconds.max(1e-9), latency });
         match &repeat.verify {
             Some(verify) if verify.is_clean() && verify.received == records => {}
@@ -132,7 +145,7 @@ fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
         }
     }
     if let Verdict::Invalid(why) = &run.verdict {
-        side.complaints.push(format!("INVALID(generator): {why}"));
+        side.invalid.push(why.clone());
     }
     Ok(())
 }
@@ -264,10 +277,7 @@ fn render(all: &[Side], args: &PeersArgs, sides: &Sides) -> String {
             let rates: Vec<f64> = seen.iter().map(|seen| seen.rate).collect();
             let rate = median(&rates).zip(spread(seen)).map_or_else(
                 || "n/a".into(),
-                |(rate, (low, high))| {
-                    let [rate, low, high] = [rate, low, high].map(format_count);
-                    format!("{rate} [{low}..{high}]")
-                },
+                |(rate, (low, high))| format!("{rate:.0} [{low:.0}..{high:.0}]"),
             );
             let mut cells = vec![
                 Cell::plain(format!("{}, {who}", side.name)),
@@ -277,7 +287,8 @@ fn render(all: &[Side], args: &PeersArgs, sides: &Sides) -> String {
             for place in 0..3 {
                 let values: Vec<f64> = seen.iter().filter_map(|seen| seen.latency[place]).collect();
                 let value = median(&values).map(|nanos| format_nanos(nanos as u64));
-                cells.push(Cell::plain(value.unwrap_or_else(|| "-".into())));
+                let none = if number == 2 { "INVALID" } else { "-" };
+                cells.push(Cell::plain(value.unwrap_or_else(|| none.into())));
             }
             cells.push(match number {
                 2 => {
@@ -291,8 +302,16 @@ fn render(all: &[Side], args: &PeersArgs, sides: &Sides) -> String {
             table.row(cells);
         }
     }
+    let mut spoiled = String::new();
+    for side in all.iter().filter(|side| !side.invalid.is_empty()) {
+        let (count, of) = (side.invalid.len(), side.ours.len());
+        spoiled.push_str(&format!(
+            "{}: {count} of {of} of ours INVALID(generator), left out of the percentiles: {}\n",
+            side.name, side.invalid[0]
+        ));
+    }
     format!(
-        "{} repeats, {} for {} s, values of {}, {} partitions, acks=all, one producer and one consumer; medians; {}\n{}{NOTE}\n",
+        "{} repeats, {} for {} s, values of {}, {} partitions, acks=all, one producer and one consumer; medians; {}\n{}{spoiled}{NOTE}\n",
         all.first().map_or(0, |side| side.ours.len()),
         args.rate,
         LENGTH.as_secs(),
@@ -328,7 +347,7 @@ mod tests {
             produced: theirs.iter().map(seen).collect(),
             consumed: vec![seen(&5e4)],
             ours: vec![Seen { records, rate: ours, ..Seen::default() }],
-            complaints: Vec::new(),
+            ..Side::default()
         }
     }
 

@@ -20,7 +20,7 @@ const STYLE: &str = "\
     h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.4rem 0}\
     .scroll{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}\
     td,th{padding:.25rem .8rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
-    th{font-weight:600}td:first-child,th:first-child{text-align:left}\
+    th{font-weight:600;white-space:normal;vertical-align:bottom}td:first-child,th:first-child{text-align:left}\
     .facts td{text-align:left;white-space:normal;overflow-wrap:anywhere}.facts td:first-child{white-space:nowrap;color:#808080}\
     .better{color:var(--good)}.worse{color:var(--bad)}\
     code,pre{font:.85em/1.45 ui-monospace,monospace;background:var(--soft);border-radius:4px}\

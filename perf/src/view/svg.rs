@@ -169,7 +169,7 @@ pub(crate) fn heat_svg(title: &str, map: &HeatMap) -> String {
     let span = map.width * count;
     let across: Vec<(f64, String)> = ticks(map.start, map.start + span, 10)
         .into_iter()
-        .map(|second| ((second - map.start) / span, format!("{second:.0} s")))
+        .map(|second| ((second - map.start) / span, moment(second)))
         .collect();
     let (low, high) = (map.floor(0).log10(), map.floor(map.rows).log10());
     canvas.grid(&across, &decades(low, high, |log| (log - low) / (high - low)));
@@ -241,7 +241,7 @@ pub(super) fn time_svg(
     let mut canvas = Canvas::new(title, 200.0);
     let across: Vec<(f64, String)> = ticks(begin, end, 10)
         .into_iter()
-        .map(|second| ((second - begin) / span, format!("{second:.0} s")))
+        .map(|second| ((second - begin) / span, moment(second)))
         .collect();
     let up: Vec<(f64, String)> =
         ticks(0.0, high, 5).into_iter().map(|value| (value / high, label(value))).collect();
@@ -297,6 +297,15 @@ fn decades(low: f64, high: f64, place: impl Fn(f64) -> f64) -> Vec<(f64, String)
     marks
 }
 
+/// A moment under a time axis; short spans have ticks within the second.
+fn moment(second: f64) -> String {
+    if (second - second.round()).abs() < 1e-6 {
+        format!("{second:.0} s")
+    } else {
+        format!("{second:.1} s")
+    }
+}
+
 /// Round numbers between two bounds, at most so many.
 fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     let rough = (high - low).max(1e-9) / most.max(1) as f64;
@@ -318,6 +327,12 @@ mod tests {
         let svg = percentile_svg("a & b", &[line]);
         assert!(!svg.contains("<script>") && svg.contains("a &amp; b"), "{svg}");
         assert!(svg.contains("p99"), "{svg}");
+    }
+
+    #[test]
+    fn no_two_ticks_of_a_short_span_have_one_name() {
+        let names: Vec<String> = ticks(2.0, 5.0, 10).into_iter().map(moment).collect();
+        assert_eq!(names[..3], ["2 s", "2.5 s", "3 s"]);
     }
 
     #[test]
