@@ -1,7 +1,7 @@
 //! What some things cost, counted on the simulated disk: reads and syncs, never time.
 //!
 //! The figures are those that `docs/decisions/0005-what-the-store-does-without.md` argues with.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, which shows its figures")]
+#![expect(clippy::unwrap_used, reason = "a test, which shows its figures")]
 
 #[path = "../scene/batches.rs"]
 #[expect(dead_code, reason = "other scenes use the rest")]
