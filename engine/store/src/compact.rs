@@ -22,27 +22,27 @@
 //! A batch that is not as it was written (checksum, offsets, epoch, records) ends the pass with nothing swapped from there on:
 //! compaction never makes damage permanent.
 
+mod keys;
 mod output;
 mod pace;
 mod replaced;
+mod sift;
 pub(crate) mod source;
 mod transactions;
 mod whole;
 
 pub(crate) use self::replaced::{Replaced, settled, start};
 
+use crate::compact::keys::Mapped;
 use crate::compact::output::Output;
 use crate::compact::pace::Pace;
 use crate::compact::source::Source;
-use crate::compact::transactions::{Left, Outcomes};
+use crate::compact::transactions::Left;
 use crate::partition::Shared;
 use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
-use ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Timestamp};
-use log::{Candidate, Compaction, KeyMap, Segment, SegmentName};
-use record::{
-    BatchHeader, BatchView, CompactError, CompactOutcome, CompactRules, Compressor, ControlRecord,
-    DECOMPRESSED_BYTES_MAX, Decompressor, EndTxn,
-};
+use ids::{Offset, PartitionId, Timestamp};
+use log::{Candidate, Compaction, Segment, SegmentName};
+use record::{CompactOutcome, Compressor, Decompressor};
 use runtime::Slice;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -133,31 +133,6 @@ impl CompactFailure {
     fn io(what: &str, e: &io::Error) -> Self {
         if crate::reserve::is_full(e) { Self::DiskFull } else { Self::Io(format!("{what}: {e}")) }
     }
-}
-
-/// What the log's memory of its producers rests upon: these batches stay, if only as empty ones.
-struct LastBatches {
-    /// Their last offsets.
-    last: BTreeSet<Offset>,
-    /// Producers of which no batch is remembered, only the epoch that a marker has given them.
-    bare: BTreeSet<(ProducerId, ProducerEpoch)>,
-}
-
-impl LastBatches {
-    fn holds(&self, h: &BatchHeader) -> bool {
-        self.last.contains(&h.last_offset())
-            || h.attributes.is_control() && self.bare.contains(&(h.producer_id, h.producer_epoch))
-    }
-}
-
-/// What the dirty part says.
-struct Mapped {
-    keys: KeyMap,
-    /// None if no transaction was met.
-    outcomes: Option<Outcomes>,
-    /// Where the dirty part begins, and how far it was mapped.
-    from: Offset,
-    end: Offset,
 }
 
 /// A pass that runs.
@@ -326,66 +301,6 @@ impl Pass<'_> {
         whole.map_err(|e| CompactFailure::io("cannot write a sealed segment", &e))
     }
 
-    /// Reads the dirty part: the newest offsets of its keys, and how far they reach.
-    async fn map(&mut self, found: &Candidate, map_bytes: usize) -> Result<Mapped, CompactFailure> {
-        let rt = &self.inner().rt;
-        let secret = (rt.random(), rt.random());
-        let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
-        let keys = KeyMap::new(map_bytes, records, secret);
-        let mut map = Mapped { keys, outcomes: None, from: found.from, end: found.end };
-        let names = self.segments_within(found.from, found.end);
-        for (n, name) in names.iter().enumerate() {
-            let Some(mut source) = Source::open(self.store, &self.p, *name, found.from) else {
-                return Ok(self.interrupted(map));
-            };
-            while let Some(bytes) = self.next(&mut source).await? {
-                let batch = source.view(&bytes)?;
-                let h = *batch.header();
-                if h.last_offset() >= found.from {
-                    let transaction = h.attributes.is_transactional() || h.attributes.is_control();
-                    if transaction && map.outcomes.is_none() {
-                        let ahead = names.get(n..).unwrap_or(&[]);
-                        let max = (map_bytes / 32).max(1_024);
-                        let (outcomes, end) = self.outcomes(ahead, found, max).await?;
-                        map.outcomes = Some(outcomes);
-                        if end < map.end {
-                            map.end = end;
-                            self.report.ended_early = Some(EndedEarly::Transaction);
-                        }
-                    }
-                    if h.base_offset >= map.end {
-                        return Ok(map);
-                    }
-                    if map.counts(&h)
-                        && let Some(full) = self.note_keys(&source, &batch, &mut map)?
-                    {
-                        self.report.ended_early = Some(EndedEarly::MapFull);
-                        map.end = full;
-                        return Ok(map);
-                    }
-                }
-                self.pace.worked(bytes.len());
-                self.pace.after(bytes.len() as u64).await;
-                if self.is_over() {
-                    return Ok(self.interrupted(map));
-                }
-            }
-        }
-        Ok(map)
-    }
-
-    /// The segments with a dirty part.
-    fn segments_within(&self, from: Offset, end: Offset) -> Vec<SegmentName> {
-        let p = self.p.borrow();
-        let dirty = |s: &&Segment| s.end > from && s.end <= end;
-        p.log.segments().iter().filter(dirty).map(|s| s.name).collect()
-    }
-
-    fn interrupted(&mut self, map: Mapped) -> Mapped {
-        self.report.ended_early = Some(EndedEarly::Interrupted);
-        Mapped { end: map.from, ..map }
-    }
-
     /// The next batch of a segment.
     async fn next(&mut self, source: &mut Source<'_>) -> Result<Option<Slice>, CompactFailure> {
         let next = source.next().await?;
@@ -394,75 +309,6 @@ impl Pass<'_> {
         }
         self.report.bytes_read += next.as_ref().map_or(0, |b| b.len() as u64);
         Ok(next)
-    }
-
-    /// The offset of the first record whose key has no room; none if all have.
-    fn note_keys(
-        &mut self,
-        source: &Source<'_>,
-        batch: &BatchView<'_>,
-        map: &mut Mapped,
-    ) -> Result<Option<Offset>, CompactFailure> {
-        let (from, end, mut full) = (map.from, map.end, None);
-        let keys = &mut map.keys;
-        let noted = |offset, key: Option<&[u8]>| {
-            if let Some(key) = key.filter(|_| offset >= from && offset < end && full.is_none())
-                && keys.note(key, offset) == log::Mapped::Full
-            {
-                full = Some(offset);
-            }
-        };
-        let max = DECOMPRESSED_BYTES_MAX;
-        record::each_key(batch, &mut self.decompressor, max, noted)
-            .map_err(|e| source.damaged(e.to_string()))?;
-        Ok(full)
-    }
-
-    /// How the transactions of the dirty part from the first of `names` on ended, and the end of the part in which that is
-    /// known of all.
-    async fn outcomes(
-        &mut self,
-        names: &[SegmentName],
-        found: &Candidate,
-        max: usize,
-    ) -> Result<(Outcomes, Offset), CompactFailure> {
-        let mut outcomes = Outcomes::new(max);
-        let mut end = found.end;
-        'segments: for name in names {
-            let Some(mut source) = Source::open(self.store, &self.p, *name, found.from) else {
-                end = found.from;
-                break;
-            };
-            while let Some(bytes) = self.next(&mut source).await? {
-                let batch = source.view(&bytes)?;
-                let h = *batch.header();
-                let (producer, at) = (h.producer_id, h.base_offset);
-                let noted = if h.last_offset() < found.from {
-                    Ok(())
-                } else if h.attributes.is_control() {
-                    match end_of_transaction(&batch).map_err(|why| source.damaged(why))? {
-                        Some(end) => outcomes.marker(producer, at, end),
-                        None => Ok(()),
-                    }
-                } else if h.attributes.is_transactional() {
-                    outcomes.data(producer, at)
-                } else {
-                    Ok(())
-                };
-                if noted.is_err() {
-                    end = at.max(found.from);
-                    break 'segments;
-                }
-                self.pace.worked(bytes.len());
-                self.pace.after(bytes.len() as u64).await;
-                if self.is_over() {
-                    end = found.from;
-                    break 'segments;
-                }
-            }
-        }
-        let open = outcomes.first_open().unwrap_or(end);
-        Ok((outcomes, end.min(open.max(found.from))))
     }
 
     /// Writes the first of `names` anew, with as many behind it as the new segment takes in, and swaps it in; how many, 0 if the
@@ -593,60 +439,6 @@ impl Pass<'_> {
         Ok(taken)
     }
 
-    /// What stays of one batch.
-    fn sift(
-        &mut self,
-        batch: &BatchView<'_>,
-        map: &Mapped,
-        keep_empty: bool,
-        new: &mut Vec<u8>,
-    ) -> Result<CompactOutcome, CompactError> {
-        let h = *batch.header();
-        if h.base_offset >= map.end {
-            return Ok(CompactOutcome::Whole);
-        }
-        let rules = CompactRules {
-            now: self.now,
-            delete_retention_ms: self.how.delete_retention_ms,
-            below: map.end,
-            keep_empty,
-            bytes_max: DECOMPRESSED_BYTES_MAX,
-        };
-        let (d, c) = (&mut self.decompressor, &mut self.compressor);
-        if h.attributes.is_control() {
-            let is_over = match end_of_transaction(batch).map_err(CompactError::Records)? {
-                Some(_) => self.left.is_over(h.producer_id),
-                // An empty batch, or a control record that is no marker: it ends nothing.
-                None => h.count == 0,
-            };
-            return record::compact_control(batch, &rules, is_over, d, c, new);
-        }
-        let counts = map.counts(&h);
-        let latest = |offset, key: &[u8]| counts && map.keys.is_latest(key, offset);
-        let outcome = record::compact(batch, &rules, latest, d, c, new)?;
-        let left = match outcome {
-            CompactOutcome::Whole => h.count,
-            CompactOutcome::Rewritten { records, .. } => records,
-            CompactOutcome::Dropped => 0,
-        };
-        if left > 0 && h.attributes.is_transactional() {
-            self.left.note(h.producer_id);
-        }
-        Ok(outcome)
-    }
-
-    fn last_batches(&self) -> LastBatches {
-        let p = self.p.borrow();
-        let mut found = LastBatches { last: BTreeSet::new(), bare: BTreeSet::new() };
-        for (id, producer) in p.log.producers().sorted() {
-            match producer.batches().next_back() {
-                Some(b) => found.last.insert(b.last_offset),
-                None => found.bare.insert((id, producer.epoch)),
-            };
-        }
-        found
-    }
-
     /// The new segment takes the group's place. Nothing awaits in here, and no checkpoint is under way.
     fn swap(
         &mut self,
@@ -674,32 +466,5 @@ impl Pass<'_> {
         }
         p.files.insert(name, file);
         true
-    }
-}
-
-impl Mapped {
-    /// Whether the records of a batch count: they are not those of an aborted transaction.
-    fn counts(&self, h: &BatchHeader) -> bool {
-        if h.attributes.is_control() {
-            return false;
-        }
-        // What is left of a transaction in the compacted part was committed.
-        if !h.attributes.is_transactional() || h.last_offset() < self.from {
-            return true;
-        }
-        let end = self.outcomes.as_ref().and_then(|o| o.of(h.producer_id, h.base_offset));
-        end != Some(EndTxn::Abort)
-    }
-}
-
-/// How the transaction ended that this control batch marks the end of; none if it marks none.
-fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
-    let mut records = batch.records().map_err(|_| "a control batch that is compressed")?;
-    let Some(record) = records.next() else { return Ok(None) };
-    let record = record.map_err(|_| "a control record that cannot be read")?;
-    match ControlRecord::read(&record) {
-        Some(ControlRecord::EndTxn { end, .. }) => Ok(Some(end)),
-        Some(ControlRecord::Other(_)) => Ok(None),
-        None => Err("a control record that says nothing"),
     }
 }

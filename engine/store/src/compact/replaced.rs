@@ -75,7 +75,8 @@ pub(crate) fn start(inner: &Rc<Inner>) {
     let me = Rc::clone(inner);
     inner.rt.spawn(async move {
         while !me.stopping.get() {
-            if me.replaced.wants_a_checkpoint(me.rt.now(), me.full.get().is_some()) {
+            let full = me.full.get().is_some();
+            if !me.checkpointing.get() && me.replaced.wants_a_checkpoint(me.rt.now(), full) {
                 me.checkpoint_wanted.notify();
             }
             unlink(&me).await;

@@ -1,0 +1,80 @@
+//! What stays of one batch.
+
+use super::Pass;
+use super::keys::{Mapped, end_of_transaction};
+use ids::{Offset, ProducerEpoch, ProducerId};
+use record::{
+    BatchHeader, BatchView, CompactError, CompactOutcome, CompactRules, DECOMPRESSED_BYTES_MAX,
+};
+use std::collections::BTreeSet;
+
+/// What the log's memory of its producers rests upon: these batches stay, if only as empty ones.
+pub(super) struct LastBatches {
+    /// Their last offsets.
+    last: BTreeSet<Offset>,
+    /// Producers of which no batch is remembered, only the epoch that a marker has given them.
+    bare: BTreeSet<(ProducerId, ProducerEpoch)>,
+}
+
+impl LastBatches {
+    pub(super) fn holds(&self, h: &BatchHeader) -> bool {
+        self.last.contains(&h.last_offset())
+            || h.attributes.is_control() && self.bare.contains(&(h.producer_id, h.producer_epoch))
+    }
+}
+
+impl Pass<'_> {
+    /// What stays of one batch.
+    pub(super) fn sift(
+        &mut self,
+        batch: &BatchView<'_>,
+        map: &Mapped,
+        keep_empty: bool,
+        new: &mut Vec<u8>,
+    ) -> Result<CompactOutcome, CompactError> {
+        let h = *batch.header();
+        if h.base_offset >= map.end {
+            return Ok(CompactOutcome::Whole);
+        }
+        let rules = CompactRules {
+            now: self.now,
+            delete_retention_ms: self.how.delete_retention_ms,
+            below: map.end,
+            keep_empty,
+            bytes_max: DECOMPRESSED_BYTES_MAX,
+        };
+        let (d, c) = (&mut self.decompressor, &mut self.compressor);
+        if h.attributes.is_control() {
+            let is_over = match end_of_transaction(batch).map_err(CompactError::Records)? {
+                Some(_) => self.left.is_over(h.producer_id),
+                // An empty batch, or a control record that is no marker: it ends nothing.
+                None => h.count == 0,
+            };
+            return record::compact_control(batch, &rules, is_over, d, c, new);
+        }
+        let counts = map.counts(&h);
+        let latest = |offset, key: &[u8]| counts && map.keys.is_latest(key, offset);
+        let outcome = record::compact(batch, &rules, latest, d, c, new)?;
+        let left = match outcome {
+            CompactOutcome::Whole => h.count,
+            CompactOutcome::Rewritten { records, .. } => records,
+            CompactOutcome::Dropped => 0,
+        };
+        if left > 0 && h.attributes.is_transactional() {
+            self.left.note(h.producer_id);
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn last_batches(&self) -> LastBatches {
+        let p = self.p.borrow();
+        let mut found = LastBatches { last: BTreeSet::new(), bare: BTreeSet::new() };
+        for (id, producer) in p.log.producers().sorted() {
+            match producer.batches().next_back() {
+                Some(b) => found.last.insert(b.last_offset),
+                None => found.bare.insert((id, producer.epoch)),
+            };
+        }
+        found
+    }
+}
