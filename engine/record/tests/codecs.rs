@@ -194,3 +194,23 @@ fn compressed_records_are_not_read_as_if_they_were_not() {
     let view = Batches::new(&bytes).next().unwrap().unwrap();
     assert_eq!(view.records().unwrap_err(), BatchError::Compressed(Codec::Lz4));
 }
+
+/// Zeros that are filled in show as time only, so the bound is loose: it would be 32 GB of them.
+#[test]
+fn empty_gzip_members_do_not_pay_for_a_large_one_before_them() {
+    let mut stream = Vec::new();
+    let zeros = vec![0; 32 << 20];
+    Compressor::new().compress(Codec::Gzip, None, &zeros, &mut stream).unwrap();
+    let empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut some = stream.clone();
+    some.extend(empty.repeat(1_000));
+    let mut d = Decompressor::new();
+    let began = std::time::Instant::now();
+    assert_eq!(d.decompress(Codec::Gzip, &some, 64 << 20).unwrap().len(), zeros.len());
+    let first = began.elapsed();
+    assert!(first.as_secs() < 2, "a thousand empty members took {first:?}");
+    // Nobody writes that many: each costs a step of room.
+    stream.extend(empty.repeat(50_000));
+    let got = d.decompress(Codec::Gzip, &stream, 64 << 20).map(<[u8]>::len);
+    assert_eq!(got, Err(DecompressError::Corrupt(Codec::Gzip)));
+}
