@@ -154,3 +154,31 @@ fn blocked_connections_do_not_keep_the_receive_buffers() {
         assert_nothing_is_held(&server.counters());
     });
 }
+
+/// What waits for the core's memory must not hold it, and whoever sends five bytes gets none of it.
+#[test]
+fn frames_take_nothing_of_the_core_s_memory() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(1000, 1000);
+        let (server, address, _) = start(&rt, Config::default(), limits).await;
+        let before = rt.memory().used();
+        let thread = std::thread::spawn(move || {
+            let mut attackers: Vec<_> = (0..30).map(|_| Client::connect(address)).collect();
+            for attacker in &mut attackers {
+                half(attacker, 4 * MIB, 1);
+            }
+            let mut good = Client::connect(address);
+            let large = good.request(Kind::Never, &[7; 2 * MIB]);
+            good.send(&large);
+            (attackers, good)
+        });
+        let clients = join(&rt, thread).await;
+        until(&rt, || server.counters().in_flight == 1).await;
+        until(&rt, || server.counters().frame_bytes > 120 * MIB).await;
+        assert_eq!(rt.memory().used(), before);
+        drop(clients);
+        until(&rt, || server.counters().open == 0).await;
+        until(&rt, || server.counters().in_flight == 0).await;
+        assert_nothing_is_held(&server.counters());
+    });
+}
