@@ -182,3 +182,30 @@ fn frames_take_nothing_of_the_core_s_memory() {
         assert_nothing_is_held(&server.counters());
     });
 }
+
+/// Answers hold the log's memory: a client that does not read goes when there is none left, and not before.
+#[test]
+fn a_client_that_does_not_read_goes_when_the_core_s_memory_is_taken() {
+    on_core(|rt| async move {
+        let config = Config { slow_grace: Duration::from_millis(200), ..Config::default() };
+        let limits = ConnectionLimits::new(1000, 1000);
+        let (server, address, _) = start(&rt, config, limits).await;
+        let thread = std::thread::spawn(move || {
+            let mut deaf = Client::connect(address);
+            deaf.ask(Kind::Large(64 << 20), &[]);
+            let mut good = Client::connect(address);
+            good.ping();
+            (deaf, good)
+        });
+        let (deaf, good) = join(&rt, thread).await;
+        until(&rt, || server.counters().send_bytes > 0).await;
+        rt.sleep(Duration::from_millis(600)).await;
+        assert_eq!(server.counters().open, 2, "memory is not short");
+        let taken = rt.memory().alloc_beyond(rt.memory().limit() / 16 * 15);
+        until(&rt, || server.counters().open == 1).await;
+        assert_eq!(server.counters().closed.get("reader-slow"), Some(&1));
+        drop((taken, deaf, good));
+        server.drain(Duration::from_secs(10)).await;
+        assert_nothing_is_held(&server.counters());
+    });
+}
