@@ -40,7 +40,11 @@ pub(crate) async fn read<H: Handler>(
                 add(&server.counters.requests, 1);
                 add(&server.counters.requests_in_place, usize::from(frame.is_in_place()));
                 let arrived = live.state.borrow().arrived();
+                let settles = server.handler.settles_first(&live.session, &frame);
                 request::start(server, live, seq, frame, arrived);
+                while settles && live.is_pending(seq) && live.ended().is_none() {
+                    live.reader.heard().await;
+                }
                 if server.rt.clock().since(server.rt.now()) >= TURN_TIME {
                     turn = TURN;
                 }

@@ -184,6 +184,10 @@ impl Handler for Echo {
         }
     }
 
+    fn settles_first(&self, _: &Session, frame: &[u8]) -> bool {
+        matches!(parse(frame), Some((_, Kind::First(_))))
+    }
+
     fn closed(&self, _: &Rc<Session>, reason: CloseReason) {
         self.ended.borrow_mut().push(reason);
     }
