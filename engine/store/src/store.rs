@@ -6,7 +6,7 @@ use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
-use crate::partition::{Partition, PartitionConfig, Shared};
+use crate::partition::{Evicted, Mercy, Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reads::{Pool, Streams};
@@ -29,6 +29,10 @@ use std::{fmt, io};
 
 /// Writes that were refused are taken again only when this much, or an eighth of the minimum, is free beyond it.
 const FREE_AGAIN_MIN: u64 = 2 << 20;
+/// How long whoever found no descriptor waits before the next try.
+const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(200);
+/// So many chunks that answers hold are passed over before it is taken that most are held: whoever appends pays for the search.
+const HELD_IN_A_ROW: usize = 32;
 
 /// What the store reads of the broker's configuration.
 #[derive(Clone, Debug)]
@@ -298,25 +302,38 @@ impl Inner {
         Some(format!("commits after {after} are damaged, and with them perhaps all that was here"))
     }
 
-    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free.
-    fn evict(&self) {
+    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free. What answers still
+    /// hold would not come back by this: it stays for the next reader, as long as `bytes` more fit all the same. Where they do
+    /// not, it is dropped too: then its memory is there, and rings for those who wait, when the last answer has left.
+    fn evict(&self, bytes: usize) {
         let memory = self.rt.memory();
         let goal = memory.limit() / 4 * 3;
-        while memory.used() > goal {
-            let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
-            if let Some(p) = p.upgrade() {
-                let again = p.borrow_mut().evict();
-                if again {
-                    self.evictable.borrow_mut().push_back(Rc::downgrade(&p));
-                }
+        let mut held = 0;
+        while memory.used() > goal && held < HELD_IN_A_ROW {
+            match self.evict_next(Mercy::WhatIsHeld) {
+                None => return,
+                Some(Evicted::Held) => held += 1,
+                Some(Evicted::Last | Evicted::More) => held = 0,
             }
         }
+        while memory.used() + bytes > memory.limit() && self.evict_next(Mercy::None).is_some() {}
+    }
+
+    /// Lets the first in line give up a chunk; `None` if there is nobody.
+    fn evict_next(&self, mercy: Mercy) -> Option<Evicted> {
+        let first = self.evictable.borrow_mut().pop_front()?;
+        let Some(p) = first.upgrade() else { return Some(Evicted::Last) };
+        let evicted = p.borrow_mut().evict(mercy);
+        if evicted != Evicted::Last {
+            self.evictable.borrow_mut().push_back(first);
+        }
+        Some(evicted)
     }
 
     fn room(&self, bytes: usize) -> bool {
         let memory = self.rt.memory();
         if memory.used() + bytes > memory.limit() / 8 * 7 {
-            self.evict();
+            self.evict(bytes);
         }
         memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
