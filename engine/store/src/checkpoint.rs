@@ -446,7 +446,7 @@ async fn beside<T: 'static, F: Future<Output = ()> + 'static>(
 }
 
 async fn sync_dir(inner: &Rc<Inner>, dir: &Path) {
-    match inner.rt.disk().sync_dir(dir).await {
+    match inner.sync_dir(dir).await {
         Ok(()) => {}
         // A topic that was deleted meanwhile.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

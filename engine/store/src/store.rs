@@ -11,10 +11,10 @@ use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reads::{Pool, Streams};
 use crate::replay::UNSEEN_MAX;
-use crate::reserve::{self, Reserve, is_full};
+use crate::reserve::{self, Reserve, is_full, is_out_of_files};
 use crate::rest_log::RestLog;
 use crate::writer;
-use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
+use ids::{CoreId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
 use runtime::Runtime;
 use runtime::sync::{Gate, Notify};
@@ -177,6 +177,8 @@ pub(crate) struct Inner {
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    /// When it was last said that there is no descriptor.
+    out_of_files: Cell<Option<Instant>>,
     /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
     pub(crate) held: Cell<bool>,
     pub(crate) reserve: Reserve,
@@ -248,6 +250,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            out_of_files: Cell::new(None),
             held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
             reserve: parts.reserve,
@@ -265,12 +268,41 @@ impl Inner {
         self.counters.set(c);
     }
 
-    /// An allocation was refused. Anything but a full disk is a fault.
+    /// A file could not be opened, or an allocation was refused. Anything but a full disk is a fault, and too many open files:
+    /// the bytes are in the ring, and whoever was refused tries again.
     pub(crate) fn on_refused(&self, e: &io::Error) {
+        if is_out_of_files(e) {
+            self.tell_out_of_files(e);
+            return;
+        }
         if !is_full(e) {
             self.rt.fault(format!("the data directory cannot be written: {e}"));
         }
         self.set_full();
+    }
+
+    /// Once in a while: it is refused a few times a second until somebody closes.
+    fn tell_out_of_files(&self, e: &io::Error) {
+        let now = self.rt.now();
+        if self.out_of_files.get().is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
+            self.out_of_files.set(Some(now));
+            eprintln!(
+                "the store waits for a file descriptor: {e}; raise the limit (ulimit -n), or close connections"
+            );
+        }
+    }
+
+    /// Makes a directory's names durable. Waits while there is no descriptor for it.
+    pub(crate) async fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        loop {
+            match self.rt.disk().sync_dir(dir).await {
+                Err(e) if is_out_of_files(&e) => {
+                    self.tell_out_of_files(&e);
+                    self.rt.sleep(OUT_OF_FILES_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     fn set_full(&self) {
@@ -399,7 +431,11 @@ impl Store {
                 }
                 if let Err(e) = checkpoint::run(&me).await {
                     me.on_refused(&e);
-                    me.give_from_reserve().await;
+                    if is_out_of_files(&e) {
+                        me.rt.sleep(OUT_OF_FILES_PAUSE).await;
+                    } else {
+                        me.give_from_reserve().await;
+                    }
                     me.checkpoint_wanted.notify();
                 }
                 me.admission.changed.notify_all();
@@ -964,7 +1000,7 @@ pub(crate) async fn unlink_segments(inner: &Rc<Inner>, id: PartitionId, dropped:
 
 /// A journalling file system hands the blocks of removed files out again only when the removal is durable.
 async fn give_space_back(inner: &Rc<Inner>, dir: &Path) {
-    match inner.rt.disk().sync_dir(dir).await {
+    match inner.sync_dir(dir).await {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => inner.rt.fault(format!("sync of {} failed: {e}", dir.display())),
