@@ -62,6 +62,7 @@ impl std::error::Error for CompressError {}
 #[derive(Default)]
 pub struct Decompressor {
     out: Vec<u8>,
+    written: u64,
     gzip: Option<gzip::Inflater>,
     snappy: snappy::Reader,
     zstd: Option<zstandard::Reader>,
@@ -94,6 +95,26 @@ impl Decompressor {
             self.out = Vec::new();
         }
         self.out.clear();
+        let result = self.run(codec, section, bytes_max);
+        self.written += self.out.len() as u64;
+        result?;
+        assert!(self.out.len() <= bytes_max, "{codec} wrote past its limit of {bytes_max}");
+        Ok(&self.out)
+    }
+
+    /// Bytes that all calls together have written, those that failed or had to begin again included: what they have cost,
+    /// wherever it is clients that decide how much there is to do.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
+    fn run(
+        &mut self,
+        codec: Codec,
+        section: &[u8],
+        bytes_max: usize,
+    ) -> Result<(), DecompressError> {
         let out = &mut self.out;
         match codec {
             Codec::None => {
@@ -101,23 +122,22 @@ impl Decompressor {
                     return Err(DecompressError::TooLarge { limit: bytes_max });
                 }
                 out.extend_from_slice(section);
+                Ok(())
             }
             Codec::Gzip => self
                 .gzip
                 .get_or_insert_with(gzip::Inflater::new)
-                .decompress(section, out, bytes_max)?,
-            Codec::Snappy => self.snappy.decompress(section, out, bytes_max)?,
-            Codec::Lz4 => lz4::decompress(section, out, bytes_max)?,
+                .decompress(section, out, bytes_max),
+            Codec::Snappy => self.snappy.decompress(section, out, bytes_max),
+            Codec::Lz4 => lz4::decompress(section, out, bytes_max),
             Codec::Zstd => {
                 let reader = match &mut self.zstd {
                     Some(reader) => reader,
                     none => none.insert(zstandard::Reader::new()?),
                 };
-                reader.decompress(section, out, bytes_max)?;
+                reader.decompress(section, out, bytes_max, &mut self.written)
             }
         }
-        assert!(self.out.len() <= bytes_max, "{codec} wrote past its limit of {bytes_max}");
-        Ok(&self.out)
     }
 }
 

@@ -194,3 +194,78 @@ fn compressed_records_are_not_read_as_if_they_were_not() {
     let view = Batches::new(&bytes).next().unwrap().unwrap();
     assert_eq!(view.records().unwrap_err(), BatchError::Compressed(Codec::Lz4));
 }
+
+/// Zeros that are filled in show as time only, so the bound is loose: it would be 32 GB of them.
+#[test]
+fn empty_gzip_members_do_not_pay_for_a_large_one_before_them() {
+    let mut stream = Vec::new();
+    let zeros = vec![0; 32 << 20];
+    Compressor::new().compress(Codec::Gzip, None, &zeros, &mut stream).unwrap();
+    let empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut some = stream.clone();
+    some.extend(empty.repeat(1_000));
+    let mut d = Decompressor::new();
+    let began = std::time::Instant::now();
+    assert_eq!(d.decompress(Codec::Gzip, &some, 64 << 20).unwrap().len(), zeros.len());
+    let first = began.elapsed();
+    assert!(first.as_secs() < 2, "a thousand empty members took {first:?}");
+    // Nobody writes that many: each costs a step of room.
+    stream.extend(empty.repeat(50_000));
+    let got = d.decompress(Codec::Gzip, &stream, 64 << 20).map(<[u8]>::len);
+    assert_eq!(got, Err(DecompressError::Corrupt(Codec::Gzip)));
+}
+
+/// A size is believed as far as the bytes that are there can reach it: a frame of ten bytes gets no 100 MiB.
+#[test]
+fn a_zstd_frame_that_states_more_than_it_can_hold_costs_nothing() {
+    // Magic, single segment with a size of four bytes: 0x06400000. One byte, which is no block.
+    let claim = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0x40, 6, 0];
+    let mut d = Decompressor::new();
+    let got = d.decompress(Codec::Zstd, &claim, 100 << 20).map(<[u8]>::len);
+    assert_eq!(got, Err(DecompressError::Corrupt(Codec::Zstd)));
+    assert_eq!(d.bytes_written(), 0);
+    assert!(format!("{d:?}").contains("kept: 0"), "{d:?}");
+    // Blocks of one byte repeated are the densest there is, and are read.
+    let zeros = vec![0; 8 << 20];
+    let mut packed = Vec::new();
+    Compressor::new().compress(Codec::Zstd, None, &zeros, &mut packed).unwrap();
+    assert_eq!(d.decompress(Codec::Zstd, &packed, 100 << 20).unwrap(), zeros);
+}
+
+/// A buffer that a large batch has left behind is used, not filled with zeros again for each small one.
+#[test]
+fn small_zstd_batches_do_not_pay_for_a_large_one_before_them() {
+    use std::io::Write;
+    let stream = |bytes: &[u8]| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut d = Decompressor::new();
+    let large = noise(3_500_000);
+    assert_eq!(d.decompress(Codec::Zstd, &stream(&large), 8 << 20).unwrap(), large);
+    let (small, bytes) = (stream(&noise(300)), noise(300));
+    let began = std::time::Instant::now();
+    for _ in 0..20_000 {
+        assert_eq!(d.decompress(Codec::Zstd, &small, 8 << 20).unwrap(), bytes);
+    }
+    // At 4 MiB of zeros each it would be 80 GB.
+    assert!(began.elapsed().as_secs() < 4, "{:?}", began.elapsed());
+}
+
+#[test]
+fn all_that_is_written_is_counted() {
+    let mut d = Decompressor::new();
+    let mut before = 0;
+    for codec in COMPRESSED {
+        let mut packed = Vec::new();
+        let zeros = vec![0; 8 << 20];
+        Compressor::new().compress(codec, None, &zeros, &mut packed).unwrap();
+        d.decompress(codec, &packed, 8 << 20).unwrap();
+        let after = d.bytes_written();
+        assert!(after - before >= 8 << 20, "{codec}: {}", after - before);
+        before = after;
+        d.decompress(codec, &packed, 1 << 20).unwrap_err();
+        before = d.bytes_written().max(before);
+    }
+}

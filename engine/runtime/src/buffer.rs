@@ -296,6 +296,12 @@ impl Buffer {
         self.len == 0
     }
 
+    /// Whether somebody holds a slice of it: its memory does not come back when the writer is dropped.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.block) > 1
+    }
+
     /// Bytes that fit in all.
     #[must_use]
     pub fn capacity(&self) -> usize {

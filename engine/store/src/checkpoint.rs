@@ -464,7 +464,7 @@ async fn beside<T: 'static, F: Future<Output = ()> + 'static>(
 }
 
 async fn sync_dir(inner: &Rc<Inner>, dir: &Path) {
-    match inner.rt.disk().sync_dir(dir).await {
+    match inner.sync_dir(dir).await {
         Ok(()) => {}
         // A topic that was deleted meanwhile.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -492,7 +492,13 @@ async fn write_manifest(
         let m = inner.manifest.borrow();
         (m.ring, m.number + 1, if plan.whole_manifest { 0 } else { m.crc })
     };
-    let (bytes, crc) = batch.seal(plan.whole_manifest, ring, number, previous_crc, footer);
+    // Nothing has been written: the manifest that is there stays true.
+    let sealed = batch.seal(plan.whole_manifest, ring, number, previous_crc, footer);
+    let (bytes, crc) = sealed.ok_or_else(|| {
+        io::Error::other(
+            "the entries of one checkpoint take 4 GiB, and a manifest has no room for it",
+        )
+    })?;
     let len = bytes.len() as u64;
     if plan.whole_manifest {
         let files = replace_manifests(inner, &bytes).await?;

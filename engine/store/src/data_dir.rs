@@ -393,7 +393,10 @@ async fn make_core(
         }
         file.sync_data().await.map_err(fail("cannot sync the ring"))?;
     }
-    let (bytes, _) = BatchBuilder::default().seal(true, core.ring, 1, 0, Footer::default());
+    let sealed = BatchBuilder::default().seal(true, core.ring, 1, 0, Footer::default());
+    let Some((bytes, _)) = sealed else {
+        return Err(OpenError::Damaged("a manifest without entries has no room".into()));
+    };
     for path in paths.manifests(generation, id) {
         let open = Open { read: true, write: true, create: true, direct: true, ..Open::default() };
         let file = disk.open(&path, open).await.map_err(fail("cannot make a manifest"))?;

@@ -107,20 +107,43 @@ pub(crate) struct Partition {
 /// A partition as its core shares it among its own tasks. Never held across an await.
 pub(crate) type Shared = Rc<RefCell<Partition>>;
 
+/// What [`Partition::evict`] leaves alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mercy {
+    /// A chunk of which somebody holds bytes.
+    WhatIsHeld,
+    /// Nothing.
+    None,
+}
+
+/// What [`Partition::evict`] has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Evicted {
+    /// Whatever there was to do; the partition is to be mentioned again before the next.
+    Last,
+    /// A chunk has gone, and the next one may.
+    More,
+    /// Nothing: somebody holds bytes of the oldest chunk, so that dropping it would give no memory back.
+    Held,
+}
+
 impl Partition {
     /// Drops the oldest chunk of the tail if its segment's file and the rest log hold all of it. If not, one that is younger
     /// waits for it: memory holds the end of the log, and nothing before it. The next write or checkpoint mentions it again.
     ///
-    /// Whether the next chunk may go too, and nobody will say so.
-    pub(crate) fn evict(&mut self) -> bool {
+    /// [`Evicted::More`] if the next chunk may go too, and nobody will say so.
+    pub(crate) fn evict(&mut self, mercy: Mercy) -> Evicted {
+        if mercy == Mercy::WhatIsHeld && self.can_evict() && self.tail.oldest_is_shared() {
+            return Evicted::Held;
+        }
         self.mentioned = false;
         if !self.can_evict() {
             self.held_up += usize::from(self.tail.len() > 0);
-            return false;
+            return Evicted::Last;
         }
         self.tail.drop_oldest();
         self.mentioned = self.can_evict();
-        self.mentioned
+        if self.mentioned { Evicted::More } else { Evicted::Last }
     }
 
     /// Whether the oldest chunk of the tail can be read from somewhere else.

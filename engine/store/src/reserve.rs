@@ -26,6 +26,12 @@ pub(crate) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether a file could not be opened for want of descriptors (EMFILE, ENFILE): nothing is broken, and somebody has to close
+/// first.
+pub(crate) fn is_out_of_files(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(23 | 24))
+}
+
 impl Reserve {
     pub(crate) fn none() -> Self {
         Self { file: None, len: Cell::new(0) }

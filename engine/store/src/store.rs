@@ -7,15 +7,15 @@ use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
-use crate::partition::{Partition, PartitionConfig, Shared};
+use crate::partition::{Evicted, Mercy, Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reads::{Pool, Streams};
 use crate::replay::UNSEEN_MAX;
-use crate::reserve::{self, Reserve, is_full};
+use crate::reserve::{self, Reserve, is_full, is_out_of_files};
 use crate::rest_log::RestLog;
 use crate::writer;
-use ids::{CoreId, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
+use ids::{CoreId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
 use runtime::Runtime;
 use runtime::sync::{Gate, Notify};
@@ -30,6 +30,10 @@ use std::{fmt, io};
 
 /// Writes that were refused are taken again only when this much, or an eighth of the minimum, is free beyond it.
 const FREE_AGAIN_MIN: u64 = 2 << 20;
+/// How long whoever found no descriptor waits before the next try.
+const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(200);
+/// So many chunks that answers hold are passed over before it is taken that most are held: whoever appends pays for the search.
+const HELD_IN_A_ROW: usize = 32;
 
 /// What the store reads of the broker's configuration.
 #[derive(Clone, Debug)]
@@ -175,6 +179,8 @@ pub(crate) struct Inner {
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    /// When it was last said that there is no descriptor.
+    out_of_files: Cell<Option<Instant>>,
     /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
     pub(crate) held: Cell<bool>,
     pub(crate) reserve: Reserve,
@@ -248,6 +254,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            out_of_files: Cell::new(None),
             held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
             reserve: parts.reserve,
@@ -266,12 +273,41 @@ impl Inner {
         self.counters.set(c);
     }
 
-    /// An allocation was refused. Anything but a full disk is a fault.
+    /// A file could not be opened, or an allocation was refused. Anything but a full disk is a fault, and too many open files:
+    /// the bytes are in the ring, and whoever was refused tries again.
     pub(crate) fn on_refused(&self, e: &io::Error) {
+        if is_out_of_files(e) {
+            self.tell_out_of_files(e);
+            return;
+        }
         if !is_full(e) {
             self.rt.fault(format!("the data directory cannot be written: {e}"));
         }
         self.set_full();
+    }
+
+    /// Once in a while: it is refused a few times a second until somebody closes.
+    fn tell_out_of_files(&self, e: &io::Error) {
+        let now = self.rt.now();
+        if self.out_of_files.get().is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
+            self.out_of_files.set(Some(now));
+            eprintln!(
+                "the store waits for a file descriptor: {e}; raise the limit (ulimit -n), or close connections"
+            );
+        }
+    }
+
+    /// Makes a directory's names durable. Waits while there is no descriptor for it.
+    pub(crate) async fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        loop {
+            match self.rt.disk().sync_dir(dir).await {
+                Err(e) if is_out_of_files(&e) => {
+                    self.tell_out_of_files(&e);
+                    self.rt.sleep(OUT_OF_FILES_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     fn set_full(&self) {
@@ -303,25 +339,38 @@ impl Inner {
         Some(format!("commits after {after} are damaged, and with them perhaps all that was here"))
     }
 
-    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free.
-    fn evict(&self) {
+    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free. What answers still
+    /// hold would not come back by this: it stays for the next reader, as long as `bytes` more fit all the same. Where they do
+    /// not, it is dropped too: then its memory is there, and rings for those who wait, when the last answer has left.
+    fn evict(&self, bytes: usize) {
         let memory = self.rt.memory();
         let goal = memory.limit() / 4 * 3;
-        while memory.used() > goal {
-            let Some(p) = self.evictable.borrow_mut().pop_front() else { return };
-            if let Some(p) = p.upgrade() {
-                let again = p.borrow_mut().evict();
-                if again {
-                    self.evictable.borrow_mut().push_back(Rc::downgrade(&p));
-                }
+        let mut held = 0;
+        while memory.used() > goal && held < HELD_IN_A_ROW {
+            match self.evict_next(Mercy::WhatIsHeld) {
+                None => return,
+                Some(Evicted::Held) => held += 1,
+                Some(Evicted::Last | Evicted::More) => held = 0,
             }
         }
+        while memory.used() + bytes > memory.limit() && self.evict_next(Mercy::None).is_some() {}
+    }
+
+    /// Lets the first in line give up a chunk; `None` if there is nobody.
+    fn evict_next(&self, mercy: Mercy) -> Option<Evicted> {
+        let first = self.evictable.borrow_mut().pop_front()?;
+        let Some(p) = first.upgrade() else { return Some(Evicted::Last) };
+        let evicted = p.borrow_mut().evict(mercy);
+        if evicted != Evicted::Last {
+            self.evictable.borrow_mut().push_back(first);
+        }
+        Some(evicted)
     }
 
     fn room(&self, bytes: usize) -> bool {
         let memory = self.rt.memory();
         if memory.used() + bytes > memory.limit() / 8 * 7 {
-            self.evict();
+            self.evict(bytes);
         }
         memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
@@ -388,7 +437,11 @@ impl Store {
                 }
                 if let Err(e) = checkpoint::run(&me).await {
                     me.on_refused(&e);
-                    me.give_from_reserve().await;
+                    if is_out_of_files(&e) {
+                        me.rt.sleep(OUT_OF_FILES_PAUSE).await;
+                    } else {
+                        me.give_from_reserve().await;
+                    }
                     me.checkpoint_wanted.notify();
                 }
                 me.admission.changed.notify_all();
@@ -970,7 +1023,7 @@ pub(crate) async fn unlink_files(inner: &Rc<Inner>, id: PartitionId, names: &[Se
 
 /// A journalling file system hands the blocks of removed files out again only when the removal is durable.
 async fn give_space_back(inner: &Rc<Inner>, dir: &Path) {
-    match inner.rt.disk().sync_dir(dir).await {
+    match inner.sync_dir(dir).await {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => inner.rt.fault(format!("sync of {} failed: {e}", dir.display())),

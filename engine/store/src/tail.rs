@@ -213,6 +213,11 @@ impl Tail {
         upto(to) - upto(from)
     }
 
+    /// Whether somebody holds bytes of the oldest chunk.
+    pub(crate) fn oldest_is_shared(&self) -> bool {
+        self.chunks.front().is_some_and(|c| c.buffer.is_shared())
+    }
+
     /// Drops the oldest chunk.
     pub(crate) fn drop_oldest(&mut self) {
         self.chunks.pop_front();

@@ -27,8 +27,8 @@ pub trait Handler: 'static {
     /// Answers one request. Its stopwatch runs since its first bytes came; it comes back with the answer.
     ///
     /// Called in the order of the connection's requests; the future is polled once at once, so that what it does before its
-    /// first wait happens in order, too. Then the requests of a connection run concurrently, and the server puts the answers
-    /// back in order. The connection's slot and limits count until all of its futures have ended.
+    /// first wait happens in order, too. Then the requests of a connection run concurrently, unless
+    /// [`Handler::settles_first`] says otherwise, and the server puts the answers back in order. The connection's slot and limits count until all of its futures have ended.
     fn handle(
         &self,
         session: &Rc<Self::Session>,
@@ -53,6 +53,14 @@ pub trait Handler: 'static {
     fn on_disconnect(&self, session: &Self::Session, frame: &[u8]) -> OnDisconnect {
         let _ = (session, frame);
         OnDisconnect::Finish
+    }
+
+    /// Whether this request has to be answered before the next one of its connection begins. For what changes something that
+    /// the next may ask for: Kafka begins none before the last is answered, and clients count on it. Asked before
+    /// [`Handler::handle`].
+    fn settles_first(&self, session: &Self::Session, frame: &[u8]) -> bool {
+        let _ = (session, frame);
+        false
     }
 
     /// The connection has ended. Requests of it may still be in progress.

@@ -17,7 +17,7 @@ use crate::connection::{Connection, FrameMemory, Pins, Room};
 use crate::counters::{Counters, Snapshot, add};
 use crate::handler::Handler;
 use crate::listener;
-use runtime::{Listen, Runtime, Stream};
+use runtime::{Listen, Memory, Runtime, Stream};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -69,7 +69,9 @@ impl<H: Handler> Server<H> {
         let memory = FrameMemory {
             room: Room::new(config.frame_bytes_max, config.request_bytes_max),
             pins: Pins::new(config.in_place_chunks_max),
-            memory: Some(rt.memory().clone()),
+            // Of their own: a request that waits for the core's memory must not hold what it waits for. The room has charged
+            // them already; what goes beyond this is collected in ordinary memory.
+            memory: Some(Memory::new(config.frame_bytes_max / 2)),
             in_place_bytes_min: config.in_place_bytes_min,
         };
         Self(Rc::new(Inner {

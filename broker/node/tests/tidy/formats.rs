@@ -200,7 +200,7 @@ fn the_manifest() -> Written {
         unaccounted: 0xa1_a2a3,
     };
     let empty = manifest::BatchBuilder::default();
-    let (mut bytes, crc) = empty.seal(true, [0x55; 16], 0x81_8283, 0x91_9293, footer);
+    let (mut bytes, crc) = empty.seal(true, [0x55; 16], 0x81_8283, 0x91_9293, footer).unwrap();
     bytes.truncate(manifest::HEADER);
     Written {
         layout: "manifest-header",

@@ -6,6 +6,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 const WINDOW_BITS: u8 = 15;
 const STEP_BYTES_MIN: usize = 16 << 10;
+/// Streams written one after another are a few; each costs a first step of room, however little is in it.
+const MEMBERS_MAX: usize = 1024;
 const CORRUPT: DecompressError = DecompressError::Corrupt(Codec::Gzip);
 
 pub(super) struct Inflater(Decompress);
@@ -22,13 +24,14 @@ impl Inflater {
         bytes_max: usize,
     ) -> Result<(), DecompressError> {
         // Several members one after another are one stream (RFC 1952, 2.2).
-        loop {
+        for _ in 0..MEMBERS_MAX {
             self.0.reset(true);
             input = self.member(input, out, bytes_max)?;
             if input.is_empty() {
                 return Ok(());
             }
         }
+        Err(CORRUPT)
     }
 
     fn member<'i>(
@@ -37,11 +40,13 @@ impl Inflater {
         out: &mut Vec<u8>,
         bytes_max: usize,
     ) -> Result<&'i [u8], DecompressError> {
+        let start = out.len();
         loop {
             let before = out.len();
             // At the limit one byte of room is offered all the same: the trailer still has to be read, and a byte that
-            // appears there proves the stream too large.
-            let room = (bytes_max - before).min(before.max(STEP_BYTES_MIN)).max(1);
+            // appears there proves the stream too large. Room doubles with what this member has given: it is filled with
+            // zeros first, and an empty member must not pay for a large one before it.
+            let room = (bytes_max - before).min((before - start).max(STEP_BYTES_MIN)).max(1);
             out.resize(before + room, 0);
             let (read_before, wrote_before) = (self.0.total_in(), self.0.total_out());
             let window = out.get_mut(before..).unwrap_or(&mut []);

@@ -13,6 +13,8 @@ use zstd::zstd_safe::{
 
 const CORRUPT: DecompressError = DecompressError::Corrupt(Codec::Zstd);
 const GUESS_BYTES_MIN: usize = 64 << 10;
+/// A block of 128 KiB of one byte takes 4: no frame grows more than this many times.
+const RATIO_MAX: u64 = 32 << 10;
 
 pub(super) struct Reader(DCtx<'static>);
 
@@ -21,11 +23,13 @@ impl Reader {
         DCtx::try_create().map(Self).ok_or(DecompressError::NoMemory(Codec::Zstd))
     }
 
+    /// What was written in vain, because the buffer was too small, is added to `spent`.
     pub(super) fn decompress(
         &mut self,
         input: &[u8],
         out: &mut Vec<u8>,
         bytes_max: usize,
+        spent: &mut u64,
     ) -> Result<(), DecompressError> {
         let too_large = DecompressError::TooLarge { limit: bytes_max };
         if input.is_empty() {
@@ -34,51 +38,40 @@ impl Reader {
         // Only the first frame's size; more frames may follow, and then the buffer grows.
         let stated = get_frame_content_size(input).map_err(|_| CORRUPT)?;
         let mut guess = match stated {
+            Some(n) if n > (input.len() as u64).saturating_mul(RATIO_MAX) => return Err(CORRUPT),
             Some(n) => usize::try_from(n).ok().filter(|n| *n <= bytes_max).ok_or(too_large)?,
-            None => input.len().saturating_mul(4).max(GUESS_BYTES_MIN).max(out.capacity()),
+            None => input.len().saturating_mul(4).max(GUESS_BYTES_MIN),
         };
+        if out.capacity() > bytes_max {
+            // Room that was kept would be written in full before the limit is seen.
+            *out = Vec::new();
+        }
         loop {
-            guess = guess.min(bytes_max);
-            let mut buffer = Buffer::new(out, guess);
-            match self.0.decompress(buffer.window(), input) {
-                Ok(n) => {
-                    buffer.keep(n);
-                    return Ok(());
+            // Into room that nobody has filled: zeros in front of every batch would cost more than most batches.
+            out.clear();
+            out.reserve_exact(guess.min(bytes_max));
+            match self.0.decompress(out, input) {
+                // A vector may have more room than was asked for, and the limit is a limit.
+                Ok(n) if n > bytes_max => {
+                    *spent += n as u64;
+                    out.clear();
+                    return Err(too_large);
                 }
+                Ok(_) => return Ok(()),
                 Err(code) => {
-                    buffer.keep(0);
+                    let room = out.capacity();
+                    *spent += room as u64;
+                    out.clear();
                     if !is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall) {
                         return Err(CORRUPT);
                     }
-                    if guess == bytes_max {
+                    if room >= bytes_max {
                         return Err(too_large);
                     }
-                    guess = guess.saturating_mul(4).max(GUESS_BYTES_MIN);
+                    guess = room.saturating_mul(4).max(GUESS_BYTES_MIN);
                 }
             }
         }
-    }
-}
-
-/// The output vector as a window of exactly the guessed size: a vector's capacity may be more than was asked for, and the
-/// limit is a limit.
-struct Buffer<'o> {
-    out: &'o mut Vec<u8>,
-}
-
-impl<'o> Buffer<'o> {
-    fn new(out: &'o mut Vec<u8>, len: usize) -> Self {
-        out.clear();
-        out.resize(len, 0);
-        Self { out }
-    }
-
-    fn window(&mut self) -> &mut [u8] {
-        self.out
-    }
-
-    fn keep(self, n: usize) {
-        self.out.truncate(n);
     }
 }
 

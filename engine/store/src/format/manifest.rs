@@ -3,7 +3,7 @@
 //! An append-only chain of batches, block-aligned, each with its own CRC and its predecessor's. A batch is one checkpoint:
 //! its entries and the footer (kept in the batch's header) become true together. A batch of kind `Whole` replaces all before.
 
-use super::{blocks, le};
+use super::{BLOCK, blocks, le};
 use ids::{Offset, PartitionId};
 use log::{Cursor, EntryError, Log, SegmentName};
 
@@ -151,9 +151,13 @@ impl Header {
             },
         };
         let crc = le::u32(b, 4);
+        // Whoever follows the chain steps by `length`, and copies as many bytes.
+        let (used, length) = (h.used as usize, h.length as usize);
         let intact = h.ring == *ring
-            && h.used as usize >= HEADER
-            && b.get(8..h.used as usize).is_some_and(|bytes| crc32c::crc32c(bytes) == crc);
+            && (HEADER..=length).contains(&used)
+            && length == blocks(length)
+            && length <= b.len()
+            && b.get(8..used).is_some_and(|bytes| crc32c::crc32c(bytes) == crc);
         intact.then_some((h, crc))
     }
 }
@@ -198,7 +202,8 @@ impl BatchBuilder {
         self.entries == 0
     }
 
-    /// Closes the batch: its bytes, whole blocks, and its CRC.
+    /// Closes the batch: its bytes, whole blocks, and its CRC. `None` if it is too large for its header to say how large it is:
+    /// what would be written could not be read.
     #[must_use]
     pub fn seal(
         mut self,
@@ -207,13 +212,14 @@ impl BatchBuilder {
         number: u64,
         previous_crc: u32,
         footer: Footer,
-    ) -> (Vec<u8>, u32) {
+    ) -> Option<(Vec<u8>, u32)> {
         let used = self.bytes.len();
+        let (length, counted) = lengths(used)?;
         self.bytes.resize(blocks(used), 0);
         let header = Header {
             whole,
-            length: u32::try_from(self.bytes.len()).unwrap_or(u32::MAX),
-            used: u32::try_from(used).unwrap_or(u32::MAX),
+            length,
+            used: counted,
             entries: self.entries,
             ring,
             number,
@@ -223,8 +229,14 @@ impl BatchBuilder {
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         let crc = crc32c::crc32c(&self.bytes[8..used]);
         self.bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-        (self.bytes, crc)
+        Some((self.bytes, crc))
     }
+}
+
+/// What a header says of a batch of so many bytes: those on disk, and those that count.
+fn lengths(used: usize) -> Option<(u32, u32)> {
+    let length = used.checked_next_multiple_of(BLOCK)?;
+    u32::try_from(length).ok().zip(u32::try_from(used).ok())
 }
 
 fn put_name(out: &mut Vec<u8>, name: SegmentName) {
@@ -359,12 +371,42 @@ mod tests {
             rest_len: 4096,
             unaccounted: 7,
         };
-        let (mut bytes, crc) = b.seal(false, [7; 16], 5, 11, footer);
+        let (mut bytes, crc) = b.seal(false, [7; 16], 5, 11, footer).unwrap();
         assert_eq!(bytes.len(), 4096);
         let (header, read_crc) = Header::parse(&bytes, &[7; 16]).unwrap();
         assert_eq!((header.footer, header.number, read_crc), (footer, 5, crc));
         assert_eq!(entries(&bytes, &header).unwrap(), vec![entry, gone]);
         bytes[200] ^= 1;
         assert!(Header::parse(&bytes, &[7; 16]).is_none());
+    }
+
+    /// All that counts is there, and the zeros behind it are not: whoever steps by the length would step out of the file.
+    #[test]
+    fn a_batch_that_is_cut_inside_its_padding_is_no_batch() {
+        let footer = Footer::default();
+        let (bytes, _) = BatchBuilder::default().seal(true, [7; 16], 1, 0, footer).unwrap();
+        assert!(Header::parse(&bytes, &[7; 16]).is_some());
+        for cut in [HEADER, HEADER + 1, BLOCK - 1] {
+            assert!(Header::parse(&bytes[..cut], &[7; 16]).is_none(), "cut at {cut}");
+        }
+        // A length that is no number of blocks, or less than what counts, under a CRC that is right.
+        for length in [0u32, 1, 64, 4095, 4097] {
+            let mut wrong = bytes.clone();
+            wrong.resize(2 * BLOCK, 0);
+            wrong[12..16].copy_from_slice(&length.to_le_bytes());
+            let crc = crc32c::crc32c(&wrong[8..HEADER]);
+            wrong[4..8].copy_from_slice(&crc.to_le_bytes());
+            assert!(Header::parse(&wrong, &[7; 16]).is_none(), "a length of {length}");
+        }
+    }
+
+    #[test]
+    fn a_batch_whose_length_has_no_room_in_the_header_is_not_written() {
+        let most = u32::MAX as usize;
+        assert_eq!(lengths(HEADER), Some((4096, 128)));
+        assert_eq!(lengths(most - 4095), Some((u32::MAX - 4095, u32::MAX - 4095)));
+        for too_many in [most - 4094, most, most + 1, 5 << 30, usize::MAX] {
+            assert_eq!(lengths(too_many), None, "{too_many}");
+        }
     }
 }

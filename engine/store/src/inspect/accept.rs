@@ -43,6 +43,8 @@ pub enum AcceptError {
     NotIncomplete(PartitionId),
     /// The core's files cannot be read.
     Open(OpenError),
+    /// A segment cannot be read just now: what is in it may be whole, and would be cut off.
+    Unread(String),
     /// The offsets of the lost records cannot be marked as taken.
     Gap(AppendError),
     /// The new state cannot be written.
@@ -55,6 +57,10 @@ impl fmt::Display for AcceptError {
             Self::Unknown(id) => write!(f, "the directory has no partition {id}"),
             Self::NotIncomplete(id) => write!(f, "nothing of partition {id} is marked as missing"),
             Self::Open(e) => write!(f, "{e}"),
+            Self::Unread(why) => write!(
+                f,
+                "{why}; what is in it may be whole: make it readable, or move the file away if it is lost"
+            ),
             Self::Gap(e) => write!(f, "the lost offsets cannot be marked as taken: {e:?}"),
             Self::Write(e) => write!(f, "the new state cannot be written: {e}"),
         }
@@ -80,7 +86,7 @@ impl Inspector {
         let inner = self.writable(core).await.map_err(AcceptError::Open)?;
         let store = Store { inner: Rc::clone(&inner) };
         let p = store.partition(id).map_err(|_| AcceptError::Unknown(id))?;
-        let loss = end_mark(&store, &p).await.map_err(AcceptError::Gap)?;
+        let loss = end_mark(&store, &p).await?;
         checkpoint::append(&inner).await.map_err(AcceptError::Write)?;
         unlink_segments(&inner, id, &loss.1).await;
         self.cores[core.index()] = self.look(core).await;
@@ -130,8 +136,8 @@ struct Prefix {
 }
 
 /// Cuts back and takes the mark away; what was lost, and which segments have no byte left.
-async fn end_mark(store: &Store, p: &Shared) -> Result<(Loss, Vec<SegmentName>), AppendError> {
-    let prefix = good_prefix(store, p).await;
+async fn end_mark(store: &Store, p: &Shared) -> Result<(Loss, Vec<SegmentName>), AcceptError> {
+    let prefix = good_prefix(store, p).await?;
     let kept_entries = match &prefix.cut {
         Some(cut) => entries_below(store, p, cut).await,
         None => 0,
@@ -163,14 +169,15 @@ async fn end_mark(store: &Store, p: &Shared) -> Result<(Loss, Vec<SegmentName>),
     let why = p.end_mark().unwrap_or_default();
     let kept = (p.log.start(), p.log.end());
     let rt = &store.inner.rt;
-    gap::fill(p, rt.memory(), next, rt.wall())?;
+    gap::fill(p, rt.memory(), next, rt.wall()).map_err(AcceptError::Gap)?;
     let first_lost =
         if dropped.is_empty() && prefix.end == end_before { end_before } else { prefix.end };
     let lost = (known_to > first_lost).then_some((first_lost, known_to));
     Ok((Loss { partition: p.id, kept, next, lost, why }, dropped))
 }
 
-async fn good_prefix(store: &Store, p: &Shared) -> Prefix {
+/// Nothing is changed. An error of the device is no proof of a loss.
+async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
     let names: Vec<SegmentName> = p.borrow().log.segments().iter().map(|s| s.name).collect();
     let mut producers = Producers::default();
     for name in names {
@@ -181,6 +188,10 @@ async fn good_prefix(store: &Store, p: &Shared) -> Prefix {
         let mut walk = Walk::new(store, Rc::clone(p), name);
         loop {
             let step = walk.next().await;
+            if let Step::Lost { position, why, unread: true } = &step {
+                let id = p.borrow().id;
+                return Err(AcceptError::Unread(format!("{id}, {name} at byte {position}: {why}")));
+            }
             let batch = match &step {
                 Step::Batch(b) => Some(*b),
                 Step::Lost { .. } | Step::End => None,
@@ -190,7 +201,7 @@ async fn good_prefix(store: &Store, p: &Shared) -> Prefix {
             if !wrong.is_empty() {
                 let cut = (cut.len > 0).then_some(cut);
                 let end = cut.as_ref().map_or(name.base, |c| c.end);
-                return Prefix { end, cut, producers };
+                return Ok(Prefix { end, cut, producers });
             }
             if let Some(b) = batch {
                 extend(&mut cut, &b);
@@ -205,7 +216,7 @@ async fn good_prefix(store: &Store, p: &Shared) -> Prefix {
         }
     }
     let end = p.borrow().log.end();
-    Prefix { end, cut: None, producers }
+    Ok(Prefix { end, cut: None, producers })
 }
 
 fn extend(cut: &mut Segment, b: &Placed) {

@@ -166,7 +166,7 @@ impl Inspector {
                             Step::Batch(b) => {
                                 tell(line(b.position, b.bytes, Ok(b.header), b.crc_ok));
                             }
-                            Step::Lost { position, why } => {
+                            Step::Lost { position, why, .. } => {
                                 tell(line(position, len - position, Err(why), false));
                             }
                             Step::End => break,

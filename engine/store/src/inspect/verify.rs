@@ -300,7 +300,7 @@ impl Check {
                 // Resynchronised, so that one damaged field is told once.
                 self.expected = h.next_offset();
             }
-            Step::Lost { position, why } => {
+            Step::Lost { position, why, .. } => {
                 self.lost = true;
                 let more =
                     if self.incomplete { " (the partition is marked incomplete)" } else { "" };

@@ -1,6 +1,7 @@
 //! Walks one segment from its first batch to its last, in constant memory.
 
 use crate::partition::{Shared, floor_block};
+use crate::reads::ReadError;
 use crate::store::Store;
 use log::SegmentName;
 use record::{BatchHeader, HEADER_LEN, MAGIC};
@@ -28,9 +29,23 @@ pub(crate) enum Step {
     Lost {
         position: u32,
         why: String,
+        /// The device or the system refused the read: what is there may be whole.
+        unread: bool,
     },
     /// Every byte has been read.
     End,
+}
+
+/// Why a walk cannot go on.
+struct Trouble {
+    why: String,
+    unread: bool,
+}
+
+impl From<&str> for Trouble {
+    fn from(why: &str) -> Self {
+        Self { why: why.to_owned(), unread: false }
+    }
 }
 
 /// Where a walk is.
@@ -65,14 +80,15 @@ impl<'a> Walk<'a> {
                 self.position = at.saturating_add(placed.bytes);
                 Step::Batch(placed)
             }
-            Err(why) => {
+            Err(trouble) => {
                 self.position = self.len;
-                Step::Lost { position: at, why }
+                let Trouble { why, unread } = trouble;
+                Step::Lost { position: at, why, unread }
             }
         }
     }
 
-    async fn batch(&mut self, at: u32) -> Result<Placed, String> {
+    async fn batch(&mut self, at: u32) -> Result<Placed, Trouble> {
         let mut head = Vec::with_capacity(HEADER_LEN);
         let head_end = at.saturating_add(to_u32(HEADER_LEN));
         self.each(at, head_end, |bytes| head.extend_from_slice(bytes)).await?;
@@ -94,7 +110,7 @@ impl<'a> Walk<'a> {
         from: u32,
         to: u32,
         mut take: impl FnMut(&[u8]),
-    ) -> Result<(), String> {
+    ) -> Result<(), Trouble> {
         let to = to.min(self.len);
         let mut at = from;
         while at < to {
@@ -113,7 +129,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn load(&self, at: u32) -> Result<(u32, Slice), String> {
+    async fn load(&self, at: u32) -> Result<(u32, Slice), Trouble> {
         {
             let p = self.partition.borrow();
             let end = p.tail.run_end(self.name, at, self.len);
@@ -126,7 +142,8 @@ impl<'a> Walk<'a> {
         }
         let from = floor_block(at);
         let bytes = self.store.read_blocks(&self.partition, self.name, from, WINDOW).await;
-        let bytes = bytes.map_err(|e| e.to_string())?;
+        let bytes = bytes
+            .map_err(|e| Trouble { why: e.to_string(), unread: matches!(e, ReadError::Io(_)) })?;
         if bytes.len() <= (at - from) as usize {
             return Err("the file ends here".into());
         }

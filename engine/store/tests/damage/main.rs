@@ -9,7 +9,7 @@ use ids::{CoreId, Offset, PartitionId, ProducerId, Timestamp};
 use log::Appended;
 use ringwood_store as store;
 use runtime::Runtime;
-use runtime::sim::{NodeId, SimConfig, World};
+use runtime::sim::{DiskOp, Injection, NodeId, SimConfig, World};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -365,6 +365,42 @@ fn a_damaged_piece_of_the_rest_log_marks_its_partition_until_the_loss_is_accepte
         let first = store.read(partition(3), Offset(0), Offset(26), 1, true).await.unwrap();
         assert_eq!(first.bytes, 61, "the offsets that are lost, in a batch without a record");
     });
+}
+
+/// The device refuses one read, as at a path that fails over: what it holds is whole, and is not cut off.
+#[test]
+fn a_segment_that_cannot_be_read_is_no_loss_to_accept() {
+    let scene = Scene::with_checkpointed_data();
+    let files = scene.files();
+    let (path, rest) = files.iter().find(|(p, _)| p.to_str().unwrap().contains("/rest-")).unwrap();
+    // The end of partition 1, behind its segments.
+    let at = rest.windows(40).position(|w| w == [249u8; 40]).unwrap();
+    scene.flip(path, at + 7);
+    let logs = |scene: &Scene| -> BTreeMap<PathBuf, Vec<u8>> {
+        let all = scene.files().into_iter();
+        all.filter(|(p, _)| p.to_str().unwrap().ends_with(".log")).collect()
+    };
+    let before = logs(&scene);
+    assert!(before.len() > 3, "{:?}", before.keys());
+    for errno in [5, 13, 24] {
+        let op = if errno == 5 { DiskOp::Read } else { DiskOp::Open };
+        let injection = Injection { op, path: ".log".into(), after: 1, times: 1, errno };
+        scene.world.inject(scene.node, injection);
+        let refused = scene.run(|rt| async move {
+            let mut inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+            inspector.accept_loss(partition(1)).await.unwrap_err()
+        });
+        assert!(matches!(refused, AcceptError::Unread(_)), "{errno}: {refused}");
+        assert!(refused.to_string().contains("may be whole"), "{refused}");
+        assert!(logs(&scene) == before, "{errno}: a segment has changed");
+        scene.world.heal_disk(scene.node);
+    }
+    let loss = scene.run(|rt| async move {
+        let mut inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
+        inspector.accept_loss(partition(1)).await.unwrap()
+    });
+    assert_eq!(loss.kept.0, Offset(0));
+    assert!(loss.kept.1 > Offset(200), "{:?}", loss.kept);
 }
 
 /// Nothing is damaged any more, and both `verify` and `dump` name the offsets that are lost, once.

@@ -8,7 +8,7 @@ use batches::{EPOCH, batch, partition, read_all, small};
 use ids::{CoreId, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use log::Appended;
 use ringwood_store as store;
-use runtime::sim::{NodeId, SimConfig, World};
+use runtime::sim::{DiskOp, Injection, NodeId, SimConfig, World};
 use runtime::{Open, Runtime};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -290,4 +290,44 @@ fn a_start_on_a_full_disk_with_a_full_ring_serves_readers_and_goes_on_when_there
     let rt = world.core(node, CoreId(0));
     let it = rt.clone();
     world.run(&rt, async move { check(&open(&it).await, &model).await }).expect_done();
+}
+
+/// Descriptors come back when somebody closes: until then checkpoints wait, and nobody's process stops.
+#[test]
+fn a_store_that_finds_no_descriptor_tries_again() {
+    const EMFILE: i32 = 24;
+    for (seed, path) in [(1, ".log"), (2, ".index")] {
+        let world = World::new(seed, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let model = world.run(&rt, async move { (open(&it).await, Model::new()) }).expect_done();
+        let (store, mut model) = model;
+        let times = 7;
+        let op = DiskOp::Open;
+        world.inject(node, Injection { op, path: path.into(), after: 0, times, errno: EMFILE });
+        let model = world
+            .run(&rt, async move {
+                for n in 0..3 {
+                    store.create(partition(n), small());
+                }
+                for round in 0..600i32 {
+                    let id = partition(round % 3);
+                    let stored = batches::append(&store, id, batch(1, &vec![7; 3_000])).await;
+                    model.entry(id).or_default().extend(stored);
+                }
+                store.flush().await;
+                store.checkpoint().await;
+                assert_eq!(store.disk_full(), None, "a disk with room is not full");
+                check(&store, &model).await;
+                model
+            })
+            .expect_done();
+        assert_eq!(world.fault_of(node), None);
+        world.heal_disk(node);
+        world.power_cut(node);
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        world.run(&rt, async move { check(&open(&it).await, &model).await }).expect_done();
+    }
 }

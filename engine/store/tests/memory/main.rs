@@ -151,3 +151,55 @@ fn small_ones(of: Small) -> Counters {
     assert!(matches!(run, Outcome::Done(())), "after the start produce has stopped: {run:?}");
     counters
 }
+
+/// What answers hold does not come back by being dropped: it stays for the next reader, and produce goes on with the rest.
+#[test]
+fn what_readers_hold_stays_in_memory_and_stops_nobody() {
+    const RING: u64 = 2 << 20;
+    const MEMORY: usize = 8 << 20;
+    let config = SimConfig { memory_limit: MEMORY, ..SimConfig::default() };
+    let world = World::new(5, config);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let run = world.run(&rt, async move {
+        let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+        let config = Config { ring_bytes: RING, free_bytes_min: 0, ..Config::default() };
+        let (store, _) = store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+            .await
+            .unwrap();
+        let (held_one, other) = (partition(0), partition(1));
+        for id in [held_one, other] {
+            store.create(id, PartitionConfig::default());
+        }
+        for _ in 0..30 {
+            append(&store, held_one, batch(1, &[1; 100_000])).await;
+        }
+        store.flush().await;
+        // An answer to a client that does not read.
+        let end = store.with_log(held_one, log::Log::end).unwrap();
+        let mut held = Vec::new();
+        for offset in 0..30 {
+            let read = store.read(held_one, Offset(offset), end, 1, true).await.unwrap();
+            assert!(read.from_tail, "offset {offset}");
+            held.push(read);
+        }
+        for _ in 0..300 {
+            append(&store, other, batch(1, &[2; 100_000])).await;
+        }
+        assert!(it.memory().used() <= MEMORY, "{} bytes", it.memory().used());
+        for offset in 0..30 {
+            let read = store.read(held_one, Offset(offset), end, 1, true).await.unwrap();
+            assert!(read.from_tail, "offset {offset} was dropped for nothing");
+        }
+        // Nobody holds it any more: it goes.
+        drop(held);
+        for _ in 0..300 {
+            append(&store, other, batch(1, &[3; 100_000])).await;
+        }
+        let read = store.read(held_one, Offset(0), end, 1, true).await.unwrap();
+        assert!(!read.from_tail);
+        store.close().await;
+    });
+    assert!(matches!(run, Outcome::Done(())), "produce has stopped: {run:?}");
+}

@@ -62,6 +62,11 @@ impl<H: Handler> Live<H> {
         self.ended.get()
     }
 
+    /// Whether a request that was started is still in progress.
+    pub(crate) fn is_pending(&self, seq: Seq) -> bool {
+        self.pending.borrow().contains_key(&seq)
+    }
+
     /// Takes the answer of a request.
     pub(crate) fn answer(&self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if self.ended.get().is_some() {

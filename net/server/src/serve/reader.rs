@@ -8,9 +8,12 @@ use crate::serve::live::Live;
 use crate::serve::{Inner, request};
 use runtime::Stream;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Requests, or receives, after which the other connections come first.
 const TURN: usize = 32;
+/// A turn of the core that has lasted so long is over, too: one request may be as much work as thousands.
+const TURN_TIME: Duration = Duration::from_millis(10);
 
 /// Receives until the connection ends; why it does.
 pub(crate) async fn read<H: Handler>(
@@ -37,7 +40,14 @@ pub(crate) async fn read<H: Handler>(
                 add(&server.counters.requests, 1);
                 add(&server.counters.requests_in_place, usize::from(frame.is_in_place()));
                 let arrived = live.state.borrow().arrived();
+                let settles = server.handler.settles_first(&live.session, &frame);
                 request::start(server, live, seq, frame, arrived);
+                while settles && live.is_pending(seq) && live.ended().is_none() {
+                    live.reader.heard().await;
+                }
+                if server.rt.clock().since(server.rt.now()) >= TURN_TIME {
+                    turn = TURN;
+                }
             }
             Ok(Step::Receive) => {
                 if let Err(reason) = receive(server, live, stream).await {

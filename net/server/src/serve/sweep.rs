@@ -24,9 +24,13 @@ pub(crate) async fn sweep<H: Handler>(rt: Runtime, server: Weak<Inner<H>>, every
         let due: Vec<(Rc<Live<H>>, CloseReason)> = {
             let open = server.connections.borrow();
             let waiting: usize = open.values().map(|c| c.state.borrow().send_bytes()).sum();
+            // Answers hold what the log has in memory. Above seven eighths the log gives back all that it can: what is still
+            // taken then, readers hold, or writes that wait for the disk. Readers must not stop those who write.
+            let memory = rt.memory();
+            let held = waiting > 0 && memory.used() > memory.limit() / 8 * 7;
             let short = Shortage {
                 frames: server.memory.room.is_short(),
-                answers: waiting > server.config.send_bytes_total_max,
+                answers: held || waiting > server.config.send_bytes_total_max,
             };
             let due = |live: &Rc<Live<H>>| {
                 live.state.borrow().on_tick(now, short).map(|reason| (Rc::clone(live), reason))

@@ -28,6 +28,10 @@ pub(crate) enum Kind {
     Never,
     /// It comes back, and the client is muted for so many milliseconds.
     Mute(u32),
+    /// The core is busy with it for so many milliseconds; then it comes back.
+    Busy(u32),
+    /// As [`Kind::After`], and the next request of the connection does not begin before.
+    First(u32),
 }
 
 impl Kind {
@@ -41,6 +45,8 @@ impl Kind {
             Self::Last => (5, 0),
             Self::Never => (6, 0),
             Self::Mute(ms) => (7, ms),
+            Self::Busy(ms) => (8, ms),
+            Self::First(us) => (9, us),
         }
     }
 
@@ -54,6 +60,8 @@ impl Kind {
             5 => Self::Last,
             6 => Self::Never,
             7 => Self::Mute(n),
+            8 => Self::Busy(n),
+            9 => Self::First(n),
             _ => return None,
         })
     }
@@ -126,7 +134,11 @@ impl Handler for Echo {
             let Some((number, kind)) = request else { return (Reply::Close("garbage"), laps) };
             let reply = match kind {
                 Kind::Now => Reply::Send(response(&frame)),
-                Kind::After(us) => {
+                Kind::Busy(ms) => {
+                    std::thread::sleep(Duration::from_millis(ms.into()));
+                    Reply::Send(response(&frame))
+                }
+                Kind::After(us) | Kind::First(us) => {
                     // Wakes itself before there is a task to be woken.
                     rt.yield_now().await;
                     rt.sleep(Duration::from_micros(us.into())).await;
@@ -170,6 +182,10 @@ impl Handler for Echo {
             Some((_, Kind::Never)) => OnDisconnect::Drop,
             _ => OnDisconnect::Finish,
         }
+    }
+
+    fn settles_first(&self, _: &Session, frame: &[u8]) -> bool {
+        matches!(parse(frame), Some((_, Kind::First(_))))
     }
 
     fn closed(&self, _: &Rc<Session>, reason: CloseReason) {

@@ -68,3 +68,21 @@ fn floods_advance_together() {
         assert_nothing_is_held(&server.counters());
     });
 }
+
+/// A turn is time as well as requests: thirty that keep the core busy must not all come before another's ping.
+#[test]
+fn a_ping_does_not_wait_for_many_requests_that_are_much_work() {
+    on_core(|rt| async move {
+        let (server, echo, mut clients) = known(&rt, 2).await;
+        let busy: Vec<_> = (0..30).map(|_| clients[0].request(Kind::Busy(15), &[1; 20])).collect();
+        clients[0].send(&busy.concat());
+        clients[1].ask(Kind::Now, b"ping");
+        until(&rt, || echo.handled.borrow().len() == 31).await;
+        let ping = port(&clients[1]);
+        let at = echo.handled.borrow().iter().position(|(p, _)| *p == ping).unwrap();
+        assert!(at <= 3, "the ping was request {at} of 31");
+        drop(clients);
+        server.drain(Duration::from_secs(10)).await;
+        assert_nothing_is_held(&server.counters());
+    });
+}

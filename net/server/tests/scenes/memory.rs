@@ -154,3 +154,58 @@ fn blocked_connections_do_not_keep_the_receive_buffers() {
         assert_nothing_is_held(&server.counters());
     });
 }
+
+/// What waits for the core's memory must not hold it, and whoever sends five bytes gets none of it.
+#[test]
+fn frames_take_nothing_of_the_core_s_memory() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(1000, 1000);
+        let (server, address, _) = start(&rt, Config::default(), limits).await;
+        let before = rt.memory().used();
+        let thread = std::thread::spawn(move || {
+            let mut attackers: Vec<_> = (0..30).map(|_| Client::connect(address)).collect();
+            for attacker in &mut attackers {
+                half(attacker, 4 * MIB, 1);
+            }
+            let mut good = Client::connect(address);
+            let large = good.request(Kind::Never, &[7; 2 * MIB]);
+            good.send(&large);
+            (attackers, good)
+        });
+        let clients = join(&rt, thread).await;
+        until(&rt, || server.counters().in_flight == 1).await;
+        until(&rt, || server.counters().frame_bytes > 120 * MIB).await;
+        assert_eq!(rt.memory().used(), before);
+        drop(clients);
+        until(&rt, || server.counters().open == 0).await;
+        until(&rt, || server.counters().in_flight == 0).await;
+        assert_nothing_is_held(&server.counters());
+    });
+}
+
+/// Answers hold the log's memory: a client that does not read goes when there is none left, and not before.
+#[test]
+fn a_client_that_does_not_read_goes_when_the_core_s_memory_is_taken() {
+    on_core(|rt| async move {
+        let config = Config { slow_grace: Duration::from_millis(200), ..Config::default() };
+        let limits = ConnectionLimits::new(1000, 1000);
+        let (server, address, _) = start(&rt, config, limits).await;
+        let thread = std::thread::spawn(move || {
+            let mut deaf = Client::connect(address);
+            deaf.ask(Kind::Large(64 << 20), &[]);
+            let mut good = Client::connect(address);
+            good.ping();
+            (deaf, good)
+        });
+        let (deaf, good) = join(&rt, thread).await;
+        until(&rt, || server.counters().send_bytes > 0).await;
+        rt.sleep(Duration::from_millis(600)).await;
+        assert_eq!(server.counters().open, 2, "memory is not short");
+        let taken = rt.memory().alloc_beyond(rt.memory().limit() / 16 * 15);
+        until(&rt, || server.counters().open == 1).await;
+        assert_eq!(server.counters().closed.get("reader-slow"), Some(&1));
+        drop((taken, deaf, good));
+        server.drain(Duration::from_secs(10)).await;
+        assert_nothing_is_held(&server.counters());
+    });
+}

@@ -2,9 +2,10 @@
 
 use crate::client::{Client, Random};
 use crate::echo::Kind;
-use crate::scene::serve;
-use server::Config;
+use crate::scene::{join, on_core, serve, start, until};
+use server::{Config, ConnectionLimits};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// `connections` with `requests` each, pipelined; every answer is compared.
 fn pipelined(address: SocketAddr, seed: u64, connections: usize, requests: usize) -> usize {
@@ -122,4 +123,30 @@ fn a_throttled_client_has_its_answer_at_once_and_its_next_request_waits() {
         assert!(begun.elapsed().as_millis() >= 295, "it was not muted");
     });
     assert_eq!(counters.requests, 2);
+}
+
+/// `commitAsync` and `committed` in one write: what is asked second sees what was done first.
+#[test]
+fn what_settles_first_is_answered_before_the_next_request_begins() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(10, 10);
+        let (server, address, echo) = start(&rt, Config::default(), limits).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            let first = client.request(Kind::First(100_000), b"commit");
+            let second = client.request(Kind::After(200_000), b"committed");
+            client.send(&[first.clone(), second.clone()].concat());
+            assert_eq!(client.response(), Some(first));
+            assert_eq!(client.response(), Some(second));
+            // The end of a client is no reason to wait.
+            let third = client.request(Kind::First(100_000), b"commit");
+            let fourth = client.request(Kind::Now, b"committed");
+            client.send(&[third, fourth].concat());
+        });
+        until(&rt, || echo.handled.borrow().len() == 2).await;
+        assert_eq!(echo.finished.get(), 1, "the second began before the first was answered");
+        join(&rt, thread).await;
+        server.drain(Duration::from_secs(10)).await;
+        crate::scene::assert_nothing_is_held(&server.counters());
+    });
 }
