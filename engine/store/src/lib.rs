@@ -10,7 +10,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `store.rs` | what the shard asks: append, log start, delete, admission |
+//! | `store.rs` | what the shard asks: append, log start, delete |
+//! | `admission.rs` | who waits for room, in line |
 //! | `data_dir.rs` | the lock and the layout, shared between the cores |
 //! | `journal.rs` | group commit |
 //! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
@@ -31,6 +32,7 @@
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
 
+mod admission;
 mod checkpoint;
 mod compact;
 mod counters;

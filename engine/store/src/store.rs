@@ -1,5 +1,6 @@
 //! The store of one core: what the shard asks of it.
 
+use crate::admission::{Admission, Turn};
 use crate::checkpoint::{self, Manifest};
 use crate::compact::{self, Replaced};
 use crate::counters::Counters;
@@ -189,18 +190,10 @@ pub(crate) struct Inner {
     pub(crate) counters: Cell<Counters>,
     /// What compaction has replaced, and which of it may go.
     pub(crate) replaced: Replaced,
-    admission: Admission,
+    admission: Rc<Admission>,
     pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
     _data: Option<DataDir>,
-}
-
-/// Who waits for room, in the order of arrival.
-#[derive(Default)]
-struct Admission {
-    next: Cell<u64>,
-    waiting: RefCell<BTreeSet<u64>>,
-    changed: Notify,
 }
 
 /// The store of one core. A cheap handle; lives on its core from recovery to the end of the process.
@@ -261,7 +254,7 @@ impl Inner {
             exempt: RefCell::default(),
             counters: Cell::new(Counters::default()),
             replaced: Replaced::default(),
-            admission: Admission::default(),
+            admission: Rc::default(),
             stopping: Cell::new(false),
             _data: parts.data,
         })
@@ -314,7 +307,7 @@ impl Inner {
         let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
         self.full.set(Some(free));
         // Whoever waits for room is refused instead.
-        self.admission.changed.notify_all();
+        self.admission.refuse_all();
     }
 
     /// How large the reserve must be for the next checkpoint.
@@ -415,7 +408,7 @@ impl Store {
                 if let Some(inner) = me.upgrade() {
                     inner.on_advance(advances, stage);
                     if stage == Stage::Durable {
-                        inner.admission.changed.notify_all();
+                        inner.admission.moved();
                     }
                     if inner.journal.fullness() > checkpoint::AT_FULLNESS {
                         inner.checkpoint_wanted.notify();
@@ -444,7 +437,7 @@ impl Store {
                     }
                     me.checkpoint_wanted.notify();
                 }
-                me.admission.changed.notify_all();
+                me.admission.moved();
             }
         });
         let me = Rc::clone(&inner);
@@ -485,7 +478,7 @@ impl Store {
             store.checkpoint().await;
             store.inner.held.set(false);
             store.begin().await;
-            store.inner.admission.changed.notify_all();
+            store.inner.admission.moved();
         });
         None
     }
@@ -493,7 +486,7 @@ impl Store {
     /// Resolves when something may be written: at once, but for a start on a full disk with a full ring.
     pub async fn begun(&self) {
         while self.inner.held.get() {
-            self.inner.admission.changed.notified().await;
+            self.inner.admission.changed().await;
         }
     }
 
@@ -519,16 +512,13 @@ impl Store {
             // There will never be room; append says so.
             return;
         }
-        if a.waiting.borrow().is_empty() && self.inner.room(bytes) {
+        if a.is_free() && self.inner.room(bytes) {
             let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
             if over <= 0.0 {
                 return;
             }
         }
-        let ticket = a.next.get();
-        a.next.set(ticket + 1);
-        a.waiting.borrow_mut().insert(ticket);
-        let place = Ticket { admission: Rc::clone(&self.inner), ticket };
+        let turn = a.line_up();
         // From 70 % of the ring on, producers are slowed in proportion, so that they never meet a wall.
         let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
         if over > 0.0 {
@@ -536,7 +526,7 @@ impl Store {
             self.inner.rt.sleep(Duration::from_micros((over * 20_000.0) as u64)).await;
         }
         loop {
-            let first = a.waiting.borrow().first() == Some(&ticket);
+            let first = turn.has_come();
             let refused = self.inner.full.get().is_some() && !self.inner.room(bytes);
             if refused || (first && self.inner.room(bytes)) {
                 break;
@@ -545,16 +535,17 @@ impl Store {
             if first && self.inner.journal.fullness() > 0.0 {
                 self.inner.checkpoint_wanted.notify();
             }
-            self.something_gives(bytes).await;
+            self.something_gives(&turn, first, bytes).await;
         }
-        drop(place);
+        drop(turn);
     }
 
-    /// Resolves when the queue or the ring has moved, or memory has come back: readers give it back without a word to us.
-    async fn something_gives(&self, bytes: usize) {
+    /// Resolves when it is worth looking again; to the first in line also when memory has come back: readers give it back without
+    /// a word to us.
+    async fn something_gives(&self, turn: &Turn, first: bool, bytes: usize) {
         let memory = self.inner.rt.memory();
-        let short = memory.used() + bytes > memory.limit();
-        let mut moved = pin!(self.inner.admission.changed.notified());
+        let short = first && memory.used() + bytes > memory.limit();
+        let mut moved = pin!(turn.moved());
         let mut freed = pin!(memory.wait_for(bytes));
         poll_fn(|cx| {
             let moved = moved.as_mut().poll(cx);
@@ -572,7 +563,7 @@ impl Store {
     pub(crate) async fn admit_control_of(&self, bytes: usize) {
         while self.inner.held.get() || !self.inner.journal.has_control_room_for(bytes) {
             self.inner.checkpoint_wanted.notify();
-            self.inner.admission.changed.notified().await;
+            self.inner.admission.changed().await;
         }
     }
 
@@ -955,7 +946,7 @@ impl Inner {
         } else if whole && free >= again {
             self.full.set(None);
             self.checkpoint_wanted.notify();
-            self.admission.changed.notify_all();
+            self.admission.moved();
         } else {
             self.full.set(Some(free));
         }
@@ -979,20 +970,6 @@ impl Partition {
             place,
             at,
         }
-    }
-}
-
-/// A place in the queue of those who wait for room; leaving the queue lets the next one look.
-struct Ticket {
-    admission: Rc<Inner>,
-    ticket: u64,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let a = &self.admission.admission;
-        a.waiting.borrow_mut().remove(&self.ticket);
-        a.changed.notify_all();
     }
 }
 
