@@ -36,9 +36,10 @@ pub(super) async fn carry_out(
             Err(e) => {
                 let code = match &e {
                     AcceptError::Unknown(_) | AcceptError::NotIncomplete(_) => NOT_FOUND,
-                    AcceptError::Open(_) | AcceptError::Gap(_) | AcceptError::Write(_) => {
-                        exit::FAILED
-                    }
+                    AcceptError::Open(_)
+                    | AcceptError::Unread(_)
+                    | AcceptError::Gap(_)
+                    | AcceptError::Write(_) => exit::FAILED,
                 };
                 return Err(Failed {
                     code,
