@@ -3,6 +3,8 @@
 //! It shares nothing with the data cores but what they have counted, which core 0 leaves once a second, a box into which core 0
 //! puts where the time of their requests went, two flags, the board of scrapes, and the line of REST.
 
+mod connections;
+
 use crate::lag::Board;
 use crate::latency::query::Query;
 use crate::latency::{Beat, Observed, hlog, pages};
@@ -154,7 +156,8 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                 .merge(rest::routes(Arc::clone(&shared.rest)));
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    if let Err(e) = axum::serve(listener, app).await {
+                    let bounded = connections::Bounded::new(listener);
+                    if let Err(e) = axum::serve(bounded, app).await {
                         eprintln!("the admin listener ended: {e}");
                     }
                 }
