@@ -54,6 +54,8 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     let config = server::Config {
         request_bytes_max,
         idle_max: idle,
+        // Fetch answers hold what the log has in memory, and other answers as much again.
+        send_bytes_total_max: (how.memory / 2).max(32 << 20),
         frame_bytes_max: (how.memory / 2).max(request_bytes_max / 3 * 4 + (4 << 20)),
         ..server::Config::default()
     };
