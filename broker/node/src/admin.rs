@@ -3,6 +3,8 @@
 //! It shares nothing with the data cores but what they have counted, which core 0 leaves once a second, a box into which core 0
 //! puts where the time of their requests went, two flags, the board of scrapes, and the line of REST.
 
+mod connections;
+
 use crate::lag::Board;
 use crate::latency::query::Query;
 use crate::latency::{Beat, Observed, hlog, pages};
@@ -13,12 +15,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use stages::History;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
+use tokio::sync::Semaphore;
 
 /// What the two threads share.
 pub(crate) struct Shared {
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     /// Locked by the control thread only.
     observed: Mutex<Observed>,
     backend: OnceLock<&'static str>,
+    /// Long pages are written two at a time; the others wait in line, for a while.
+    writing: Arc<Semaphore>,
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
     /// The way of scrapes to core 0.
@@ -58,6 +62,10 @@ const BEATS_MAX: usize = 120;
 const HLOG_SECONDS: usize = 300;
 /// Requests that are told, if nobody says how many.
 const WORST: usize = 10;
+/// Long pages that are written at the same time: they take memory, and time of cores that have other things to do.
+const PAGES_MAX: usize = 2;
+/// How long a page waits for its turn.
+const PAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// How Prometheus' text format is called.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -73,6 +81,7 @@ impl Shared {
             beats: Mutex::default(),
             observed: Mutex::default(),
             backend: OnceLock::new(),
+            writing: Arc::new(Semaphore::new(PAGES_MAX)),
             rest: Arc::default(),
             lag: Arc::default(),
         }
@@ -154,7 +163,8 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                 .merge(rest::routes(Arc::clone(&shared.rest)));
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    if let Err(e) = axum::serve(listener, app).await {
+                    let bounded = connections::Bounded::new(listener);
+                    if let Err(e) = axum::serve(bounded, app).await {
                         eprintln!("the admin listener ended: {e}");
                     }
                 }
@@ -182,10 +192,33 @@ async fn wait_for_signal(shared: &Shared) {
     shared.stop.store(true, Ordering::Release);
 }
 
-/// A page of metrics. Ten thousands of series take a while to write: not on this thread.
-async fn page(shared: Arc<Shared>, write: fn(&Facts<'_>, &History) -> String) -> Response {
-    let gathered = shared.lag.fresh().await;
+/// Writes a page on a thread of its own, when it is its turn.
+async fn in_turn<T: Send + 'static>(
+    shared: &Shared,
+    write: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
+    let turn = Arc::clone(&shared.writing).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(PAGE_PATIENCE, turn).await else {
+        let why = "too many pages are being written: ask again later\n";
+        return Err((StatusCode::SERVICE_UNAVAILABLE, why).into_response());
+    };
+    // The page is written to its end, and its turn lasts as long, also when nobody waits for it any more.
     let write = move || {
+        let written = write();
+        drop(turn);
+        written
+    };
+    tokio::task::spawn_blocking(write)
+        .await
+        .map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response())
+}
+
+/// A page of metrics. Ten thousands of series take a while to write: not on this thread.
+async fn page(shared: Arc<Shared>, write: fn(&Facts<'_>, metrics::Look<'_>) -> String) -> Response {
+    let gathered = shared.lag.fresh().await;
+    let mine = Arc::clone(&shared);
+    let write = move || {
+        let shared = mine;
         let cores = Arc::clone(&shared.counted.lock().unwrap_or_else(PoisonError::into_inner));
         let facts = Facts {
             health: Health {
@@ -196,12 +229,11 @@ async fn page(shared: Arc<Shared>, write: fn(&Facts<'_>, &History) -> String) ->
             gathered: gathered.as_ref().map(|(age, gathered)| (*age, &**gathered)),
             partitions_max: shared.series_max,
         };
-        let observed = shared.observed();
-        write(&facts, &observed.history)
+        write(&facts, &|look| look(&shared.observed().history))
     };
-    match tokio::task::spawn_blocking(write).await {
+    match in_turn(&shared, write).await {
         Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response(),
-        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+        Err(refused) => refused,
     }
 }
 
@@ -234,7 +266,11 @@ async fn latency(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
         Ok((Some(last), None)) => {
             let seconds = shared.observed().history.last(last);
             let length: u64 = seconds.iter().map(|s| s.length_ms).sum();
-            json(&pages::latency(&stages::sum(&seconds), Some(length.div_ceil(1000))))
+            // An hour is 32 MiB to add up.
+            match in_turn(&shared, move || stages::sum(&seconds)).await {
+                Ok(sums) => json(&pages::latency(&sums, Some(length.div_ceil(1000)))),
+                Err(refused) => refused,
+            }
         }
         Ok((None, core)) => {
             let sums = shared.observed().history.since_start(core);
@@ -265,10 +301,10 @@ async fn log(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
         Ok(last) => last.unwrap_or(HLOG_SECONDS),
     };
     let seconds = shared.observed().history.last(last);
-    match tokio::task::spawn_blocking(move || hlog::text(&seconds)).await {
+    match in_turn(&shared, move || hlog::text(&seconds)).await {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
         Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why).into_response(),
-        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+        Err(refused) => refused,
     }
 }
 

@@ -111,6 +111,24 @@ impl Broker {
     }
 }
 
+/// Whether what follows on the same connection may ask for what this changes: `commitAsync` and `committed`, a new topic and its
+/// metadata. Produce is not among them: its batches are in order, and a Fetch sees them when they are acknowledged.
+fn changes(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::OffsetCommit
+            | ApiKey::LeaveGroup
+            | ApiKey::CreateTopics
+            | ApiKey::DeleteTopics
+            | ApiKey::DeleteRecords
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::CreatePartitions
+            | ApiKey::DeleteGroups
+            | ApiKey::OffsetDelete
+    )
+}
+
 /// One connection's state.
 pub(crate) struct Session {
     /// The client's address, which groups show.
@@ -145,5 +163,10 @@ impl Handler for Requests {
         // A parked fetch must not outlive its client; everything else runs to its end.
         let fetch = frame.get(..2) == Some(&ApiKey::Fetch.code().to_be_bytes()[..]);
         if fetch { OnDisconnect::Drop } else { OnDisconnect::Finish }
+    }
+
+    fn settles_first(&self, _session: &Session, frame: &[u8]) -> bool {
+        let key = frame.first_chunk().map(|key| i16::from_be_bytes(*key));
+        key.and_then(ApiKey::from_code).is_some_and(changes)
     }
 }

@@ -306,9 +306,40 @@ fn default_data(variables: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> 
     variables("HOME").map(|home| Path::new(&home).join(".local/share/ringwood"))
 }
 
+/// Memory that this process may have: the machine's, or what its control group leaves of it.
+fn memory_of_this_process() -> u64 {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    machine_memory(read).min(control_group_memory(read).unwrap_or(u64::MAX))
+}
+
+/// The smallest limit of the process's control group and of those above it, of both versions; `None` if there is none. In a
+/// container the group's own path may not be there: the root that is mounted is then the container's.
+fn control_group_memory(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+    let groups = read(Path::new("/proc/self/cgroup"))?;
+    let mut least: Option<u64> = None;
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else { continue };
+        let (root, file) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|c| c == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        for above in Path::new(group).ancestors() {
+            let dir = Path::new(root).join(above.strip_prefix("/").unwrap_or(above));
+            // "max" is no limit; the other version says a number that no machine has.
+            let limit = read(&dir.join(file)).and_then(|text| text.trim().parse().ok());
+            least = least.into_iter().chain(limit).min();
+        }
+    }
+    least
+}
+
 /// Memory of the machine, as the kernel says it.
-fn machine_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+fn machine_memory(read: impl Fn(&Path) -> Option<String>) -> u64 {
+    let text = read(Path::new("/proc/meminfo")).unwrap_or_default();
     let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:"));
     let kib = kib.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(4 << 20) * 1024
@@ -410,7 +441,7 @@ impl NodeConfig {
         // A core needs room for a few commits and the tails of its partitions.
         let least = u64::from(cores) * (16 << 20);
         let memory = size(&said.memory, "memory")?
-            .unwrap_or_else(|| (machine_memory() / 4).min(1 << 30))
+            .unwrap_or_else(|| (memory_of_this_process() / 4).min(1 << 30))
             .max(least);
         let ring_bytes = size(&said.ring, "ring")?
             .unwrap_or_else(|| (memory / u64::from(cores) / 4).clamp(64 << 20, 1 << 30))
@@ -521,6 +552,43 @@ mod tests {
     fn an_unknown_key_is_an_error_with_a_suggestion() {
         let e = Said::default().set("listener.lisen", "x".into()).unwrap_err();
         assert!(e.remedy.contains("listener.listen"), "{e:?}");
+    }
+
+    #[test]
+    fn a_container_s_memory_is_what_its_control_group_may_have() {
+        let with = |files: &'static [(&'static str, &'static str)]| {
+            control_group_memory(move |path| {
+                let found = files.iter().find(|(p, _)| Path::new(p) == path);
+                found.map(|(_, text)| (*text).to_owned())
+            })
+        };
+        assert_eq!(with(&[]), None);
+        assert_eq!(
+            with(&[("/proc/self/cgroup", "0::/\n"), ("/sys/fs/cgroup/memory.max", "max\n")]),
+            None
+        );
+        assert_eq!(
+            with(&[("/proc/self/cgroup", "0::/\n"), ("/sys/fs/cgroup/memory.max", "1073741824\n")]),
+            Some(1 << 30)
+        );
+        // The unit's own limit, and a smaller one of the slice above it.
+        assert_eq!(
+            with(&[
+                ("/proc/self/cgroup", "0::/system.slice/ringwood.service\n"),
+                ("/sys/fs/cgroup/system.slice/ringwood.service/memory.max", "2147483648\n"),
+                ("/sys/fs/cgroup/system.slice/memory.max", "536870912\n"),
+            ]),
+            Some(512 << 20)
+        );
+        // The first version, whose path is the host's: the container sees its own group as the root.
+        assert_eq!(
+            with(&[
+                ("/proc/self/cgroup", "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n"),
+                ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "268435456\n"),
+            ]),
+            Some(256 << 20)
+        );
+        assert_eq!(machine_memory(|_| Some("MemTotal:        2048 kB\n".into())), 2 << 20);
     }
 
     #[test]

@@ -28,12 +28,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) partitions_max: usize,
 }
 
+/// Shows the history to whoever is given. It is locked meanwhile, and the control thread needs it: a page looks at it for as
+/// long as it writes what is of it, and no longer.
+pub(crate) type Look<'a> = &'a dyn Fn(&mut dyn FnMut(&History));
+
 /// `/metrics`.
-pub(crate) fn own(facts: &Facts<'_>, history: &History) -> String {
+pub(crate) fn own(facts: &Facts<'_>, history: Look<'_>) -> String {
     let mut text = Text::default();
     health::write(&mut text, &facts.health);
     cores::write(&mut text, facts.cores);
-    stages::write(&mut text, history);
+    history(&mut |history| stages::write(&mut text, history));
     if let Some((age, gathered)) = facts.gathered {
         lag::write(&mut text, age, gathered, facts.partitions_max);
     }
@@ -41,12 +45,12 @@ pub(crate) fn own(facts: &Facts<'_>, history: &History) -> String {
 }
 
 /// `/metrics/compat`.
-pub(crate) fn compat(facts: &Facts<'_>, history: &History) -> String {
+pub(crate) fn compat(facts: &Facts<'_>, history: Look<'_>) -> String {
     let mut text = Text::default();
     if let Some((_, gathered)) = facts.gathered {
         compat::exporter::write(&mut text, gathered, facts.partitions_max);
         compat::jmx::write(&mut text, facts.cores, gathered, facts.partitions_max);
-        compat::jmx::requests(&mut text, facts.cores, history);
+        history(&mut |history| compat::jmx::requests(&mut text, facts.cores, history));
     }
     text.into_string()
 }

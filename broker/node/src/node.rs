@@ -5,6 +5,7 @@
 //! stores, and its own last.
 
 mod banner;
+mod descriptors;
 mod opening;
 mod serving;
 #[cfg(test)]
@@ -72,6 +73,8 @@ pub(crate) fn run(config: NodeConfig) -> ExitCode {
         );
         ExitCode::from(exit::FAILED)
     };
+    let descriptors = descriptors::raise();
+    descriptors::tell(descriptors, descriptors::connections_max(descriptors, config.cores));
     let boxes = match Mailboxes::new(config.cores, 0) {
         Ok(boxes) => boxes,
         Err(e) => return cannot(e),

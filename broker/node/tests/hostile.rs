@@ -32,7 +32,11 @@ impl Drop for Broker {
 impl Broker {
     /// A broker that tells clients to come by way of `proxy`.
     fn start(proxy: &str) -> Broker {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
+        Self::at("hostile", Some(proxy))
+    }
+
+    fn at(name: &str, proxy: Option<&str>) -> Broker {
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         if data.exists() {
             std::fs::remove_dir_all(&data).unwrap();
         }
@@ -40,7 +44,8 @@ impl Broker {
         let (direct, admin) = (free(), free());
         let mut command = Command::new(BINARY);
         command.arg("start").arg("--data").arg(data).args(["--listen", &direct]);
-        command.args(["--admin", &admin, "--advertise", proxy, "--cores", "1"]);
+        command.args(["--admin", &admin, "--cores", "1"]);
+        command.args(["--advertise", proxy.unwrap_or(&direct)]);
         command.args(["--ring", "1MiB", "--memory", "32MiB"]);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
         let broker = Broker { process, direct };
@@ -198,4 +203,69 @@ fn no_truncation_and_no_corrupt_length_of_a_real_request_harms_the_broker() {
     command(&proxy, &["topic", "create", "after"], b"");
     command(&proxy, &["produce", "after"], b"four\n");
     assert_eq!(command(&proxy, &["consume", "after"], b""), "four\n");
+}
+
+/// Each says that four megabytes follow, and sends one byte more: together they say more than there is for buffers. Produce goes on.
+#[test]
+fn half_sent_requests_do_not_stop_produce() {
+    let mut broker = Broker::at("half-sent", None);
+    let at = broker.direct.clone();
+    command(&at, &["topic", "create", "t"], b"");
+    let half: Vec<TcpStream> = (0..12)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&at).unwrap();
+            stream.write_all(&[0, 0x40, 0, 0, 0]).unwrap();
+            stream
+        })
+        .collect();
+    sleep(Duration::from_millis(300));
+    // In a thread: a broker that does not answer must fail the test, not hang it.
+    let (said, heard) = std::sync::mpsc::channel();
+    spawn(move || {
+        command(&at, &["produce", "t"], b"one\n");
+        let consumed = command(&at, &["consume", "t"], b"");
+        said.send(consumed).unwrap();
+    });
+    assert_eq!(heard.recv_timeout(Duration::from_secs(60)).unwrap(), "one\n");
+    broker.must_live("half-sent requests");
+    drop(half);
+}
+
+/// A few kilobytes that decompress to 60 MiB, six times in one request: two do not fit a request's budget. Alone, each is served.
+#[test]
+fn a_request_of_bombs_is_less_work_than_it_asks_for() {
+    let mut broker = Broker::at("bombs", None);
+    command(&broker.direct, &["topic", "create", "t"], b"");
+    let zeros = vec![0; 60 << 20];
+    let mut bomb = record::BatchBuilder::new().codec(record::Codec::Zstd);
+    bomb.push(ids::Timestamp(-1), None, Some(&zeros), &[]);
+    let bomb = bomb.build().unwrap();
+    assert!(bomb.len() < 64 << 10, "{} bytes", bomb.len());
+    let mut stream = TcpStream::connect(&broker.direct).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
+    assert_eq!(produce(&mut stream, &bomb, 6), [0, 10, 10, 10, 10, 10]);
+    assert_eq!(produce(&mut stream, &bomb, 1), [0]);
+    broker.must_live("bombs");
+}
+
+/// Produce 7, acks=all: the same batch so many times to partition 0 of topic t; the errors.
+fn produce(to: &mut TcpStream, batch: &[u8], times: u32) -> Vec<i16> {
+    let mut request = vec![0, 0, 0, 7, 0, 0, 0, 9, 0, 1, b'x'];
+    request.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30, 0, 0, 0, 1, 0, 1, b't']);
+    request.extend(times.to_be_bytes());
+    for _ in 0..times {
+        request.extend([0; 4]);
+        request.extend(u32::try_from(batch.len()).unwrap().to_be_bytes());
+        request.extend(batch);
+    }
+    let prefix = u32::try_from(request.len()).unwrap().to_be_bytes();
+    to.write_all(&[&prefix[..], &request].concat()).unwrap();
+    let mut prefix = [0; 4];
+    to.read_exact(&mut prefix).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(prefix) as usize];
+    to.read_exact(&mut answer).unwrap();
+    // Correlation id, one topic, its name, the partitions: index, error, offset, time, start.
+    assert_eq!(answer[..8], [0, 0, 0, 9, 0, 0, 0, 1]);
+    let partitions = answer[15..].chunks_exact(30).take(times as usize);
+    partitions.map(|p| i16::from_be_bytes([p[4], p[5]])).collect()
 }

@@ -173,10 +173,15 @@ fn clock(id: libc::clockid_t) -> u64 {
 }
 
 fn seed() -> u64 {
+    kernel_random().unwrap_or(0) ^ clock(libc::CLOCK_REALTIME)
+}
+
+/// `None` where the kernel refuses: getrandom(2) is forbidden, or was interrupted before the pool was ready.
+fn kernel_random() -> Option<u64> {
     let mut bytes = [0u8; 8];
-    // SAFETY: eight bytes of ours; a failure leaves them zero, and the time is mixed in.
-    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    u64::from_le_bytes(bytes) ^ clock(libc::CLOCK_REALTIME)
+    // SAFETY: eight bytes of ours.
+    let n = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    (usize::try_from(n) == Ok(bytes.len())).then(|| u64::from_le_bytes(bytes))
 }
 
 /// Which backend carries out the work of a core.
@@ -356,9 +361,16 @@ impl Runtime {
         Loan::new(&self.inner.home, bytes)
     }
 
-    /// Sixty-four random bits, for identifiers; not for secrets.
+    /// Sixty-four random bits, for identifiers. They are the kernel's: some identifiers are shown to clients and others must not
+    /// be guessed by them, and one number of a small generator tells all others. A simulated core has a generator, so that a
+    /// seed replays a run.
     #[must_use]
     pub fn random(&self) -> u64 {
+        if matches!(self.inner.backend, Backend::Real(_))
+            && let Some(bits) = kernel_random()
+        {
+            return bits;
+        }
         // splitmix64 (Steele, Lea, Flood 2014) over a seed of the kernel.
         let s = self.inner.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.inner.random.set(s);

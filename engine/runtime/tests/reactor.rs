@@ -633,3 +633,39 @@ fn a_lock_is_held_by_every_core_and_released_by_the_file(io: Io) {
         assert!(other.try_lock_exclusive().unwrap());
     });
 }
+
+/// A client sees member ids, which are such numbers: from them it must not know the next, which may name a ring.
+#[test]
+fn no_random_number_tells_the_next() {
+    /// Undoes one step of splitmix64's output (Steele, Lea, Flood 2014).
+    fn unshift(z: u64, by: u32) -> u64 {
+        let mut x = z;
+        for _ in 0..64 / by {
+            x = z ^ (x >> by);
+        }
+        x
+    }
+    fn inverse(of: u64) -> u64 {
+        // Newton's iteration: each step doubles the bits that are right.
+        (0..6).fold(of, |x, _| x.wrapping_mul(2u64.wrapping_sub(of.wrapping_mul(x))))
+    }
+    fn mix(s: u64) -> u64 {
+        let z = (s ^ (s >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn state(seen: u64) -> u64 {
+        let z = unshift(seen, 31).wrapping_mul(inverse(0x94d0_49bb_1331_11eb));
+        let z = unshift(z, 27).wrapping_mul(inverse(0xbf58_476d_1ce4_e5b9));
+        unshift(z, 30)
+    }
+    assert_eq!(state(mix(12_345)), 12_345);
+    let config = RuntimeConfig { core: CoreId(0), memory_limit: 1 << 20, pin: None };
+    run_with(&config, &tuning(Io::Portable), |rt| async move {
+        let seen = rt.random();
+        let next = rt.random();
+        assert_ne!(next, mix(state(seen).wrapping_add(0x9e37_79b9_7f4a_7c15)));
+        assert_ne!(seen, next);
+    })
+    .unwrap();
+}

@@ -12,8 +12,8 @@ use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, Instant, PartitionId, PartitionIndex};
 use log::BatchMeta;
 use record::{
-    BatchHeader, Codec, Depth, Invalid, Limits, TimestampRange, rewrite_log_append_time,
-    rewrite_max_timestamp, validate,
+    BatchHeader, Codec, DECOMPRESSED_BYTES_MAX, Depth, Invalid, Limits, TimestampRange,
+    rewrite_log_append_time, rewrite_max_timestamp, validate,
 };
 use runtime::{Class, Loan};
 use server::{Frame, Reply};
@@ -118,6 +118,7 @@ pub(super) async fn answer(
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let how = How { acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
+    let written_max = broker.decompressor.borrow().bytes_written() + budget(frame);
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     // The request waits for the batch that is acknowledged last; each gives the laps since the one before.
     let clock = RefCell::new(std::mem::take(laps));
@@ -134,7 +135,7 @@ pub(super) async fn answer(
                     ErrorCode::INVALID_TXN_STATE,
                     "transactions are not served yet".to_owned(),
                 )),
-                Some(_) => look(broker, asked, topic.name, partition.index, bytes),
+                Some(_) => look(broker, asked, topic.name, partition.index, bytes, written_max),
             };
             let (id, batch, meta) = match checked {
                 Ok(checked) => checked,
@@ -243,6 +244,7 @@ fn look<'a>(
     topic: &str,
     index: PartitionIndex,
     bytes: &'a [u8],
+    written_max: u64,
 ) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Refused> {
     let id = {
         let image = broker.metadata.image();
@@ -257,7 +259,7 @@ fn look<'a>(
         return Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
     }
     let config = broker.metadata.topic_config(id.topic, topic);
-    let (batch, meta) = check(broker, &config, asked.version, bytes)?;
+    let (batch, meta) = check(broker, &config, asked.version, bytes, written_max)?;
     let (batch, meta) = recode::for_topic(broker, &config, batch, meta)?;
     Ok((id, batch, meta))
 }
@@ -340,10 +342,11 @@ fn check<'a>(
     config: &TopicConfig,
     version: i16,
     bytes: &'a [u8],
+    written_max: u64,
 ) -> Result<(Cow<'a, [u8]>, BatchMeta), Refused> {
     let now = broker.rt.wall();
     let stamped = config.timestamp_type == TimestampType::LogAppendTime;
-    let limits = limits(
+    let mut limits = limits(
         config,
         (!stamped).then(|| {
             TimestampRange::around(
@@ -355,6 +358,9 @@ fn check<'a>(
     );
     let header = {
         let mut decompressor = broker.decompressor.borrow_mut();
+        let left = written_max.saturating_sub(decompressor.bytes_written());
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        limits.decompressed_bytes_max = limits.decompressed_bytes_max.min(left);
         match validate(bytes, &limits, &mut decompressor) {
             Ok(valid) => *valid.header(),
             // Kafka corrects it silently, and so do we. Everything before it in the order of checks has passed.
@@ -395,6 +401,17 @@ fn check<'a>(
     }
     Ok((Cow::Borrowed(bytes), meta(&header, bytes.len())))
 }
+
+/// Bytes that the batches of a request may decompress to, all together: what the largest batch may, and as many times more
+/// as data compresses. A batch of one byte repeated grows 30,000-fold, and a request could hold thousands of such. What is
+/// beyond is MESSAGE_TOO_LARGE, as it is for one batch: clients split it.
+fn budget(frame: Option<&Frame>) -> u64 {
+    let sent = frame.map_or(0, |f| f.len());
+    DECOMPRESSED_BYTES_MAX.saturating_add(sent.saturating_mul(RATIO)) as u64
+}
+
+/// Fold in which honest requests compress at most, beyond the first 100 MiB.
+const RATIO: usize = 32;
 
 fn check_version(header: &BatchHeader, version: i16) -> Result<(), Refused> {
     if header.attributes.codec() == Ok(Codec::Zstd) && version < ZSTD_FROM {

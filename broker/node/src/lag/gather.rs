@@ -19,6 +19,9 @@ use std::time::Duration;
 const STEP: usize = 128;
 /// How often core 0 looks at the board.
 const LOOK: Duration = Duration::from_millis(50);
+/// A group whose id is longer is not shown: the id stands in every line, several times, and clients may make them 32 KiB long.
+/// As long as the name of a topic, which is as long as the name of a file.
+const GROUP_ID_MAX: usize = 249;
 
 /// Serves the board from now on. At most `offsets_max` offsets of groups are put up.
 pub(crate) fn watch(broker: &Rc<Broker>, board: Arc<Board>, offsets_max: usize) {
@@ -125,11 +128,16 @@ async fn groups(broker: &Rc<Broker>, offsets_max: usize) -> Groups {
                 }
             };
             if all.groups.len() >= offsets_max {
-                all.left_out = broker.groups.count().saturating_sub(seen) as u64;
+                all.left_out += broker.groups.count().saturating_sub(seen) as u64;
                 return all;
             }
             seen += 1;
             last = Some(group.group_id.clone());
+            if !is_shown(&group.group_id) {
+                all.left_out += 1;
+                pace.did(1).await;
+                continue;
+            }
             let room = offsets_max - offsets;
             let found = offsets_of(broker, part, &group.group_id, room, &pace).await;
             let left_out = found.is_none();
@@ -147,6 +155,10 @@ async fn groups(broker: &Rc<Broker>, offsets_max: usize) -> Groups {
         }
     }
     all
+}
+
+fn is_shown(group_id: &str) -> bool {
+    group_id.len() <= GROUP_ID_MAX
 }
 
 /// Every offset of a group; none if there are more than `most`.
@@ -313,6 +325,12 @@ mod tests {
         };
         let offsets = (0..).map(one).take(offsets).collect();
         GroupFacts { id: id.into(), offsets, ..GroupFacts::default() }
+    }
+
+    #[test]
+    fn a_group_is_not_shown_if_its_id_alone_would_fill_the_page() {
+        assert!(is_shown(&"g".repeat(249)));
+        assert!(!is_shown(&"g".repeat(250)));
     }
 
     #[test]

@@ -49,7 +49,10 @@ fn pages(gathered: &Gathered, partitions_max: usize) -> (String, String) {
         gathered: Some((Duration::ZERO, gathered)),
         partitions_max,
     };
-    (own(&facts, &History::default()), compat(&facts, &History::default()))
+    (
+        own(&facts, &|look| look(&History::default())),
+        compat(&facts, &|look| look(&History::default())),
+    )
 }
 
 #[track_caller]
@@ -131,8 +134,8 @@ fn the_page_of_a_large_node_is_bounded() {
 #[test]
 fn a_broker_that_recovers_says_no_more_than_that() {
     let facts = Facts { health: Health::default(), cores: &[], gathered: None, partitions_max: 10 };
-    let own = own(&facts, &History::default());
+    let own = own(&facts, &|look| look(&History::default()));
     says(&own, "ringwood_application_ready 0");
     assert!(!own.contains("recovery_seconds") && !own.contains("consumer_group"), "{own}");
-    assert_eq!(compat(&facts, &History::default()), "");
+    assert_eq!(compat(&facts, &|look| look(&History::default())), "");
 }

@@ -2,7 +2,7 @@
 
 use crate::broker::{Broker, Requests};
 use crate::config::NodeConfig;
-use crate::node::{Stopped, stopped};
+use crate::node::{Stopped, descriptors, stopped};
 use runtime::Listen;
 use server::{ConnectionLimits, Server};
 use std::net::SocketAddr;
@@ -21,19 +21,24 @@ pub(crate) struct Listening {
     pub(crate) limits: ConnectionLimits,
     pub(crate) memory: usize,
     pub(crate) cores: u16,
+    /// The most connections that there are descriptors for.
+    connections_max: usize,
 }
 
 impl Listening {
     pub(crate) fn new(config: &NodeConfig, broker: &Broker) -> Result<Self, Stopped> {
         let settings = broker.metadata.settings();
+        // The limit was raised at the start; it only says here what it is.
+        let connections_max = descriptors::connections_max(descriptors::raise(), config.cores);
         let limits = ConnectionLimits::new(
-            size(settings.max_connections),
+            size(settings.max_connections).min(connections_max),
             size(settings.max_connections_per_ip),
         );
         let address = config.listen.resolve().ok_or_else(|| {
             stopped(format!("cannot resolve {}", config.listen), "unknown host", "check --listen")
         })?;
-        Ok(Self { address, limits, memory: config.memory_per_core(), cores: config.cores })
+        let (memory, cores) = (config.memory_per_core(), config.cores);
+        Ok(Self { address, limits, memory, cores, connections_max })
     }
 }
 
@@ -49,6 +54,8 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     let config = server::Config {
         request_bytes_max,
         idle_max: idle,
+        // Fetch answers hold what the log has in memory, and other answers as much again.
+        send_bytes_total_max: (how.memory / 2).max(32 << 20),
         frame_bytes_max: (how.memory / 2).max(request_bytes_max / 3 * 4 + (4 << 20)),
         ..server::Config::default()
     };
@@ -70,7 +77,7 @@ pub(crate) async fn listen(broker: &Rc<Broker>, how: Listening) -> std::io::Resu
     *broker.server.borrow_mut() = Some(server);
     housekeeping(broker);
     if broker.is_here(crate::broker::CONTROLLER) {
-        follow_limits(broker, limits);
+        follow_limits(broker, limits, how.connections_max);
     }
     crate::cleaner::start(broker);
     crate::scrubber::start(broker);
@@ -86,9 +93,9 @@ pub(crate) async fn drain(broker: &Rc<Broker>) -> usize {
     }
 }
 
-/// Takes over `max.connections` and `max.connections.per.ip` when they change. All cores share the limits: one looks after
-/// them. Connections that are open stay.
-fn follow_limits(broker: &Rc<Broker>, limits: ConnectionLimits) {
+/// Takes over `max.connections`, as far as there are descriptors, and `max.connections.per.ip` when they change. All cores
+/// share the limits: one looks after them. Connections that are open stay.
+fn follow_limits(broker: &Rc<Broker>, limits: ConnectionLimits, connections_max: usize) {
     let me = Rc::clone(broker);
     broker.rt.spawn(async move {
         let mut before = None;
@@ -96,7 +103,7 @@ fn follow_limits(broker: &Rc<Broker>, limits: ConnectionLimits) {
             let settings = me.metadata.settings();
             let now = (settings.max_connections, settings.max_connections_per_ip);
             if before != Some(now) {
-                limits.set(size(now.0), size(now.1));
+                limits.set(size(now.0).min(connections_max), size(now.1));
                 before = Some(now);
             }
             me.rt.sleep(Duration::from_secs(1)).await;
