@@ -124,10 +124,12 @@ impl Decompressor {
                 out.extend_from_slice(section);
                 Ok(())
             }
-            Codec::Gzip => self
-                .gzip
-                .get_or_insert_with(gzip::Inflater::new)
-                .decompress(section, out, bytes_max),
+            Codec::Gzip => self.gzip.get_or_insert_with(gzip::Inflater::new).decompress(
+                section,
+                out,
+                bytes_max,
+                &mut self.written,
+            ),
             Codec::Snappy => self.snappy.decompress(section, out, bytes_max),
             Codec::Lz4 => lz4::decompress(section, out, bytes_max),
             Codec::Zstd => {

@@ -15,9 +15,9 @@ const FEW: usize = 16_384;
 pub(super) fn raise() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let mut raised = limit.clone();
+        let mut raised = limit;
         raised.current = limit.maximum;
-        if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+        if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;
         }
     }

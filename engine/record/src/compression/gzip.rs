@@ -17,16 +17,18 @@ impl Inflater {
         Self(Decompress::new_gzip(WINDOW_BITS))
     }
 
+    /// Room that was filled and not written to is added to `spent`.
     pub(super) fn decompress(
         &mut self,
         mut input: &[u8],
         out: &mut Vec<u8>,
         bytes_max: usize,
+        spent: &mut u64,
     ) -> Result<(), DecompressError> {
         // Several members one after another are one stream (RFC 1952, 2.2).
         for _ in 0..MEMBERS_MAX {
             self.0.reset(true);
-            input = self.member(input, out, bytes_max)?;
+            input = self.member(input, out, bytes_max, spent)?;
             if input.is_empty() {
                 return Ok(());
             }
@@ -39,6 +41,7 @@ impl Inflater {
         mut input: &'i [u8],
         out: &mut Vec<u8>,
         bytes_max: usize,
+        spent: &mut u64,
     ) -> Result<&'i [u8], DecompressError> {
         let start = out.len();
         loop {
@@ -54,6 +57,7 @@ impl Inflater {
             let read = usize::try_from(self.0.total_in() - read_before).map_err(|_| CORRUPT)?;
             let wrote = usize::try_from(self.0.total_out() - wrote_before).map_err(|_| CORRUPT)?;
             out.truncate(before + wrote);
+            *spent += (room - wrote.min(room)) as u64;
             if out.len() > bytes_max {
                 out.truncate(bytes_max);
                 return Err(DecompressError::TooLarge { limit: bytes_max });
