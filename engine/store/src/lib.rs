@@ -50,6 +50,7 @@ mod rest_log;
 mod ring;
 mod scan;
 mod scrub;
+mod shortage;
 mod store;
 mod strays;
 mod tail;
