@@ -53,6 +53,7 @@ mod rest_log;
 mod ring;
 mod scan;
 mod scrub;
+mod shortage;
 mod store;
 mod strays;
 mod tail;

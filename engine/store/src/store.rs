@@ -8,13 +8,14 @@ use crate::data_dir::DataDir;
 use crate::format::record::Type;
 use crate::journal::{CommitTimes, Entry, Journal, JournalCounters, Stage};
 use crate::open_files::OpenFiles;
-use crate::partition::{Evicted, Mercy, Partition, PartitionConfig, Shared};
+use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
 use crate::reads::{Pool, Streams};
 use crate::replay::UNSEEN_MAX;
 use crate::reserve::{self, Reserve, is_full, is_out_of_files};
 use crate::rest_log::RestLog;
+use crate::shortage::OUT_OF_FILES_PAUSE;
 use crate::writer;
 use ids::{CoreId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use log::{AppendError, Appended, BatchMeta, Place, SegmentName};
@@ -31,10 +32,6 @@ use std::{fmt, io};
 
 /// Writes that were refused are taken again only when this much, or an eighth of the minimum, is free beyond it.
 const FREE_AGAIN_MIN: u64 = 2 << 20;
-/// How long whoever found no descriptor waits before the next try.
-const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(200);
-/// So many chunks that answers hold are passed over before it is taken that most are held: whoever appends pays for the search.
-const HELD_IN_A_ROW: usize = 32;
 
 /// What the store reads of the broker's configuration.
 #[derive(Clone, Debug)]
@@ -181,7 +178,7 @@ pub(crate) struct Inner {
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
     /// When it was last said that there is no descriptor.
-    out_of_files: Cell<Option<Instant>>,
+    pub(crate) out_of_files: Cell<Option<Instant>>,
     /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
     pub(crate) held: Cell<bool>,
     pub(crate) reserve: Reserve,
@@ -279,30 +276,6 @@ impl Inner {
         self.set_full();
     }
 
-    /// Once in a while: it is refused a few times a second until somebody closes.
-    fn tell_out_of_files(&self, e: &io::Error) {
-        let now = self.rt.now();
-        if self.out_of_files.get().is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
-            self.out_of_files.set(Some(now));
-            eprintln!(
-                "the store waits for a file descriptor: {e}; raise the limit (ulimit -n), or close connections"
-            );
-        }
-    }
-
-    /// Makes a directory's names durable. Waits while there is no descriptor for it.
-    pub(crate) async fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        loop {
-            match self.rt.disk().sync_dir(dir).await {
-                Err(e) if is_out_of_files(&e) => {
-                    self.tell_out_of_files(&e);
-                    self.rt.sleep(OUT_OF_FILES_PAUSE).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
     fn set_full(&self) {
         let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
         self.full.set(Some(free));
@@ -330,34 +303,6 @@ impl Inner {
     fn unaccounted_for(&self) -> Option<String> {
         let after = self.unaccounted.get()?;
         Some(format!("commits after {after} are damaged, and with them perhaps all that was here"))
-    }
-
-    /// Gives memory back that can be read from files, oldest first, until a quarter of the budget is free. What answers still
-    /// hold would not come back by this: it stays for the next reader, as long as `bytes` more fit all the same. Where they do
-    /// not, it is dropped too: then its memory is there, and rings for those who wait, when the last answer has left.
-    fn evict(&self, bytes: usize) {
-        let memory = self.rt.memory();
-        let goal = memory.limit() / 4 * 3;
-        let mut held = 0;
-        while memory.used() > goal && held < HELD_IN_A_ROW {
-            match self.evict_next(Mercy::WhatIsHeld) {
-                None => return,
-                Some(Evicted::Held) => held += 1,
-                Some(Evicted::Last | Evicted::More) => held = 0,
-            }
-        }
-        while memory.used() + bytes > memory.limit() && self.evict_next(Mercy::None).is_some() {}
-    }
-
-    /// Lets the first in line give up a chunk; `None` if there is nobody.
-    fn evict_next(&self, mercy: Mercy) -> Option<Evicted> {
-        let first = self.evictable.borrow_mut().pop_front()?;
-        let Some(p) = first.upgrade() else { return Some(Evicted::Last) };
-        let evicted = p.borrow_mut().evict(mercy);
-        if evicted != Evicted::Last {
-            self.evictable.borrow_mut().push_back(first);
-        }
-        Some(evicted)
     }
 
     fn room(&self, bytes: usize) -> bool {
