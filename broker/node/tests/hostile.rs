@@ -35,7 +35,13 @@ impl Broker {
         Self::at("hostile", Some(proxy))
     }
 
+    /// Ports that were free may be taken before it listens: the other tests open thousands of connections.
     fn at(name: &str, proxy: Option<&str>) -> Broker {
+        let started = (0..10).find_map(|_| Self::try_at(name, proxy));
+        started.expect("the broker ended ten times before it listened")
+    }
+
+    fn try_at(name: &str, proxy: Option<&str>) -> Option<Broker> {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         if data.exists() {
             std::fs::remove_dir_all(&data).unwrap();
@@ -48,13 +54,20 @@ impl Broker {
         command.args(["--advertise", proxy.unwrap_or(&direct)]);
         command.args(["--ring", "1MiB", "--memory", "32MiB"]);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
-        let broker = Broker { process, direct };
+        let mut broker = Broker { process, direct };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(&broker.direct).is_err() {
+        loop {
+            // A port that nobody listens on may connect to itself.
+            let stream = TcpStream::connect(&broker.direct).ok();
+            if stream.is_some_and(|s| s.local_addr().ok() != s.peer_addr().ok()) {
+                return Some(broker);
+            }
+            if broker.process.try_wait().unwrap().is_some() {
+                return None;
+            }
             assert!(Instant::now() < deadline, "the broker does not listen");
             sleep(Duration::from_millis(20));
         }
-        broker
     }
 
     /// Resident bytes.
