@@ -12,6 +12,10 @@ use crate::protocol::{FRAME_BYTES_MAX, Malformed};
 /// Pieces handed to the kernel at once.
 const PIECES_AT_ONCE: usize = 64;
 
+/// The most bytes that one read asks for. The kernel copies them without giving the core to anybody, and a producer of the same
+/// core would be as late.
+const READ_BYTES: usize = 128 << 10;
+
 /// The input buffer's first size.
 const INPUT_BYTES: usize = 64 << 10;
 
@@ -103,8 +107,8 @@ impl Socket {
     pub(super) fn receive(&mut self) -> Result<bool, io::Error> {
         loop {
             self.make_room()?;
-            let room = self.input.len() - self.end;
-            match self.stream.read(&mut self.input[self.end..]) {
+            let room = (self.input.len() - self.end).min(READ_BYTES);
+            match self.stream.read(&mut self.input[self.end..self.end + room]) {
                 Ok(0) => return Ok(false),
                 Ok(count) => {
                     self.end += count;
