@@ -3,7 +3,8 @@
 //! Records are copied into the commit being filled. It is submitted at once when the device is idle; otherwise it goes on
 //! filling until the commit before it has been flushed, or until it is worth a write of its own. Several commits may be in
 //! flight; they become written and durable **strictly in sequence**, whatever the order in which the device completes them.
-//! A flush makes durable only commits whose write had completed before the flush began.
+//! A flush makes durable only commits whose write had completed before the flush began; of a flush that is linked to a write,
+//! that write is one of them (`journal/linked.rs`).
 //!
 //! An I/O error on a write or a flush stops the process: after a failed flush nobody knows what the device holds.
 
@@ -11,6 +12,7 @@ mod completion;
 mod counters;
 mod entry;
 mod filling;
+mod linked;
 mod room;
 mod submission;
 mod times;
@@ -62,6 +64,8 @@ struct Pending<A> {
     partitions: Vec<PartitionId>,
     advances: Vec<A>,
     fsync: bool,
+    /// Somebody waits for its write, not for its flush.
+    write_awaited: bool,
 }
 
 struct Submitted<A> {

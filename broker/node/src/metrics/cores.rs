@@ -199,6 +199,11 @@ pub(crate) fn count(broker: &Broker) -> Counted {
     let (store, journal) = broker.shard.store.counters();
     t.counter("ringwood_journal_commits_total", "Commits written.", journal.commits);
     t.counter("ringwood_journal_flushes_total", "Flushes of the ring.", journal.flushes);
+    t.counter(
+        "ringwood_journal_linked_flushes_total",
+        "Flushes that the kernel began behind their write.",
+        journal.linked_flushes,
+    );
     t.counter("ringwood_journal_bytes_total", "Bytes written to the ring.", journal.bytes);
     t.counter("ringwood_journal_records_total", "Records in commits.", journal.records);
     t.counter("ringwood_journal_wraps_total", "Laps of the ring.", journal.wraps);
@@ -240,6 +245,17 @@ pub(crate) fn count(broker: &Broker) -> Counted {
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", memory.limit() as f64);
     t.counter("ringwood_reactor_enters_total", "System calls of the reactor.", broker.rt.enters());
+    let reactor = broker.rt.counters();
+    t.counter(
+        "ringwood_reactor_submissions_total",
+        "Entries handed to io_uring.",
+        reactor.submissions,
+    );
+    t.counter(
+        "ringwood_reactor_completions_total",
+        "Completions taken from io_uring.",
+        reactor.completions,
+    );
     let sent = broker.post.sent();
     let by_class =
         [("control", sent.control), ("data", sent.data), ("background", sent.background)];

@@ -24,7 +24,7 @@ impl<A: 'static> Journal<A> {
     }
 
     /// Tells the written stage of every commit that has no unwritten one before it.
-    fn tell_written(&self) {
+    pub(super) fn tell_written(&self) {
         let on_advance = self.on_advance.borrow().clone();
         loop {
             let mut state = self.state.borrow_mut();
@@ -99,7 +99,7 @@ impl<A: 'static> Journal<A> {
         });
     }
 
-    fn on_flushed(self: &Rc<Self>, covered: &[u64]) {
+    pub(super) fn on_flushed(self: &Rc<Self>, covered: &[u64]) {
         let on_advance = self.on_advance.borrow().clone();
         // The kernel reported it when this turn began.
         let flushed = self.rt.now();

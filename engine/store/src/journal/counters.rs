@@ -13,6 +13,8 @@ pub struct JournalCounters {
     pub bytes: u64,
     /// Flushes of ring files.
     pub flushes: u64,
+    /// Those among them that the kernel began behind their commit's write.
+    pub linked_flushes: u64,
     /// Records.
     pub records: u64,
     /// How often the ring began again at its first file.

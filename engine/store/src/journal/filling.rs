@@ -3,7 +3,6 @@
 use super::{Entry, Journal, NO_PARTITION, Pending, State};
 use crate::format::{blocks, commit, record};
 use ids::PartitionId;
-use std::rc::Rc;
 
 impl<A: 'static> Journal<A> {
     /// Copies a record into the commit being filled and returns that commit's sequence. Never waits: who may call it is
@@ -46,6 +45,7 @@ impl<A: 'static> Journal<A> {
         pending.buffer.pad_to(8);
         pending.records += 1;
         pending.fsync |= fsync;
+        pending.write_awaited |= !fsync && advance.is_some();
         if entry.partition != NO_PARTITION && pending.partitions.last() != Some(&entry.partition) {
             pending.partitions.push(entry.partition);
         }
@@ -97,6 +97,7 @@ impl<A: 'static> Journal<A> {
             partitions: Vec::new(),
             advances: Vec::new(),
             fsync: false,
+            write_awaited: false,
         }
     }
 

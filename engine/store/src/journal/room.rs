@@ -1,6 +1,6 @@
 //! Whether there is room in the ring, and in memory, for what somebody wants to append.
 
-use super::{CONTROL_RESERVE, DATA_RESERVE, Journal, Pending, QUEUED_COMMITS_MAX, State};
+use super::{CONTROL_RESERVE, DATA_RESERVE, Journal, QUEUED_COMMITS_MAX, State};
 use crate::format::{BLOCK, blocks, commit, record};
 use ids::PartitionId;
 

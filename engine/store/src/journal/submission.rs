@@ -8,6 +8,15 @@ use crate::ring::Placing;
 use runtime::{Buffer, Slice};
 use std::rc::Rc;
 
+/// What is to follow the write of a commit.
+#[derive(Clone, Copy, Debug)]
+struct Flush {
+    /// A flush, at once.
+    fsync: bool,
+    /// It may be linked to the write: nobody is told of the write alone.
+    link: bool,
+}
+
 impl<A: 'static> Journal<A> {
     pub(super) fn submit_what_is_due(self: &Rc<Self>) {
         loop {
@@ -68,7 +77,8 @@ impl<A: 'static> Journal<A> {
             sealed_at: self.rt.wall().0,
         };
         state.counters.skips += 1;
-        self.write(state, header, buffer, Vec::new(), before.fsync);
+        // Its own flush would only keep that of the commit behind it waiting.
+        self.write(state, header, buffer, Vec::new(), Flush { fsync: before.fsync, link: false });
     }
 
     fn submit(self: &Rc<Self>, state: &mut State<A>, pending: Pending<A>, placing: Placing) {
@@ -98,7 +108,8 @@ impl<A: 'static> Journal<A> {
         }
         state.counters.commits += 1;
         state.counters.marks += u64::from(pending.records == 0);
-        self.write(state, header, pending.buffer, pending.advances, pending.fsync);
+        let flush = Flush { fsync: pending.fsync, link: !pending.write_awaited };
+        self.write(state, header, pending.buffer, pending.advances, flush);
     }
 
     fn write(
@@ -107,7 +118,7 @@ impl<A: 'static> Journal<A> {
         header: Header,
         mut buffer: Buffer,
         advances: Vec<A>,
-        fsync: bool,
+        flush: Flush,
     ) {
         let mut sealed = [0; commit::HEADER];
         let (prefix, crc) = header.sealed(&buffer.filled()[commit::HEADER..]);
@@ -125,7 +136,7 @@ impl<A: 'static> Journal<A> {
             written: false,
             told: false,
             flushed: false,
-            fsync,
+            fsync: flush.fsync,
             advances,
         });
         let submitted = stages::read(|| self.rt.clock());
@@ -136,6 +147,12 @@ impl<A: 'static> Journal<A> {
         }
         let len = buffer.len();
         let data: Slice = buffer.slice(0..len);
+        if flush.link
+            && let Some(covered) = state.covered_by_a_link()
+        {
+            self.write_and_flush(state, header.sequence, (file, at), data, covered);
+            return;
+        }
         let me = Rc::clone(self);
         self.rt.spawn(async move {
             if let Err(e) = me.files[file].write_at(at, data).await {

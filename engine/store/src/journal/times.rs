@@ -8,7 +8,7 @@ pub struct CommitTimes {
     pub(super) sequence: u64,
     /// Its write began.
     pub submitted: Instant,
-    /// Its write ended.
+    /// Its write ended; zero if its flush was linked to it, for then only the end of both is told.
     pub written: Instant,
     /// Its flush, and that of all before it, ended.
     pub flushed: Instant,
