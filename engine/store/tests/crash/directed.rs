@@ -447,12 +447,16 @@ pub(crate) fn a_short_write_breaks_a_link(seed: u64) -> Result<u64, String> {
     let small = Small::new(seed, 64 << 10);
     let (store, _) = small.open(&small.world)?;
     store.create(id(0), small.partition);
+    // A partition of which nothing was ever flushed need not be there.
+    put(&store, id(0), 0, 5_000).map_err(|e| e.to_string())?;
+    let it = store.clone();
+    small.run(&small.world, async move |_| it.flush().await)?;
     small.world.set_short_writes(150_000);
-    let flushed = Rc::new(Cell::new(0));
+    let flushed = Rc::new(Cell::new(1));
     let ended = small.begin({
         let (store, flushed) = (store.clone(), Rc::clone(&flushed));
         async move {
-            for n in 0..8_u64 {
+            for n in 1..9_u64 {
                 if put(&store, id(0), n, 5_000).is_err() {
                     break;
                 }
