@@ -1,6 +1,10 @@
 //! A write with a sync linked to it: on both backends over the real kernel, and on the simulated disk, where the power may go
 //! between the two.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail like tests; figures are shown"
+)]
 
 use ids::CoreId;
 use ringwood_runtime::sim::{DiskOp, Injection, Outcome, SimConfig, World};

@@ -40,12 +40,9 @@ impl Uring {
         request: &FileRequest,
         keep: Keep,
     ) -> (i32, Option<Keep>) {
-        let len = match request.op {
-            FileOp::Write { len, .. } if request.then_sync => len,
-            _ => {
-                let (result, _, keep) = self.start(entry(request), keep).await;
-                return (result, keep);
-            }
+        let (FileOp::Write { len, .. }, true) = (request.op, request.then_sync) else {
+            let (result, _, keep) = self.start(entry(request), keep).await;
+            return (result, keep);
         };
         let sync = FileRequest { op: FileOp::Sync { data: true }, ..*request };
         match self.start_linked([entry(request), entry(&sync)], keep).await {

@@ -31,10 +31,7 @@ pub(super) fn of(id: u64) -> u64 {
 
 /// Whether a leader has done all that it was to do.
 pub(super) fn is_whole(keep: &Keep, result: i32) -> bool {
-    match keep {
-        Keep::Write(_, data) => usize::try_from(result) == Ok(data.len()),
-        _ => false,
-    }
+    matches!(keep, Keep::Write(_, data) if usize::try_from(result) == Ok(data.len()))
 }
 
 /// The links whose entries the kernel has not taken yet.

@@ -559,11 +559,19 @@ impl Explorer {
             return Err(format!("the service hangs: {states:?}"));
         }
         if self.one_in(5) {
-            self.run(world, node, &process.runtimes, |i| {
+            let closed = self.run(world, node, &process.runtimes, |i| {
                 let store = process.stores[i].clone();
                 async move { store.close().await }
-            })
-            .map_err(|e| format!("while it closes: {e}"))?;
+            });
+            let broken = world.fault_of(node).is_some_and(|f| f.contains("os error 5"));
+            if closed.is_err() && broken && s.breaks && depth == 0 {
+                // A write that was under way, and was to fail, when the disk was healed.
+                self.tally.one("stopped by an I/O error");
+                *model = shared.borrow().clone();
+                model.crash(false, world.now().0);
+                return Ok(());
+            }
+            closed.map_err(|e| format!("while it closes: {e}"))?;
             self.tally.one("clean stop");
         }
         for store in &process.stores {
