@@ -366,6 +366,22 @@ impl Shard {
         }
     }
 
+    /// Waits until the high watermark of a partition has reached `end`, also where this broker leads it anew meanwhile; false if
+    /// the partition goes away.
+    pub(crate) async fn until_committed(&self, id: PartitionId, end: Offset) -> bool {
+        loop {
+            let Some(replica) = self.replica(id) else { return false };
+            if replica.high_watermark() >= end {
+                return true;
+            }
+            let waiter = replica.waiters.borrow_mut().until_committed(end);
+            if waiter.await.is_some() {
+                return true;
+            }
+            self.rt.yield_now().await;
+        }
+    }
+
     /// Checks the epoch that a client knows (KIP-320); -1 asks for no check.
     pub(crate) fn check_epoch(
         &self,
@@ -436,6 +452,11 @@ impl Replica {
     /// The offset below which a reader of committed transactions may read: no transaction is open yet.
     pub(crate) fn last_stable_offset(&self) -> Offset {
         self.high_watermark()
+    }
+
+    /// Whether as many replicas are in sync as an acknowledged append needs.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        self.leader.borrow().check_in_sync().is_ok()
     }
 
     /// The present leader epoch.

@@ -111,8 +111,19 @@ impl ConsumerGroup {
         self.stale = true;
     }
 
+    /// A member does not have this pattern any more: it is forgotten if nobody else does.
+    pub(super) fn forget_pattern(&mut self, text: Option<&str>) {
+        let Some(text) = text else { return };
+        if !self.members.values().any(|m| m.pattern.as_deref() == Some(text)) {
+            self.patterns.remove(text);
+        }
+    }
+
     /// Forgets the patterns that no member has any more.
     pub(super) fn forget_patterns(&mut self) {
+        if self.patterns.is_empty() {
+            return;
+        }
         let used: BTreeSet<&str> =
             self.members.values().filter_map(|m| m.pattern.as_deref()).collect();
         self.patterns.retain(|text, _| used.contains(text.as_str()));
@@ -124,12 +135,22 @@ impl ConsumerGroup {
             // Nearly all heartbeats: they must not cost a walk over all members.
             return false;
         }
-        if self.stale {
-            self.stale = false;
-            for (text, pattern) in &mut self.patterns {
-                pattern.look(text, topics);
-            }
+        if !self.stale {
+            // The epoch rises in any case; what the members read together is looked at when it is assigned. A walk over all
+            // members at every join would cost a crowd that comes the square of its size.
+            self.hash_is_old = true;
+            return true;
         }
+        self.stale = false;
+        for (text, pattern) in &mut self.patterns {
+            pattern.look(text, topics);
+        }
+        self.rehash(topics)
+    }
+
+    /// Finds out what the members read together; whether that is something new.
+    pub(super) fn rehash(&mut self, topics: &Topics) -> bool {
+        self.hash_is_old = false;
         let hash = self.hash(topics);
         let changed = hash != self.metadata_hash;
         self.metadata_hash = hash;

@@ -99,8 +99,9 @@ pub(crate) async fn open_first(
         1,
         Rc::new(config_of_the_metadata_log()),
     );
-    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard), config.memory_per_core());
     let metadata = view(rt, config, &shard, &groups, image);
+    metadata.tell_all();
     let post = Post::new(rt.clone(), mail);
     let log = MetadataLog::new(
         rt.clone(),
@@ -145,7 +146,7 @@ pub(crate) async fn open_another(
     let (store, report) = open_store(rt, config, &dir).await?;
     drop_strays(&store, &opening.image, report.incomplete.is_empty()).await;
     let shard = Shard::new(rt.clone(), store, BrokerId(config.node_id));
-    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard), config.memory_per_core());
     let metadata = view(rt, config, &shard, &groups, opening.image);
     metadata.lead_all();
     shard.store.all_named();
