@@ -198,19 +198,16 @@ impl ConsumerGroup {
         if self.hash_is_old && self.rehash(turn.topics) {
             self.log.mark(ConsumerKey::Epoch);
         }
-        let wants = self.wants(turn.topics);
-        let had = self.members.iter().map(|(id, m)| (id.as_str(), &m.target)).collect();
-        let assignor = self.assignor(turn.config.default_assignor());
-        let targets = assignor::assign(assignor, &wants, &had);
-        for (id, target) in targets {
-            if let Some(member) = self.members.get_mut(&id)
-                && member.target != target
-            {
-                member.target = target;
-                self.log.mark(ConsumerKey::Target(id));
+        let name = self.assignor(turn.config.default_assignor());
+        let targets = assignor::assign(name, &self.question(turn.topics));
+        for ((id, member), target) in self.members.iter_mut().zip(targets) {
+            if !member.target.iter().eq(&target) {
+                member.target = target.into_iter().collect();
+                let weight = id.len() + member.weight();
+                self.weight = self.weight + weight - std::mem::replace(&mut member.weighed, weight);
+                self.log.mark(ConsumerKey::Target(id.clone()));
             }
         }
-        self.weigh_all();
         self.target_epoch = self.epoch;
         self.assigned_at = Some(turn.now.instant);
         self.log.mark(ConsumerKey::TargetEpoch);

@@ -206,8 +206,8 @@ impl ConsumerGroup {
         }
         if said || had_face {
             self.log.mark(super::ConsumerKey::Member(member_id.to_owned()));
+            self.weigh(member_id);
         }
-        self.weigh(member_id);
         self.forget_pattern(dropped.as_deref());
         matters
     }

@@ -1,8 +1,8 @@
 //! What members want to read: topics by name, and topics by a pattern that the broker looks at.
 
 use super::ConsumerGroup;
+use super::assignor::{Question, Wanted};
 use crate::topics::Topics;
-use ids::TopicId;
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,9 +56,6 @@ fn compile(text: &str) -> Result<Regex, String> {
 fn compile_whole(text: &str) -> Result<Regex, String> {
     compile(&format!("^(?:{text})$"))
 }
-
-/// What each member wants: topics with their ids and partition counts.
-pub(super) type Wants = BTreeMap<String, BTreeMap<TopicId, i32>>;
 
 /// Whether a member may have this pattern.
 ///
@@ -157,14 +154,27 @@ impl ConsumerGroup {
         changed
     }
 
-    /// What each member wants and there is.
-    pub(super) fn wants(&self, topics: &Topics) -> Wants {
-        let of = |m: &super::ConsumerMember| {
-            let pattern = m.pattern.as_ref().and_then(|text| self.patterns.get(text));
-            let matched = pattern.into_iter().flat_map(|p| &p.topics);
-            m.topics.iter().chain(matched).filter_map(|name| topics.named(name)).collect()
-        };
-        self.members.iter().map(|(id, m)| (id.clone(), of(m))).collect()
+    /// What there is to assign: what each member wants and there is.
+    pub(super) fn question(&self, topics: &Topics) -> Question<'_> {
+        let mut question = Question::default();
+        // Crowds say the same: it is looked up once for all of them.
+        let mut by_words: BTreeMap<(&BTreeSet<String>, Option<&str>), usize> = BTreeMap::new();
+        let mut by_topics: BTreeMap<Wanted, usize> = BTreeMap::new();
+        for m in self.members.values() {
+            let class = *by_words.entry((&m.topics, m.pattern.as_deref())).or_insert_with(|| {
+                let pattern = m.pattern.as_ref().and_then(|text| self.patterns.get(text));
+                let matched = pattern.into_iter().flat_map(|p| &p.topics);
+                let named = m.topics.iter().chain(matched).filter_map(|name| topics.named(name));
+                let wanted: Wanted = named.collect();
+                let next = question.wants.len();
+                *by_topics.entry(wanted).or_insert_with_key(|wanted| {
+                    question.wants.push(wanted.clone());
+                    next
+                })
+            });
+            question.members.push((class, &m.target));
+        }
+        question
     }
 
     /// FNV-1a over all topics that members want and that are there, with ids and partition counts.

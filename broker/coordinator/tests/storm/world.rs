@@ -32,7 +32,8 @@ pub(crate) enum Event {
     Rejoin(usize, u32),
     Flushed(u64, usize),
     Inspect,
-    Crash,
+    /// At once or, if it is to be so, as soon as records are on their way.
+    Crash(bool),
     Restart,
 }
 
@@ -65,6 +66,9 @@ const REST_MS: u64 = (REBALANCE_MS + SESSION_MS) as u64;
 /// Storms of more members than these end as soon as all groups have rested for [`REST_MS`], and not after [`SETTLE_MS`]:
 /// fair weather would be four fifths of their work.
 const CROWD: usize = 500;
+/// In a crowd members come and go in gusts, one in each wave.
+const WAVE_MS: u64 = 45_000;
+const GUST_MS: u64 = 10_000;
 
 impl World {
     pub(crate) fn new(seed: u64, scale: Scale) -> Self {
@@ -124,7 +128,7 @@ impl World {
         }
         self.schedule(500, Event::Inspect);
         if self.chaos {
-            self.schedule(20_000, Event::Crash);
+            self.schedule(20_000, Event::Crash(true));
         }
         self.run_until(self.time + self.scale.chaos_ms);
         self.chaos = false;
@@ -220,15 +224,16 @@ impl World {
                 self.inspect();
                 self.schedule(500, Event::Inspect);
             }
-            Event::Crash => {
-                // The moments at which records are on their way are short, and the ones that matter most.
-                let waits = self.log.ends.is_empty() && self.random.percent(99);
-                if self.chaos && waits && self.coordinator.is_some() {
-                    self.schedule(1, Event::Crash);
-                } else if self.chaos {
+            // The moments at which records are on their way are short, and the ones that matter most.
+            Event::Crash(true) if self.chaos && self.log.ends.is_empty() => {
+                self.schedule(1, Event::Crash(true));
+            }
+            Event::Crash(_) => {
+                if self.chaos {
                     self.crash();
                     let next = self.random.between(5_000, 60_000);
-                    self.schedule(next, Event::Crash);
+                    let busy = self.random.percent(80);
+                    self.schedule(next, Event::Crash(busy));
                 }
             }
             Event::Restart => self.restart(),
@@ -255,8 +260,16 @@ impl World {
         self.schedule(pulse, Event::Pulse(n, life));
         if self.chaos {
             let death = self.random.between(1_000, 120_000);
+            let death = death + self.lull(death);
             self.schedule(death, Event::Death(n, life));
         }
+    }
+
+    /// How long to put off what would happen after `delay`. Among thousands somebody dies all the time and no group would ever
+    /// be stable, so the storm comes in gusts of [`GUST_MS`] out of [`WAVE_MS`]; messages are lost in between all the same.
+    fn lull(&self, delay: u64) -> u64 {
+        let at = (self.time - START + delay) % WAVE_MS;
+        if self.members.len() > CROWD && at > GUST_MS { WAVE_MS - at } else { 0 }
     }
 
     fn death(&mut self, n: usize, life: u32) {
@@ -271,6 +284,7 @@ impl World {
         self.members[n].life += 1;
         self.members[n].waits_for = None;
         let rest = self.random.between(100, 25_000);
+        let rest = rest + self.lull(rest);
         self.schedule(rest, Event::Birth(n));
     }
 
