@@ -196,6 +196,7 @@ impl ConsumerGroup {
             return;
         }
         if self.hash_is_old && self.rehash(turn.topics) {
+            // The epoch is in the log with what was read before.
             self.log.mark(ConsumerKey::Epoch);
         }
         let name = self.assignor(turn.config.default_assignor());

@@ -148,7 +148,7 @@ impl ConsumerGroup {
     /// Finds out what the members read together; whether that is something new.
     pub(super) fn rehash(&mut self, topics: &Topics) -> bool {
         self.hash_is_old = false;
-        let hash = self.hash(topics);
+        let hash = hash(&self.question(topics));
         let changed = hash != self.metadata_hash;
         self.metadata_hash = hash;
         changed
@@ -176,19 +176,16 @@ impl ConsumerGroup {
         }
         question
     }
+}
 
-    /// FNV-1a over all topics that members want and that are there, with ids and partition counts.
-    fn hash(&self, topics: &Topics) -> i64 {
-        let mut names: BTreeSet<&str> =
-            self.members.values().flat_map(|m| &m.topics).map(String::as_str).collect();
-        names.extend(self.patterns.values().flat_map(|p| &p.topics).map(String::as_str));
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for name in names {
-            let Some((id, count)) = topics.named(name) else { continue };
-            for byte in id.0.iter().chain(&count.to_be_bytes()) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-            }
+/// FNV-1a over all topics that members want and that are there, with ids and partition counts.
+fn hash(question: &Question<'_>) -> i64 {
+    let all: Wanted = question.wants.iter().flatten().map(|(id, count)| (*id, *count)).collect();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (id, count) in all {
+        for byte in id.0.iter().chain(&count.to_be_bytes()) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        i64::from_be_bytes(hash.to_be_bytes())
     }
+    i64::from_be_bytes(hash.to_be_bytes())
 }

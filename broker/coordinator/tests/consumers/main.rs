@@ -598,7 +598,7 @@ impl World {
             _ => self.beat(n),
         }
         self.tell(n);
-        if !self.scale.is_crowd() || self.random.below(500) == 0 {
+        if !self.scale.is_crowd() || self.random.below(4_000) == 0 {
             self.check();
         }
     }
@@ -749,7 +749,9 @@ impl World {
                 }
             }
             self.check();
-            self.pass(3 * SECOND);
+            // Members of a crowd say no more than they must: a fifth of a session passes between two words.
+            let round = if self.scale.is_crowd() { 9 } else { 3 };
+            self.pass(round * SECOND);
             // A crowd that rests, and still does after a few rounds more, rests: they cost as much as all the bad weather.
             let rests =
                 self.scale.is_crowd() && (0..self.scale.groups).all(|at| self.is_at_rest(at));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Milliseconds that the calendar reaches ahead. A power of two.
-const AHEAD: usize = 1 << 17;
+const AHEAD: usize = 1 << 18;
 
 /// Events of one moment happen in the order in which they were entered. A storm of thousands has millions of them: each is put
 /// into the slot of its millisecond, and never moved.
