@@ -209,7 +209,7 @@ impl Producer {
                 && first + linger < due.at
             {
                 if self.may_send(partition, shop) {
-                    self.close(partition, first + linger, now, shop);
+                    self.send_open(partition, first + linger, now, shop);
                     continue;
                 }
                 self.hold(partition, first + linger);
@@ -230,8 +230,11 @@ impl Producer {
         if linger == 0 && !over {
             // Everything due is out at once.
             for (first, partition) in self.batches.waiting() {
+                if !self.batches.is_open(partition) {
+                    continue;
+                }
                 if self.may_send(partition, shop) {
-                    self.close(partition, first, now, shop);
+                    self.send_open(partition, first, now, shop);
                 } else {
                     self.hold(partition, first);
                 }
@@ -241,8 +244,11 @@ impl Producer {
                 if first + linger > now && !over {
                     break;
                 }
+                if !self.batches.is_open(partition) {
+                    continue;
+                }
                 if over || self.may_send(partition, shop) {
-                    self.close(partition, (first + linger).min(now), now, shop);
+                    self.send_open(partition, (first + linger).min(now), now, shop);
                 } else {
                     self.hold(partition, first + linger);
                 }
@@ -286,7 +292,7 @@ impl Producer {
         }
         if self.is_exhausted(now) {
             for (_, partition) in self.batches.waiting() {
-                self.close(partition, now, now, shop);
+                self.send_open(partition, now, now, shop);
             }
         }
     }
@@ -306,29 +312,47 @@ impl Producer {
         }
     }
 
-    fn close(&mut self, partition: u32, planned: u64, now: u64, shop: &mut Shop) {
+    /// Closes every open batch of this partition's connection, and sends them together: once one of them has to go, its request
+    /// takes the others along, however short they have waited, as the Java client's does. A request for each would be a load
+    /// that a client with many partitions does not put on a broker.
+    fn send_open(&mut self, partition: u32, planned: u64, now: u64, shop: &mut Shop) {
+        let number = self.of_partition.get(partition as usize).copied();
+        let link = number.and_then(|link| self.links.get(link));
         // While the bound stopped it, waiting was not the generator's: the broker had not answered.
-        let link = self.of_partition.get(partition as usize).and_then(|link| self.links.get(*link));
         let planned = match link {
             Some(link) if link.held_since.is_some() => now,
             Some(link) => planned.max(link.room_since),
             None => planned,
         };
-        if let Some(batch) = self.batches.close(partition) {
-            self.ready(batch, planned, now, shop);
+        for (first, other) in self.batches.waiting() {
+            if self.of_partition.get(other as usize).copied() == number
+                && let Some(batch) = self.batches.close(other)
+            {
+                self.enqueue(batch, planned.max(first), now, shop);
+            }
+        }
+        if let Some(link) = number {
+            self.dispatch(link, now, shop);
         }
     }
 
+    /// Sends a batch that is full.
     fn ready(&mut self, batch: Closed, planned: u64, now: u64, shop: &mut Shop) {
+        let link = self.of_partition.get(batch.partition as usize).copied();
+        self.enqueue(batch, planned, now, shop);
+        if let Some(link) = link {
+            self.dispatch(link, now, shop);
+        }
+    }
+
+    fn enqueue(&mut self, batch: Closed, planned: u64, now: u64, shop: &mut Shop) {
         if !self.held {
             shop.meter.on_closed(planned, now, u64::from(batch.count));
         }
         self.waiting_bytes += batch.bytes.len();
         match self.of_partition.get(batch.partition as usize) {
             Some(link) if !self.links.is_empty() => {
-                let link = *link;
-                self.links[link].ready.push_back(batch);
-                self.dispatch(link, now, shop);
+                self.links[*link].ready.push_back(batch);
             }
             Some(_) | None => self.parked.push_back(batch),
         }
