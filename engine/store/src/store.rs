@@ -72,6 +72,8 @@ pub struct Thresholds {
     /// So many partitions write their segments at the same time in a checkpoint: one after the other, each would wait for the
     /// disk's whole queue.
     pub partitions_at_once: usize,
+    /// Above this many open segment files they are closed after their sync.
+    pub open_files_kept: usize,
     /// The largest range that is read ahead of a reader; 0 for none.
     pub read_ahead: u32,
 }
@@ -84,6 +86,7 @@ impl Default for Thresholds {
             rewrite_min: 256 * 1024,
             allocate: 1 << 20,
             partitions_at_once: 32,
+            open_files_kept: 512,
             read_ahead: crate::reads::READ_BYTES_MAX as u32,
         }
     }
