@@ -617,6 +617,8 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
                 }
                 if let Some(f) = p.files.get_mut(&name) {
                     f.index_base = done;
+                    // What was read back before ends where the file ended then.
+                    f.cold_index = None;
                 }
             }
         }

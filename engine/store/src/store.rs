@@ -11,7 +11,7 @@ use crate::open_files::OpenFiles;
 use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::paths::Paths;
 use crate::planted::{self, Planted};
-use crate::reads::{Pool, Streams};
+use crate::reads::{ColdIndexes, Pool, Streams};
 use crate::replay::UNSEEN_MAX;
 use crate::reserve::{self, Reserve, is_full, is_out_of_files};
 use crate::rest_log::RestLog;
@@ -169,6 +169,7 @@ pub(crate) struct Inner {
     pub(crate) writing_done: Notify,
     pub(crate) writers: Gate,
     pub(crate) readers: RefCell<OpenFiles>,
+    pub(crate) cold_indexes: ColdIndexes,
     pub(crate) cold: Pool,
     pub(crate) streams: RefCell<Streams>,
     /// Directories with names that may not be durable yet.
@@ -223,6 +224,7 @@ pub(crate) struct Parts {
 impl Inner {
     /// A store none of whose tasks runs yet.
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
+        let cold_budget = parts.rt.memory().limit();
         Rc::new(Self {
             cold: Pool::new(&parts.rt),
             streams: RefCell::default(),
@@ -243,6 +245,7 @@ impl Inner {
             writing_done: Notify::new(),
             writers: Gate::new(8),
             readers: RefCell::default(),
+            cold_indexes: ColdIndexes::beside(cold_budget),
             unlisted: RefCell::new(BTreeSet::new()),
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
