@@ -63,7 +63,7 @@ fn who_asks_for_a_long_page_too_many_waits_for_a_while_and_is_told_to_come_again
 fn a_page_has_its_turn_until_it_is_written_also_when_nobody_waits_for_it_any_more() {
     let shared = impatient();
     let (finish, finished) = mpsc::channel::<()>();
-    runtime().block_on(async {
+    let scene = async {
         let writes = Arc::clone(&shared);
         let asker = tokio::spawn(async move {
             // The channel closes: the page is written.
@@ -81,5 +81,9 @@ fn a_page_has_its_turn_until_it_is_written_also_when_nobody_waits_for_it_any_mor
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(in_turn(&shared, || 7).await.is_ok_and(|n| n == 7));
+    };
+    runtime().block_on(async {
+        let done = tokio::time::timeout(Duration::from_secs(20), scene).await;
+        assert!(done.is_ok(), "the turn was not taken, or is not given back");
     });
 }
