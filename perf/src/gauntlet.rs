@@ -1,13 +1,17 @@
-//! `perf gauntlet`: one quiet baseline and eight situations that hurt brokers, at the same rate.
+//! `perf gauntlet`: one quiet baseline and nine situations that hurt brokers, at the same rate.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     failure::Failure,
     host::HostArgs,
     latency::Kind,
     load::{Acks, Plan},
-    measure::{Scene, half_of_the_cores, measure},
+    measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
     run::{Directory, Recording, Run},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
     terminal::{self, Tone},
@@ -19,8 +23,8 @@ use crate::{
 pub struct GauntletArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Only this scenario (1 to 8), beside the baseline
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    /// Only this scenario (1 to 9), beside the baseline
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     scenario: Option<u32>,
     /// Records a second of every scenario
     #[arg(long, default_value = "20k/s")]
@@ -42,8 +46,20 @@ struct Scenario {
     plan: Plan,
     topic_config: Vec<(String, String)>,
     /// Something else that loads the broker meanwhile.
-    neighbour: Option<Plan>,
+    neighbour: Option<Neighbour>,
 }
+
+/// Another load on the broker. It begins before the measured one.
+struct Neighbour {
+    plan: Plan,
+    /// It goes on beyond the end of the measurement; otherwise it ends within it, and its topic is deleted there.
+    stays: bool,
+}
+
+/// So much earlier a neighbour begins.
+const LEAD: Duration = Duration::from_secs(1);
+/// So much longer one that stays goes on: the measured load may begin late, for its topic is made under the noise.
+const TAIL: Duration = Duration::from_secs(4);
 
 /// What the design allows: the worst p99 over that of the baseline.
 const RATIO_MAX: f64 = 2.0;
@@ -171,18 +187,38 @@ fn keep(args: &GauntletArgs, name: &str, run: &Run, recording: &Recording) -> Re
 
 fn play(scenario: &Scenario, scene: &Scene) -> Result<Played, Failure> {
     let own = Scene { topic_config: scenario.topic_config.clone(), ..scene.clone() };
-    let Some(plan) = &scenario.neighbour else {
+    let Some(neighbour) = &scenario.neighbour else {
         let (run, recording) = measure(&scenario.plan, &own)?;
         return Ok(Played { run, recording, neighbour: None });
     };
     thread::scope(|scope| {
         let quiet = Scene { quiet: true, admin: None, ..scene.clone() };
-        let noise = scope.spawn(move || measure(plan, &quiet));
+        let noise = scope.spawn(move || {
+            let (run, topics) = measure_before_deletion(&neighbour.plan, &quiet)?;
+            let ended = Instant::now();
+            let topics = if neighbour.stays {
+                Some(topics)
+            } else {
+                topics.delete();
+                None
+            };
+            Ok((run?.0, ended, topics))
+        });
+        thread::sleep(LEAD);
         let result = measure(&scenario.plan, &own);
-        let noise =
+        let over = Instant::now();
+        let noise: Result<_, Failure> =
             noise.join().map_err(|_| Failure::Local("the neighbour's thread died".into()))?;
+        let (noise, ended, topics) = noise?;
+        if let Some(topics) = topics {
+            topics.delete();
+        }
+        if neighbour.stays && ended < over {
+            let early = over.duration_since(ended).as_millis();
+            return Err(Failure::Invalid(format!("the neighbour had gone {early} ms too early")));
+        }
         let (run, recording) = result?;
-        Ok(Played { run, recording, neighbour: Some(noise?.0) })
+        Ok(Played { run, recording, neighbour: Some(noise) })
     })
 }
 
@@ -201,6 +237,13 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
         let keys = KeySpec::Random(1_000_000);
         let size = SizeSpec::Fixed(100);
         scene(3, name, Plan { partitions, keys, size, ..baseline.clone() })
+    };
+    let noise = Plan {
+        rate: RateSpec::Max,
+        producers: 2,
+        acks: Acks::Leader,
+        threads: 1,
+        ..baseline.clone()
     };
     vec![
         scene(1, "50 producers", Plan { producers: 50, ..baseline.clone() }),
@@ -245,14 +288,18 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
             )
         },
         Scenario {
-            neighbour: Some(Plan {
-                rate: RateSpec::Max,
-                producers: 2,
-                acks: Acks::Leader,
-                threads: 1,
-                ..baseline.clone()
+            neighbour: Some(Neighbour {
+                plan: Plan { duration: baseline.duration + LEAD + TAIL, ..noise.clone() },
+                stays: true,
             }),
             ..scene(8, "a noisy neighbour", baseline.clone())
+        },
+        Scenario {
+            neighbour: Some(Neighbour {
+                plan: Plan { duration: baseline.duration / 2, ..noise },
+                stays: false,
+            }),
+            ..scene(9, "a large topic is deleted", baseline.clone())
         },
     ]
 }
@@ -331,10 +378,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_eight_scenarios_are_there() {
+    fn all_nine_scenarios_are_there() {
         let numbers: std::collections::BTreeSet<u32> =
             scenarios(&Plan::default()).iter().map(|scenario| scenario.number).collect();
-        assert_eq!(numbers, (1..=8).collect());
+        assert_eq!(numbers, (1..=9).collect());
     }
 
     #[test]

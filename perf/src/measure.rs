@@ -332,15 +332,36 @@ pub(crate) fn create(plan: &Plan, scene: &Scene) -> Result<(), Failure> {
 
 /// Runs every repeat of the plan.
 pub(crate) fn measure(plan: &Plan, scene: &Scene) -> Result<(Run, Recording), Failure> {
-    let target = Arc::new(prepare(plan, scene)?);
-    let result = repeats(plan, scene, &target);
-    if scene.topic.is_none() && !scene.keep_topics {
+    let (result, topics) = measure_before_deletion(plan, scene)?;
+    topics.delete();
+    result
+}
+
+/// The topics of a run that is over, which are still there.
+#[derive(Debug)]
+pub(crate) struct Leftover(Option<Arc<Target>>);
+
+impl Leftover {
+    /// Deletes them, unless they were to be kept.
+    pub(crate) fn delete(self) {
         // What cannot be deleted stays: the run's result does not hang on it.
-        if let Err(failure) = target.drop_topics() {
+        if let Some(Err(failure)) = self.0.map(|target| target.drop_topics()) {
             terminal::note(&format!("the run's topics stay: {failure}"));
         }
     }
-    result
+}
+
+type Measured = Result<(Run, Recording), Failure>;
+
+/// Runs every repeat of the plan and leaves the topics: deleting them is work for the broker, which another run may be measuring.
+pub(crate) fn measure_before_deletion(
+    plan: &Plan,
+    scene: &Scene,
+) -> Result<(Measured, Leftover), Failure> {
+    let target = Arc::new(prepare(plan, scene)?);
+    let result = repeats(plan, scene, &target);
+    let ours = scene.topic.is_none() && !scene.keep_topics;
+    Ok((result, Leftover(ours.then_some(target))))
 }
 
 fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Recording), Failure> {

@@ -102,6 +102,12 @@ impl FakeBroker {
         self.shared.address.to_string()
     }
 
+    /// How many batches came, and in how many requests.
+    pub(crate) fn batches_and_requests(&self) -> (u64, u64) {
+        let produces = self.shared.produces.load(Ordering::Relaxed);
+        (self.shared.batches.load(Ordering::Relaxed), produces)
+    }
+
     /// Which codecs were seen, as bits by number.
     pub(crate) fn codecs(&self) -> u64 {
         self.shared.codecs.load(Ordering::Relaxed)

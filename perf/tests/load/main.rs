@@ -169,6 +169,19 @@ fn a_slow_broker_is_not_taken_for_a_slow_generator() {
 }
 
 #[test]
+fn what_is_ready_for_a_broker_goes_in_one_request() {
+    // Each producer has a record every half millisecond, for another partition nearly every time, and 5 ms of linger: ten open
+    // batches when the first of them has to go. One request for each would fill the bound and measure nothing else.
+    let broker = FakeBroker::start(Script { delay: Duration::from_millis(10), ..Script::default() });
+    let plan = Plan { keys: KeySpec::Random(10_000), partitions: 300, ..plan() };
+    let outcome = run_on(&broker, &plan);
+    assert_eq!(outcome.total.of(Kind::Response).count(), 4_000);
+    let (batches, requests) = broker.batches_and_requests();
+    assert!(batches > 3_000, "{batches}");
+    assert!(requests * 4 <= batches, "{batches} batches in {requests} requests");
+}
+
+#[test]
 fn what_is_measured_is_what_the_broker_does() {
     // Every tenth answer takes 200 ms, the others 20 ms; with one request in flight they do not hold each other up. What is due
     // while one is in flight waits for it, and its response says so.
