@@ -196,11 +196,7 @@ impl Measured {
         let mut total: BTreeMap<Kind, Latency> = log.total();
         for (of, start, _, latency) in log.lines.iter().filter(|line| line.0 == kind) {
             debug_assert!(*of == kind);
-            // A millisecond of slack: the log keeps three digits of a second.
-            let home = run
-                .repeats
-                .iter()
-                .position(|r| *start >= r.from_seconds - 0.001 && *start <= r.to_seconds + 0.001);
+            let home = home(&run, *start);
             if let Some(latencies) = home.and_then(|home| repeats.get_mut(home)) {
                 latencies.add(latency);
             }
@@ -270,6 +266,13 @@ impl Measured {
     }
 }
 
+/// Which repeat an interval that began then belongs to: the last that had begun. An interval after a repeat's window holds what was
+/// acknowledged late, and may reach into the next one's window: where they end does not part them.
+fn home(run: &Run, start: f64) -> Option<usize> {
+    // A millisecond of slack: the log keeps three digits of a second.
+    run.repeats.iter().rposition(|repeat| start >= repeat.from_seconds - 0.001)
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -280,4 +283,34 @@ fn spread(values: &[f64]) -> Option<(f64, f64)> {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Repeat;
+
+    #[test]
+    fn a_second_belongs_to_the_repeat_that_it_began_in() {
+        // Each repeat has a second of late acknowledgements after its window, and the second begins within the first's.
+        let repeat = |from_seconds: f64| Repeat {
+            from_seconds,
+            to_seconds: from_seconds + 2.0,
+            ..Repeat::default()
+        };
+        let run = Run { repeats: vec![repeat(0.3), repeat(1.7)], ..Run::default() };
+        let intervals = [(0.3, 100), (1.3, 1), (1.7, 200), (2.7, 2)].map(|(start, count)| {
+            let mut latencies = Latencies::default();
+            latencies.of_mut(Kind::Response).record_n(1_000_000, count);
+            let length = std::time::Duration::from_secs(1);
+            Interval { start: std::time::Duration::from_secs_f64(start), length, latencies }
+        });
+        let recording = Recording { intervals: intervals.into(), ..Recording::default() };
+        let path = std::env::temp_dir().join(format!("ringwood-repeats-{}", std::process::id()));
+        Directory::at(&path).save(&run, &recording).unwrap();
+        let measured = Measured::load(&path, Kind::Response).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let counts: Vec<u64> = measured.repeats.iter().map(Latency::count).collect();
+        assert_eq!(counts, [101, 202]);
+    }
 }
