@@ -234,6 +234,9 @@ pub struct Stage {
     pub bytes: u64,
     /// Records received by consumers, each group counted.
     pub received: u64,
+    /// Records acknowledged that had not been received when the consumers ended, each group counted. They are in `e2e`, with at least
+    /// the time-out.
+    pub missing: u64,
     /// Share of the time in which the in-flight bound held ready work back, between 0 and 1, mean of the producers.
     pub saturated: f64,
     /// The first kinds of errors and how many records met them.

@@ -101,6 +101,12 @@ pub(crate) fn render(run: &Run) -> String {
             format_count(total(|s| s.received) as f64)
         ));
     }
+    if total(|s| s.missing) > 0 {
+        text.push_str(&format!(
+            "NOT RECEIVED: {} records that were acknowledged; e2e counts them with at least the time-out\n",
+            total(|s| s.missing)
+        ));
+    }
     for (error, count) in run.repeats.iter().flat_map(|r| &r.stages).flat_map(|s| &s.errors) {
         text.push_str(&format!("error: {error}: {count} records\n"));
     }

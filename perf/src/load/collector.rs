@@ -151,6 +151,29 @@ impl Collector {
         })
     }
 
+    /// So many records, due in this stage and acknowledged, had not been received when the consumers ended: whoever waited for them
+    /// waits at least so long. They count in the last second, which is where it was found out.
+    pub(super) fn miss(&mut self, stage: usize, at_least: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let whole = self.stages.entry(stage).or_default();
+        whole.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        whole.counters.missing += count;
+        let last = self.seconds.keys().next_back().copied().unwrap_or(0);
+        let second = self.seconds.entry(last).or_default();
+        second.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        second.counters.missing += count;
+    }
+
+    /// How many records of a stage were acknowledged, whenever that was, and how many received.
+    pub(super) fn acknowledged_and_received(&self, stage: usize) -> (u64, u64) {
+        let Some(share) = self.stages.get(&stage) else { return (0, 0) };
+        let response = share.latencies.of(Kind::Response);
+        let received = share.latencies.of(Kind::EndToEnd).count();
+        (response.count() - response.censored(), received)
+    }
+
     /// What each stage came to.
     pub(super) fn stage(&mut self, stage: usize) -> Share {
         self.stages.remove(&stage).unwrap_or_default()

@@ -27,6 +27,8 @@ pub(super) struct Counters {
     pub(super) unsent: u64,
     /// Records received during the stage, whenever they were due.
     pub(super) received: u64,
+    /// Records due in the stage and acknowledged that had not been received when the consumers ended, each group counted.
+    pub(super) missing: u64,
     /// Nanoseconds in which the bound held ready work back, summed over connections.
     pub(super) held: u64,
     /// Records by kind of error.
@@ -41,6 +43,7 @@ impl Counters {
         self.failed += other.failed;
         self.unsent += other.unsent;
         self.received += other.received;
+        self.missing += other.missing;
         self.held += other.held;
         for (error, count) in &other.errors {
             *self.errors.entry(error.clone()).or_default() += count;

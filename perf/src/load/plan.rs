@@ -7,6 +7,7 @@ use record::Codec;
 use crate::{
     schedule::Arrival,
     spec::{KeySpec, RateSpec, SizeSpec, format_bytes},
+    stamp,
 };
 
 /// Which acknowledgement a producer waits for.
@@ -142,6 +143,15 @@ impl Plan {
     #[must_use]
     pub fn partitions_all(&self) -> usize {
         self.topics as usize * self.partitions as usize
+    }
+
+    /// Whether every value has room for the time at which it was due, so that each one that is received is timed.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        match &self.size {
+            SizeSpec::Fixed(size) | SizeSpec::Uniform(size, _) => *size >= stamp::SHORT_BYTES,
+            SizeSpec::File(_) => false,
+        }
     }
 
     /// The load in words, for the run's facts.

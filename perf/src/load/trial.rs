@@ -173,6 +173,9 @@ pub fn trial(
             verdict.add(checker.finish(&finished.ledger));
         }
     }
+    if plan.consumers > 0 && plan.is_timed() {
+        miss(plan, &window, &mut collector, clock.now());
+    }
     let caught_up: Option<Vec<u64>> = caught_up.into_iter().collect();
     let backlog_seconds = caught_up
         .filter(|_| !backlog.is_empty())
@@ -352,6 +355,16 @@ fn fill(
     Ok(())
 }
 
+/// Counts what was acknowledged and never came to a consumer. A latency of those that came alone would be one of survivors.
+fn miss(plan: &Plan, window: &Window, collector: &mut Collector, now: u64) {
+    for (number, stage) in window.stages().iter().enumerate() {
+        let (acknowledged, received) = collector.acknowledged_and_received(number);
+        let missing = (acknowledged * u64::from(plan.groups)).saturating_sub(received);
+        let at_least = now.saturating_sub(stage.start).max(plan.timeout.as_nanos() as u64);
+        collector.miss(number, at_least, missing);
+    }
+}
+
 /// Folds the collector's stages into the repeat's.
 fn add_up(
     plan: &Plan,
@@ -380,6 +393,7 @@ fn add_up(
             failed: counters.failed,
             bytes: counters.bytes,
             received: counters.received,
+            missing: counters.missing,
             saturated: saturated.min(1.0),
             errors: counters.errors,
             latency: run::Summary::all(&share.latencies),

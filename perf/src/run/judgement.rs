@@ -2,11 +2,12 @@
 //!
 //! The generator is not believed where it was late by itself, had no core, or did not even make its records.
 //!
-//! The broker did not keep up where one of three things says so. A moment at which the bound on requests in flight was met, or a
+//! The broker did not keep up where one of four things says so. A moment at which the bound on requests in flight was met, or a
 //! stall that ended, is none of them: what it cost is in the percentiles, and the numbers are the broker's all the same.
 //! 1. The bound held ready records back for a share of the time that no percentile can overlook.
 //! 2. Less was acknowledged than was due, by more than what is on its way at any moment.
-//! 3. The median of the response grew from third to third of the measurement: a queue that never empties.
+//! 3. Records that it acknowledged had not come to the consumers when the wait for them was over.
+//! 4. The median of the response grew from third to third of the measurement: a queue that never empties.
 
 use super::{Generator, Stage, Verdict};
 use crate::{
@@ -130,6 +131,10 @@ fn broker_fault(evidence: &Evidence<'_>) -> Option<String> {
     let fastest = if response.count() == 0 { 0 } else { response.histogram().min() };
     if let Some(share) = evidence.stages.iter().find_map(|stage| short(stage, fastest)) {
         return Some(format!("{:.1} % of what was due was acknowledged in time", share * 100.0));
+    }
+    let missing: u64 = evidence.stages.iter().map(|stage| stage.missing).sum();
+    if missing > 0 {
+        return Some(format!("{missing} records were acknowledged and not received in time"));
     }
     let (first, last) = growth(evidence.medians)?;
     Some(format!(

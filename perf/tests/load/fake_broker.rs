@@ -41,6 +41,8 @@ pub(crate) struct Script {
     pub(crate) refuse: Option<(u64, i16)>,
     /// The connection that brings the batch of this number is closed without an answer.
     pub(crate) hang_up: Option<u64>,
+    /// Of this partition a fetch finds nothing, whatever was stored.
+    pub(crate) mute: Option<i32>,
     /// Nothing is stored.
     pub(crate) discard: bool,
 }
@@ -398,7 +400,8 @@ impl FakeBroker {
                 continue;
             };
             let mut records = Vec::new();
-            for bytes in &place.batches {
+            let mute = self.shared.script.mute == Some(*partition);
+            for bytes in place.batches.iter().filter(|_| !mute) {
                 let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
                 if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
                     total += bytes.len();

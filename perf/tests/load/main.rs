@@ -253,6 +253,24 @@ fn every_group_reads_everything() {
 }
 
 #[test]
+fn what_was_never_received_is_in_the_percentiles() {
+    // One of three partitions is acknowledged and never served: a third of the records of either group.
+    let plan = Plan { consumers: 1, groups: 2, drain: Duration::from_secs(1), ..plan() };
+    let outcome = run(Script { mute: Some(1), ..Script::default() }, &plan);
+    let (stage, e2e) = (&outcome.repeat.stages[0], outcome.total.of(Kind::EndToEnd));
+    assert_eq!(e2e.count(), 2 * 4_000);
+    assert_eq!(e2e.censored(), stage.missing);
+    assert!((2_000..=3_300).contains(&stage.missing), "{}", stage.missing);
+    // With the time-out, as whatever else was given up.
+    assert!(at(&outcome, Kind::EndToEnd, "p90") >= Duration::from_secs(29));
+    let in_the_log: u64 =
+        outcome.intervals.iter().map(|i| i.latencies.of(Kind::EndToEnd).count()).sum();
+    assert_eq!(in_the_log, 2 * 4_000);
+    let verdict = of_the_broker(&outcome);
+    assert!(verdict.to_string().contains("not received in time"), "{verdict}");
+}
+
+#[test]
 fn a_lost_batch_is_named() {
     let verdict = verdict(Script { lose: Some(40), ..Script::default() });
     assert!(verdict.lost > 0 && verdict.duplicates == 0, "{verdict}");
