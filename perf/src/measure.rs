@@ -364,6 +364,17 @@ pub(crate) fn measure_before_deletion(
     Ok((result, Leftover(ours.then_some(target))))
 }
 
+/// Runs every repeat of the plan, with another run to come on the same broker: the topics are put with those that go after the last.
+pub(crate) fn measure_and_leave(
+    plan: &Plan,
+    scene: &Scene,
+    left: &mut Vec<Leftover>,
+) -> Result<(Run, Recording), Failure> {
+    let (result, topics) = measure_before_deletion(plan, scene)?;
+    left.push(topics);
+    result
+}
+
 fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Recording), Failure> {
     let clock = Clock::start();
     let started = clock.now();

@@ -12,7 +12,7 @@ use crate::{
     host::HostArgs,
     latency::{Kind, Latency},
     load::Plan,
-    measure::{Scene, conclude, half_of_the_cores, measure},
+    measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal,
@@ -45,29 +45,11 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     let host = args.host.open(&[])?;
     // Its counters are not shown, and reading them takes seconds.
     let scene = Scene { admin: None, ..host.scene() };
-    let plan = Plan {
-        size: args.size.clone(),
-        partitions: 4,
-        threads: half_of_the_cores(),
-        warmup: Duration::from_secs(1),
-        duration: Duration::from_secs(3),
-        ..Plan::default()
-    };
-    let (fast, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
-    let top = fast.rate();
-    let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
-    let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
-    let part = |share: f64| {
-        let rate = RateSpec::constant((top / share).max(1.0) as u64);
-        measure(&Plan { rate, ..plan.clone() }, &scene)
-    };
-    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
-    if calm.verdict.is_invalid() {
-        // Broker and client share the cores: where half of all leaves the client none in time, less may.
-        terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
-        name = "an eighth of that";
-        (calm, recording) = part(8.0)?;
-    }
+    let mut left = Vec::new();
+    let measured = measure(args, &scene, &mut left);
+    // Not before the last measurement: what a broker does to delete gigabytes would be in the next one's percentiles.
+    left.into_iter().for_each(Leftover::delete);
+    let Quick { fast, name, calm, recording } = measured?;
     let head = header(&calm, &host.sides);
     // The broker ends before the words come: nothing is left of it when they are there.
     drop(host);
@@ -76,6 +58,44 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     // A picture of the generator is none to show.
     conclude(&calm)?;
     page.map_or(Ok(()), |page| page.put(&text(false)))
+}
+
+/// What was measured.
+struct Quick {
+    /// As fast as it goes.
+    fast: Run,
+    /// How much of that the open loop offered, in words.
+    name: &'static str,
+    calm: Run,
+    recording: Recording,
+}
+
+fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<Quick, Failure> {
+    let plan = Plan {
+        size: args.size.clone(),
+        partitions: 4,
+        threads: half_of_the_cores(),
+        warmup: Duration::from_secs(1),
+        duration: Duration::from_secs(3),
+        ..Plan::default()
+    };
+    let (fast, _) =
+        measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
+    let top = fast.rate();
+    let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
+    let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
+    let mut part = |share: f64| {
+        let rate = RateSpec::constant((top / share).max(1.0) as u64);
+        measure_and_leave(&Plan { rate, ..plan.clone() }, scene, left)
+    };
+    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
+    if calm.verdict.is_invalid() {
+        // Broker and client share the cores: where half of all leaves the client none in time, less may.
+        terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
+        name = "an eighth of that";
+        (calm, recording) = part(8.0)?;
+    }
+    Ok(Quick { fast, name, calm, recording })
 }
 
 /// A text with a place for the picture.

@@ -92,6 +92,17 @@ fn a_run_leaves_its_directory() {
 }
 
 #[test]
+fn quick_deletes_nothing_while_it_measures() {
+    // As fast as it goes is 50 produces a second here. Whether the run was valid is another question.
+    let script = Script { each: Duration::from_millis(20), ..Script::default() };
+    let broker = FakeBroker::start(script);
+    let _ = perf(&["quick", "-b", &broker.address()]);
+    let (batches, _) = broker.batches_and_requests();
+    assert!(batches > 100, "{batches}");
+    assert_eq!(broker.batches_at_deletion(), Some(batches));
+}
+
+#[test]
 fn exit_codes_say_what_happened() {
     let out = scratch("codes");
     let reading = [&AT_ONCE[..], &["--verify", "--consumers", "1", "--drain", "1s"]].concat();

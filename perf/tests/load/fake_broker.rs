@@ -67,6 +67,8 @@ struct Shared {
     free_at: Mutex<Option<Instant>>,
     first_produce: Mutex<Option<Instant>>,
     codecs: AtomicU64,
+    /// How many batches had come when a topic was first deleted.
+    batches_at_deletion: Mutex<Option<u64>>,
 }
 
 /// A running fake broker. Its threads end with the process or with their connections.
@@ -88,6 +90,7 @@ impl FakeBroker {
             free_at: Mutex::default(),
             first_produce: Mutex::default(),
             codecs: AtomicU64::new(0),
+            batches_at_deletion: Mutex::default(),
         });
         let broker = Self { shared };
         let accepting = broker.clone();
@@ -108,6 +111,11 @@ impl FakeBroker {
     pub(crate) fn batches_and_requests(&self) -> (u64, u64) {
         let produces = self.shared.produces.load(Ordering::Relaxed);
         (self.shared.batches.load(Ordering::Relaxed), produces)
+    }
+
+    /// How many batches came before the first topic was deleted; `None`: none was.
+    pub(crate) fn batches_at_deletion(&self) -> Option<u64> {
+        *self.shared.batches_at_deletion.lock().unwrap()
     }
 
     /// Which codecs were seen, as bits by number.
@@ -223,6 +231,8 @@ impl FakeBroker {
                 }
             }
             Api::DeleteTopics => {
+                let batches = self.shared.batches.load(Ordering::Relaxed);
+                self.shared.batches_at_deletion.lock().unwrap().get_or_insert(batches);
                 let count = request.count().unwrap();
                 answer.i32(0).count(count);
                 for _ in 0..count {
