@@ -289,13 +289,9 @@ fn play(
     let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
     let scene = Scene {
         name: name.clone(),
-        bootstrap: vec![broker.address().to_owned()],
-        arguments: std::env::args().collect(),
-        repeat: 1,
-        quiet: true,
         data_dir: Some(broker.directory().to_path_buf()),
         admin: broker.admin().map(str::to_owned),
-        ..Scene::default()
+        ..scene(broker.address())
     };
     let idle = idle(&broker);
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
@@ -339,6 +335,19 @@ fn play(
         calm: calm.verdict,
     });
     Ok(())
+}
+
+/// A measurement on a broker that is a turn's own. Its topics stay until it ends: Kafka unlinks a deleted topic a minute later, which
+/// would be within the measurement of the latencies, and Ringwood at once, which would be within none.
+fn scene(address: &str) -> Scene {
+    Scene {
+        bootstrap: vec![address.to_owned()],
+        arguments: std::env::args().collect(),
+        repeat: 1,
+        quiet: true,
+        keep_topics: true,
+        ..Scene::default()
+    }
 }
 
 /// The share of a core that a broker with nothing to do uses.
@@ -395,6 +404,11 @@ fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Resul
 mod tests {
     use super::*;
     use crate::{machine::Used, run::Repeat};
+
+    #[test]
+    fn no_topic_is_deleted_while_another_is_measured() {
+        assert!(scene("127.0.0.1:1").keep_topics);
+    }
 
     #[test]
     fn fetched_bytes_are_counted_by_what_a_record_weighs() {

@@ -95,13 +95,7 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
         for repeat in 1..=repeats {
             terminal::note(&format!("{} of {repeats}: {}", repeat, side.name));
             let topic = format!("check-{repeat}");
-            let scene = Scene {
-                bootstrap: vec![broker.address().to_owned()],
-                arguments: std::env::args().collect(),
-                repeat: 1,
-                quiet: true,
-                ..Scene::default()
-            };
+            let scene = super::scene(broker.address());
             // Their topic is made as ours is, with as many partitions.
             crate::measure::create(&plan, &Scene { topic: Some(topic.clone()), ..scene.clone() })?;
             side.produced.push(produce(kafka, broker.address(), &topic, expected, *rate, *size)?);
