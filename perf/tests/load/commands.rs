@@ -9,6 +9,7 @@ use std::{
 use clap::Parser;
 use ringwood_perf::{
     Command,
+    latency::Kind,
     run::{Directory, Run},
 };
 
@@ -100,6 +101,28 @@ fn quick_deletes_nothing_while_it_measures() {
     let (batches, _) = broker.batches_and_requests();
     assert!(batches > 100, "{batches}");
     assert_eq!(broker.batches_at_deletion(), Some(batches));
+}
+
+#[test]
+fn a_stall_beside_as_fast_as_it_goes_is_in_the_percentiles() {
+    // The baseline takes six seconds; then come the neighbour, a second later the warm-up, and the measurement from about the ninth
+    // to the thirteenth. The broker stops for a second and a half of it: a closed loop would have counted a few records.
+    let script = Script {
+        each: Duration::from_micros(500),
+        stall: Some((Duration::from_millis(10_500), Duration::from_millis(1_500))),
+        discard: true,
+        ..Script::default()
+    };
+    let (broker, out) = (FakeBroker::start(script), scratch("gauntlet-4"));
+    let (address, kept) = (broker.address(), out.display().to_string());
+    let more = ["--scenario", "4", "--rate", "2k", "--duration", "4s", "--out", &kept];
+    let code = perf(&[&["gauntlet", "-b", &address][..], &more].concat());
+    assert!(matches!(code, 0 | 8), "{code}");
+    let total = Directory::at(out.join("4-acks=1-beside-as-fast-as-it-goes")).log().unwrap().total();
+    let response = &total[&Kind::Response];
+    assert!(response.count() >= 8_000, "{}", response.count());
+    let slow = response.histogram().count_between(500_000_000, u64::MAX);
+    assert!(slow >= 500, "{slow} of {} waited for half a second", response.count());
 }
 
 #[test]
