@@ -139,7 +139,7 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
         let mut cells = vec![Cell::plain(name)];
         for (number, run) in runs.iter().enumerate() {
             let Some(here) = run.value(subject) else {
-                cells.push(Cell::plain(if run.is_invalid() { "INVALID" } else { "n/a" }));
+                cells.push(Cell::plain(if run.is_moved(subject) { "INVALID" } else { "n/a" }));
                 continue;
             };
             let mut text = show(here);

@@ -9,11 +9,11 @@ use std::{
 use crate::{
     failure::Failure,
     host::HostArgs,
-    latency::Kind,
+    latency::{Kind, Told},
     load::{Acks, Plan},
     measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
     run::{Directory, Recording, Run},
-    spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
+    spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count},
     terminal::{self, Tone},
     view::{Align, Cell, Table},
 };
@@ -326,19 +326,18 @@ fn p99(run: &Run, recording: &Recording) -> Option<u64> {
     if run.verdict.is_invalid() {
         return None;
     }
-    recording.total().of(Kind::Response).at(Quantile::percent(99.0).ok()?)
+    recording.total().at(Kind::Response, Quantile::percent(99.0).ok()?)
 }
 
 fn row(name: &str, played: &Played, base: Option<u64>) -> Vec<Cell> {
     let Played { run, recording, .. } = played;
     let total = recording.total();
-    let response = total.of(Kind::Response);
     let at = |percent| {
         if run.verdict.is_invalid() {
-            return "INVALID".to_owned();
+            return Told::Moved.to_string();
         }
-        let value = Quantile::percent(percent).ok().and_then(|q| response.at(q));
-        value.map_or_else(|| "n/a".into(), format_nanos)
+        let quantile = Quantile::percent(percent).ok();
+        quantile.map_or(Told::TooFew, |q| total.told(Kind::Response, q)).to_string()
     };
     let ratio = base.zip(p99(run, recording)).map(|(base, here)| here as f64 / base as f64);
     let inside = run.broker.inside().unwrap_or_default();

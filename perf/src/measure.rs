@@ -272,12 +272,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// `--fail-if` of a run on its own: bounds that are times and rates.
 fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Result<(), Failure> {
     let total = recording.total();
-    let response = total.of(Kind::Response);
     let mut failed = Vec::new();
     for condition in conditions {
         let value = match condition.subject {
-            Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
-            Subject::Mean => response.mean(),
+            Subject::Latency(quantile) => {
+                total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
+            }
+            Subject::Mean => total.mean(Kind::Response),
             Subject::Rate => Some(run.rate()),
         };
         match value.and_then(|value| Some((value, condition.holds(value, None)?))) {
@@ -285,7 +286,7 @@ fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Re
             Some((value, true)) => {
                 failed.push(format!("{condition}: {}", condition.subject.show(value)));
             }
-            None => failed.push(format!("{condition} cannot be told: too few records")),
+            None => failed.push(format!("{condition} cannot be told: too few records, or the generator was late")),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }
@@ -517,10 +518,9 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
 }
 
 fn holds(total: &Latencies, condition: Assertion) -> bool {
-    let response = total.of(Kind::Response);
     let value = match condition.subject {
-        Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
-        Subject::Mean => response.mean(),
+        Subject::Latency(quantile) => total.at(Kind::Response, quantile).map(|nanos| nanos as f64),
+        Subject::Mean => total.mean(Kind::Response),
         Subject::Rate => None,
     };
     value.and_then(|value| condition.holds(value, None)) == Some(true)

@@ -306,13 +306,12 @@ fn play(
     let (calm, recording) = measure(&both, &scene)?;
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     let total = recording.total();
-    let response = total.of(Kind::Response);
     if !calm.verdict.is_invalid() {
-        seen.response.add(response);
+        seen.response.add(total.of(Kind::Response));
     }
     let latency = PERCENTS
         .iter()
-        .map(|percent| response.at(Quantile::percent(*percent).ok()?))
+        .map(|percent| total.at(Kind::Response, Quantile::percent(*percent).ok()?))
         .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
         .collect();
     let inside = fast.broker.inside().unwrap_or_default();

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     failure::Failure,
     host::HostArgs,
-    latency::{Kind, Latency},
+    latency::{Kind, Latencies},
     load::Plan,
     measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
     run::{Recording, Run},
@@ -158,11 +158,10 @@ fn render(
                     Cell::plain(format!("{at_least}{}/s", format_bytes(stage.bytes_rate()))),
                 ];
                 let summary = stage.latency.get(kind.name());
-                let none = if is_invalid { "INVALID" } else { "n/a" };
                 for quantile in ["p50", "p99", "p99.9", "max"] {
-                    let value =
-                        summary.and_then(|s| s.percentiles.get(quantile).copied().flatten());
-                    cells.push(Cell::plain(value.map_or_else(|| none.into(), format_nanos)));
+                    cells.push(Cell::plain(
+                        summary.map_or_else(|| "n/a".into(), |summary| summary.cell(quantile)),
+                    ));
                 }
                 table.row(cells);
             }
@@ -172,9 +171,11 @@ fn render(
     let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
     // What was acknowledged after the end is no second of its own.
     let seconds = recording.intervals.iter().take(end.ceil() as usize);
-    let responses: Vec<&Latency> = seconds.map(|i| i.latencies.of(Kind::Response)).collect();
-    let p99: Vec<u64> =
-        responses.iter().filter_map(|latency| latency.at(Quantile::percent(99.0).ok()?)).collect();
+    let seconds: Vec<&Latencies> = seconds.map(|interval| &interval.latencies).collect();
+    let p99: Vec<u64> = seconds
+        .iter()
+        .filter_map(|latencies| latencies.at(Kind::Response, Quantile::percent(99.0).ok()?))
+        .collect();
     if !calm.verdict.is_invalid()
         && let (Some(best), Some(worst)) = (p99.iter().min(), p99.iter().max())
     {
@@ -185,7 +186,8 @@ fn render(
             format_nanos(*best),
             format_nanos(*worst)
         );
-        let rate: Vec<f64> = responses.iter().map(|latency| latency.count() as f64).collect();
+        let rate: Vec<f64> =
+            seconds.iter().map(|latencies| latencies.of(Kind::Response).count() as f64).collect();
         let least = rate.iter().copied().fold(f64::INFINITY, f64::min);
         let _ = writeln!(
             text,

@@ -3,16 +3,16 @@
 mod directory;
 mod judgement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
 pub use judgement::{Evidence, judge};
 
 use crate::{
-    latency::{Kind, Latencies, Latency},
+    latency::{Kind, Latencies, Told},
     machine::{Counters, Machine, Usage, Used},
-    spec::Quantile,
+    spec::{Quantile, format_nanos},
     verify,
 };
 
@@ -212,6 +212,7 @@ impl Repeat {
         for summary in self.stages.iter_mut().flat_map(|stage| stage.latency.values_mut()) {
             summary.mean = None;
             summary.percentiles.values_mut().for_each(|value| *value = None);
+            summary.moved = summary.percentiles.keys().cloned().collect();
         }
     }
 }
@@ -289,24 +290,40 @@ pub struct Summary {
     pub censored: u64,
     /// The mean.
     pub mean: Option<f64>,
-    /// By percentile (`p99.9`, `max`); null where the sample cannot carry it.
+    /// By percentile (`p99.9`, `max`); null where the sample cannot carry it, or the generator may have made it.
     pub percentiles: BTreeMap<String, Option<u64>>,
+    /// Those that the generator's own lateness may have moved by more than a tenth.
+    pub moved: BTreeSet<String>,
 }
 
 impl Summary {
-    /// The numbers of this distribution.
+    /// The numbers of this kind.
     #[must_use]
-    pub fn of(latency: &Latency) -> Self {
-        let percentiles = PERCENTS
-            .iter()
-            .filter_map(|percent| Quantile::percent(*percent).ok())
-            .map(|quantile| (quantile.to_string(), latency.at(quantile)))
-            .collect();
-        Self {
+    pub fn of(latencies: &Latencies, kind: Kind) -> Self {
+        let latency = latencies.of(kind);
+        let mut summary = Self {
             count: latency.count(),
             censored: latency.censored(),
-            mean: latency.mean(),
-            percentiles,
+            mean: latencies.mean(kind),
+            ..Self::default()
+        };
+        for quantile in PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok()) {
+            let told = latencies.told(kind, quantile);
+            summary.percentiles.insert(quantile.to_string(), told.nanos());
+            if told == Told::Moved {
+                summary.moved.insert(quantile.to_string());
+            }
+        }
+        summary
+    }
+
+    /// What a table has at this percentile.
+    #[must_use]
+    pub fn cell(&self, percentile: &str) -> String {
+        match self.percentiles.get(percentile).copied().flatten() {
+            Some(nanos) => format_nanos(nanos),
+            None if self.moved.contains(percentile) => Told::Moved.to_string(),
+            None => Told::TooFew.to_string(),
         }
     }
 
@@ -316,7 +333,7 @@ impl Summary {
         Kind::ALL
             .into_iter()
             .filter(|kind| latencies.of(*kind).count() > 0)
-            .map(|kind| (kind.name().to_owned(), Self::of(latencies.of(kind))))
+            .map(|kind| (kind.name().to_owned(), Self::of(latencies, kind)))
             .collect()
     }
 }

@@ -186,10 +186,7 @@ pub(crate) fn summary_table(run: &Run) -> Table {
                     once(format!("{}/s", format_bytes(stage.bytes_rate()))),
                 ];
                 cells.extend(quantiles.iter().map(|quantile| {
-                    let value = summary.percentiles.get(&quantile.to_string()).copied().flatten();
-                    // A generator that measured itself has no number to show.
-                    let none = if repeat.verdict.is_invalid() { "INVALID" } else { "n/a" };
-                    Cell::plain(value.map_or_else(|| none.into(), format_nanos))
+                    Cell::plain(summary.cell(&quantile.to_string()))
                 }));
                 cells.push(once(stage.failed.to_string()));
                 table.row(cells);

@@ -123,9 +123,11 @@ impl Meter {
     }
 
     /// A batch was closed; it should have been at `planned`.
-    pub(super) fn on_closed(&mut self, planned: u64, now: u64, count: u64) {
+    pub(super) fn on_closed(&mut self, dues: &mut Dues, planned: u64, now: u64, count: u64) {
+        let late = now.saturating_sub(planned);
+        dues.close_late(late);
         if let Some(share) = self.share(planned) {
-            share.latencies.of_mut(Kind::Lag).record_n(now.saturating_sub(planned), count);
+            share.latencies.of_mut(Kind::Lag).record_n(late, count);
         }
     }
 
@@ -135,11 +137,13 @@ impl Meter {
             let Some(share) = self.share(segment.first) else { continue };
             let since = |then: u64, due: u64| then.saturating_sub(due);
             let latencies = &mut share.latencies;
-            latencies.of_mut(Kind::Response).record_line(
-                since(now, segment.first),
-                since(now, segment.last),
-                segment.count,
-            );
+            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, now - dues.late().min(now))] {
+                latencies.of_mut(kind).record_line(
+                    since(then, segment.first),
+                    since(then, segment.last),
+                    segment.count,
+                );
+            }
             latencies.of_mut(Kind::Delay).record_line(
                 since(sent, segment.first),
                 since(sent, segment.last),
@@ -165,7 +169,9 @@ impl Meter {
     pub(super) fn on_failed_at(&mut self, due: u64, count: u64, now: u64, error: &str) {
         let at_least = self.timeout.max(now.saturating_sub(due));
         if let Some(share) = self.share(due) {
-            share.latencies.of_mut(Kind::Response).censor(at_least, count);
+            for kind in [Kind::Response, Kind::Prompt] {
+                share.latencies.of_mut(kind).censor(at_least, count);
+            }
             share.counters.failed += count;
             match share.counters.errors.get_mut(error) {
                 Some(known) => *known += count,

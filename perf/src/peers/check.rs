@@ -124,7 +124,7 @@ fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
     let total = recording.total();
     let at = |percent: f64| {
         let quantile = Quantile::percent(percent).ok()?;
-        total.of(Kind::Response).at(quantile).map(|nanos| nanos as f64)
+        total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
     };
     for repeat in &run.repeats {
         let records = repeat.stages.iter().map(|stage| stage.sent - stage.failed).sum();

@@ -75,6 +75,7 @@ fn verdict(script: Script) -> verify::Verdict {
 fn of_the_broker(outcome: &Outcome) -> Verdict {
     let mut total = outcome.total.clone();
     *total.of_mut(Kind::Lag) = Latency::new();
+    *total.of_mut(Kind::Prompt) = total.of(Kind::Response).clone();
     judge(&Evidence {
         total: &total,
         generator: &Default::default(),
@@ -314,6 +315,9 @@ fn a_refused_batch_is_counted_at_the_time_out() {
     assert_eq!(stage.errors.get("NOT_ENOUGH_REPLICAS"), Some(&stage.failed));
     let response = outcome.total.of(Kind::Response);
     assert_eq!((response.count(), response.censored()), (4_000, stage.failed));
+    // What failed is in the response without the generator's lag as well: the one is held against the other.
+    let prompt = outcome.total.of(Kind::Prompt);
+    assert_eq!((prompt.count(), prompt.censored()), (4_000, stage.failed));
     assert!(at(&outcome, Kind::Response, "max") >= Duration::from_secs(29));
     let verdict = outcome.repeat.verify.unwrap();
     assert!(verdict.is_clean() && verdict.unknown >= stage.failed, "{verdict}");
