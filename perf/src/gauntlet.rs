@@ -35,7 +35,7 @@ pub struct GauntletArgs {
     /// Keep every run here
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
-    /// Exit with 3 where a scenario's p99 is more than so many times the baseline's
+    /// Exit with 3 where a scenario's p99 is more than so many times the baseline's, and with 8 where one has none
     #[arg(long)]
     fail_above: Option<f64>,
 }
@@ -114,7 +114,8 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     let fingerprint = run.broker.fingerprint.clone();
     table.row(row("0 baseline", &Played { run, recording, neighbour: None }, base));
     let mut worst: Option<(f64, &'static str)> = None;
-    let (mut failures, mut played_count, mut unknown) = (Vec::new(), 0_u32, Vec::new());
+    let (mut played_count, mut unknown) = (0_u32, Vec::new());
+    let (mut failures, mut invalids) = (Vec::new(), Vec::new());
     for scenario in scenarios(&baseline) {
         if args.scenario.is_some_and(|only| only != scenario.number) {
             continue;
@@ -128,11 +129,14 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
             Ok(played) => played,
             Err(failure) => {
                 terminal::note(&failure.to_string());
-                table.row(vec![
-                    Cell::plain(&name),
-                    Cell { text: "FAILED".into(), tone: Tone::Worse },
-                ]);
-                failures.push(format!("{name}: {failure}"));
+                // A measurement that was none is not the broker's failure.
+                let (word, list) = match failure {
+                    Failure::Invalid(_) => ("INVALID", &mut invalids),
+                    _ => ("FAILED", &mut failures),
+                };
+                table.row(vec![Cell::plain(&name), Cell { text: word.into(), tone: Tone::Worse }]);
+                list.push(format!("{name}: {failure}"));
+                unknown.push(scenario.number.to_string());
                 continue;
             }
         };
@@ -152,18 +156,37 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     text.push_str(&table.render(terminal::colour()));
     text.push_str(&last_line(worst, played_count, &unknown));
     terminal::print(&text);
+    if base.is_none() {
+        invalids.push("the baseline has no p99 to hold the others against".into());
+    }
+    conclude(&failures, &invalids, worst, &unknown, args.fail_above)
+}
+
+/// What the gauntlet says to the shell. A gate is not passed by a scenario of which nothing is known.
+fn conclude(
+    failures: &[String],
+    invalids: &[String],
+    worst: Option<(f64, &str)>,
+    unknown: &[String],
+    fail_above: Option<f64>,
+) -> Result<(), Failure> {
     if !failures.is_empty() {
         return Err(Failure::Assertion(failures.join("; ")));
     }
-    if base.is_none() {
-        return Err(Failure::Invalid("the baseline has no p99 to hold the others against".into()));
+    if let (Some((ratio, name)), Some(bound)) = (worst, fail_above)
+        && ratio > bound
+    {
+        let text = format!("{name}: p99 is {ratio:.2} times the baseline's, allowed {bound}");
+        return Err(Failure::Assertion(text));
     }
-    match (worst, args.fail_above) {
-        (Some((ratio, name)), Some(bound)) if ratio > bound => Err(Failure::Assertion(format!(
-            "{name}: p99 is {ratio:.2} times the baseline's, allowed {bound}"
-        ))),
-        _ => Ok(()),
+    if !invalids.is_empty() {
+        return Err(Failure::Invalid(invalids.join("; ")));
     }
+    if fail_above.is_some() && !unknown.is_empty() {
+        let text = format!("not told by scenario {}: the gate stays shut", unknown.join(", "));
+        return Err(Failure::Invalid(text));
+    }
+    Ok(())
 }
 
 /// The figure that all of it is for. Scenarios whose numbers are the generator's are named: nothing is known of them.
@@ -405,6 +428,22 @@ mod tests {
         let numbers: std::collections::BTreeSet<u32> =
             scenarios(&Plan::default()).iter().map(|scenario| scenario.number).collect();
         assert_eq!(numbers, (1..=9).collect());
+    }
+
+    #[test]
+    fn a_gate_is_not_passed_by_what_is_not_known() {
+        let code = |failures: &[String], invalids: &[String], worst, unknown: &[String], bound| {
+            let worst = Some((worst, "x"));
+            conclude(failures, invalids, worst, unknown, bound).map_or_else(|f| f.code(), |()| 0)
+        };
+        let one = ["8".to_owned()];
+        assert_eq!(code(&[], &[], 1.5, &[], Some(2.0)), 0);
+        assert_eq!(code(&[], &[], 2.5, &[], Some(2.0)), 3);
+        assert_eq!(code(&[], &[], 1.5, &one, Some(2.0)), 8);
+        assert_eq!(code(&[], &[], 1.5, &one, None), 0);
+        // A neighbour that had gone too early is a measurement that was none: not the broker's failure.
+        assert_eq!(code(&[], &one, 1.5, &one, None), 8);
+        assert_eq!(code(&one, &one, 1.5, &one, None), 3);
     }
 
     #[test]
