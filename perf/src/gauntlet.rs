@@ -87,6 +87,7 @@ struct Played {
     run: Run,
     recording: Recording,
     neighbour: Option<Run>,
+    warmup: Duration,
 }
 
 /// Runs the command.
@@ -112,7 +113,7 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     keep(args, "0-baseline", &run, &recording)?;
     let base = p99(&run, &recording);
     let fingerprint = run.broker.fingerprint.clone();
-    table.row(row("0 baseline", &Played { run, recording, neighbour: None }, base));
+    table.row(row("0 baseline", &Played { run, recording, neighbour: None, warmup: baseline.warmup }, base));
     let mut worst: Option<(f64, &'static str)> = None;
     let (mut played_count, mut unknown) = (0_u32, Vec::new());
     let (mut failures, mut invalids) = (Vec::new(), Vec::new());
@@ -215,9 +216,10 @@ fn keep(args: &GauntletArgs, name: &str, run: &Run, recording: &Recording) -> Re
 
 fn play(scenario: &Scenario, scene: &Scene) -> Result<Played, Failure> {
     let own = Scene { topic_config: scenario.topic_config.clone(), ..scene.clone() };
+    let warmup = scenario.plan.warmup;
     let Some(neighbour) = &scenario.neighbour else {
         let (run, recording) = measure(&scenario.plan, &own)?;
-        return Ok(Played { run, recording, neighbour: None });
+        return Ok(Played { run, recording, neighbour: None, warmup });
     };
     thread::scope(|scope| {
         let quiet = Scene { quiet: true, admin: None, ..scene.clone() };
@@ -246,8 +248,34 @@ fn play(scenario: &Scenario, scene: &Scene) -> Result<Played, Failure> {
             return Err(Failure::Invalid(format!("the neighbour had gone {early} ms too early")));
         }
         let (run, recording) = result?;
-        Ok(Played { run, recording, neighbour: Some(noise) })
+        Ok(Played { run, recording, neighbour: Some(noise), warmup })
     })
+}
+
+/// The backlog: more than a broker keeps in memory, so that its older part comes from the device.
+const BACKLOG: u64 = 2 << 30;
+
+/// Two consumers that need most of the measurement for a backlog. As fast as they can they would have read it before it begins.
+fn draining(baseline: &Plan) -> Plan {
+    const CONSUMERS: u32 = 2;
+    let seconds = (baseline.warmup + baseline.duration.mul_f64(0.75)).as_secs_f64();
+    let rate = match &baseline.rate {
+        RateSpec::Stages(rates) => rates.iter().copied().max().unwrap_or(0),
+        RateSpec::Max => 0,
+    };
+    let size = match baseline.size {
+        SizeSpec::Fixed(size) | SizeSpec::Uniform(_, size) => size as f64,
+        SizeSpec::File(_) => 0.0,
+    };
+    // What is written meanwhile is read too.
+    let all = BACKLOG as f64 / seconds + rate as f64 * size;
+    Plan {
+        consumers: CONSUMERS,
+        backlog_bytes: BACKLOG,
+        read_bytes_per_second: Some((all / f64::from(CONSUMERS)) as u64),
+        fetch_bytes: 1 << 20,
+        ..baseline.clone()
+    }
 }
 
 fn scenarios(baseline: &Plan) -> Vec<Scenario> {
@@ -304,11 +332,7 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
                 Plan { acks: Acks::Leader, ..baseline.clone() },
             )
         },
-        scene(
-            5,
-            "draining a backlog under load",
-            Plan { consumers: 2, backlog_bytes: 256 << 20, ..baseline.clone() },
-        ),
+        scene(5, "draining a backlog under load", draining(baseline)),
         scene(
             6,
             "eight groups read everything",
@@ -385,7 +409,7 @@ fn row(name: &str, played: &Played, base: Option<u64>) -> Vec<Cell> {
 /// What shows that the scenario was what its name says: what retention and compaction took away, how soon a backlog was read, how
 /// much went out, how loud the neighbour was.
 fn happened(played: &Played) -> String {
-    let Played { run, neighbour, .. } = played;
+    let Played { run, neighbour, warmup, .. } = played;
     let mut words = Vec::new();
     let after = &run.broker.counters_after;
     // Every topic of a scenario before this one is gone: what lies below the starts was taken from this one.
@@ -397,8 +421,13 @@ fn happened(played: &Played) -> String {
         words.push(format!("compaction took {}", format_count(dropped)));
     }
     for repeat in &run.repeats {
-        if let Some(seconds) = repeat.backlog_seconds {
-            words.push(format!("backlog read in {seconds:.1} s"));
+        match repeat.backlog_seconds {
+            Some(seconds) if seconds < warmup.as_secs_f64() => {
+                words.push(format!("backlog read in {seconds:.1} s, before the measurement"));
+            }
+            Some(seconds) => words.push(format!("backlog read in {seconds:.1} s")),
+            None if run.load.contains_key("backlog") => words.push("backlog not read".into()),
+            None => {}
         }
         let received: f64 =
             repeat.stages.iter().map(|s| s.received as f64 / s.seconds.max(1e-9)).sum();
@@ -428,6 +457,20 @@ mod tests {
         let numbers: std::collections::BTreeSet<u32> =
             scenarios(&Plan::default()).iter().map(|scenario| scenario.number).collect();
         assert_eq!(numbers, (1..=9).collect());
+    }
+
+    #[test]
+    fn a_backlog_that_was_read_before_the_measurement_is_told() {
+        let told = |backlog_seconds| {
+            let mut run = Run::default();
+            run.load.insert("backlog".into(), "2.0 GiB".into());
+            run.repeats.push(crate::run::Repeat { backlog_seconds, ..Default::default() });
+            let warmup = Duration::from_secs(2);
+            happened(&Played { run, recording: Recording::default(), neighbour: None, warmup })
+        };
+        assert_eq!(told(Some(0.2)), "backlog read in 0.2 s, before the measurement");
+        assert_eq!(told(Some(9.0)), "backlog read in 9.0 s");
+        assert_eq!(told(None), "backlog not read");
     }
 
     #[test]

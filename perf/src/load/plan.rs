@@ -98,6 +98,8 @@ pub struct Plan {
     pub threads: usize,
     /// Bytes to write before the run, which the consumers then read under load; 0 is none.
     pub backlog_bytes: u64,
+    /// Bytes of records a second that each consumer asks for, at most; `None`: as fast as they come.
+    pub read_bytes_per_second: Option<u64>,
     /// Bytes of a fetch answer, at most.
     pub fetch_bytes: i32,
     /// Fewer bytes than this are waited for.
@@ -132,6 +134,7 @@ impl Default for Plan {
             verify: false,
             threads: 1,
             backlog_bytes: 0,
+            read_bytes_per_second: None,
             fetch_bytes: 8 << 20,
             fetch_min_bytes: 1,
         }

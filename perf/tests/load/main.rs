@@ -397,6 +397,23 @@ fn a_backlog_is_caught_up() {
 }
 
 #[test]
+fn a_consumer_reads_no_faster_than_it_is_told_to() {
+    // 2 MiB of backlog in 1.2 s of load, asked for at 1 MiB a second by each of two consumers: no broker is so fast that they have it
+    // much sooner than in a second. What they may save up is a tenth of one.
+    let plan = Plan {
+        backlog_bytes: 2 << 20,
+        consumers: 2,
+        read_bytes_per_second: Some(1 << 20),
+        fetch_bytes: 64 << 10,
+        partitions: 4,
+        ..plan()
+    };
+    let outcome = run(Script::default(), &plan);
+    let seconds = outcome.repeat.backlog_seconds.expect("the backlog was read");
+    assert!(seconds > 0.5, "{seconds}");
+}
+
+#[test]
 fn a_generator_that_cannot_keep_up_says_so() {
     // No machine makes 300 million records a second on one thread, and neither bound is in the way.
     let plan = Plan {
