@@ -199,7 +199,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     if args.check {
         return check::run(args, &kafka, &sides);
     }
-    let bounds = Bounds::measure(&args.dir)?;
+    let bounds = Bounds::measure(&args.dir, sides.broker.as_deref())?;
     let (turns, duration) =
         if args.short { (3, Duration::from_secs(8)) } else { (args.turns, args.duration) };
     let mut all: Vec<Seen> = [Pair::Written, Pair::Fsync]
