@@ -1,10 +1,6 @@
 //! `perf run`: repeats of one load, judged, shown and kept.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use record::Codec;
 
@@ -397,7 +393,6 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     if let Some(admin) = &scene.admin {
         run.broker.counters_before = Counters::read(admin)?;
     }
-    let counted_from = Instant::now();
     run.broker.before = target.usage();
     let mut recording = Recording {
         started: Clock::wall(started),
@@ -439,7 +434,8 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         match Counters::read(admin) {
             Ok(counters) => {
                 run.broker.counters_after = counters;
-                run.broker.counted_seconds = counted_from.elapsed().as_secs_f64();
+                let seconds = run.repeats.iter().map(|r| r.loaded_seconds + r.fill_seconds);
+                run.broker.counted_seconds = seconds.sum();
             }
             Err(failure) => terminal::note(&failure.to_string()),
         }

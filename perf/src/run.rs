@@ -89,7 +89,8 @@ pub struct Broker {
     pub before: Vec<Usage>,
     /// The same processes after the run.
     pub after: Vec<Usage>,
-    /// Seconds between the two readings of its counters, warm-up and pauses between repeats included.
+    /// Seconds of load between the two readings of its counters: with warm-up, drain and the writing of a backlog, without the pauses in
+    /// which nothing was sent.
     pub counted_seconds: f64,
     /// The broker's own counters before the run, where it serves metrics.
     pub counters_before: Counters,
@@ -195,6 +196,10 @@ pub struct Repeat {
     pub verdict: Verdict,
     /// What local broker processes used while it was measured: warm-up and drain are not in it.
     pub broker: Option<Used>,
+    /// Seconds from the first due record, warm-up included, to the last acknowledgement.
+    pub loaded_seconds: f64,
+    /// Seconds that the backlog took to write.
+    pub fill_seconds: f64,
     /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
     pub backlog_seconds: Option<f64>,
 }

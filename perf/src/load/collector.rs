@@ -26,6 +26,8 @@ pub(super) struct Collector {
     seconds: BTreeMap<u64, Second>,
     stages: BTreeMap<usize, Share>,
     shown: Option<u64>,
+    /// When the last acknowledgement came, warm-up and drain included.
+    last_acknowledged: u64,
     /// Offered records a second, by second.
     target: Option<f64>,
     /// Seconds of the window: what comes after is the drain.
@@ -94,6 +96,7 @@ impl Collector {
             seconds: BTreeMap::new(),
             stages: BTreeMap::new(),
             shown: None,
+            last_acknowledged: 0,
             target,
             length,
         }
@@ -114,6 +117,7 @@ impl Collector {
 
     fn add(&mut self, report: Report) {
         debug_assert!(report.worker < self.workers);
+        self.last_acknowledged = self.last_acknowledged.max(report.last_acknowledged);
         let second = self.seconds.entry(report.second).or_default();
         second.reports += 1;
         second.in_flight += report.in_flight;
@@ -172,6 +176,11 @@ impl Collector {
         let response = share.latencies.of(Kind::Response);
         let received = share.latencies.of(Kind::EndToEnd).count();
         (response.count() - response.censored(), received)
+    }
+
+    /// When the last acknowledgement of all came; 0: none has.
+    pub(super) fn last_acknowledged(&self) -> u64 {
+        self.last_acknowledged
     }
 
     /// What each stage came to.

@@ -71,6 +71,8 @@ pub(super) struct Report {
     pub(super) in_flight: usize,
     /// How far the schedule is ahead of what has been sent, nanoseconds.
     pub(super) behind: u64,
+    /// When the last acknowledgement came, warm-up and drain included; 0: none has.
+    pub(super) last_acknowledged: u64,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -84,6 +86,7 @@ pub(super) struct Meter {
     second: u64,
     effort: EffortMeter,
     timeout: u64,
+    last_acknowledged: u64,
 }
 
 impl Meter {
@@ -101,6 +104,7 @@ impl Meter {
             second: 0,
             effort: EffortMeter::default(),
             timeout,
+            last_acknowledged: 0,
         }
     }
 
@@ -133,6 +137,7 @@ impl Meter {
 
     /// A batch that was sent at `sent` is acknowledged now.
     pub(super) fn on_acknowledged(&mut self, dues: &Dues, sent: u64, now: u64, bytes: u64) {
+        self.last_acknowledged = self.last_acknowledged.max(now);
         for segment in dues.segments() {
             let Some(share) = self.share(segment.first) else { continue };
             let since = |then: u64, due: u64| then.saturating_sub(due);
@@ -238,7 +243,14 @@ impl Meter {
 
     fn report(&mut self, in_flight: usize, behind: u64) {
         let shares = std::mem::take(&mut self.shares);
-        let report = Report { worker: self.worker, second: self.second, shares, in_flight, behind };
+        let report = Report {
+            worker: self.worker,
+            second: self.second,
+            shares,
+            in_flight,
+            behind,
+            last_acknowledged: self.last_acknowledged,
+        };
         // The collector outlives the workers unless it failed, and then nobody asks.
         let _ = self.sender.send(report);
     }

@@ -70,12 +70,14 @@ pub fn trial(
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
     let leaders = target.leaders()?;
     let positions = if plan.consumers > 0 { target.offsets(-1)? } else { Vec::new() };
+    let before = clock.now();
     let backlog = if plan.backlog_bytes > 0 {
         fill(plan, target, &leaders, clock, run ^ 0x5555_5555)?;
         target.offsets(-1)?
     } else {
         Vec::new()
     };
+    let filled = clock.now() - before;
     let links = |idempotent| Links::connect(target, &leaders, idempotent);
     let producer_links: Vec<Links> =
         (0..plan.producers).map(|_| links(plan.idempotent)).collect::<Result<_, _>>()?;
@@ -190,6 +192,11 @@ pub fn trial(
     outcome.repeat.broker = accounts.used();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
+    let loaded = collector.last_acknowledged().saturating_sub(t0);
+    outcome.repeat.loaded_seconds = loaded as f64 / 1e9;
+    if !backlog.is_empty() {
+        outcome.repeat.fill_seconds = filled as f64 / 1e9;
+    }
     Ok(outcome)
 }
 

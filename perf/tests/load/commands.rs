@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Parser;
@@ -90,6 +90,27 @@ fn a_run_leaves_its_directory() {
     for words in [&["show", &out, "--hist", "--timeline", "--heatmap"][..], &["compare", &out]] {
         assert_eq!(perf(words), 0, "{words:?}");
     }
+}
+
+#[test]
+fn a_rate_of_the_broker_is_one_of_the_time_under_load() {
+    let (out, broker) = (scratch("counters"), FakeBroker::start(slow()));
+    let admin = broker.admin();
+    let more = [&AT_ONCE[..], &["--admin", &admin]].concat();
+    let began = Instant::now();
+    assert_eq!(run(&broker, &out, &more), 0);
+    let took = began.elapsed().as_secs_f64();
+    let run = of(&out);
+    let (batches, requests) = broker.batches_and_requests();
+    assert!(batches >= requests && requests > 0);
+    let inside = run.broker.inside().unwrap();
+    assert!((inside.flushes - requests as f64).abs() < 1e-9, "{inside:?}");
+    // Half a second of warm-up, half of measurement, and 0.3 s for the last answer. Reading the counters takes 1.2 s each time, in
+    // which nothing is sent.
+    let loaded = run.broker.counted_seconds;
+    assert!(loaded >= 1.25 && loaded <= took - 2.4, "{loaded} of {took}");
+    let rate = inside.flushes_per_second.unwrap();
+    assert!((rate * loaded - inside.flushes).abs() < 1e-6, "{inside:?}");
 }
 
 #[test]

@@ -107,6 +107,29 @@ impl FakeBroker {
         self.shared.address.to_string()
     }
 
+    /// Serves metrics from now on: a flush for every produce. Gives the address.
+    pub(crate) fn admin(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let broker = self.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // The whole question is read: a connection closed before that loses the answer.
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    asked.push(byte[0]);
+                }
+                let flushes = broker.shared.produces.load(Ordering::Relaxed);
+                let text = format!("ringwood_journal_flushes_total {flushes}\n");
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{text}").as_bytes()).unwrap();
+            }
+        });
+        address
+    }
+
     /// How many batches came, and in how many requests.
     pub(crate) fn batches_and_requests(&self) -> (u64, u64) {
         let produces = self.shared.produces.load(Ordering::Relaxed);
