@@ -142,6 +142,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     for round in 1..=options.rounds {
         say(&format!("round {round} of {}", options.rounds))?;
         let baseline = bench.measure(&sound, &format!("{round}-baseline"))?;
+        // The same build started anew, as two runs of a gate are.
+        sound.stop(Duration::from_secs(30))?;
+        sound.start()?;
         let same = bench.measure(&sound, &format!("{round}-same"))?;
         let slow = bench.measure(&slowed, &format!("{round}-planted"))?;
         noise.push(bench.gate(&baseline, &same, &options.condition, &[])?);
