@@ -198,6 +198,8 @@ pub struct Repeat {
     pub broker: Option<Used>,
     /// Seconds from the first due record, warm-up included, to the last acknowledgement.
     pub loaded_seconds: f64,
+    /// Records acknowledged in that time.
+    pub acknowledged_in_all: u64,
     /// Seconds that the backlog took to write.
     pub fill_seconds: f64,
     /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
@@ -210,6 +212,17 @@ impl Repeat {
     pub fn cpu_per_gb(&self) -> Option<f64> {
         let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
         (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
+    }
+
+    /// Acknowledged records a second of all the time from the first due one to the last answer, warm-up and drain included: a broker that
+    /// takes longer than the schedule has fewer.
+    #[must_use]
+    pub fn achieved(&self) -> f64 {
+        if self.loaded_seconds > 0.0 {
+            self.acknowledged_in_all as f64 / self.loaded_seconds
+        } else {
+            0.0
+        }
     }
 
     /// Takes the latencies out of what is shown: they are the generator's. The files of the run keep them.

@@ -28,6 +28,8 @@ pub(super) struct Collector {
     shown: Option<u64>,
     /// When the last acknowledgement came, warm-up and drain included.
     last_acknowledged: u64,
+    /// How many records were acknowledged until then.
+    acknowledged_in_all: u64,
     /// Offered records a second, by second.
     target: Option<f64>,
     /// Seconds of the window: what comes after is the drain.
@@ -97,6 +99,7 @@ impl Collector {
             stages: BTreeMap::new(),
             shown: None,
             last_acknowledged: 0,
+            acknowledged_in_all: 0,
             target,
             length,
         }
@@ -118,6 +121,7 @@ impl Collector {
     fn add(&mut self, report: Report) {
         debug_assert!(report.worker < self.workers);
         self.last_acknowledged = self.last_acknowledged.max(report.last_acknowledged);
+        self.acknowledged_in_all += report.acknowledged_in_all;
         let second = self.seconds.entry(report.second).or_default();
         second.reports += 1;
         second.in_flight += report.in_flight;
@@ -178,9 +182,9 @@ impl Collector {
         (response.count() - response.censored(), received)
     }
 
-    /// When the last acknowledgement of all came; 0: none has.
-    pub(super) fn last_acknowledged(&self) -> u64 {
-        self.last_acknowledged
+    /// When the last acknowledgement of all came (0: none has), and how many records were acknowledged in all.
+    pub(super) fn acknowledged(&self) -> (u64, u64) {
+        (self.last_acknowledged, self.acknowledged_in_all)
     }
 
     /// What each stage came to.

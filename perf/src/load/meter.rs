@@ -73,6 +73,8 @@ pub(super) struct Report {
     pub(super) behind: u64,
     /// When the last acknowledgement came, warm-up and drain included; 0: none has.
     pub(super) last_acknowledged: u64,
+    /// How many records were acknowledged since the last report, warm-up and drain included.
+    pub(super) acknowledged_in_all: u64,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -87,6 +89,7 @@ pub(super) struct Meter {
     effort: EffortMeter,
     timeout: u64,
     last_acknowledged: u64,
+    acknowledged_in_all: u64,
 }
 
 impl Meter {
@@ -105,6 +108,7 @@ impl Meter {
             effort: EffortMeter::default(),
             timeout,
             last_acknowledged: 0,
+            acknowledged_in_all: 0,
         }
     }
 
@@ -157,6 +161,7 @@ impl Meter {
             latencies.of_mut(Kind::Service).record_n(since(now, sent), segment.count);
         }
         let count: u64 = dues.segments().iter().map(|segment| segment.count).sum();
+        self.acknowledged_in_all += count;
         if let Some(share) = self.share(now) {
             share.counters.acknowledged += count;
             share.counters.bytes += bytes;
@@ -250,6 +255,7 @@ impl Meter {
             in_flight,
             behind,
             last_acknowledged: self.last_acknowledged,
+            acknowledged_in_all: std::mem::take(&mut self.acknowledged_in_all),
         };
         // The collector outlives the workers unless it failed, and then nobody asks.
         let _ = self.sender.send(report);

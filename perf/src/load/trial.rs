@@ -192,8 +192,9 @@ pub fn trial(
     outcome.repeat.broker = accounts.used();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
-    let loaded = collector.last_acknowledged().saturating_sub(t0);
-    outcome.repeat.loaded_seconds = loaded as f64 / 1e9;
+    let (last, count) = collector.acknowledged();
+    outcome.repeat.loaded_seconds = last.saturating_sub(t0) as f64 / 1e9;
+    outcome.repeat.acknowledged_in_all = count;
     if !backlog.is_empty() {
         outcome.repeat.fill_seconds = filled as f64 / 1e9;
     }

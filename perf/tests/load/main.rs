@@ -111,6 +111,16 @@ fn a_broker_that_cannot_keep_up_is_saturated() {
 }
 
 #[test]
+fn the_rate_that_was_achieved_is_that_of_the_broker() {
+    // One batch of at most 31 records every 10 ms: 3,100 of 4,000 records a second. All of them are acknowledged in the end.
+    let script = Script { each: Duration::from_millis(10), ..Script::default() };
+    let plan = Plan { producers: 1, partitions: 1, warmup: Duration::ZERO, ..plan() };
+    let repeat = run(script, &plan).repeat;
+    assert_eq!(repeat.acknowledged_in_all, 4_000);
+    assert!(repeat.achieved() < 3_400.0, "{}", repeat.achieved());
+}
+
+#[test]
 fn a_queue_that_grows_slowly_is_seen() {
     // A batch of 21 records every 5.25 ms, and one answered every 5.5 ms: 5 % too much is 45 ms more with every second, which for
     // seven seconds leaves the acknowledged records within what is on its way.
