@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
+pub(crate) use judgement::HELD_MIN;
 pub use judgement::{Evidence, judge};
 
 use crate::{
@@ -258,6 +259,8 @@ pub struct Stage {
     pub missing: u64,
     /// Share of the time in which the in-flight bound held ready work back, between 0 and 1, mean of the producers.
     pub saturated: f64,
+    /// Share of the stage's seconds in which it did so for 5 % of the time or more, between 0 and 1.
+    pub held_seconds: f64,
     /// The first kinds of errors and how many records met them.
     pub errors: BTreeMap<String, u64>,
     /// The latencies by kind.

@@ -187,6 +187,26 @@ impl Collector {
         (self.last_acknowledged, self.acknowledged_in_all)
     }
 
+    /// For each second of the window the share of it in which the bound held ready work back, mean of the connections. A hold is
+    /// reported when it ends: what is more than fits into that second was before it.
+    pub(super) fn held(&self, connections: f64) -> Vec<f64> {
+        let held = |second: u64| {
+            self.seconds.get(&second).map_or(0.0, |s| s.counters.held as f64 / 1e9 / connections)
+        };
+        let after: f64 = self.seconds.range(self.length..).map(|(second, _)| held(*second)).sum();
+        let mut more = after;
+        let mut shares: Vec<f64> = (0..self.length)
+            .rev()
+            .map(|second| {
+                let all = held(second) + more;
+                more = (all - 1.0).max(0.0);
+                all.min(1.0)
+            })
+            .collect();
+        shares.reverse();
+        shares
+    }
+
     /// What each stage came to.
     pub(super) fn stage(&mut self, stage: usize) -> Share {
         self.stages.remove(&stage).unwrap_or_default()

@@ -385,6 +385,7 @@ fn add_up(
     let mut total = Latencies::default();
     let mut stages = Vec::new();
     let (mut held, mut unsent) = (0.0, 0);
+    let held_by_second = collector.held(connections.max(1.0));
     for (number, stage) in window.stages().iter().enumerate() {
         let share = collector.stage(number);
         let seconds = (stage.end - stage.start) as f64 / 1e9;
@@ -403,6 +404,7 @@ fn add_up(
             received: counters.received,
             missing: counters.missing,
             saturated: saturated.min(1.0),
+            held_seconds: held_seconds(&held_by_second, window, *stage),
             errors: counters.errors,
             latency: run::Summary::all(&share.latencies),
         });
@@ -423,6 +425,18 @@ fn add_up(
     };
     let saturated = (held / seconds).min(1.0);
     Outcome { repeat, intervals, timeline, total, medians, saturated }
+}
+
+/// The share of the stage's seconds in which the bound held work back for a part that matters.
+fn held_seconds(shares: &[f64], window: &Window, stage: Stage) -> f64 {
+    let second = |at: u64| (at.saturating_sub(window.begin()) / 1_000_000_000) as usize;
+    // A second belongs to the stage that its middle lies in; a stage shorter than one has the one that its own middle lies in.
+    let middle = second(u64::midpoint(stage.start, stage.end));
+    let begin = second(stage.start + 500_000_000).min(middle);
+    let end = second(stage.end.saturating_sub(500_000_001)).max(middle);
+    let of_stage = shares.get(begin..shares.len().min(end + 1)).unwrap_or_default();
+    let held = of_stage.iter().filter(|share| **share >= run::HELD_MIN).count();
+    if of_stage.is_empty() { 0.0 } else { held as f64 / of_stage.len() as f64 }
 }
 
 fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {

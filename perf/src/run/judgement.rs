@@ -5,7 +5,7 @@
 //!
 //! The broker did not keep up where one of four things says so. A moment at which the bound on requests in flight was met, or a
 //! stall that ended, is none of them: what it cost is in the percentiles, and the numbers are the broker's all the same.
-//! 1. The bound held ready records back for a share of the time that no percentile can overlook.
+//! 1. The bound held ready records back for a share of the time that no percentile can overlook, in at least half of the seconds.
 //! 2. Less was acknowledged than was due, by more than what is on its way at any moment.
 //! 3. Records that it acknowledged had not come to the consumers when the wait for them was over.
 //! 4. The median of the response grew from third to third of the measurement: a queue that never empties.
@@ -36,7 +36,10 @@ pub struct Evidence<'a> {
 const BUSY_MAX: f64 = 0.9;
 
 /// From this share of the time on, the bound on requests in flight is what is measured.
-const HELD_MIN: f64 = 0.05;
+pub(crate) const HELD_MIN: f64 = 0.05;
+
+/// In so many of the seconds it is, or it was a stall that ended.
+const HELD_SECONDS_MIN: f64 = 0.5;
 
 /// Less than this share of what was due may be missing for no reason: rounding at the edges of the measurement.
 const SHORT_MIN: f64 = 0.02;
@@ -99,7 +102,8 @@ fn broker_fault(evidence: &Evidence<'_>) -> Option<String> {
     if !evidence.is_open_loop {
         return None;
     }
-    let held = evidence.stages.iter().map(|stage| stage.saturated).fold(0.0, f64::max);
+    let held = evidence.stages.iter().filter(|stage| stage.held_seconds >= HELD_SECONDS_MIN);
+    let held = held.map(|stage| stage.saturated).fold(0.0, f64::max);
     if held >= HELD_MIN {
         return Some(format!(
             "the in-flight bound held ready records back {:.1} % of the time",
@@ -256,8 +260,13 @@ mod tests {
         for share in [0.0, 0.000_1, 0.03] {
             assert_eq!(of_broker(Stage { saturated: share, ..kept_up() }), Verdict::Valid);
         }
-        let verdict = of_broker(Stage { saturated: 0.25, ..kept_up() });
+        let held =
+            |saturated, held_seconds| Stage { saturated, held_seconds, ..kept_up() };
+        let verdict = of_broker(held(0.25, 0.5));
         assert!(verdict.to_string().contains("25.0 %"), "{verdict}");
+        // A stall of a second of twelve is one second of twelve and 8 % of the time.
+        assert_eq!(of_broker(held(0.08, 1.0 / 12.0)), Verdict::Valid);
+        assert!(matches!(of_broker(held(0.06, 1.0)), Verdict::Saturated(_)));
     }
 
     #[test]

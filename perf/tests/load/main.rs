@@ -165,6 +165,19 @@ fn a_stall_of_a_second_is_in_the_percentiles() {
 }
 
 #[test]
+fn a_stall_that_ends_is_no_overload() {
+    // A second of six, which the bound holds back for a sixth of the time: its cost is in the percentiles, and the broker kept up.
+    let stall = Some((Duration::from_millis(2_200), Duration::from_secs(1)));
+    let longer = Plan { duration: Duration::from_secs(6), ..plan() };
+    let outcome = run(Script { stall, ..Script::default() }, &longer);
+    assert!(outcome.saturated > 0.05, "{}", outcome.saturated);
+    assert!(at(&outcome, Kind::Response, "p99") >= Duration::from_millis(700));
+    let stage = &outcome.repeat.stages[0];
+    assert!(stage.held_seconds > 0.0 && stage.held_seconds < 0.5, "{}", stage.held_seconds);
+    assert_eq!(of_the_broker(&outcome), Verdict::Valid);
+}
+
+#[test]
 fn a_slow_broker_is_not_taken_for_a_slow_generator() {
     // One request in flight, answered after 20 ms, and a batch due every 5 ms: the bound holds back nearly all the time. The
     // batches that wait for it are open still, and late by the broker's fault.
