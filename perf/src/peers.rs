@@ -146,6 +146,10 @@ struct Turn {
     fast: Verdict,
     /// CPU seconds for each GB produced, as fast as it went.
     cpu_per_gb_produced: Option<f64>,
+    /// The same of the broker's cores, whoever was busy there, where it was kept to cores of its own.
+    cores_per_gb_produced: Option<f64>,
+    /// Bytes by which the page cache grew meanwhile: memory that is in no process's.
+    cached_bytes: Option<i64>,
     /// Bytes a second that one consumer fetched of what lay there, and CPU seconds for each GB of them.
     fetch_bytes_rate: Option<f64>,
     cpu_per_gb_fetched: Option<f64>,
@@ -314,6 +318,9 @@ fn play(
         .map(|percent| total.at(Kind::Response, Quantile::percent(*percent).ok()?))
         .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
         .collect();
+    let first = fast.repeats.first();
+    let cores_per_gb_produced = first.zip(cores).and_then(|(r, cores)| r.cores_per_gb(cores));
+    let cached_bytes = first.and_then(|repeat| Some(repeat.machine.as_ref()?.cached));
     let inside = fast.broker.inside().unwrap_or_default();
     seen.turns.push(Turn {
         contender: seen.contender.name(),
@@ -322,6 +329,8 @@ fn play(
         rate: stage.map_or(0.0, Stage::rate),
         bytes_rate,
         cpu_per_gb_produced: fast.cpu_per_gb(),
+        cores_per_gb_produced,
+        cached_bytes,
         fast: fast.verdict,
         fetch_bytes_rate: fetched.map(|fetched| fetched.bytes_rate),
         cpu_per_gb_fetched: fetched.and_then(|fetched| fetched.cpu_per_gb),

@@ -12,7 +12,7 @@ pub use judgement::{Evidence, judge};
 
 use crate::{
     latency::{Kind, Latencies, Told},
-    machine::{Counters, Machine, Usage, Used},
+    machine::{Counters, Machine, Meanwhile, Usage, Used},
     spec::{Quantile, format_nanos},
     verify,
 };
@@ -197,6 +197,8 @@ pub struct Repeat {
     pub verdict: Verdict,
     /// What local broker processes used while it was measured: warm-up and drain are not in it.
     pub broker: Option<Used>,
+    /// What all of the machine did while it was measured, the generator included.
+    pub machine: Option<Meanwhile>,
     /// Seconds from the first due record, warm-up included, to the last acknowledgement.
     pub loaded_seconds: f64,
     /// Records acknowledged in that time.
@@ -213,6 +215,14 @@ impl Repeat {
     pub fn cpu_per_gb(&self) -> Option<f64> {
         let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
         (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
+    }
+
+    /// The same of the cores that the broker was kept to, whoever was busy there: with what the kernel does later in the broker's name.
+    #[must_use]
+    pub fn cores_per_gb(&self, cores: &[usize]) -> Option<f64> {
+        let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
+        let busy = self.machine.as_ref()?.busy_on(cores)?;
+        (bytes > 0).then_some(busy / bytes as f64 * 1e9)
     }
 
     /// Acknowledged records a second of all the time from the first due one to the last answer, warm-up and drain included: a broker that

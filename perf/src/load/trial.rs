@@ -25,7 +25,7 @@ use crate::{
     failure::Failure,
     hlog::Interval,
     latency::{Kind, Latencies},
-    machine::{Usage, Used},
+    machine::{Meanwhile, Usage, Used, Whole},
     random::Random,
     run,
     schedule::{Arrival, Schedule, Stage},
@@ -190,6 +190,7 @@ pub fn trial(
     let unsent = outcome.repeat.generator.unsent;
     outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
     outcome.repeat.broker = accounts.used();
+    outcome.repeat.machine = accounts.meanwhile();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
     let (last, count) = collector.acknowledged();
@@ -201,12 +202,15 @@ pub fn trial(
     Ok(outcome)
 }
 
+/// A moment, what the brokers' processes had used by then, and the machine as a whole.
+type Reading = (u64, Vec<Usage>, Whole);
+
 /// What the brokers' processes had used when the window began and when it ended.
 #[derive(Debug, Default)]
 struct Accounts {
     processes: Vec<u32>,
-    first: Option<(u64, Vec<Usage>)>,
-    last: Option<(u64, Vec<Usage>)>,
+    first: Option<Reading>,
+    last: Option<Reading>,
 }
 
 impl Outcome {
@@ -232,17 +236,25 @@ impl Accounts {
     }
 
     fn tick(&mut self, now: u64, window: &Window) {
-        let read = |processes: &[u32]| processes.iter().copied().filter_map(Usage::of).collect();
+        let read = |processes: &[u32]| {
+            let usage = processes.iter().copied().filter_map(Usage::of).collect();
+            (now, usage, Whole::now())
+        };
         if self.first.is_none() && now >= window.begin() {
-            self.first = Some((now, read(&self.processes)));
+            self.first = Some(read(&self.processes));
         }
         if self.last.is_none() && now >= window.end() {
-            self.last = Some((now, read(&self.processes)));
+            self.last = Some(read(&self.processes));
         }
     }
 
+    fn meanwhile(&self) -> Option<Meanwhile> {
+        let ((.., before), (.., after)) = (self.first.as_ref()?, self.last.as_ref()?);
+        Some(after.since(before))
+    }
+
     fn used(&self) -> Option<Used> {
-        let ((from, before), (to, after)) = (self.first.as_ref()?, self.last.as_ref()?);
+        let ((from, before, _), (to, after, _)) = (self.first.as_ref()?, self.last.as_ref()?);
         Used::between(before, after, to.saturating_sub(*from) as f64 / 1e9)
     }
 }
