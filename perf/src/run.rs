@@ -256,7 +256,7 @@ pub struct Stage {
     pub seconds: f64,
     /// Records that were due and sent.
     pub sent: u64,
-    /// Records acknowledged without an error.
+    /// Records acknowledged during the stage without an error; of an open loop no more than were due in it.
     pub acknowledged: u64,
     /// Records that failed, timed out or could not be sent before the end.
     pub failed: u64,

@@ -403,7 +403,17 @@ fn add_up(
         let seconds = (stage.end - stage.start) as f64 / 1e9;
         held += share.counters.held as f64 / 1e9;
         total.add(&share.latencies);
-        let counters = share.counters;
+        let mut counters = share.counters;
+        if plan.rate != RateSpec::Max {
+            // What was due before the stage and acknowledged within it is no rate of the stage: more than was offered cannot go.
+            let response = share.latencies.of(Kind::Response);
+            let most = response.count() - response.censored();
+            if counters.acknowledged > most {
+                let part = most as f64 / counters.acknowledged as f64;
+                counters.bytes = (counters.bytes as f64 * part) as u64;
+                counters.acknowledged = most;
+            }
+        }
         unsent += counters.unsent;
         let saturated = counters.held as f64 / 1e9 / (seconds * connections.max(1.0));
         stages.push(run::Stage {

@@ -165,6 +165,18 @@ fn a_stall_of_a_second_is_in_the_percentiles() {
 }
 
 #[test]
+fn what_was_due_before_is_not_in_the_rate() {
+    // The broker stops in the middle of the warm-up and answers in the measurement: 400 records more than were due in it.
+    let stall = Some((Duration::from_millis(100), Duration::from_millis(300)));
+    let outcome = run(Script { stall, ..Script::default() }, &Plan { inflight_max: 1_000, ..plan() });
+    let stage = &outcome.repeat.stages[0];
+    assert!(stage.acknowledged <= 4_000 && stage.rate() <= 4_000.0, "{stage:?}");
+    assert!(outcome.repeat.acknowledged_in_all == 4_800, "{:?}", outcome.repeat);
+    let lines = outcome.timeline.iter().filter_map(|line| line.split(',').nth(1)?.parse().ok());
+    assert!(lines.sum::<u64>() > 4_000, "{:?}", outcome.timeline);
+}
+
+#[test]
 fn a_stall_that_ends_is_no_overload() {
     // A second of six, which the bound holds back for a sixth of the time: its cost is in the percentiles, and the broker kept up.
     let stall = Some((Duration::from_millis(2_200), Duration::from_secs(1)));
