@@ -303,6 +303,7 @@ fn scenarios(baseline: &Plan) -> Vec<Scenario> {
         ..baseline.clone()
     };
     vec![
+        scene(1, "16 producers", Plan { producers: 16, ..baseline.clone() }),
         scene(1, "50 producers", Plan { producers: 50, ..baseline.clone() }),
         Scenario {
             topic_config: set(&[("retention.bytes", "4194304"), ("segment.bytes", "1048576")]),
