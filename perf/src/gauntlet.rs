@@ -114,7 +114,11 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     keep(args, "0-baseline", &run, &recording)?;
     let base = p99(&run, &recording);
     let fingerprint = run.broker.fingerprint.clone();
-    table.row(row("0 baseline", &Played { run, recording, neighbour: None, warmup: baseline.warmup }, base));
+    table.row(row(
+        "0 baseline",
+        &Played { run, recording, neighbour: None, warmup: baseline.warmup },
+        base,
+    ));
     let mut worst: Option<(f64, &'static str)> = None;
     let (mut played_count, mut unknown) = (0_u32, Vec::new());
     let (mut failures, mut invalids) = (Vec::new(), Vec::new());

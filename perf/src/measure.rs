@@ -282,7 +282,9 @@ fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Re
             Some((value, true)) => {
                 failed.push(format!("{condition}: {}", condition.subject.show(value)));
             }
-            None => failed.push(format!("{condition} cannot be told: too few records, or the generator was late")),
+            None => failed.push(format!(
+                "{condition} cannot be told: too few records, or the generator was late"
+            )),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }

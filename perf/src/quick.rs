@@ -79,8 +79,7 @@ fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<
         duration: Duration::from_secs(3),
         ..Plan::default()
     };
-    let (fast, _) =
-        measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
+    let (fast, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
     let top = fast.rate();
     let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
     let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };

@@ -185,9 +185,11 @@ pub(crate) fn summary_table(run: &Run) -> Table {
                     once(format!("{at_least}{}", format_count(stage.rate()))),
                     once(format!("{}/s", format_bytes(stage.bytes_rate()))),
                 ];
-                cells.extend(quantiles.iter().map(|quantile| {
-                    Cell::plain(summary.cell(&quantile.to_string()))
-                }));
+                cells.extend(
+                    quantiles
+                        .iter()
+                        .map(|quantile| Cell::plain(summary.cell(&quantile.to_string()))),
+                );
                 cells.push(once(stage.failed.to_string()));
                 table.row(cells);
             }

@@ -146,7 +146,8 @@ impl Meter {
             let Some(share) = self.share(segment.first) else { continue };
             let since = |then: u64, due: u64| then.saturating_sub(due);
             let latencies = &mut share.latencies;
-            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, now - dues.late().min(now))] {
+            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, now - dues.late().min(now))]
+            {
                 latencies.of_mut(kind).record_line(
                     since(then, segment.first),
                     since(then, segment.last),

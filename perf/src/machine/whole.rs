@@ -87,7 +87,9 @@ mod tests {
         let ticks = rustix::param::clock_ticks_per_second();
         let stat = |user: u64, idle: u64| {
             let (user, idle) = (user * ticks, idle * ticks);
-            format!("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 {user} 0 0 {idle} {idle} 0 0 {idle} 0 0\ncpu1 0 0 {user} 0 0 {user} 0 0 7 7\nintr 1\n")
+            format!(
+                "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 {user} 0 0 {idle} {idle} 0 0 {idle} 0 0\ncpu1 0 0 {user} 0 0 {user} 0 0 7 7\nintr 1\n"
+            )
         };
         let memory = |kib: u64| format!("MemFree: 1 kB\nBuffers: 1 kB\nCached:  {kib} kB\n");
         let before = Whole::parse(&stat(1, 1), &memory(10));

@@ -88,8 +88,8 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
         Contender { is_kafka: false, pair: args.only.unwrap_or(Pair::Fsync) },
     ];
     let expected = rate * LENGTH.as_secs();
-    let mut all = contenders
-        .map(|contender| Side { name: contender.name(), expected, ..Side::default() });
+    let mut all =
+        contenders.map(|contender| Side { name: contender.name(), expected, ..Side::default() });
     // In turns, each with a fresh broker: a slow minute meets both, and neither has the other beside it.
     for repeat in 1..=repeats {
         for (contender, side) in contenders.into_iter().zip(&mut all) {

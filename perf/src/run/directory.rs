@@ -337,7 +337,8 @@ mod tests {
         Directory::at(&path).save(&run, &recording).unwrap();
         let measured = Measured::load(&path, Kind::Response).unwrap();
         fs::remove_dir_all(&path).unwrap();
-        let counts: Vec<u64> = measured.repeats.iter().map(|repeat| repeat.of(Kind::Response).count()).collect();
+        let counts: Vec<u64> =
+            measured.repeats.iter().map(|repeat| repeat.of(Kind::Response).count()).collect();
         assert_eq!(counts, [101, 202]);
     }
 }

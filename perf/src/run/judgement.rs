@@ -260,8 +260,7 @@ mod tests {
         for share in [0.0, 0.000_1, 0.03] {
             assert_eq!(of_broker(Stage { saturated: share, ..kept_up() }), Verdict::Valid);
         }
-        let held =
-            |saturated, held_seconds| Stage { saturated, held_seconds, ..kept_up() };
+        let held = |saturated, held_seconds| Stage { saturated, held_seconds, ..kept_up() };
         let verdict = of_broker(held(0.25, 0.5));
         assert!(verdict.to_string().contains("25.0 %"), "{verdict}");
         // A stall of a second of twelve is one second of twelve and 8 % of the time.

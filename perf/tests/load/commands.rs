@@ -139,7 +139,8 @@ fn a_stall_beside_as_fast_as_it_goes_is_in_the_percentiles() {
     let more = ["--scenario", "4", "--rate", "2k", "--duration", "4s", "--out", &kept];
     let code = perf(&[&["gauntlet", "-b", &address][..], &more].concat());
     assert!(matches!(code, 0 | 8), "{code}");
-    let total = Directory::at(out.join("4-acks=1-beside-as-fast-as-it-goes")).log().unwrap().total();
+    let total =
+        Directory::at(out.join("4-acks=1-beside-as-fast-as-it-goes")).log().unwrap().total();
     let response = &total[&Kind::Response];
     assert!(response.count() >= 8_000, "{}", response.count());
     let slow = response.histogram().count_between(500_000_000, u64::MAX);

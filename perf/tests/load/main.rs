@@ -168,7 +168,8 @@ fn a_stall_of_a_second_is_in_the_percentiles() {
 fn what_was_due_before_is_not_in_the_rate() {
     // The broker stops in the middle of the warm-up and answers in the measurement: 400 records more than were due in it.
     let stall = Some((Duration::from_millis(100), Duration::from_millis(300)));
-    let outcome = run(Script { stall, ..Script::default() }, &Plan { inflight_max: 1_000, ..plan() });
+    let outcome =
+        run(Script { stall, ..Script::default() }, &Plan { inflight_max: 1_000, ..plan() });
     let stage = &outcome.repeat.stages[0];
     assert!(stage.acknowledged <= 4_000 && stage.rate() <= 4_000.0, "{stage:?}");
     assert!(outcome.repeat.acknowledged_in_all == 4_800, "{:?}", outcome.repeat);
@@ -208,7 +209,8 @@ fn a_slow_broker_is_not_taken_for_a_slow_generator() {
 fn what_is_ready_for_a_broker_goes_in_one_request() {
     // Each producer has a record every half millisecond, for another partition nearly every time, and 5 ms of linger: ten open
     // batches when the first of them has to go. One request for each would fill the bound and measure nothing else.
-    let broker = FakeBroker::start(Script { delay: Duration::from_millis(10), ..Script::default() });
+    let broker =
+        FakeBroker::start(Script { delay: Duration::from_millis(10), ..Script::default() });
     let plan = Plan { keys: KeySpec::Random(10_000), partitions: 300, ..plan() };
     let outcome = run_on(&broker, &plan);
     assert_eq!(outcome.total.of(Kind::Response).count(), 4_000);
