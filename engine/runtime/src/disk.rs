@@ -1,7 +1,7 @@
 //! Files: what a core can do with them, whichever backend it runs on.
 //!
-//! Data operations never block the core. Names (create, rename, remove, list) are plain system calls on a real disk: they are
-//! rare, and metadata is mostly in memory.
+//! Data operations never block the core, nor does the removal of a file, with which its blocks go. Other names (create, rename,
+//! list) are plain system calls on a real disk: they are rare, and metadata is mostly in memory.
 
 mod real;
 
@@ -167,7 +167,7 @@ impl Disk {
         }
     }
 
-    /// Removes a file's name.
+    /// Removes a file's name. Who has the file open closes it first, or its blocks are freed when he does, on this core.
     ///
     /// # Errors
     /// As unlink(2).
@@ -176,7 +176,7 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_file(path).await,
-            Backend::Real(_) => fs::remove_file(path),
+            Backend::Real(driver) => real::remove_file(driver, path).await,
         }
     }
 

@@ -126,6 +126,7 @@ pub(crate) async fn pass_file(
         FileOp::Write { .. } | FileOp::Writev { .. } => Point::Write,
         FileOp::Sync { .. } => Point::Sync,
         FileOp::Allocate { .. } => Point::Allocate,
+        FileOp::Unlink { .. } => Point::Names,
     };
     let fate = suffer(inner, point, path).await.map_err(|errno| -errno)?;
     Ok(match fate.short {
@@ -154,6 +155,12 @@ fn shortened(op: FileOp, n: usize, keep: &mut Keep) -> FileOp {
             let count = u32::try_from(vectors.len()).unwrap_or(0);
             FileOp::Writev { vectors: vectors.as_ptr(), count, pos }
         }
-        (FileOp::Writev { .. } | FileOp::Sync { .. } | FileOp::Allocate { .. }, _) => op,
+        (
+            FileOp::Writev { .. }
+            | FileOp::Sync { .. }
+            | FileOp::Allocate { .. }
+            | FileOp::Unlink { .. },
+            _,
+        ) => op,
     }
 }

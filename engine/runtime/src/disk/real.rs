@@ -5,8 +5,10 @@ use crate::driver::{Driver, FileOp, FileRequest};
 use crate::keep::Keep;
 use crate::runtime::Inner;
 use std::cell::Cell;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -41,6 +43,15 @@ fn check(result: i32) -> io::Result<usize> {
 /// `len` as far as one system call takes it.
 fn at_most(len: usize) -> u32 {
     u32::try_from(len.min(BYTES_MAX)).unwrap_or(1 << 30)
+}
+
+/// Removes a name. With the last name of a segment go its blocks, which may take a journalling file system a tenth of a second.
+pub(crate) async fn remove_file(driver: &Driver, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let op = FileOp::Unlink { path: path.as_ptr() };
+    let request = FileRequest { fd: libc::AT_FDCWD, op };
+    let (result, _) = driver.submit(request, Keep::Path(path)).await;
+    check(result).map(|_| ())
 }
 
 impl RealFile {

@@ -166,6 +166,8 @@ fn carry_out(request: &FileRequest) -> i32 {
         FileOp::Allocate { pos, len } => unsafe {
             libc::fallocate(fd, 0, at(pos), at(len)) as isize
         },
+        // SAFETY: the slot owns the path, which ends with a zero.
+        FileOp::Unlink { path } => unsafe { libc::unlinkat(fd, path, 0) as isize },
     };
     if result < 0 {
         return -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
