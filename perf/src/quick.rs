@@ -180,10 +180,15 @@ fn render(
     {
         let _ = writeln!(
             text,
-            "\np99 by second  {}  {} to {}",
+            "\np99 by second  {}  {} to {}{}",
             sparkline(&p99.iter().map(|nanos| *nanos as f64).collect::<Vec<_>>()),
             format_nanos(*best),
-            format_nanos(*worst)
+            format_nanos(*worst),
+            // A second that is left out is not to look like one that was good.
+            match seconds.len() - p99.len() {
+                0 => String::new(),
+                without => format!("; none of {without} of {} seconds", seconds.len()),
+            }
         );
         let rate: Vec<f64> =
             seconds.iter().map(|latencies| latencies.of(Kind::Response).count() as f64).collect();
