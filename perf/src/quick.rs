@@ -187,7 +187,7 @@ fn render(
             // A second that is left out is not to look like one that was good.
             match seconds.len() - p99.len() {
                 0 => String::new(),
-                without => format!("; none of {without} of {} seconds", seconds.len()),
+                without => format!("; {without} of {} seconds without one", seconds.len()),
             }
         );
         let rate: Vec<f64> =
