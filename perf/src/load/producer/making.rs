@@ -156,9 +156,9 @@ impl Producer {
         }
     }
 
-    fn enqueue(&mut self, batch: Closed, planned: u64, now: u64, shop: &mut Shop) {
+    fn enqueue(&mut self, mut batch: Closed, planned: u64, now: u64, shop: &mut Shop) {
         if !self.held {
-            shop.meter.on_closed(planned, now, u64::from(batch.count));
+            shop.meter.on_closed(&mut batch.dues, planned, now, u64::from(batch.count));
         }
         self.waiting_bytes += batch.bytes.len();
         match self.of_partition.get(batch.partition as usize) {
