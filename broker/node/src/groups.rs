@@ -8,7 +8,7 @@ mod config;
 pub(crate) use config::config_of;
 
 use crate::planted::{self, Planted};
-use crate::shard::{Acks, PartitionError, Shard};
+use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use coordinator::{
     Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics,
     Ticket,
@@ -277,7 +277,8 @@ impl Groups {
         };
         let early = planted::is(Planted::OffsetsConfirmedEarly);
         let acks = if early { Acks::None } else { Acks::All };
-        match self.shard.produce(id, &bytes, &meta, acks, APPEND_TIMEOUT, |_| {}).await {
+        let deadline = Deadline::after(APPEND_TIMEOUT);
+        match self.shard.produce(id, &bytes, &meta, Terms::ours(acks, &deadline), |_| {}).await {
             Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
             Err(PartitionError::TimedOut) => {
                 self.rt.fault("records of a group were not flushed for a year".to_owned())

@@ -288,6 +288,7 @@ pub(crate) async fn recover(
         number: found.footer.rest_file,
         len: found.footer.rest_len,
         allocated: found.footer.rest_len,
+        outgoing: None,
     };
     let manifest = found.opened(manifest_files, part.ring);
     Ok(Recovered {
