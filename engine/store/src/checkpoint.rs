@@ -34,8 +34,6 @@ use std::rc::Rc;
 pub(crate) const AT_FULLNESS: f64 = 0.5;
 /// From here on producers are slowed.
 pub(crate) const SLOW_FROM: f64 = 0.7;
-/// Above this many open segment files they are closed after their sync.
-const OPEN_FILES_KEPT: usize = 512;
 /// So many segment files, or directories, are synced at the same time: a file system commits them together.
 const SYNCS_IN_FLIGHT: usize = 32;
 
@@ -394,10 +392,19 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     let mut slices = Slices::new(inner);
     for p in dirty {
         slices.next().await;
-        for (name, f) in &mut p.borrow_mut().files {
+        let mut p_mut = p.borrow_mut();
+        let id = p_mut.id;
+        for (name, f) in &mut p_mut.files {
             // Cleared before: what is written during the sync is not covered by it.
-            if let Some(file) = f.file.clone().filter(|_| std::mem::take(&mut f.unsynced)) {
-                unsynced.push((Rc::clone(p), *name, file));
+            if std::mem::take(&mut f.unsynced) {
+                match f.file.clone() {
+                    Some(file) => unsynced.push((Rc::clone(p), *name, file)),
+                    // The entry would count bytes that nobody has synced.
+                    None if planted::is(Planted::FileClosedUnderItsWriter) => {}
+                    None => inner.rt.fault(format!(
+                        "segment {name} of {id} was written and closed without a sync"
+                    )),
+                }
             }
             if let Some(index) = f.unsynced_index.take() {
                 unsynced.push((Rc::clone(p), *name, index));
@@ -420,10 +427,12 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
         slices.next().await;
         let mut p = p.borrow_mut();
         let active = p.log.segments().last().map(|s| s.name);
-        let closable = open >= OPEN_FILES_KEPT;
+        // Who is about to write holds the file already, and the next checkpoint has to find it.
+        let idle = !p.writing || planted::is(Planted::FileClosedUnderItsWriter);
+        let closable = open >= inner.config.thresholds.open_files_kept;
         for (name, f) in &mut p.files {
             open += usize::from(f.file.is_some());
-            if !f.unsynced && (closable || Some(*name) != active) {
+            if idle && !f.unsynced && (closable || Some(*name) != active) {
                 f.file = None;
             }
         }
@@ -622,6 +631,8 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
                 }
                 if let Some(f) = p.files.get_mut(&name) {
                     f.index_base = done;
+                    // What was read back before ends where the file ended then.
+                    f.cold_index = None;
                 }
             }
         }

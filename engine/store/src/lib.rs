@@ -10,7 +10,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `store.rs` | what the shard asks: append, log start, delete |
+//! | `store.rs`, `store/` | what the shard asks: append, log start, delete |
 //! | `admission.rs` | who waits for room, in line, and who comes next |
 //! | `data_dir.rs` | the lock and the layout, shared between the cores |
 //! | `journal.rs` | group commit |

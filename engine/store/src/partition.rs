@@ -2,8 +2,10 @@
 
 use crate::format::BLOCK;
 use crate::format::manifest::{RestPiece, State};
+use crate::format::record::Type;
+use crate::journal::Entry;
 use crate::tail::Tail;
-use ids::{Offset, PartitionId};
+use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Place, SegmentName};
 use runtime::{File, Memory};
 use std::cell::RefCell;
@@ -250,6 +252,24 @@ impl Partition {
             }
         }
         self.dirty = true;
+    }
+
+    /// A record of something other than a batch.
+    pub(crate) fn entry(&self, kind: Type, offset: Offset, at: Timestamp) -> Entry {
+        let place = Place {
+            segment: SegmentName { base: Offset::ZERO, creation: self.log.next_creation() },
+            position: 0,
+        };
+        Entry {
+            kind,
+            partition: self.id,
+            generation: self.log.generation(),
+            previous: self.last_record,
+            offset,
+            epoch: self.log.epochs().latest(),
+            place,
+            at,
+        }
     }
 
     /// How many bytes of `segment` are flushed in the ring, or further on.
