@@ -17,6 +17,7 @@ use crate::format::manifest::{BatchBuilder, DurableFile, Footer, RestPiece, Stat
 use crate::format::rest;
 use crate::partition::{SegmentFile, Shared, floor_block};
 use crate::planted::{self, Planted};
+use crate::reserve::is_out_of_files;
 use crate::rest_log::{self, write_aligned};
 use crate::store::Inner;
 use crate::writer;
@@ -130,6 +131,9 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
         }
         inner.gone.borrow_mut().extend(gone);
     }
+    if result.as_ref().is_err_and(is_out_of_files) && !planted::is(Planted::SegmentsNotSynced) {
+        close_all(inner).await;
+    }
     if result.is_ok() {
         // No segment is replaced while a checkpoint is under way: all that are had been before N.
         compact::settled(inner, &dirty);
@@ -172,12 +176,24 @@ async fn carry_out(
 ) -> io::Result<()> {
     inner.journal.flushed(n).await;
     let (sequence, crc, position) = inner.journal.end_of(n);
+    let (mut taken, mut synced) = (0, 0);
     for some in dirty.chunks(inner.config.thresholds.partitions_at_once.max(1)) {
         take(inner, &mut plan, some).await?;
+        taken += some.len();
+        // A file stays open until it is synced: with very many partitions some are synced, and closed, before the others are opened.
+        if taken - synced >= inner.config.thresholds.open_files_kept.max(1)
+            && !planted::is(Planted::SegmentsNotSynced)
+        {
+            sync_segments(inner, &dirty[synced..taken]).await;
+            close_files(&dirty[synced..taken], 0);
+            synced = taken;
+        }
     }
     plan.rest.finish(inner).await?;
     if !planted::is(Planted::SegmentsNotSynced) {
         sync_segments(inner, dirty).await;
+        close_files(dirty, inner.config.thresholds.open_files_kept);
+        close_idle(inner);
     }
     if !planted::is(Planted::DirectoriesNotSynced) {
         sync_directories(inner).await;
@@ -422,14 +438,17 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
         }
     })
     .await;
+}
+
+/// Closes the files of segments that are no longer written, and of all beyond the first `kept` that are open.
+fn close_files(partitions: &[Shared], kept: usize) {
     let mut open = 0;
-    for p in dirty {
-        slices.next().await;
+    for p in partitions {
         let mut p = p.borrow_mut();
         let active = p.log.segments().last().map(|s| s.name);
         // Who is about to write holds the file already, and the next checkpoint has to find it.
         let idle = !p.writing || planted::is(Planted::FileClosedUnderItsWriter);
-        let closable = open >= inner.config.thresholds.open_files_kept;
+        let closable = open >= kept;
         for (name, f) in &mut p.files {
             open += usize::from(f.file.is_some());
             if idle && !f.unsynced && (closable || Some(*name) != active) {
@@ -437,6 +456,25 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
             }
         }
     }
+}
+
+/// A partition that is idle has no file open, where there are too many open.
+fn close_idle(inner: &Rc<Inner>) {
+    let kept = inner.config.thresholds.open_files_kept;
+    if inner.open_segment_files() > kept {
+        let all: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
+        let (busy, idle): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|p| p.borrow().processed == inner.checkpoint.get());
+        let left: usize = busy.iter().map(|p| p.borrow().open_files()).sum();
+        close_files(&idle, kept.saturating_sub(left));
+    }
+}
+
+/// Out of descriptors: every file is synced and closed, so that the next try finds some.
+async fn close_all(inner: &Rc<Inner>) {
+    let all: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
+    sync_segments(inner, &all).await;
+    close_files(&all, 0);
 }
 
 /// A name is durable only if the directories above it are: all of them are, before the manifest speaks of a file.

@@ -254,9 +254,13 @@ impl<A: 'static> Journal<A> {
         });
     }
 
-    /// How long a commit that asks for no flush may stay unflushed, from the next one on.
-    pub(crate) fn flush_every(&self, every: Duration) {
-        self.flush_every.set(every);
+    /// How long a commit that asks for no flush may stay unflushed.
+    pub(crate) fn flush_every(self: &Rc<Self>, every: Duration) {
+        if every < self.flush_every.replace(every) {
+            // What waits, and what comes, would wait for a timer that was set for the longer time: another is set beside it.
+            self.state.borrow_mut().flush_timer = false;
+            self.flush_if_due();
+        }
     }
 
     /// The largest payload that fits into one commit.
@@ -366,6 +370,11 @@ impl<A: 'static> Journal<A> {
         let queued = state.queued_bytes;
         (queued == 0 || queued + bytes <= QUEUED_COMMITS_MAX * self.commit_bytes)
             && self.finds_its_place(&state, bytes, DATA_RESERVE)
+    }
+
+    /// Whether the ring takes a batch of `bytes` without a checkpoint, however much waits for the device.
+    pub(crate) fn has_room_in_the_ring(&self, bytes: usize) -> bool {
+        self.finds_its_place(&self.state.borrow(), bytes, DATA_RESERVE)
     }
 
     /// Whether a record without a payload, of a deletion or a new log start, may be appended now.

@@ -130,6 +130,11 @@ pub(crate) enum Evicted {
 }
 
 impl Partition {
+    /// How many of its segments' files are open for writing.
+    pub(crate) fn open_files(&self) -> usize {
+        self.files.values().filter(|f| f.file.is_some()).count()
+    }
+
     /// Drops the oldest chunk of the tail if its segment's file and the rest log hold all of it. If not, one that is younger
     /// waits for it: memory holds the end of the log, and nothing before it. The next write or checkpoint mentions it again.
     ///

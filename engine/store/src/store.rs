@@ -128,6 +128,11 @@ pub(crate) struct Parts {
 }
 
 impl Inner {
+    /// Segment files that are open for writing.
+    pub(crate) fn open_segment_files(&self) -> usize {
+        self.partitions.borrow().values().map(|p| p.borrow().open_files()).sum()
+    }
+
     /// A store none of whose tasks runs yet.
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
         let cold_budget = parts.rt.memory().limit();
@@ -189,6 +194,12 @@ impl Store {
         let mut counters = self.inner.counters.get();
         self.inner.streams.borrow().count(&mut counters);
         (counters, self.inner.journal.counters())
+    }
+
+    /// How many segment files are open for writing; readers have theirs beside them.
+    #[must_use]
+    pub fn open_segment_files(&self) -> usize {
+        self.inner.open_segment_files()
     }
 
     /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.

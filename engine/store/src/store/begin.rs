@@ -2,7 +2,7 @@
 
 use super::{Advance, Inner, Parts, Store};
 use crate::format::record::Type;
-use crate::journal::{Entry, Stage};
+use crate::journal::Entry;
 use crate::reserve::is_out_of_files;
 use crate::shortage::OUT_OF_FILES_PAUSE;
 use crate::{checkpoint, compact};
@@ -19,9 +19,8 @@ impl Store {
             Rc::new(move |advances: &[Advance], stage| {
                 if let Some(inner) = me.upgrade() {
                     inner.on_advance(advances, stage);
-                    if stage == Stage::Durable {
-                        inner.admission.moved();
-                    }
+                    // What is written has left the queue, also where nobody asks for a flush.
+                    inner.admission.moved();
                     if inner.journal.fullness() > checkpoint::AT_FULLNESS {
                         inner.checkpoint_wanted.notify();
                     }

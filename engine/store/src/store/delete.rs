@@ -33,8 +33,13 @@ impl Store {
         while shared.borrow().writing {
             inner.writing_done.notified().await;
         }
-        let had_directory = shared.borrow().has_directory;
-        shared.borrow_mut().tail.clear();
+        let had_directory = {
+            let mut p = shared.borrow_mut();
+            p.tail.clear();
+            // Closed before its names go: with the last handle of a file without a name go its blocks, on this core.
+            p.files.clear();
+            p.has_directory
+        };
         inner.readers.borrow_mut().forget_partition(id);
         if had_directory {
             remove_partition_files(inner, id).await;

@@ -1,6 +1,8 @@
 //! Files that nobody needs any more are removed.
 
 use super::Inner;
+use crate::reserve::is_out_of_files;
+use crate::shortage::OUT_OF_FILES_PAUSE;
 use ids::PartitionId;
 use log::SegmentName;
 use std::io;
@@ -45,7 +47,19 @@ async fn give_space_back(inner: &Rc<Inner>, dir: &Path) {
 pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
     let disk = inner.rt.disk();
     let dir = inner.paths.partition(id);
-    let Ok(entries) = disk.read_dir(&dir).await else { return };
+    let entries = loop {
+        match disk.read_dir(&dir).await {
+            Ok(entries) => break entries,
+            // Nothing of it was ever written.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return,
+            // Somebody may delete to get out of trouble: it must not be forgotten until the next start.
+            Err(e) if is_out_of_files(&e) => inner.rt.sleep(OUT_OF_FILES_PAUSE).await,
+            Err(e) => {
+                eprintln!("the files of {id} stay until the next start: {}: {e}", dir.display());
+                return;
+            }
+        }
+    };
     for e in entries {
         match disk.remove_file(&dir.join(&e.name)).await {
             Ok(()) => {}

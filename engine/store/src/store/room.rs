@@ -18,6 +18,14 @@ impl Inner {
         }
         memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
+
+    /// Whether a checkpoint brings room for `bytes`. With nothing in the ring it would bring neither room nor memory: then readers
+    /// have it.
+    fn needs_a_checkpoint(&self, bytes: usize) -> bool {
+        let memory = self.rt.memory();
+        let short = memory.used() + bytes > memory.limit();
+        (short || !self.journal.has_room_in_the_ring(bytes)) && self.journal.fullness() > 0.0
+    }
 }
 
 impl Store {
@@ -60,8 +68,8 @@ impl Store {
             if refused || (first && self.inner.room(bytes)) {
                 break;
             }
-            // With nothing in the ring a checkpoint would bring neither room nor memory: then readers have it.
-            if first && self.inner.journal.fullness() > 0.0 {
+            // Who waits for the device alone has nothing from a checkpoint, which would only write more to it.
+            if first && self.inner.needs_a_checkpoint(bytes) {
                 self.inner.checkpoint_wanted.notify();
             }
             self.something_gives(&turn, first, bytes).await;
