@@ -136,9 +136,10 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
             Err(failure) => {
                 terminal::note(&failure.to_string());
                 // A measurement that was none is not the broker's failure.
-                let (word, list) = match failure {
-                    Failure::Invalid(_) => ("INVALID", &mut invalids),
-                    _ => ("FAILED", &mut failures),
+                let (word, list) = if matches!(failure, Failure::Invalid(_)) {
+                    ("INVALID", &mut invalids)
+                } else {
+                    ("FAILED", &mut failures)
                 };
                 table.row(vec![Cell::plain(&name), Cell { text: word.into(), tone: Tone::Worse }]);
                 list.push(format!("{name}: {failure}"));
