@@ -29,6 +29,10 @@ pub struct Counters {
     pub zero_copy_refused: u64,
     /// Receives from sockets.
     pub receives: Flow,
+    /// Operations and parts of them that were handed to the core's io_uring; none on other backends.
+    pub submissions: u64,
+    /// Completions that came back from it: none for what was told to be silent and went well.
+    pub completions: u64,
     /// Rounds of the core's loop.
     pub turns: u64,
     /// How often it went to sleep because nothing could go on, and was woken.
@@ -68,8 +72,14 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// A snapshot; `zero_copy` are the driver's counts of sends done so, and refused.
-    pub(crate) fn read(&self, busy: Duration, zero_copy: (u64, u64)) -> Counters {
+    /// A snapshot; `zero_copy` are the driver's counts of sends done so, and refused; `entries` those of what it handed over
+    /// and got back.
+    pub(crate) fn read(
+        &self,
+        busy: Duration,
+        zero_copy: (u64, u64),
+        entries: (u64, u64),
+    ) -> Counters {
         Counters {
             reads: self.reads.read(),
             writes: self.writes.read(),
@@ -78,6 +88,8 @@ impl Meters {
             zero_copy_sends: zero_copy.0,
             zero_copy_refused: zero_copy.1,
             receives: self.receives.read(),
+            submissions: entries.0,
+            completions: entries.1,
             turns: self.turns.read().operations,
             wake_ups: self.wake_ups.read().operations,
             busy,

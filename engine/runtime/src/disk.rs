@@ -39,6 +39,15 @@ pub struct Open {
     pub direct: bool,
 }
 
+/// What has become of a write to which a sync was linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Written, and then made durable.
+    Synced,
+    /// Written, but not in one piece: that has broken the link, and nothing was made durable.
+    Broken,
+}
+
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirEntry {
@@ -381,6 +390,26 @@ impl File {
         }?;
         self.inner.meters.syncs.count(0);
         Ok(())
+    }
+
+    /// Writes all of `data` at `pos`, and makes it durable with what had been written before: the sync begins when the write
+    /// has ended, and where the backend can, without the core. A short write is continued once, but then nothing is synced,
+    /// and the caller must.
+    ///
+    /// # Errors
+    /// As pwrite(2), then as fdatasync(2): which of them is not told, and as after a failed sync nothing is known about what
+    /// was written.
+    pub async fn write_then_sync(&self, pos: u64, data: Slice) -> io::Result<Linked> {
+        let bytes = data.len();
+        let linked = match &self.kind {
+            Kind::Real(file) => file.write_then_sync(pos, data).await,
+            Kind::Sim(file) => file.write_then_sync(pos, &data).await,
+        }?;
+        self.inner.meters.writes.count(bytes);
+        if linked == Linked::Synced {
+            self.inner.meters.syncs.count(0);
+        }
+        Ok(linked)
     }
 
     /// Allocates space; the file grows to hold it.

@@ -29,6 +29,9 @@ pub(crate) enum Wait {
 pub(crate) struct FileRequest {
     pub(crate) fd: RawFd,
     pub(crate) op: FileOp,
+    /// Once a write has succeeded in whole, the file's data are synced, without a turn of the core in between. The result is
+    /// the write's, or the sync's if that has failed. After a short write nothing is synced.
+    pub(crate) then_sync: bool,
 }
 
 /// What is done to a file.
@@ -157,6 +160,14 @@ impl Driver {
     pub(crate) fn zero_copy(&self) -> (u64, u64) {
         match self {
             Self::Uring(uring) => (uring.zero_copy_sends.get(), uring.zero_copy_refused.get()),
+            Self::Portable(_) => (0, 0),
+        }
+    }
+
+    /// Entries handed to the kernel, and completions taken from it; none where there is no ring.
+    pub(crate) fn entries(&self) -> (u64, u64) {
+        match self {
+            Self::Uring(uring) => uring.entries(),
             Self::Portable(_) => (0, 0),
         }
     }

@@ -43,6 +43,11 @@ pub fn add(rule: Rule) {
     rules().push((rule, 0));
 }
 
+/// Whether there are rules.
+pub(crate) fn any() -> bool {
+    !rules().is_empty()
+}
+
 /// How many operations each rule has met so far, in order; those that it spared are not counted.
 #[must_use]
 pub fn met() -> Vec<u64> {

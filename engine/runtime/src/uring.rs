@@ -8,10 +8,12 @@
 
 mod files;
 mod fixed;
+mod link;
 mod receive;
 mod sink;
 mod sockets;
 
+use link::{LEADER, Links};
 pub(crate) use receive::RecvBuffer;
 pub(crate) use sockets::{RingListener, RingStream};
 
@@ -84,7 +86,11 @@ pub(crate) struct Uring {
     zero_copy: ZeroCopy,
     known_zero_copy: Cell<bool>,
     msg_ring: bool,
+    links: Links,
     pub(crate) enters: Cell<u64>,
+    /// Entries that were put into the submission queue, and completions that were taken.
+    pushed: Cell<u64>,
+    completed: Cell<u64>,
     /// Sends that were handed over without a copy.
     pub(crate) zero_copy_sends: Cell<u64>,
     /// Zero-copy sends that were copied after all for want of locked memory.
@@ -94,7 +100,8 @@ pub(crate) struct Uring {
 impl Uring {
     /// Makes the ring of the calling thread, which is the only one that may use it.
     pub(crate) fn new(tuning: &Tuning, bells: Option<Bells>) -> Result<Rc<Self>, WhyNot> {
-        let ring = probe::ring(tuning.entries).map_err(|e| probe::explain(&e))?;
+        // A link has two entries, which must fit.
+        let ring = probe::ring(tuning.entries.max(2)).map_err(|e| probe::explain(&e))?;
         let known = probe::ask(&ring)?;
         let recv = RecvRing::new(tuning.receive_buffers, tuning.receive_bytes);
         // SAFETY: the ring's memory lives until after the io_uring is gone (field order).
@@ -132,7 +139,10 @@ impl Uring {
             zero_copy: tuning.zero_copy,
             known_zero_copy: Cell::new(known.zero_copy_send),
             msg_ring: known.msg_ring,
+            links: Links::default(),
             enters: Cell::new(0),
+            pushed: Cell::new(0),
+            completed: Cell::new(0),
             zero_copy_sends: Cell::new(0),
             zero_copy_refused: Cell::new(0),
         });
@@ -188,16 +198,22 @@ impl Uring {
 
     /// Puts an entry into the submission queue, whatever it takes.
     fn push(&self, entry: &squeue::Entry) {
+        self.push_together(std::slice::from_ref(entry));
+    }
+
+    /// Puts entries into the submission queue that the kernel must get together, whatever it takes.
+    fn push_together(&self, entries: &[squeue::Entry]) {
         let mut ring = self.ring.borrow_mut();
         loop {
-            // SAFETY: what the entry points to is owned by its slot until the last completion, or it points to nothing.
-            if unsafe { ring.submission().push(entry) }.is_ok() {
+            // SAFETY: what an entry points to is owned by its slot until the last completion, or it points to nothing.
+            if unsafe { ring.submission().push_multiple(entries) }.is_ok() {
+                self.pushed.set(self.pushed.get() + entries.len() as u64);
                 return;
             }
             // Full: hand over what is there.
             self.enters.set(self.enters.get() + 1);
             match ring.submit() {
-                Ok(_) => {}
+                Ok(_) => self.links.on_taken(self.pushed.get() - ring.submission().len() as u64),
                 Err(e) if is_passing(&e) => {
                     // Completions stand in the way: they are taken here and looked at in the next turn.
                     let mut stash = self.stash.borrow_mut();
@@ -283,9 +299,12 @@ impl Uring {
                 Err(e) if is_passing(&e) => {}
                 Err(e) => panic!("io_uring_enter failed: {e}"),
             }
+            sq.sync();
+            self.links.on_taken(self.pushed.get() - sq.len() as u64);
             cq.sync();
             done.extend(cq.map(triple));
         }
+        self.completed.set(self.completed.get() + done.len() as u64);
         for (id, result, flags) in done.drain(..) {
             self.complete(id, result, flags);
         }
@@ -302,11 +321,18 @@ impl Uring {
             return;
         }
         let more = cqueue::more(flags);
+        let leads = link::leads(id);
+        let (id, flags) = if leads { (link::of(id), flags | LEADER) } else { (id, flags) };
         let mut ops = self.ops.borrow_mut();
         let Some((key, slot)) = Self::find(&mut ops, id) else {
-            debug_assert!(false, "a completion of no operation: {id:x}");
+            // A kernel may also tell of the one that follows when its leader has failed.
+            debug_assert!(result == -libc::ECANCELED, "a completion of no operation: {id:x}");
             return;
         };
+        // A leader was told to be silent if it succeeds; a kernel that tells it all the same goes on with the link.
+        if leads && link::is_whole(&slot.keep, result) {
+            return;
+        }
         if cqueue::notif(flags) {
             match &mut slot.state {
                 State::Done { more, .. } => *more = false,
@@ -372,6 +398,11 @@ impl Uring {
                 }
             }
         }
+    }
+
+    /// Entries handed to the kernel, and completions taken from it.
+    pub(crate) fn entries(&self) -> (u64, u64) {
+        (self.pushed.get(), self.completed.get())
     }
 
     /// How many operations the kernel still has.

@@ -6,7 +6,9 @@
 use ids::CoreId;
 use ringwood_runtime::faults::{self, Effect, Point, Rule};
 use ringwood_runtime::sync::oneshot;
-use ringwood_runtime::{ALIGN, Io, Listen, Open, Runtime, RuntimeConfig, Slice, Tuning, run_with};
+use ringwood_runtime::{
+    ALIGN, Io, Linked, Listen, Open, Runtime, RuntimeConfig, Slice, Tuning, run_with,
+};
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
@@ -57,6 +59,7 @@ on_both! {
     an_error_strikes_after_so_many_and_so_often
     names_allocations_and_opening_fail_too
     a_short_write_is_continued_once
+    a_link_meets_the_faults_of_both_and_breaks
     a_delay_delays_only_what_it_names
     connections_fail_and_dawdle
     a_name_that_blocks_in_the_kernel_holds_up_nobody_else
@@ -137,6 +140,30 @@ fn a_short_write_is_continued_once(io: Io) {
         // Whole blocks that come one at a time are all read.
         faults::add(rule(Point::Read, &path, 0, None, Effect::Short(ALIGN)));
         assert_eq!(f.read_at(0, 7 * ALIGN).await.unwrap().len(), 7 * ALIGN);
+        rt.disk().remove_file(&path).await.unwrap();
+    });
+}
+
+fn a_link_meets_the_faults_of_both_and_breaks(io: Io) {
+    let path = place(io, "link");
+    on(io, move |rt| async move {
+        let f = rt.disk().open(&path, ALL).await.unwrap();
+        let link = |byte| f.write_then_sync(0, block(&rt, byte, 3));
+        let order = |point, effect| faults::add(rule(point, &path, 0, Some(1), effect));
+        assert_eq!(link(1).await.unwrap(), Linked::Synced);
+        let syncs = rt.counters().syncs;
+        order(Point::Write, Effect::Short(ALIGN));
+        assert_eq!(link(2).await.unwrap(), Linked::Broken);
+        assert_eq!(rt.counters().syncs, syncs, "nothing was synced");
+        assert!(f.read_at(0, 3 * ALIGN).await.unwrap().iter().all(|b| *b == 2));
+        order(Point::Write, Effect::Fail(libc::EIO));
+        order(Point::Sync, Effect::Fail(libc::ENOSPC));
+        assert_eq!(errno(link(3).await), Some(libc::EIO), "the sync has not met its fault");
+        assert_eq!(errno(link(4).await), Some(libc::ENOSPC));
+        assert_eq!(link(5).await.unwrap(), Linked::Synced);
+        // A second short write is an error.
+        faults::add(rule(Point::Write, &path, 0, Some(2), Effect::Short(ALIGN)));
+        assert_eq!(link(6).await.unwrap_err().kind(), io::ErrorKind::WriteZero);
         rt.disk().remove_file(&path).await.unwrap();
     });
 }

@@ -15,6 +15,8 @@ pub enum Planted {
     AckOutOfSequence,
     /// A flush counts for what was written when it ended, not when it began.
     FlushCreditedTooWidely,
+    /// A flush that was linked to a write counts although the write was short and the flush was never begun.
+    BrokenLinkCredited,
     /// The next commit need not name its predecessor's CRC and sequence.
     BrokenChainAccepted,
     /// A commit's CRC is not checked.

@@ -203,6 +203,11 @@ pub(crate) fn count(broker: &Broker) -> Counted {
     let (store, journal) = broker.shard.store.counters();
     t.counter("ringwood_journal_commits_total", "Commits written.", journal.commits);
     t.counter("ringwood_journal_flushes_total", "Flushes of the ring.", journal.flushes);
+    t.counter(
+        "ringwood_journal_linked_flushes_total",
+        "Flushes that the kernel began behind their write.",
+        journal.linked_flushes,
+    );
     t.counter("ringwood_journal_bytes_total", "Bytes written to the ring.", journal.bytes);
     t.counter("ringwood_journal_records_total", "Records in commits.", journal.records);
     t.counter("ringwood_journal_wraps_total", "Laps of the ring.", journal.wraps);
@@ -259,6 +264,17 @@ pub(crate) fn count(broker: &Broker) -> Counted {
         "ringwood_reactor_waited_seconds_total",
         "Time in which the reactor could have run and others had the processor.",
         delays.waited.unwrap_or_default(),
+    );
+    let reactor = broker.rt.counters();
+    t.counter(
+        "ringwood_reactor_submissions_total",
+        "Entries handed to io_uring.",
+        reactor.submissions,
+    );
+    t.counter(
+        "ringwood_reactor_completions_total",
+        "Completions taken from io_uring.",
+        reactor.completions,
     );
     let sent = broker.post.sent();
     let by_class =

@@ -1,5 +1,6 @@
 //! Files of a real disk, whichever backend carries out what is asked of them.
 
+use super::Linked;
 use super::names;
 use crate::buffer::{ALIGN, Memory, Slice};
 use crate::driver::{Driver, FileOp, FileRequest};
@@ -84,7 +85,24 @@ impl RealFile {
                 Err(errno) => return (errno, Some(keep)),
             }
         };
-        self.driver.submit(FileRequest { fd: self.raw(), op }, keep).await
+        self.driver.submit(FileRequest { fd: self.raw(), op, then_sync: false }, keep).await
+    }
+
+    /// Submits a write with a sync behind it. See [`FileRequest::then_sync`].
+    async fn submit_linked(&self, op: FileOp, keep: Keep) -> i32 {
+        #[cfg(feature = "faults")]
+        if crate::faults::any() {
+            // Each by itself, so that each meets its faults; a write that they shorten is short.
+            let FileOp::Write { len, .. } = op else { return -libc::EINVAL };
+            let (written, _) = self.submit(op, keep).await;
+            if u32::try_from(written) != Ok(len) {
+                return written;
+            }
+            let keep = Keep::Fd(Rc::clone(&self.fd));
+            let (synced, _) = self.submit(FileOp::Sync { data: true }, keep).await;
+            return if synced < 0 { synced } else { written };
+        }
+        self.driver.submit(FileRequest { fd: self.raw(), op, then_sync: true }, keep).await.0
     }
 
     pub(crate) async fn read_at(&self, memory: &Memory, pos: u64, len: usize) -> io::Result<Slice> {
@@ -113,15 +131,34 @@ impl RealFile {
     pub(crate) async fn write_at(&self, pos: u64, data: Slice) -> io::Result<()> {
         let mut done = 0;
         for _ in 0..2 {
-            let part = data.slice(done..);
-            let len = u32::try_from(part.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let (from, fixed) = (part.as_ptr(), part.fixed());
-            let op = FileOp::Write { from, len, pos: pos + done as u64, fixed };
-            let (result, _) = self.submit(op, Keep::Write(Rc::clone(&self.fd), part)).await;
+            let (op, keep) = self.write_of(pos + done as u64, data.slice(done..))?;
+            let (result, _) = self.submit(op, keep).await;
             done += check(result)?;
             if done == data.len() {
                 return Ok(());
             }
+        }
+        Err(io::ErrorKind::WriteZero.into())
+    }
+
+    /// The write of `part`, and what it owns.
+    fn write_of(&self, pos: u64, part: Slice) -> io::Result<(FileOp, Keep)> {
+        let len = u32::try_from(part.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let (from, fixed) = (part.as_ptr(), part.fixed());
+        let op = FileOp::Write { from, len, pos, fixed };
+        Ok((op, Keep::Write(Rc::clone(&self.fd), part)))
+    }
+
+    pub(crate) async fn write_then_sync(&self, pos: u64, data: Slice) -> io::Result<Linked> {
+        let (op, keep) = self.write_of(pos, data.clone())?;
+        let done = check(self.submit_linked(op, keep).await)?;
+        if done == data.len() {
+            return Ok(Linked::Synced);
+        }
+        let (op, keep) = self.write_of(pos + done as u64, data.slice(done..))?;
+        let (result, _) = self.submit(op, keep).await;
+        if check(result)? == data.len() - done {
+            return Ok(Linked::Broken);
         }
         Err(io::ErrorKind::WriteZero.into())
     }

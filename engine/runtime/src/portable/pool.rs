@@ -68,8 +68,22 @@ fn finish(shared: &Shared, id: usize, result: i32) {
     }
 }
 
-/// The system call of a request: a count, or a negated errno.
+/// The system calls of a request: a count, or a negated errno.
 fn carry_out(request: &FileRequest) -> i32 {
+    let result = call(request);
+    let FileOp::Write { len, .. } = request.op else { return result };
+    if !request.then_sync || u32::try_from(result) != Ok(len) {
+        return result;
+    }
+    let sync = FileRequest { op: FileOp::Sync { data: true }, then_sync: false, ..*request };
+    match call(&sync) {
+        0.. => result,
+        error => error,
+    }
+}
+
+/// One system call: a count, or a negated errno.
+fn call(request: &FileRequest) -> i32 {
     let fd = request.fd;
     let at = |pos: u64| libc::off_t::try_from(pos).unwrap_or(libc::off_t::MAX);
     let result = match request.op {

@@ -3,7 +3,7 @@
 use super::disk::{Ino, os_error};
 use super::world::{Event, Flying, Reply, SimCore};
 use crate::buffer::{Memory, Slice};
-use crate::disk::{DirEntry, Open, Space};
+use crate::disk::{DirEntry, Linked, Open, Space};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -235,25 +235,45 @@ impl SimFile {
         self.aligned(pos, data.len(), data.as_ptr())?;
         let mut done = 0;
         for _ in 0..2 {
-            let left = data.len() - done;
-            let short = {
-                let mut shared = self.core.shared.borrow_mut();
-                let rate = shared.config.short_writes_per_million;
-                let blocks = left as u64 / DIRECT;
-                if blocks > 1 && shared.random.per_million(rate) {
-                    let n = shared.random.between(1, blocks - 1) * DIRECT;
-                    Some(usize::try_from(n).unwrap_or(left))
-                } else {
-                    None
-                }
-            };
-            let n = short.unwrap_or(left);
-            let reply = self.submit(pos + done as u64, data[done..done + n].to_vec());
-            reply.wait().await?;
-            done += n;
+            done += self.write_once(pos + done as u64, &data[done..]).await?;
             if done == data.len() {
                 return Ok(());
             }
+        }
+        Err(io::ErrorKind::WriteZero.into())
+    }
+
+    /// One write: how many bytes of `part` it took.
+    async fn write_once(&self, pos: u64, part: &[u8]) -> io::Result<usize> {
+        let short = {
+            let mut shared = self.core.shared.borrow_mut();
+            let rate = shared.config.short_writes_per_million;
+            let blocks = part.len() as u64 / DIRECT;
+            if blocks > 1 && shared.random.per_million(rate) {
+                let n = shared.random.between(1, blocks - 1) * DIRECT;
+                usize::try_from(n).ok()
+            } else {
+                None
+            }
+        };
+        let n = short.unwrap_or(part.len());
+        self.submit(pos, part[..n].to_vec()).wait().await?;
+        Ok(n)
+    }
+
+    /// A write with a sync behind it that begins at the moment at which the write has landed, and only if that was the whole.
+    /// The landing is an effect of its own: a cut may come between the two.
+    pub(crate) async fn write_then_sync(&self, pos: u64, data: &Slice) -> io::Result<Linked> {
+        if !self.writable {
+            return Err(os_error(libc::EBADF));
+        }
+        self.aligned(pos, data.len(), data.as_ptr())?;
+        let done = self.write_once(pos, data).await?;
+        if done == data.len() {
+            return self.sync_data().await.map(|()| Linked::Synced);
+        }
+        if self.write_once(pos + done as u64, &data[done..]).await? == data.len() - done {
+            return Ok(Linked::Broken);
         }
         Err(io::ErrorKind::WriteZero.into())
     }

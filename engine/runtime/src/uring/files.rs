@@ -1,6 +1,6 @@
 //! Files through the ring.
 
-use super::Uring;
+use super::{LEADER, Uring};
 use crate::driver::{FileOp, FileRequest};
 use crate::keep::Keep;
 use io_uring::{opcode, squeue, types};
@@ -40,7 +40,19 @@ impl Uring {
         request: &FileRequest,
         keep: Keep,
     ) -> (i32, Option<Keep>) {
-        let (result, _, keep) = self.start(entry(request), keep).await;
-        (result, keep)
+        let len = match request.op {
+            FileOp::Write { len, .. } if request.then_sync => len,
+            _ => {
+                let (result, _, keep) = self.start(entry(request), keep).await;
+                return (result, keep);
+            }
+        };
+        let sync = FileRequest { op: FileOp::Sync { data: true }, ..*request };
+        match self.start_linked([entry(request), entry(&sync)], keep).await {
+            // The write has failed or was short, and the kernel has not begun the sync.
+            (result, flags, keep) if flags & LEADER != 0 => (result, keep),
+            (0.., _, keep) => (i32::try_from(len).unwrap_or(i32::MAX), keep),
+            (error, _, keep) => (error, keep),
+        }
     }
 }

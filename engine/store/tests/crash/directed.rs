@@ -484,6 +484,63 @@ pub(crate) fn a_batch_between_a_refused_checkpoint_and_the_next(seed: u64) -> Re
     }
 }
 
+/// Writes of commits are short now and then, which breaks the link to their flush. Whatever the cut, what a flush has answered
+/// is there.
+pub(crate) fn a_short_write_breaks_a_link(seed: u64) -> Result<u64, String> {
+    let small = Small::new(seed, 64 << 10);
+    let (store, _) = small.open(&small.world)?;
+    store.create(id(0), small.partition);
+    // A partition of which nothing was ever flushed need not be there.
+    put(&store, id(0), 0, 5_000).map_err(|e| e.to_string())?;
+    let it = store.clone();
+    small.run(&small.world, async move |_| it.flush().await)?;
+    small.world.set_short_writes(150_000);
+    let flushed = Rc::new(Cell::new(1));
+    let ended = small.begin({
+        let (store, flushed) = (store.clone(), Rc::clone(&flushed));
+        async move {
+            for n in 1..9_u64 {
+                if put(&store, id(0), n, 5_000).is_err() {
+                    break;
+                }
+                store.flush().await;
+                flushed.set(n + 1);
+            }
+        }
+    });
+    let mut images = 0;
+    let outcome = small.steps(
+        || ended.get(),
+        |last| {
+            if !last.contains("/ring-") {
+                return Ok(());
+            }
+            images += 1;
+            let (cut, flushed) = (small.cut(), flushed.get());
+            cut.set_short_writes(0);
+            let context = |e: String| format!("power cut after `{last}`: {e}");
+            let (store, report) = small.open(&cut).map_err(context)?;
+            if let Some((_, why)) = report.incomplete.first() {
+                return Err(context(format!("incomplete: {why}")));
+            }
+            let found = small.run(&cut, async move |_| read_all(&store, id(0), 50_000).await)?;
+            if let Some(broken) = found.broken {
+                return Err(context(broken));
+            }
+            let there = numbers(&found.bytes).map_err(context)?.len() as u64;
+            if there < flushed {
+                return Err(context(format!("{there} of {flushed} flushed batches")));
+            }
+            Ok(())
+        },
+    );
+    // A write whose rest is short too is an error, and the process stops.
+    match (outcome, small.world.fault_of(small.node)) {
+        (Err(what), Some(fault)) if what == fault && fault.contains("failed") => Ok(images),
+        (outcome, _) => outcome.map(|()| images),
+    }
+}
+
 /// All of them, with the number of seeds that the bounded run tries.
 const SCENES: &[(&str, Scene, u64)] = &[
     ("a log start under a checkpoint", a_log_start_under_a_checkpoint, 120),
@@ -492,6 +549,7 @@ const SCENES: &[(&str, Scene, u64)] = &[
     ("a rest log is removed", a_rest_log_is_removed, 5),
     ("an index ahead of a lost tail", an_index_ahead_of_a_lost_tail, 20),
     ("damage before a last skip", damage_before_a_last_skip, 20),
+    ("a short write breaks a link", a_short_write_breaks_a_link, 60),
     (
         "a batch between a refused checkpoint and the next",
         a_batch_between_a_refused_checkpoint_and_the_next,

@@ -571,6 +571,8 @@ impl Explorer {
             let t = &self.tally;
             t.add("ring wrapped", journal.wraps);
             t.add("ring file changed", journal.skips);
+            t.add("flush linked to its write", journal.linked_flushes);
+            t.add("flush by itself", journal.flushes - journal.linked_flushes);
             t.add("rest log rewritten", counters.rest_rewrites);
             t.add("manifest rewritten", counters.manifest_rewrites);
             t.add("checkpoints", counters.checkpoints);

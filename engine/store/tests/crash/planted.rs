@@ -11,6 +11,7 @@ const ALL: &[Planted] = &[
     Planted::AckBeforeFlush,
     Planted::AckOutOfSequence,
     Planted::FlushCreditedTooWidely,
+    Planted::BrokenLinkCredited,
     Planted::BrokenChainAccepted,
     Planted::TornTailTakenForData,
     Planted::BlocksAheadOfTheCheckpoint,
@@ -47,6 +48,7 @@ const DIRECTED: &[(Planted, Scene)] = &[
     (Planted::TruncationNotJournalled, directed::a_truncation_under_a_checkpoint),
     (Planted::UnlinkBeforeTheTruncate, directed::a_truncation_under_a_checkpoint),
     (Planted::FileClosedUnderItsWriter, directed::a_write_while_files_are_closed),
+    (Planted::BrokenLinkCredited, directed::a_short_write_breaks_a_link),
     (Planted::IndexNewerThanLog, directed::an_index_ahead_of_a_lost_tail),
     (
         Planted::SnapshotOfARefusedCheckpoint,

@@ -43,6 +43,8 @@ pub(crate) const REQUIRED: &[&str] = &[
     "stopped by an I/O error",
     "ring wrapped",
     "ring file changed",
+    "flush linked to its write",
+    "flush by itself",
     "ring full at start",
     "hole above F",
     "written: acked, lost within flush.ms",

@@ -92,6 +92,11 @@ impl World {
         self.shared.borrow_mut().nodes[node.index()].injections.clear();
     }
 
+    /// From now on so many writes in a million are short, on all disks: see [`SimConfig::short_writes_per_million`].
+    pub fn set_short_writes(&self, per_million: u32) {
+        self.shared.borrow_mut().config.short_writes_per_million = per_million;
+    }
+
     /// Changes the size of the node's disk, in bytes.
     pub fn set_capacity(&self, node: NodeId, capacity: u64) {
         self.shared.borrow_mut().nodes[node.index()].disk.set_capacity(capacity);
