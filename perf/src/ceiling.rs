@@ -70,18 +70,21 @@ pub(crate) struct Bounds {
     pub(crate) flush_p99: Option<f64>,
     /// p99 of a round trip over the loopback, nanoseconds.
     pub(crate) round_trip_p99: Option<f64>,
-    /// Bytes a second that the device takes in sequence, in place.
+    /// Bytes a second that the device takes in writes of 1 MiB, each of them flushed: a broker flushes each of its commits.
     pub(crate) device: Option<f64>,
     /// Bytes a second over the loopback, one stream.
     pub(crate) loopback: Option<f64>,
 }
 
 impl Bounds {
-    /// Measures them, the device through a file in this directory.
-    pub(crate) fn measure(directory: &std::path::Path) -> Result<Self, Failure> {
+    /// Measures them, the device through a file in this directory, the loopback between this thread's cores and `far`, the broker's.
+    pub(crate) fn measure(
+        directory: &std::path::Path,
+        far: Option<&[usize]>,
+    ) -> Result<Self, Failure> {
         const EACH: Duration = Duration::from_secs(1);
         let mut all = device::measure(directory, 512 << 20, EACH)?;
-        all.extend(network::measure(EACH)?);
+        all.extend(network::measure(EACH, far)?);
         Ok(Self::of(&all))
     }
 
@@ -92,14 +95,7 @@ impl Bounds {
         Self {
             flush_p99: p99("device: write 4 KiB and fdatasync"),
             round_trip_p99: p99("loopback: round trip"),
-            // A new file costs the file system more than the ring and its recycled segments do.
-            device: all
-                .iter()
-                .find(|bound| {
-                    bound.name.starts_with("device: sequential")
-                        && bound.name.ends_with("overwrite")
-                })
-                .and_then(|bound| bound.bytes_per_second),
+            device: bytes("device: write 1024 KiB and fdatasync"),
             loopback: bytes("loopback: one stream"),
         }
     }
@@ -112,7 +108,7 @@ impl Bounds {
 pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
     let machine = Machine::look(Some(&args.dir));
     let mut bounds = device::measure(&args.dir, args.bytes, args.duration)?;
-    bounds.extend(network::measure(args.duration)?);
+    bounds.extend(network::measure(args.duration, None)?);
     bounds.extend(memory::measure(args.duration));
     if args.json {
         let value = serde_json::json!({ "machine": machine, "bounds": bounds });
@@ -166,7 +162,7 @@ mod tests {
         std::fs::create_dir_all(&parent).unwrap();
         let each = Duration::from_millis(300);
         let mut all = device::measure(&parent, 16 << 20, each).unwrap();
-        all.extend(network::measure(each).unwrap());
+        all.extend(network::measure(each, None).unwrap());
         std::fs::remove_dir_all(&parent).unwrap();
         let bounds = Bounds::of(&all);
         assert!(bounds.device.is_some() && bounds.loopback.is_some(), "{bounds:?}");

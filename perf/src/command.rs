@@ -11,7 +11,7 @@ pub enum Command {
     Run(Box<measure::RunArgs>),
     /// A quarter of a minute: one table
     Quick(quick::QuickArgs),
-    /// Eight situations that hurt brokers, against a quiet baseline
+    /// Nine situations that hurt brokers, against a quiet baseline
     Gauntlet(gauntlet::GauntletArgs),
     /// 1 to 10,000 partitions, records of 1 KiB and of 100 B: where it bends
     Curve(curve::CurveArgs),

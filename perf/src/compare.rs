@@ -42,8 +42,8 @@ pub struct CompareArgs {
     /// Draw the percentile plot in the terminal
     #[arg(long)]
     plot: bool,
-    /// Exit with 3 where this holds for any run against the baseline, and is more than chance where there are repeats:
-    /// 'p99 > +10%', 'rate < -5%', 'max > 1s'; may be repeated
+    /// Exit with 3 where this holds for any run against the baseline and is more than chance, or cannot be told: a difference needs four
+    /// repeats of each run, better five. 'p99 > +10%', 'rate < -5%', 'max > 1s'; may be repeated
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<Assertion>,
     /// Write the comparison as JSON; `-` is stdout
@@ -139,7 +139,7 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
         let mut cells = vec![Cell::plain(name)];
         for (number, run) in runs.iter().enumerate() {
             let Some(here) = run.value(subject) else {
-                cells.push(Cell::plain(if run.is_invalid() { "INVALID" } else { "n/a" }));
+                cells.push(Cell::plain(if run.is_moved(subject) { "INVALID" } else { "n/a" }));
                 continue;
             };
             let mut text = show(here);

@@ -152,7 +152,7 @@ fn point(
     let total = recording.total();
     let at = |percent: f64| {
         let quantile = Quantile::percent(percent).ok()?;
-        total.of(Kind::Response).at(quantile).filter(|_| !calm.verdict.is_invalid())
+        total.at(Kind::Response, quantile).filter(|_| !calm.verdict.is_invalid())
     };
     let stages = || ramp.repeats.iter().flat_map(|repeat| &repeat.stages);
     let carried = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);

@@ -1,6 +1,6 @@
 //! `.hlog`: one line per second and kind, in the interval log format of HdrHistogram (V2, compressed, base64).
 //!
-//! The tag of a line is the kind (`response`, `service`, `delay`, `e2e`, `lag`), so that one file holds them all and the public
+//! The tag of a line is the kind (`response`, `service`, `delay`, `e2e`, `lag`, `prompt`), so that one file holds them all and the public
 //! tools split them. The log is also what `compare` and `show` read: adding its lines gives back the whole run.
 
 use std::{

@@ -95,13 +95,15 @@ impl Host {
         Ok(())
     }
 
-    /// A measurement on this broker, once, with fresh topics.
+    /// A measurement on this broker, once, with fresh topics. On a broker of our own they stay: they go with its data, and deleting
+    /// them would be work for it while the next measurement is made.
     pub(crate) fn scene(&self) -> Scene {
         Scene {
             bootstrap: self.bootstrap.clone(),
             arguments: std::env::args().collect(),
             replication: 1,
             repeat: 1,
+            keep_topics: self.own.is_some(),
             data_dir: self.own.as_ref().map(|(_, broker)| broker.directory().to_path_buf()),
             admin: self.admin.clone(),
             ..Scene::default()

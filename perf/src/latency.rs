@@ -3,7 +3,11 @@
 //! Values are nanoseconds with three significant digits, up to an hour. What failed or timed out is recorded too, at no less
 //! than the time-out, and counted as censored: the true value is at least that.
 
+mod told;
+
 use hdrhistogram::Histogram;
+
+pub use told::Told;
 
 use crate::spec::Quantile;
 
@@ -21,12 +25,14 @@ pub enum Kind {
     EndToEnd,
     /// How late the generator itself acted. Not a property of the broker: it says whether the run can be believed.
     Lag,
+    /// The response as it would have been had the generator acted in time: each record's, less what its batch was closed too late.
+    Prompt,
 }
 
 impl Kind {
     /// Every kind, in the order of the files.
-    pub const ALL: [Self; 5] =
-        [Self::Response, Self::Service, Self::Delay, Self::EndToEnd, Self::Lag];
+    pub const ALL: [Self; 6] =
+        [Self::Response, Self::Service, Self::Delay, Self::EndToEnd, Self::Lag, Self::Prompt];
 
     /// The name in files and tables.
     #[must_use]
@@ -37,6 +43,7 @@ impl Kind {
             Self::Delay => "delay",
             Self::EndToEnd => "e2e",
             Self::Lag => "lag",
+            Self::Prompt => "prompt",
         }
     }
 
@@ -49,6 +56,7 @@ impl Kind {
             Self::Delay => "Delay",
             Self::EndToEnd => "End to end",
             Self::Lag => "Generator lag",
+            Self::Prompt => "Response without the generator's lag",
         }
     }
 
@@ -189,7 +197,7 @@ impl Latency {
 /// One distribution of each kind: what a worker keeps and an interval carries.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
-    kinds: [Latency; 5],
+    kinds: [Latency; 6],
 }
 
 impl Latencies {

@@ -3,12 +3,14 @@
 mod counters;
 mod process;
 mod storage;
+mod whole;
 
 use std::{fs, time::SystemTime};
 
 pub use counters::Counters;
 pub use process::{Usage, Used, listening_on};
 pub use storage::Storage;
+pub use whole::{Meanwhile, Whole};
 
 /// The machine that the generator ran on. What cannot be read stays empty.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]

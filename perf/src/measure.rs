@@ -1,10 +1,6 @@
 //! `perf run`: repeats of one load, judged, shown and kept.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use record::Codec;
 
@@ -272,12 +268,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// `--fail-if` of a run on its own: bounds that are times and rates.
 fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Result<(), Failure> {
     let total = recording.total();
-    let response = total.of(Kind::Response);
     let mut failed = Vec::new();
     for condition in conditions {
         let value = match condition.subject {
-            Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
-            Subject::Mean => response.mean(),
+            Subject::Latency(quantile) => {
+                total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
+            }
+            Subject::Mean => total.mean(Kind::Response),
             Subject::Rate => Some(run.rate()),
         };
         match value.and_then(|value| Some((value, condition.holds(value, None)?))) {
@@ -285,7 +282,9 @@ fn assert_none(run: &Run, recording: &Recording, conditions: &[Assertion]) -> Re
             Some((value, true)) => {
                 failed.push(format!("{condition}: {}", condition.subject.show(value)));
             }
-            None => failed.push(format!("{condition} cannot be told: too few records")),
+            None => failed.push(format!(
+                "{condition} cannot be told: too few records, or the generator was late"
+            )),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Assertion(failed.join("; "))) }
@@ -332,14 +331,46 @@ pub(crate) fn create(plan: &Plan, scene: &Scene) -> Result<(), Failure> {
 
 /// Runs every repeat of the plan.
 pub(crate) fn measure(plan: &Plan, scene: &Scene) -> Result<(Run, Recording), Failure> {
-    let target = Arc::new(prepare(plan, scene)?);
-    let result = repeats(plan, scene, &target);
-    if scene.topic.is_none() && !scene.keep_topics {
+    let (result, topics) = measure_before_deletion(plan, scene)?;
+    topics.delete();
+    result
+}
+
+/// The topics of a run that is over, which are still there.
+#[derive(Debug)]
+pub(crate) struct Leftover(Option<Arc<Target>>);
+
+impl Leftover {
+    /// Deletes them, unless they were to be kept.
+    pub(crate) fn delete(self) {
         // What cannot be deleted stays: the run's result does not hang on it.
-        if let Err(failure) = target.drop_topics() {
+        if let Some(Err(failure)) = self.0.map(|target| target.drop_topics()) {
             terminal::note(&format!("the run's topics stay: {failure}"));
         }
     }
+}
+
+type Measured = Result<(Run, Recording), Failure>;
+
+/// Runs every repeat of the plan and leaves the topics: deleting them is work for the broker, which another run may be measuring.
+pub(crate) fn measure_before_deletion(
+    plan: &Plan,
+    scene: &Scene,
+) -> Result<(Measured, Leftover), Failure> {
+    let target = Arc::new(prepare(plan, scene)?);
+    let result = repeats(plan, scene, &target);
+    let ours = scene.topic.is_none() && !scene.keep_topics;
+    Ok((result, Leftover(ours.then_some(target))))
+}
+
+/// Runs every repeat of the plan, with another run to come on the same broker: the topics are put with those that go after the last.
+pub(crate) fn measure_and_leave(
+    plan: &Plan,
+    scene: &Scene,
+    left: &mut Vec<Leftover>,
+) -> Result<(Run, Recording), Failure> {
+    let (result, topics) = measure_before_deletion(plan, scene)?;
+    left.push(topics);
     result
 }
 
@@ -364,7 +395,6 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
     if let Some(admin) = &scene.admin {
         run.broker.counters_before = Counters::read(admin)?;
     }
-    let counted_from = Instant::now();
     run.broker.before = target.usage();
     let mut recording = Recording {
         started: Clock::wall(started),
@@ -406,7 +436,8 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         match Counters::read(admin) {
             Ok(counters) => {
                 run.broker.counters_after = counters;
-                run.broker.counted_seconds = counted_from.elapsed().as_secs_f64();
+                let seconds = run.repeats.iter().map(|r| r.loaded_seconds + r.fill_seconds);
+                run.broker.counted_seconds = seconds.sum();
             }
             Err(failure) => terminal::note(&failure.to_string()),
         }
@@ -485,10 +516,9 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
 }
 
 fn holds(total: &Latencies, condition: Assertion) -> bool {
-    let response = total.of(Kind::Response);
     let value = match condition.subject {
-        Subject::Latency(quantile) => response.at(quantile).map(|nanos| nanos as f64),
-        Subject::Mean => response.mean(),
+        Subject::Latency(quantile) => total.at(Kind::Response, quantile).map(|nanos| nanos as f64),
+        Subject::Mean => total.mean(Kind::Response),
         Subject::Rate => None,
     };
     value.and_then(|value| condition.holds(value, None)) == Some(true)

@@ -219,13 +219,13 @@ impl Sides {
 }
 
 /// The cores that this process may use.
-fn allowed() -> Vec<usize> {
+pub(crate) fn allowed() -> Vec<usize> {
     let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
     (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
 }
 
 /// Keeps the calling thread to these cores.
-fn keep_to(cores: &[usize]) -> Result<(), Failure> {
+pub(crate) fn keep_to(cores: &[usize]) -> Result<(), Failure> {
     let mut set = rustix::thread::CpuSet::new();
     for core in cores {
         set.set(*core);

@@ -146,6 +146,10 @@ struct Turn {
     fast: Verdict,
     /// CPU seconds for each GB produced, as fast as it went.
     cpu_per_gb_produced: Option<f64>,
+    /// The same of the broker's cores, whoever was busy there, where it was kept to cores of its own.
+    cores_per_gb_produced: Option<f64>,
+    /// Bytes by which the page cache grew meanwhile: memory that is in no process's.
+    cached_bytes: Option<i64>,
     /// Bytes a second that one consumer fetched of what lay there, and CPU seconds for each GB of them.
     fetch_bytes_rate: Option<f64>,
     cpu_per_gb_fetched: Option<f64>,
@@ -199,7 +203,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     if args.check {
         return check::run(args, &kafka, &sides);
     }
-    let bounds = Bounds::measure(&args.dir)?;
+    let bounds = Bounds::measure(&args.dir, sides.broker.as_deref())?;
     let (turns, duration) =
         if args.short { (3, Duration::from_secs(8)) } else { (args.turns, args.duration) };
     let mut all: Vec<Seen> = [Pair::Written, Pair::Fsync]
@@ -289,13 +293,9 @@ fn play(
     let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
     let scene = Scene {
         name: name.clone(),
-        bootstrap: vec![broker.address().to_owned()],
-        arguments: std::env::args().collect(),
-        repeat: 1,
-        quiet: true,
         data_dir: Some(broker.directory().to_path_buf()),
         admin: broker.admin().map(str::to_owned),
-        ..Scene::default()
+        ..scene(broker.address())
     };
     let idle = idle(&broker);
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
@@ -310,15 +310,17 @@ fn play(
     let (calm, recording) = measure(&both, &scene)?;
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     let total = recording.total();
-    let response = total.of(Kind::Response);
     if !calm.verdict.is_invalid() {
-        seen.response.add(response);
+        seen.response.add(total.of(Kind::Response));
     }
     let latency = PERCENTS
         .iter()
-        .map(|percent| response.at(Quantile::percent(*percent).ok()?))
+        .map(|percent| total.at(Kind::Response, Quantile::percent(*percent).ok()?))
         .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
         .collect();
+    let first = fast.repeats.first();
+    let cores_per_gb_produced = first.zip(cores).and_then(|(r, cores)| r.cores_per_gb(cores));
+    let cached_bytes = first.and_then(|repeat| Some(repeat.machine.as_ref()?.cached));
     let inside = fast.broker.inside().unwrap_or_default();
     seen.turns.push(Turn {
         contender: seen.contender.name(),
@@ -327,6 +329,8 @@ fn play(
         rate: stage.map_or(0.0, Stage::rate),
         bytes_rate,
         cpu_per_gb_produced: fast.cpu_per_gb(),
+        cores_per_gb_produced,
+        cached_bytes,
         fast: fast.verdict,
         fetch_bytes_rate: fetched.map(|fetched| fetched.bytes_rate),
         cpu_per_gb_fetched: fetched.and_then(|fetched| fetched.cpu_per_gb),
@@ -339,6 +343,19 @@ fn play(
         calm: calm.verdict,
     });
     Ok(())
+}
+
+/// A measurement on a broker that is a turn's own. Its topics stay until it ends: Kafka unlinks a deleted topic a minute later, which
+/// would be within the measurement of the latencies, and Ringwood at once, which would be within none.
+fn scene(address: &str) -> Scene {
+    Scene {
+        bootstrap: vec![address.to_owned()],
+        arguments: std::env::args().collect(),
+        repeat: 1,
+        quiet: true,
+        keep_topics: true,
+        ..Scene::default()
+    }
 }
 
 /// The share of a core that a broker with nothing to do uses.
@@ -395,6 +412,11 @@ fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Resul
 mod tests {
     use super::*;
     use crate::{machine::Used, run::Repeat};
+
+    #[test]
+    fn no_topic_is_deleted_while_another_is_measured() {
+        assert!(scene("127.0.0.1:1").keep_topics);
+    }
 
     #[test]
     fn fetched_bytes_are_counted_by_what_a_record_weighs() {

@@ -10,9 +10,9 @@ use std::{
 use crate::{
     failure::Failure,
     host::HostArgs,
-    latency::{Kind, Latency},
+    latency::{Kind, Latencies},
     load::Plan,
-    measure::{Scene, conclude, half_of_the_cores, measure},
+    measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal,
@@ -45,29 +45,11 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     let host = args.host.open(&[])?;
     // Its counters are not shown, and reading them takes seconds.
     let scene = Scene { admin: None, ..host.scene() };
-    let plan = Plan {
-        size: args.size.clone(),
-        partitions: 4,
-        threads: half_of_the_cores(),
-        warmup: Duration::from_secs(1),
-        duration: Duration::from_secs(3),
-        ..Plan::default()
-    };
-    let (fast, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
-    let top = fast.rate();
-    let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
-    let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
-    let part = |share: f64| {
-        let rate = RateSpec::constant((top / share).max(1.0) as u64);
-        measure(&Plan { rate, ..plan.clone() }, &scene)
-    };
-    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
-    if calm.verdict.is_invalid() {
-        // Broker and client share the cores: where half of all leaves the client none in time, less may.
-        terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
-        name = "an eighth of that";
-        (calm, recording) = part(8.0)?;
-    }
+    let mut left = Vec::new();
+    let measured = measure(args, &scene, &mut left);
+    // Not before the last measurement: what a broker does to delete gigabytes would be in the next one's percentiles.
+    left.into_iter().for_each(Leftover::delete);
+    let Quick { fast, name, calm, recording } = measured?;
     let head = header(&calm, &host.sides);
     // The broker ends before the words come: nothing is left of it when they are there.
     drop(host);
@@ -76,6 +58,43 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     // A picture of the generator is none to show.
     conclude(&calm)?;
     page.map_or(Ok(()), |page| page.put(&text(false)))
+}
+
+/// What was measured.
+struct Quick {
+    /// As fast as it goes.
+    fast: Run,
+    /// How much of that the open loop offered, in words.
+    name: &'static str,
+    calm: Run,
+    recording: Recording,
+}
+
+fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<Quick, Failure> {
+    let plan = Plan {
+        size: args.size.clone(),
+        partitions: 4,
+        threads: half_of_the_cores(),
+        warmup: Duration::from_secs(1),
+        duration: Duration::from_secs(3),
+        ..Plan::default()
+    };
+    let (fast, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
+    let top = fast.rate();
+    let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
+    let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
+    let mut part = |share: f64| {
+        let rate = RateSpec::constant((top / share).max(1.0) as u64);
+        measure_and_leave(&Plan { rate, ..plan.clone() }, scene, left)
+    };
+    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
+    if calm.verdict.is_invalid() {
+        // Broker and client share the cores: where half of all leaves the client none in time, less may.
+        terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
+        name = "an eighth of that";
+        (calm, recording) = part(8.0)?;
+    }
+    Ok(Quick { fast, name, calm, recording })
 }
 
 /// A text with a place for the picture.
@@ -138,11 +157,10 @@ fn render(
                     Cell::plain(format!("{at_least}{}/s", format_bytes(stage.bytes_rate()))),
                 ];
                 let summary = stage.latency.get(kind.name());
-                let none = if is_invalid { "INVALID" } else { "n/a" };
                 for quantile in ["p50", "p99", "p99.9", "max"] {
-                    let value =
-                        summary.and_then(|s| s.percentiles.get(quantile).copied().flatten());
-                    cells.push(Cell::plain(value.map_or_else(|| none.into(), format_nanos)));
+                    cells.push(Cell::plain(
+                        summary.map_or_else(|| "n/a".into(), |summary| summary.cell(quantile)),
+                    ));
                 }
                 table.row(cells);
             }
@@ -152,20 +170,28 @@ fn render(
     let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
     // What was acknowledged after the end is no second of its own.
     let seconds = recording.intervals.iter().take(end.ceil() as usize);
-    let responses: Vec<&Latency> = seconds.map(|i| i.latencies.of(Kind::Response)).collect();
-    let p99: Vec<u64> =
-        responses.iter().filter_map(|latency| latency.at(Quantile::percent(99.0).ok()?)).collect();
+    let seconds: Vec<&Latencies> = seconds.map(|interval| &interval.latencies).collect();
+    let p99: Vec<u64> = seconds
+        .iter()
+        .filter_map(|latencies| latencies.at(Kind::Response, Quantile::percent(99.0).ok()?))
+        .collect();
     if !calm.verdict.is_invalid()
         && let (Some(best), Some(worst)) = (p99.iter().min(), p99.iter().max())
     {
         let _ = writeln!(
             text,
-            "\np99 by second  {}  {} to {}",
+            "\np99 by second  {}  {} to {}{}",
             sparkline(&p99.iter().map(|nanos| *nanos as f64).collect::<Vec<_>>()),
             format_nanos(*best),
-            format_nanos(*worst)
+            format_nanos(*worst),
+            // A second that is left out is not to look like one that was good.
+            match seconds.len() - p99.len() {
+                0 => String::new(),
+                without => format!("; {without} of {} seconds without one", seconds.len()),
+            }
         );
-        let rate: Vec<f64> = responses.iter().map(|latency| latency.count() as f64).collect();
+        let rate: Vec<f64> =
+            seconds.iter().map(|latencies| latencies.of(Kind::Response).count() as f64).collect();
         let least = rate.iter().copied().fold(f64::INFINITY, f64::min);
         let _ = writeln!(
             text,

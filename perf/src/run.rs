@@ -3,16 +3,17 @@
 mod directory;
 mod judgement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
+pub(crate) use judgement::HELD_MIN;
 pub use judgement::{Evidence, judge};
 
 use crate::{
-    latency::{Kind, Latencies, Latency},
-    machine::{Counters, Machine, Usage, Used},
-    spec::Quantile,
+    latency::{Kind, Latencies, Told},
+    machine::{Counters, Machine, Meanwhile, Usage, Used},
+    spec::{Quantile, format_nanos},
     verify,
 };
 
@@ -89,7 +90,8 @@ pub struct Broker {
     pub before: Vec<Usage>,
     /// The same processes after the run.
     pub after: Vec<Usage>,
-    /// Seconds between the two readings of its counters, warm-up and pauses between repeats included.
+    /// Seconds of load between the two readings of its counters: with warm-up, drain and the writing of a backlog, without the pauses in
+    /// which nothing was sent.
     pub counted_seconds: f64,
     /// The broker's own counters before the run, where it serves metrics.
     pub counters_before: Counters,
@@ -195,6 +197,14 @@ pub struct Repeat {
     pub verdict: Verdict,
     /// What local broker processes used while it was measured: warm-up and drain are not in it.
     pub broker: Option<Used>,
+    /// What all of the machine did while it was measured, the generator included.
+    pub machine: Option<Meanwhile>,
+    /// Seconds from the first due record, warm-up included, to the last acknowledgement.
+    pub loaded_seconds: f64,
+    /// Records acknowledged in that time.
+    pub acknowledged_in_all: u64,
+    /// Seconds that the backlog took to write.
+    pub fill_seconds: f64,
     /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
     pub backlog_seconds: Option<f64>,
 }
@@ -207,11 +217,31 @@ impl Repeat {
         (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
     }
 
+    /// The same of the cores that the broker was kept to, whoever was busy there: with what the kernel does later in the broker's name.
+    #[must_use]
+    pub fn cores_per_gb(&self, cores: &[usize]) -> Option<f64> {
+        let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
+        let busy = self.machine.as_ref()?.busy_on(cores)?;
+        (bytes > 0).then_some(busy / bytes as f64 * 1e9)
+    }
+
+    /// Acknowledged records a second of all the time from the first due one to the last answer, warm-up and drain included: a broker that
+    /// takes longer than the schedule has fewer.
+    #[must_use]
+    pub fn achieved(&self) -> f64 {
+        if self.loaded_seconds > 0.0 {
+            self.acknowledged_in_all as f64 / self.loaded_seconds
+        } else {
+            0.0
+        }
+    }
+
     /// Takes the latencies out of what is shown: they are the generator's. The files of the run keep them.
     pub(crate) fn withhold(&mut self) {
         for summary in self.stages.iter_mut().flat_map(|stage| stage.latency.values_mut()) {
             summary.mean = None;
             summary.percentiles.values_mut().for_each(|value| *value = None);
+            summary.moved = summary.percentiles.keys().cloned().collect();
         }
     }
 }
@@ -226,7 +256,7 @@ pub struct Stage {
     pub seconds: f64,
     /// Records that were due and sent.
     pub sent: u64,
-    /// Records acknowledged without an error.
+    /// Records acknowledged during the stage without an error; of an open loop no more than were due in it.
     pub acknowledged: u64,
     /// Records that failed, timed out or could not be sent before the end.
     pub failed: u64,
@@ -234,8 +264,13 @@ pub struct Stage {
     pub bytes: u64,
     /// Records received by consumers, each group counted.
     pub received: u64,
+    /// Records acknowledged that had not been received when the consumers ended, each group counted. They are in `e2e`, with at least
+    /// the time-out.
+    pub missing: u64,
     /// Share of the time in which the in-flight bound held ready work back, between 0 and 1, mean of the producers.
     pub saturated: f64,
+    /// Share of the stage's seconds in which it did so for 5 % of the time or more, between 0 and 1.
+    pub held_seconds: f64,
     /// The first kinds of errors and how many records met them.
     pub errors: BTreeMap<String, u64>,
     /// The latencies by kind.
@@ -286,24 +321,40 @@ pub struct Summary {
     pub censored: u64,
     /// The mean.
     pub mean: Option<f64>,
-    /// By percentile (`p99.9`, `max`); null where the sample cannot carry it.
+    /// By percentile (`p99.9`, `max`); null where the sample cannot carry it, or the generator may have made it.
     pub percentiles: BTreeMap<String, Option<u64>>,
+    /// Those that the generator's own lateness may have moved by more than a tenth.
+    pub moved: BTreeSet<String>,
 }
 
 impl Summary {
-    /// The numbers of this distribution.
+    /// The numbers of this kind.
     #[must_use]
-    pub fn of(latency: &Latency) -> Self {
-        let percentiles = PERCENTS
-            .iter()
-            .filter_map(|percent| Quantile::percent(*percent).ok())
-            .map(|quantile| (quantile.to_string(), latency.at(quantile)))
-            .collect();
-        Self {
+    pub fn of(latencies: &Latencies, kind: Kind) -> Self {
+        let latency = latencies.of(kind);
+        let mut summary = Self {
             count: latency.count(),
             censored: latency.censored(),
-            mean: latency.mean(),
-            percentiles,
+            mean: latencies.mean(kind),
+            ..Self::default()
+        };
+        for quantile in PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok()) {
+            let told = latencies.told(kind, quantile);
+            summary.percentiles.insert(quantile.to_string(), told.nanos());
+            if told == Told::Moved {
+                summary.moved.insert(quantile.to_string());
+            }
+        }
+        summary
+    }
+
+    /// What a table has at this percentile.
+    #[must_use]
+    pub fn cell(&self, percentile: &str) -> String {
+        match self.percentiles.get(percentile).copied().flatten() {
+            Some(nanos) => format_nanos(nanos),
+            None if self.moved.contains(percentile) => Told::Moved.to_string(),
+            None => Told::TooFew.to_string(),
         }
     }
 
@@ -313,7 +364,7 @@ impl Summary {
         Kind::ALL
             .into_iter()
             .filter(|kind| latencies.of(*kind).count() > 0)
-            .map(|kind| (kind.name().to_owned(), Self::of(latencies.of(kind))))
+            .map(|kind| (kind.name().to_owned(), Self::of(latencies, kind)))
             .collect()
     }
 }

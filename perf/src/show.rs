@@ -101,6 +101,12 @@ pub(crate) fn render(run: &Run) -> String {
             format_count(total(|s| s.received) as f64)
         ));
     }
+    if total(|s| s.missing) > 0 {
+        text.push_str(&format!(
+            "NOT RECEIVED: {} records that were acknowledged; e2e counts them with at least the time-out\n",
+            total(|s| s.missing)
+        ));
+    }
     for (error, count) in run.repeats.iter().flat_map(|r| &r.stages).flat_map(|s| &s.errors) {
         text.push_str(&format!("error: {error}: {count} records\n"));
     }
@@ -179,12 +185,11 @@ pub(crate) fn summary_table(run: &Run) -> Table {
                     once(format!("{at_least}{}", format_count(stage.rate()))),
                     once(format!("{}/s", format_bytes(stage.bytes_rate()))),
                 ];
-                cells.extend(quantiles.iter().map(|quantile| {
-                    let value = summary.percentiles.get(&quantile.to_string()).copied().flatten();
-                    // A generator that measured itself has no number to show.
-                    let none = if repeat.verdict.is_invalid() { "INVALID" } else { "n/a" };
-                    Cell::plain(value.map_or_else(|| none.into(), format_nanos))
-                }));
+                cells.extend(
+                    quantiles
+                        .iter()
+                        .map(|quantile| Cell::plain(summary.cell(&quantile.to_string()))),
+                );
                 cells.push(once(stage.failed.to_string()));
                 table.row(cells);
             }

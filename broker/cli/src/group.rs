@@ -3,6 +3,7 @@
 mod delete;
 mod delete_offsets;
 mod describe;
+mod each;
 mod list;
 mod reset;
 

@@ -23,11 +23,13 @@ mod time;
 
 pub(crate) use checks::{Asker, MemberError};
 pub(crate) use join::StaticReplaced;
-pub(crate) use member::{Holding, Member, Protocol, protocols};
+pub(crate) use member::{Holding, Member, Protocol, protocols, weight_of};
 pub use state::ClassicState;
 
 mod state;
 
+use crate::coordinator::MEMBER_NAME_MAX;
+use crate::memory::OVERHEAD;
 use crate::response::Ticket;
 use crate::slot::Slot;
 use ids::{Instant, Timestamp};
@@ -76,6 +78,8 @@ pub(crate) struct ClassicGroup {
     /// Member ids that were given out and did not come back yet (KIP-394), and when they end.
     pub(crate) pending_members: BTreeMap<String, Instant>,
     supported: BTreeMap<String, usize>,
+    /// The bytes that its members take.
+    weight: usize,
     joined: usize,
     /// Members of this generation that have not asked for their assignment.
     pending_sync: BTreeSet<String>,
@@ -107,6 +111,7 @@ impl ClassicGroup {
             static_members: BTreeMap::new(),
             pending_members: BTreeMap::new(),
             supported: BTreeMap::new(),
+            weight: 0,
             joined: 0,
             pending_sync: BTreeSet::new(),
             join_timer: None,
@@ -184,11 +189,41 @@ impl ClassicGroup {
         self.joined += usize::from(member.joining.is_some());
         self.wake_at(member.expires_at);
         self.members.insert(member_id.to_owned(), member);
+        self.weigh(member_id);
+    }
+
+    /// A member takes another room than before.
+    fn weigh(&mut self, member_id: &str) {
+        if let Some(member) = self.members.get_mut(member_id) {
+            let weight = member_id.len() + member.weight();
+            self.weight = self.weight + weight - member.weighed;
+            member.weighed = weight;
+        }
+    }
+
+    /// All of them do.
+    fn weigh_all(&mut self) {
+        self.weight = 0;
+        for (id, member) in &mut self.members {
+            member.weighed = id.len() + member.weight();
+            self.weight += member.weighed;
+        }
+    }
+
+    /// The bytes that its members take in memory, and the ids that were given out, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight + self.pending_members.len() * (MEMBER_NAME_MAX + OVERHEAD)
+    }
+
+    /// What a member adds that says so much, if it is new or says more than before.
+    pub(crate) fn more_than_before(&self, member_id: &str, bytes: usize) -> usize {
+        bytes.saturating_sub(self.members.get(member_id).map_or(0, |m| m.weighed))
     }
 
     /// Takes a member out of all books. Whoever calls this answers what the member waits for, and goes on with the group.
     fn take(&mut self, member_id: &str) -> Option<Member> {
-        let member = self.members.remove(member_id)?;
+        let mut member = self.members.remove(member_id)?;
+        self.weight -= std::mem::take(&mut member.weighed);
         if let Some(instance) = &member.group_instance_id
             && self.static_members.get(instance).is_some_and(|id| id == member_id)
         {

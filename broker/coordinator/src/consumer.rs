@@ -23,7 +23,7 @@ mod time;
 
 pub(crate) use classic::ClassicFace;
 pub(crate) use log::ConsumerKey;
-pub(crate) use member::{ConsumerMember, MemberState, STATIC_MEMBER_AWAY};
+pub(crate) use member::{ConsumerMember, MemberState, STATIC_MEMBER_AWAY, TOPIC_BYTES};
 
 use crate::turn::Turn;
 use ids::{Instant, PartitionId, Timestamp};
@@ -48,8 +48,14 @@ pub(crate) struct ConsumerGroup {
     pub(crate) target_epoch: i32,
     /// Changes with the topics that members read.
     metadata_hash: i64,
+    /// Members have changed since the hash was made.
+    hash_is_old: bool,
     pub(crate) members: BTreeMap<String, ConsumerMember>,
     static_members: BTreeMap<String, String>,
+    /// Members of the classic protocol.
+    classics: usize,
+    /// The bytes that its members take.
+    weight: usize,
     owners: BTreeMap<PartitionId, String>,
     patterns: BTreeMap<String, Pattern>,
     /// Topics have changed since they were looked at.
@@ -98,8 +104,11 @@ impl ConsumerGroup {
             epoch: 0,
             target_epoch: 0,
             metadata_hash: 0,
+            hash_is_old: false,
             members: BTreeMap::new(),
             static_members: BTreeMap::new(),
+            classics: 0,
+            weight: 0,
             owners: BTreeMap::new(),
             patterns: BTreeMap::new(),
             stale: true,
@@ -186,16 +195,18 @@ impl ConsumerGroup {
         if self.target_epoch == self.epoch || (!at_once && self.may_wait(turn)) {
             return;
         }
-        let wants = self.wants(turn.topics);
-        let had = self.members.iter().map(|(id, m)| (id.as_str(), &m.target)).collect();
-        let assignor = self.assignor(turn.config.default_assignor());
-        let targets = assignor::assign(assignor, &wants, &had);
-        for (id, target) in targets {
-            if let Some(member) = self.members.get_mut(&id)
-                && member.target != target
-            {
-                member.target = target;
-                self.log.mark(ConsumerKey::Target(id));
+        if self.hash_is_old && self.rehash(turn.topics) {
+            // The epoch is in the log with what was read before.
+            self.log.mark(ConsumerKey::Epoch);
+        }
+        let name = self.assignor(turn.config.default_assignor());
+        let targets = assignor::assign(name, &self.question(turn.topics));
+        for ((id, member), target) in self.members.iter_mut().zip(targets) {
+            if !member.target.iter().eq(&target) {
+                member.target = target.into_iter().collect();
+                let weight = id.len() + member.weight();
+                self.weight = self.weight + weight - std::mem::replace(&mut member.weighed, weight);
+                self.log.mark(ConsumerKey::Target(id.clone()));
             }
         }
         self.target_epoch = self.epoch;
@@ -209,7 +220,7 @@ impl ConsumerGroup {
         let interval = turn.config.assignment_interval(&self.id);
         self.target_epoch > 0
             && self.assigned_at.is_some_and(|at| turn.now.instant < at + interval)
-            && self.members.values().all(|m| m.classic.is_none())
+            && self.classics == 0
     }
 
     /// The assignor that most members prefer; of equals the first by name; the default if nobody has a preference.
@@ -222,9 +233,39 @@ impl ConsumerGroup {
         votes.iter().find(|(_, n)| Some(**n) == most).map_or(default, |(name, _)| name)
     }
 
+    /// A member takes another room than before.
+    fn weigh(&mut self, member_id: &str) {
+        if let Some(member) = self.members.get_mut(member_id) {
+            let weight = member_id.len() + member.weight();
+            self.weight = self.weight + weight - member.weighed;
+            member.weighed = weight;
+        }
+    }
+
+    /// All of them do.
+    fn weigh_all(&mut self) {
+        self.weight = 0;
+        for (id, member) in &mut self.members {
+            member.weighed = id.len() + member.weight();
+            self.weight += member.weighed;
+        }
+    }
+
+    /// The bytes that its members take in memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What a member adds that says so much, if it is new or says more than before.
+    pub(crate) fn more_than_before(&self, member_id: &str, bytes: usize) -> usize {
+        bytes.saturating_sub(self.members.get(member_id).map_or(0, |m| m.weighed))
+    }
+
     /// Takes a member out of all books.
     fn take(&mut self, member_id: &str) -> Option<ConsumerMember> {
-        let member = self.members.remove(member_id)?;
+        let mut member = self.members.remove(member_id)?;
+        self.weight -= std::mem::take(&mut member.weighed);
+        self.classics -= usize::from(member.classic.is_some());
         if let Some(instance) = &member.instance_id
             && self.static_members.get(instance).is_some_and(|id| id == member_id)
         {
@@ -247,7 +288,7 @@ impl ConsumerGroup {
         }
         if any {
             self.forget_patterns();
-            self.stale = true;
+            self.hash_is_old = true;
             self.bump();
             if self.members.is_empty() {
                 self.empty_since = now;

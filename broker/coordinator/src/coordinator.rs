@@ -20,6 +20,7 @@ mod sync_group;
 mod transactions;
 
 pub(crate) use delete_groups::delete_metadata;
+pub(crate) use join_group::MEMBER_NAME_MAX;
 
 pub use consumer_group_describe::{DescribedConsumer, DescribedConsumerGroup, DescribedPartitions};
 pub use consumer_group_heartbeat::{ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse};
@@ -42,6 +43,7 @@ pub use transactions::TxnOffsetCommit;
 
 use crate::config::Config;
 use crate::group::Group;
+use crate::memory::{MemberMemory, Share};
 use crate::now::Now;
 use crate::outbox::{Append, Outbox};
 use crate::response::{Answer, Outcome, Response, Ticket};
@@ -49,6 +51,7 @@ use crate::topics::SharedTopics;
 use crate::turn::Turn;
 use ids::{Instant, ProducerId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The groups of one partition of `__consumer_offsets`.
@@ -69,6 +72,8 @@ pub struct Coordinator {
     expiry_at: Option<Instant>,
     /// Topics that were deleted while the log was being read: what it says of offsets in them no longer counts.
     deleted_before_start: BTreeSet<String>,
+    /// What its members take in memory.
+    memory: Share,
     out: Outbox,
 }
 
@@ -91,8 +96,23 @@ impl Coordinator {
             transactions: BTreeMap::new(),
             expiry_at: None,
             deleted_before_start: BTreeSet::new(),
+            memory: Share::default(),
             out,
         }
+    }
+
+    /// Members may take no more than this memory has; others may use it too. Without it there is no bound.
+    #[must_use]
+    pub fn within(mut self, memory: Rc<MemberMemory>) -> Self {
+        self.memory = Share::of(memory);
+        self
+    }
+
+    /// Whether a member of a group may say so many bytes.
+    fn has_room(&self, group_id: &str, member_id: &str, bytes: usize) -> bool {
+        let group = self.groups.get(group_id);
+        let more = group.map_or(bytes, |group| group.more_than_before(member_id, bytes));
+        self.memory.has_room(more)
     }
 
     /// The broker's configuration has changed. What has begun under the old one goes on under it.
@@ -185,6 +205,8 @@ impl Coordinator {
     /// Sets a group's alarm, or forgets it when there is nothing left of it.
     fn look_after(&mut self, id: &str) {
         let Some(group) = self.groups.get_mut(id) else { return };
+        let weight = group.weight();
+        self.memory.change(std::mem::replace(&mut group.weighed, weight), weight);
         if group.is_vacant() {
             if let Some(at) = group.alarm {
                 self.timers.remove(&(at, id.to_owned()));

@@ -18,6 +18,8 @@ pub(crate) struct Group {
     pub(crate) owes_record: bool,
     /// When the coordinator looks at the group again; the coordinator keeps the same in its timers.
     pub(crate) alarm: Option<Instant>,
+    /// What the coordinator counts of its members' weight.
+    pub(crate) weighed: usize,
 }
 
 impl Group {
@@ -29,6 +31,7 @@ impl Group {
             offsets: Offsets::default(),
             owes_record: false,
             alarm: None,
+            weighed: 0,
         }
     }
 
@@ -47,6 +50,19 @@ impl Group {
     /// The group, if it is one of the consumer protocol.
     pub(crate) fn consumers_mut(&mut self) -> Option<&mut ConsumerGroup> {
         self.consumer.as_mut().filter(|group| group.is_there())
+    }
+
+    /// The bytes that its members take in memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.classic.weight() + self.consumer.as_ref().map_or(0, ConsumerGroup::weight)
+    }
+
+    /// What a member adds to that, if it is new or says more than before.
+    pub(crate) fn more_than_before(&self, member_id: &str, bytes: usize) -> usize {
+        match self.consumers() {
+            Some(consumers) => consumers.more_than_before(member_id, bytes),
+            None => self.classic.more_than_before(member_id, bytes),
+        }
     }
 
     /// When it wants to be looked at.

@@ -33,6 +33,7 @@ mod config;
 mod consumer;
 mod coordinator;
 mod group;
+mod memory;
 mod migration;
 mod now;
 mod offsets;
@@ -56,6 +57,7 @@ pub use coordinator::{
     OffsetFetch, ReplayError, Replayed, SurveyedGroup, SurveyedOffset, SyncGroup,
     SyncGroupResponse, TxnOffsetCommit,
 };
+pub use memory::MemberMemory;
 pub use migration::MigrationPolicy;
 pub use now::Now;
 pub use outbox::{Append, AppendFailure, BatchId};

@@ -67,6 +67,12 @@ impl Offsets {
         })
     }
 
+    /// The topics about which the log holds or will hold something. One may come twice.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.topics).chain(self.transactions.values());
+        all.flat_map(|topics| topics.keys().map(String::as_str))
+    }
+
     /// Every partition, of one topic or of all, about which the log holds or will hold something.
     pub(crate) fn partitions(&self, topic: Option<&str>) -> Vec<(String, PartitionIndex)> {
         let all = std::iter::once(&self.topics).chain(self.transactions.values()).flatten();

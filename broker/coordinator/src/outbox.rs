@@ -275,7 +275,8 @@ impl Outbox {
     }
 
     pub(crate) fn on_appended(&mut self, batch: BatchId, end: Offset) {
-        if let Some(b) = self.in_flight.iter_mut().find(|b| b.batch == batch) {
+        let at = self.place(batch);
+        if let Some(b) = at.and_then(|at| self.in_flight.get_mut(at)) {
             b.end = Some(end);
         }
     }
@@ -288,8 +289,13 @@ impl Outbox {
 
     /// A batch that failed; it is no longer in flight.
     pub(crate) fn pop_failed(&mut self, batch: BatchId) -> Option<InFlight> {
-        let at = self.in_flight.iter().position(|b| b.batch == batch)?;
+        let at = self.place(batch)?;
         self.in_flight.remove(at)
+    }
+
+    /// Where a batch stands among those in flight. Their ids rise.
+    fn place(&self, batch: BatchId) -> Option<usize> {
+        self.in_flight.binary_search_by_key(&batch, |b| b.batch).ok()
     }
 
     /// Lets those go that waited for `batch` alone.

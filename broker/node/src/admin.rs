@@ -4,6 +4,8 @@
 //! puts where the time of their requests went, two flags, the board of scrapes, and the line of REST.
 
 mod connections;
+#[cfg(test)]
+mod tests;
 
 use crate::lag::Board;
 use crate::latency::query::Query;
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     backend: OnceLock<&'static str>,
     /// Long pages are written two at a time; the others wait in line, for a while.
     writing: Arc<Semaphore>,
+    /// How long that is.
+    patience: Duration,
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
     /// The way of scrapes to core 0.
@@ -82,6 +86,7 @@ impl Shared {
             observed: Mutex::default(),
             backend: OnceLock::new(),
             writing: Arc::new(Semaphore::new(PAGES_MAX)),
+            patience: PAGE_PATIENCE,
             rest: Arc::default(),
             lag: Arc::default(),
         }
@@ -150,21 +155,10 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
                     drop(listens.observed());
                 }
             });
-            let app = Router::new()
-                .route("/metrics", get(own_metrics))
-                .route("/metrics/compat", get(compat_metrics))
-                .route("/latency", get(latency))
-                .route("/latency/why", get(why))
-                .route("/latency.hlog", get(log))
-                .route("/top", get(top))
-                .route("/healthz", get(|| async { "ok\n" }))
-                .route("/readyz", get(ready))
-                .with_state(Arc::clone(&shared))
-                .merge(rest::routes(Arc::clone(&shared.rest)));
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let bounded = connections::Bounded::new(listener);
-                    if let Err(e) = axum::serve(bounded, app).await {
+                    if let Err(e) = axum::serve(bounded, routes(shared)).await {
                         eprintln!("the admin listener ended: {e}");
                     }
                 }
@@ -175,6 +169,21 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
     };
     thread::Builder::new().name("control".into()).spawn(run)?;
     Ok(())
+}
+
+fn routes(shared: Arc<Shared>) -> Router {
+    let rest = rest::routes(Arc::clone(&shared.rest));
+    Router::new()
+        .route("/metrics", get(own_metrics))
+        .route("/metrics/compat", get(compat_metrics))
+        .route("/latency", get(latency))
+        .route("/latency/why", get(why))
+        .route("/latency.hlog", get(log))
+        .route("/top", get(top))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(shared)
+        .merge(rest)
 }
 
 async fn wait_for_signal(shared: &Shared) {
@@ -198,7 +207,7 @@ async fn in_turn<T: Send + 'static>(
     write: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Response> {
     let turn = Arc::clone(&shared.writing).acquire_owned();
-    let Ok(Ok(turn)) = tokio::time::timeout(PAGE_PATIENCE, turn).await else {
+    let Ok(Ok(turn)) = tokio::time::timeout(shared.patience, turn).await else {
         let why = "too many pages are being written: ask again later\n";
         return Err((StatusCode::SERVICE_UNAVAILABLE, why).into_response());
     };

@@ -8,10 +8,10 @@ mod config;
 pub(crate) use config::config_of;
 
 use crate::planted::{self, Planted};
-use crate::shard::{Acks, PartitionError, Shard};
+use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use coordinator::{
-    Append, AppendFailure, Config, Coordinator, Now, Outcome, Replayed, Response, SharedTopics,
-    Ticket,
+    Append, AppendFailure, Config, Coordinator, MemberMemory, Now, Outcome, Replayed, Response,
+    SharedTopics, Ticket,
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::{AppendError, BatchMeta};
@@ -25,8 +25,12 @@ use std::time::Duration;
 use store::Refusal;
 use wire::ErrorCode;
 
-/// Group records wait for their commitment as long as it takes: what is in the log cannot be taken for not written.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// What is appended without an acknowledgement waits for none.
+const APPEND_TIMEOUT: Duration = Duration::ZERO;
+/// Which part of a core's memory members of groups may take, and as much again what they are assigned.
+const MEMBERS_SHARE: usize = 8;
+/// A core with little memory has room for some thousand members all the same.
+const MEMBERS_BYTES_MIN: usize = 8 << 20;
 /// Bytes read at once when a log is replayed.
 const READ_BYTES: usize = 1 << 20;
 
@@ -47,6 +51,8 @@ pub(crate) struct Groups {
     parts: RefCell<BTreeMap<PartitionId, Rc<Part>>>,
     /// What consumer groups may read.
     topics: SharedTopics,
+    /// What members of all groups of this core may take.
+    memory: Rc<MemberMemory>,
 }
 
 /// The coordinator of one partition.
@@ -79,8 +85,11 @@ impl NoCoordinator {
 }
 
 impl Groups {
-    pub(crate) fn new(rt: Runtime, shard: Rc<Shard>) -> Rc<Self> {
-        Rc::new(Self { rt, shard, parts: RefCell::default(), topics: SharedTopics::default() })
+    /// `memory` is what the core has for everything, in bytes.
+    pub(crate) fn new(rt: Runtime, shard: Rc<Shard>, memory: usize) -> Rc<Self> {
+        let memory = MemberMemory::new((memory / MEMBERS_SHARE).max(MEMBERS_BYTES_MIN));
+        let (parts, topics) = (RefCell::default(), SharedTopics::default());
+        Rc::new(Self { rt, shard, parts, topics, memory })
     }
 
     /// The shard leads this partition of `__consumer_offsets`: reads its log, then serves.
@@ -90,7 +99,10 @@ impl Groups {
         }
         let part = Rc::new(Part {
             id,
-            coordinator: RefCell::new(Coordinator::with_topics(config, Rc::clone(&self.topics))),
+            coordinator: RefCell::new(
+                Coordinator::with_topics(config, Rc::clone(&self.topics))
+                    .within(Rc::clone(&self.memory)),
+            ),
             loaded: Cell::new(false),
             ended: Cell::new(false),
             waiting: RefCell::default(),
@@ -106,6 +118,8 @@ impl Groups {
             }
             part.loaded.set(true);
             part.coordinator.borrow_mut().start(me.now());
+            // A topic may have been deleted just before a crash, and its offsets not yet.
+            part.coordinator.borrow_mut().forget_topics_that_are_gone(me.now());
             me.pump(&part);
             me.keep_time(&part).await;
         });
@@ -236,28 +250,29 @@ impl Groups {
         part.changed.notify();
     }
 
+    /// Appends a batch and says when it is committed. Once it is in the log nothing takes it back but the loss of the partition:
+    /// the next start reads it there, whatever was answered.
     async fn append(self: &Rc<Self>, part: &Rc<Part>, append: Append) {
-        let result = self.write(part.id, &append).await;
-        {
-            let mut coordinator = part.coordinator.borrow_mut();
-            let now = self.now();
-            match result {
-                Ok(end) => {
-                    coordinator.on_appended(append.batch, end);
-                    let replica = self.shard.replica(part.id);
-                    let mut high_watermark = replica.map_or(Offset::ZERO, |r| r.high_watermark());
-                    if planted::is(Planted::OffsetsConfirmedEarly) {
-                        high_watermark = end;
-                    }
-                    coordinator.on_committed(high_watermark, now);
+        match self.write(part.id, &append).await {
+            Ok(end) => {
+                part.coordinator.borrow_mut().on_appended(append.batch, end);
+                let early = planted::is(Planted::OffsetsConfirmedEarly);
+                if !early && !self.shard.until_committed(part.id, end).await {
+                    // Whoever waits is told when the partition is forgotten.
+                    return;
                 }
-                Err(why) => coordinator.on_append_failed(append.batch, why, now),
+                let replica = self.shard.replica(part.id);
+                let high_watermark = replica.map_or(end, |r| r.high_watermark().max(end));
+                part.coordinator.borrow_mut().on_committed(high_watermark, self.now());
+            }
+            Err(why) => {
+                part.coordinator.borrow_mut().on_append_failed(append.batch, why, self.now());
             }
         }
         self.pump(part);
     }
 
-    /// Appends a batch and resolves to the offset after it when it is committed.
+    /// Appends a batch; the offset after it.
     async fn write(&self, id: PartitionId, append: &Append) -> Result<Offset, AppendFailure> {
         let now = self.rt.wall();
         let mut builder = BatchBuilder::new();
@@ -275,13 +290,14 @@ impl Groups {
             transactional: false,
             control: false,
         };
-        let early = planted::is(Planted::OffsetsConfirmedEarly);
-        let acks = if early { Acks::None } else { Acks::All };
-        match self.shard.produce(id, &bytes, &meta, acks, APPEND_TIMEOUT, |_| {}).await {
+        let replica = self.shard.replica(id).ok_or(AppendFailure::NotLeader)?;
+        if !replica.is_in_sync() {
+            return Err(AppendFailure::Unavailable);
+        }
+        let deadline = Deadline::after(APPEND_TIMEOUT);
+        let terms = Terms::ours(Acks::None, &deadline);
+        match self.shard.produce(id, &bytes, &meta, terms, |_| {}).await {
             Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
-            Err(PartitionError::TimedOut) => {
-                self.rt.fault("records of a group were not flushed for a year".to_owned())
-            }
             Err(PartitionError::Refused(
                 Refusal::TooLarge { .. } | Refusal::Append(AppendError::LargerThanSegment { .. }),
             )) => Err(AppendFailure::TooLarge),

@@ -158,14 +158,20 @@ impl Metadata {
         }
     }
 
-    /// Opens everything that this core leads.
-    pub(crate) fn lead_all(&self) {
-        let ids: Vec<PartitionId> =
-            self.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
+    /// Tells the groups of all topics. Before anything is led: offsets in topics that a coordinator does not know when its log
+    /// is read go.
+    pub(crate) fn tell_all(&self) {
         let topics: Vec<TopicId> = self.image().topics().map(|t| t.id).collect();
         for topic in topics {
             self.tell_groups(topic);
         }
+    }
+
+    /// Opens everything that this core leads.
+    pub(crate) fn lead_all(&self) {
+        self.tell_all();
+        let ids: Vec<PartitionId> =
+            self.image().topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
         for id in ids {
             self.lead(id);
         }

@@ -8,16 +8,16 @@
 use crate::metadata::{METADATA, Metadata};
 use crate::planted::{self, Planted};
 use crate::post::Post;
-use crate::shard::{Acks, PartitionError, Shard};
+use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use cluster::controller::DECISION_BYTES_MAX;
 use cluster::{BrokerRegistered, Controller, Decision, DecodeError, ErrorCode, Record, Refusal};
-use ids::{CoreId, Offset, ProducerId, Timestamp};
+use ids::{CoreId, Offset, ProducerId, Timestamp, TopicId};
 use log::BatchMeta;
 use record::{BatchBuilder, Batches};
 use runtime::sync::Notify;
 use runtime::{Class, Runtime};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,15 +77,26 @@ fn phrase(records: &[Record], now: Timestamp) -> Option<Vec<u8>> {
     builder.build().ok()
 }
 
+/// What a replay has found.
+#[derive(Default)]
+pub(crate) struct Replayed {
+    pub(crate) records: u64,
+    /// Topics that were deleted: what is left of their partitions may go.
+    pub(crate) deleted: BTreeSet<TopicId>,
+}
+
 /// Reads the metadata log from its start.
-pub(crate) async fn replay(store: &Store, controller: &mut Controller) -> Result<u64, ReplayError> {
+pub(crate) async fn replay(
+    store: &Store,
+    controller: &mut Controller,
+) -> Result<Replayed, ReplayError> {
     if let Some(why) = store.incomplete(METADATA) {
         return Err(ReplayError::Incomplete(why));
     }
     let Ok((mut at, end)) = store.with_log(METADATA, |l| (l.start(), l.end())) else {
-        return Ok(0);
+        return Ok(Replayed::default());
     };
-    let mut count = 0;
+    let mut found = Replayed::default();
     while at < end {
         let read = store.read(METADATA, at, end, 1 << 20, true).await.map_err(ReplayError::Read)?;
         let mut bytes = Vec::with_capacity(read.bytes);
@@ -95,20 +106,29 @@ pub(crate) async fn replay(store: &Store, controller: &mut Controller) -> Result
         let before = at;
         for batch in Batches::new(&bytes) {
             let batch = batch.map_err(|e| ReplayError::Batch(format!("{e:?}")))?;
-            at = batch.header().last_offset().next();
+            let header = batch.header();
+            if header.count == 0 {
+                // Nobody compacts this log: here records were lost, and somebody has decided to go on without them.
+                let lost = header.last_offset().next() - header.base_offset;
+                controller.pass_over(u32::try_from(lost).unwrap_or(u32::MAX));
+            }
+            at = header.last_offset().next();
             for r in batch.records().map_err(|e| ReplayError::Batch(format!("{e:?}")))? {
                 let r = r.map_err(|e| ReplayError::Batch(format!("{e:?}")))?;
                 let value = r.value.unwrap_or(&[]);
                 let record = Record::decode(value).map_err(ReplayError::Record)?;
                 controller.replay(&record).map_err(|e| ReplayError::Apply(format!("{e:?}")))?;
-                count += 1;
+                if let Record::TopicDeleted { id } = record {
+                    found.deleted.insert(id);
+                }
+                found.records += 1;
             }
         }
         if at == before {
             return Err(ReplayError::Batch(format!("no progress at {at}")));
         }
     }
-    Ok(count)
+    Ok(found)
 }
 
 /// The controller and its log.
@@ -244,9 +264,11 @@ impl MetadataLog {
             self.metadata.apply(&std::mem::take(&mut records));
         }
         self.pending.borrow_mut().push_back(Pending { end, records });
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        let produced =
-            self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever, |_| {}).await;
+        let forever = Deadline::after(Duration::from_secs(365 * 24 * 3600));
+        let produced = self
+            .shard
+            .produce(METADATA, &bytes, &meta, Terms::ours(Acks::All, &forever), |_| {})
+            .await;
         match produced {
             Ok(_) => {
                 self.every_core().await;

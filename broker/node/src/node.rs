@@ -143,9 +143,13 @@ async fn serve(
         let what = format!("cannot listen on {}", config.admin);
         stopped(what, e, "choose another with --admin, or stop what listens there")
     })?;
-    let Opened { broker, mut records, dir } = open_first(rt, config, mail).await?;
+    let Opened { broker, mut records, deleted, dir } = open_first(rt, config, mail).await?;
     for core in others(config.cores) {
-        let opening = Opening { dir: dir.share(), image: broker.metadata.image().clone() };
+        let opening = Opening {
+            dir: dir.share(),
+            image: broker.metadata.image().clone(),
+            deleted: Arc::clone(&deleted),
+        };
         setup.send(core, Class::Control, Setup::Open(Box::new(opening))).await;
     }
     for _ in others(config.cores) {

@@ -23,7 +23,9 @@ pub mod sim;
 mod socket;
 mod start;
 pub mod sync;
+mod threads;
 mod uring;
+mod witness;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
 pub use crate::counters::{Counters, Flow};
@@ -36,3 +38,4 @@ pub use crate::runtime::{
     Io, Runtime, RuntimeConfig, Sleep, Tuning, Yield, ZeroCopy, run, run_with,
 };
 pub use crate::start::{Cores, Pin, StartConfig, start};
+pub use crate::witness::Delays;

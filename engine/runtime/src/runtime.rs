@@ -3,7 +3,7 @@
 use crate::buffer::Memory;
 use crate::clock::Counter;
 use crate::counters::{Counters, Meters};
-use crate::disk::{Disk, HeldLock};
+use crate::disk::{Disk, HeldLock, Names};
 use crate::driver::{Bells, Driver, Wait};
 use crate::executor::Executor;
 use crate::loan::{Home, Loan};
@@ -12,6 +12,7 @@ use crate::mailbox::{Inbox, Mailboxes};
 use crate::net::Net;
 use crate::probe::{Features, WhyNot};
 use crate::sim::SimCore;
+use crate::witness::{Delays, Witness};
 use ids::{CoreId, Instant, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -24,6 +25,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tasks polled before completions are looked at again.
 const BATCH: usize = 256;
+/// Completions are looked at again after this long at the latest, or after the task that took longer.
+const TURN: Duration = Duration::from_micros(500);
 
 /// What a core is started with.
 #[derive(Clone, Debug)]
@@ -49,13 +52,17 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     /// Where what this core has lent comes back to.
     home: Arc<Home>,
+    /// Who carries out system calls about names.
+    pub(crate) names: Names,
     pub(crate) meters: Rc<Meters>,
+    witness: Witness,
     now: Cell<Instant>,
     counter: Counter,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
-    /// The bells of this node, and which of them is this core's.
+    /// The bells of this node, and which of them is this core's: a core that is alone has one of its own.
     bells: RefCell<Option<Bells>>,
+    has_mailboxes: Cell<bool>,
 }
 
 impl Inner {
@@ -72,12 +79,15 @@ impl Inner {
             backend,
             memory,
             home: Home::new(),
+            names: Names::new(core),
             meters: Rc::default(),
+            witness: Witness::default(),
             now: Cell::new(now),
             counter: Counter::new(),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
             bells: RefCell::default(),
+            has_mailboxes: Cell::new(false),
         })
     }
 
@@ -97,7 +107,7 @@ impl Inner {
     /// A mailbox of this core.
     pub(crate) fn add_inbox(&self, inbox: Weak<dyn Inbox>) {
         let simulated = matches!(self.backend, Backend::Sim(_));
-        assert!(simulated || self.bells.borrow().is_some(), "a core without `Tuning::mailboxes`");
+        assert!(simulated || self.has_mailboxes.get(), "a core without `Tuning::mailboxes`");
         let mut inboxes = self.inboxes.borrow_mut();
         inboxes.retain(|i| i.strong_count() > 0);
         inboxes.push(inbox);
@@ -119,11 +129,11 @@ impl Inner {
         let bell = self.bells.borrow().clone();
         let mut wait = Wait::Not;
         if idle {
-            self.home.set_hungry(self.memory.used() > self.memory.limit() / 4 * 3);
+            self.home.set_hungry(self.memory.is_short());
             if let Some((bells, me)) = &bell {
                 bells[*me].fall_asleep();
             }
-            if !self.check_mail() && !self.home.collect() {
+            if !self.check_mail() && !self.home.collect() && !self.names.collect() {
                 wait = match self.executor.next_deadline() {
                     None => Wait::Forever,
                     Some(at) => match at.since(self.clock()) {
@@ -274,16 +284,19 @@ where
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
-    let bells = tuning.mailboxes.as_ref().map(|m| (m.bells(), config.core.index()));
+    let bells = match &tuning.mailboxes {
+        Some(mailboxes) => (mailboxes.bells(), config.core.index()),
+        None => (Arc::new(vec![Bell::new()?]), 0),
+    };
     let memory = Memory::new(config.memory_limit);
-    let driver = Driver::new(config.core, tuning, bells.clone())?;
+    let driver = Driver::new(config.core, tuning, Some(bells.clone()))?;
     driver.adopt(&memory);
     let now = Instant(clock(libc::CLOCK_MONOTONIC));
     let inner = Inner::new(config.core, Backend::Real(driver), memory, now, seed());
-    if let Some(bells) = &bells {
-        inner.home.set_bells(bells.clone());
-    }
-    *inner.bells.borrow_mut() = bells;
+    inner.home.set_bells(bells.clone());
+    inner.names.set_bells(bells.clone());
+    inner.has_mailboxes.set(tuning.mailboxes.is_some());
+    *inner.bells.borrow_mut() = Some(bells);
     let rt = Runtime { inner };
     let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
     let out = Rc::clone(&result);
@@ -293,10 +306,13 @@ where
         rt.inner.meters.turns.count(0);
         rt.inner.check_mail();
         rt.inner.home.collect();
-        let more = rt.inner.executor.run(BATCH);
+        rt.inner.names.collect();
+        let until = rt.now() + TURN;
+        let more = rt.inner.executor.run(BATCH, || rt.clock() >= until);
         if let Some(value) = result.take() {
             break value;
         }
+        rt.inner.witness.turn(rt.clock().since(rt.now()));
         rt.inner.wait(!more);
         rt.tick();
         rt.inner.executor.fire(rt.now());
@@ -306,6 +322,7 @@ where
         Backend::Real(driver) => driver.drain(DRAIN),
         Backend::Sim(_) => {}
     }
+    rt.inner.names.close(DRAIN);
     Ok(value)
 }
 
@@ -469,6 +486,30 @@ impl Runtime {
         }
     }
 
+    /// What has kept this core from its work so far.
+    #[must_use]
+    pub fn delays(&self) -> Delays {
+        self.inner.witness.read(matches!(self.inner.backend, Backend::Real(_)))
+    }
+
+    /// The longest turn of the core's loop since this was last asked.
+    #[must_use]
+    pub fn take_longest_turn(&self) -> Duration {
+        self.inner.witness.take_longest()
+    }
+
+    /// How many timers this core has set so far.
+    #[must_use]
+    pub fn timers_set(&self) -> u64 {
+        self.inner.executor.timers_set()
+    }
+
+    /// How often a task of this core has been polled: as long as it stays the same, nothing else has had a turn.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.inner.executor.polls()
+    }
+
     /// What this core has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -502,10 +543,16 @@ pub struct Sleep {
 impl Future for Sleep {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.rt.now();
         if let Some(key) = self.key.take() {
+            // Polled for something else: it stays where it is.
+            if now < self.at && self.rt.inner.executor.timer_wakes(key, cx.waker()) {
+                self.key = Some(key);
+                return Poll::Pending;
+            }
             self.rt.inner.executor.remove_timer(key);
         }
-        if self.rt.now() >= self.at {
+        if now >= self.at {
             return Poll::Ready(());
         }
         let key = self.rt.inner.executor.add_timer(self.at, cx.waker().clone());

@@ -45,6 +45,8 @@ const UNDELIVERED: u64 = 1 << 63;
 /// How long the end of a core waits for peers to acknowledge what they were sent.
 const PEERS: Duration = Duration::from_secs(1);
 
+/// File operations of a ring that the kernel's workers carry out at the same time: more than a checkpoint ever has under way.
+const FILE_WORKERS: u32 = 64;
 /// Files that the ring holds on to: locks.
 const HELD_FILES: u32 = 16;
 
@@ -115,6 +117,10 @@ impl Uring {
         for id in 0..recv.count() {
             recv.give_back(id);
         }
+        // A sync is carried out by a worker of the kernel. Of those a ring has four for each processor, and what comes after waits in
+        // line: the flush that all producers wait for would wait for the files of a checkpoint. They sleep, so more of them cost
+        // nothing; a kernel that refuses keeps its number.
+        let _ = ring.submitter().register_iowq_max_workers(&mut [FILE_WORKERS, 0]);
         let fixed = Fixed::register(&ring, tuning.fixed_buffers);
         let files = ring.submitter().register_files_sparse(HELD_FILES).is_ok();
         let held_files = if files { vec![None; HELD_FILES as usize] } else { Vec::new() };

@@ -157,6 +157,9 @@ fn direct_writes_read_back_and_are_whole(io: Io) {
         assert_eq!(names.len(), 1);
         assert_eq!((names[0].name.as_str(), names[0].is_dir), ("f.x", false));
         disk.remove_file(&path.with_extension("x")).await.unwrap();
+        assert_eq!(disk.read_dir(path.parent().unwrap()).await.unwrap(), []);
+        let gone = disk.remove_file(&path.with_extension("x")).await.unwrap_err();
+        assert_eq!(gone.kind(), std::io::ErrorKind::NotFound);
         assert!(disk.space(path.parent().unwrap()).unwrap().free > 0);
     });
 }

@@ -10,11 +10,14 @@
 //!
 //! A checkpoint needs no ring space. One that the disk refuses (no space to allocate) changes nothing and is tried again.
 
+mod slices;
+
 use crate::compact;
-use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
+use crate::format::manifest::{BatchBuilder, DurableFile, Footer, RestPiece, State};
 use crate::format::rest;
 use crate::partition::{SegmentFile, Shared, floor_block};
 use crate::planted::{self, Planted};
+use crate::reserve::is_out_of_files;
 use crate::rest_log::{self, write_aligned};
 use crate::store::Inner;
 use crate::writer;
@@ -22,6 +25,7 @@ use ids::{PartitionId, Timestamp};
 use log::{Log, Segment, SegmentName};
 use runtime::sync::oneshot;
 use runtime::{File, Open};
+use slices::Slices;
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,8 +35,6 @@ use std::rc::Rc;
 pub(crate) const AT_FULLNESS: f64 = 0.5;
 /// From here on producers are slowed.
 pub(crate) const SLOW_FROM: f64 = 0.7;
-/// Above this many open segment files they are closed after their sync.
-const OPEN_FILES_KEPT: usize = 512;
 /// So many segment files, or directories, are synced at the same time: a file system commits them together.
 const SYNCS_IN_FLIGHT: usize = 32;
 
@@ -129,6 +131,9 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
         }
         inner.gone.borrow_mut().extend(gone);
     }
+    if result.as_ref().is_err_and(is_out_of_files) && !planted::is(Planted::SegmentsNotSynced) {
+        close_all(inner).await;
+    }
     if result.is_ok() {
         // No segment is replaced while a checkpoint is under way: all that are had been before N.
         compact::settled(inner, &dirty);
@@ -171,12 +176,24 @@ async fn carry_out(
 ) -> io::Result<()> {
     inner.journal.flushed(n).await;
     let (sequence, crc, position) = inner.journal.end_of(n);
+    let (mut taken, mut synced) = (0, 0);
     for some in dirty.chunks(inner.config.thresholds.partitions_at_once.max(1)) {
         take(inner, &mut plan, some).await?;
+        taken += some.len();
+        // A file stays open until it is synced: with very many partitions some are synced, and closed, before the others are opened.
+        if taken - synced >= inner.config.thresholds.open_files_kept.max(1)
+            && !planted::is(Planted::SegmentsNotSynced)
+        {
+            sync_segments(inner, &dirty[synced..taken]).await;
+            close_files(&dirty[synced..taken], 0);
+            synced = taken;
+        }
     }
     plan.rest.finish(inner).await?;
     if !planted::is(Planted::SegmentsNotSynced) {
         sync_segments(inner, dirty).await;
+        close_files(dirty, inner.config.thresholds.open_files_kept);
+        close_idle(inner);
     }
     if !planted::is(Planted::DirectoriesNotSynced) {
         sync_directories(inner).await;
@@ -388,11 +405,22 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     // Also files of partitions that are clean by now but were written since the last checkpoint are synced: a file is counted
     // only by the entry of a partition that is taken, and such a partition is dirty.
     let mut unsynced = Vec::new();
+    let mut slices = Slices::new(inner);
     for p in dirty {
-        for (name, f) in &mut p.borrow_mut().files {
+        slices.next().await;
+        let mut p_mut = p.borrow_mut();
+        let id = p_mut.id;
+        for (name, f) in &mut p_mut.files {
             // Cleared before: what is written during the sync is not covered by it.
-            if let Some(file) = f.file.clone().filter(|_| std::mem::take(&mut f.unsynced)) {
-                unsynced.push((Rc::clone(p), *name, file));
+            if std::mem::take(&mut f.unsynced) {
+                match f.file.clone() {
+                    Some(file) => unsynced.push((Rc::clone(p), *name, file)),
+                    // The entry would count bytes that nobody has synced.
+                    None if planted::is(Planted::FileClosedUnderItsWriter) => {}
+                    None => inner.rt.fault(format!(
+                        "segment {name} of {id} was written and closed without a sync"
+                    )),
+                }
             }
             if let Some(index) = f.unsynced_index.take() {
                 unsynced.push((Rc::clone(p), *name, index));
@@ -410,18 +438,43 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
         }
     })
     .await;
+}
+
+/// Closes the files of segments that are no longer written, and of all beyond the first `kept` that are open.
+fn close_files(partitions: &[Shared], kept: usize) {
     let mut open = 0;
-    for p in dirty {
+    for p in partitions {
         let mut p = p.borrow_mut();
         let active = p.log.segments().last().map(|s| s.name);
-        let closable = open >= OPEN_FILES_KEPT;
+        // Who is about to write holds the file already, and the next checkpoint has to find it.
+        let idle = !p.writing || planted::is(Planted::FileClosedUnderItsWriter);
+        let closable = open >= kept;
         for (name, f) in &mut p.files {
             open += usize::from(f.file.is_some());
-            if !f.unsynced && (closable || Some(*name) != active) {
+            if idle && !f.unsynced && (closable || Some(*name) != active) {
                 f.file = None;
             }
         }
     }
+}
+
+/// A partition that is idle has no file open, where there are too many open.
+fn close_idle(inner: &Rc<Inner>) {
+    let kept = inner.config.thresholds.open_files_kept;
+    if inner.open_segment_files() > kept {
+        let all: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
+        let (busy, idle): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|p| p.borrow().processed == inner.checkpoint.get());
+        let left: usize = busy.iter().map(|p| p.borrow().open_files()).sum();
+        close_files(&idle, kept.saturating_sub(left));
+    }
+}
+
+/// Out of descriptors: every file is synced and closed, so that the next try finds some.
+async fn close_all(inner: &Rc<Inner>) {
+    let all: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
+    sync_segments(inner, &all).await;
+    close_files(&all, 0);
 }
 
 /// A name is durable only if the directories above it are: all of them are, before the manifest speaks of a file.
@@ -479,13 +532,15 @@ async fn write_manifest(
     footer: Footer,
 ) -> io::Result<()> {
     let mut batch = BatchBuilder::default();
+    let mut slices = Slices::new(inner);
     for t in &plan.taken {
-        let partition = t.partition.borrow().id;
-        batch.push(&Entry { partition, state: Some(t.state.clone()) });
+        slices.next().await;
+        batch.push(t.partition.borrow().id, Some(&t.state));
     }
     if !plan.whole_manifest {
         for id in gone {
-            batch.push(&Entry { partition: *id, state: None });
+            slices.next().await;
+            batch.push(*id, None);
         }
     }
     let (ring, number, previous_crc) = {
@@ -580,7 +635,13 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
 
 /// The manifest holds it: now memory says so too.
 async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
-    for t in plan.taken {
+    let Plan { taken, rest, .. } = plan;
+    // The new rest log counts from here on. What this has not come to yet has its pieces in the old one, which stays open as
+    // long: so others may go on in between.
+    let old = rest.take_over(&mut inner.rest.borrow_mut(), footer.rest_len);
+    let mut slices = Slices::new(inner);
+    for t in taken {
+        slices.next().await;
         let mut p = t.partition.borrow_mut();
         p.listed = true;
         for d in &t.state.files {
@@ -608,6 +669,8 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
                 }
                 if let Some(f) = p.files.get_mut(&name) {
                     f.index_base = done;
+                    // What was read back before ends where the file ended then.
+                    f.cold_index = None;
                 }
             }
         }
@@ -615,7 +678,7 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         let mentions = std::iter::repeat_with(|| Rc::downgrade(&t.partition)).take(p.mentions());
         inner.evictable.borrow_mut().extend(mentions);
     }
-    let old = plan.rest.take_over(&mut inner.rest.borrow_mut(), footer.rest_len);
+    inner.rest.borrow_mut().outgoing = None;
     if let Some(number) = old {
         inner.count(|c| c.rest_rewrites += 1);
         let path = inner.paths.rest(inner.generation, inner.core, number);

@@ -360,7 +360,13 @@ impl Pass<'_> {
 
     /// Whoever deletes a partition removes its files and its directory once; a file that was made meanwhile is ours to remove.
     async fn after_discard(&self) {
-        if self.p.borrow().deleted {
+        let (deleted, last) = {
+            let p = self.p.borrow();
+            (p.deleted, p.last_record)
+        };
+        if deleted {
+            // A power cut before the Delete is durable would leave the partition without its files.
+            self.inner().journal.flushed(last).await;
             remove_partition_files(self.inner(), self.id).await;
         }
     }

@@ -17,6 +17,8 @@ pub struct Counters {
     pub manifest_bytes: u64,
     /// Checkpoints finished.
     pub checkpoints: u64,
+    /// The most partitions that a checkpoint has gone through while nothing else on the core could go on.
+    pub checkpoint_slice_max: u64,
     /// Checkpoints that the disk refused: it is full.
     pub checkpoints_refused: u64,
     /// Files synced by checkpoints.
@@ -27,6 +29,8 @@ pub struct Counters {
     pub manifest_rewrites: u64,
     /// Bytes read from segments.
     pub cold_bytes: u64,
+    /// Bytes of segments' indexes that were read back and are in memory now.
+    pub cold_index_bytes: u64,
     /// Reads from segments.
     pub cold_reads: u64,
     /// Ranges read from segments before anybody asked for them, and their bytes; both are part of the two above.

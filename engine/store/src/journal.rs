@@ -202,9 +202,13 @@ impl<A: 'static> Journal<A> {
         });
     }
 
-    /// How long a commit that asks for no flush may stay unflushed, from the next one on.
-    pub(crate) fn flush_every(&self, every: Duration) {
-        self.flush_every.set(every);
+    /// How long a commit that asks for no flush may stay unflushed.
+    pub(crate) fn flush_every(self: &Rc<Self>, every: Duration) {
+        if every < self.flush_every.replace(every) {
+            // What waits, and what comes, would wait for a timer that was set for the longer time: another is set beside it.
+            self.state.borrow_mut().flush_timer = false;
+            self.flush_if_due();
+        }
     }
 
     /// The largest payload that fits into one commit.

@@ -2,8 +2,10 @@
 
 use crate::format::BLOCK;
 use crate::format::manifest::{RestPiece, State};
+use crate::format::record::Type;
+use crate::journal::Entry;
 use crate::tail::Tail;
-use ids::{Offset, PartitionId};
+use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Place, SegmentName};
 use runtime::{File, Memory};
 use std::cell::RefCell;
@@ -128,6 +130,11 @@ pub(crate) enum Evicted {
 }
 
 impl Partition {
+    /// How many of its segments' files are open for writing.
+    pub(crate) fn open_files(&self) -> usize {
+        self.files.values().filter(|f| f.file.is_some()).count()
+    }
+
     /// Drops the oldest chunk of the tail if its segment's file and the rest log hold all of it. If not, one that is younger
     /// waits for it: memory holds the end of the log, and nothing before it. The next write or checkpoint mentions it again.
     ///
@@ -250,6 +257,24 @@ impl Partition {
             }
         }
         self.dirty = true;
+    }
+
+    /// A record of something other than a batch.
+    pub(crate) fn entry(&self, kind: Type, offset: Offset, at: Timestamp) -> Entry {
+        let place = Place {
+            segment: SegmentName { base: Offset::ZERO, creation: self.log.next_creation() },
+            position: 0,
+        };
+        Entry {
+            kind,
+            partition: self.id,
+            generation: self.log.generation(),
+            previous: self.last_record,
+            offset,
+            epoch: self.log.epochs().latest(),
+            place,
+            at,
+        }
     }
 
     /// How many bytes of `segment` are flushed in the ring, or further on.

@@ -67,6 +67,8 @@ pub enum Planted {
     TruncationNotJournalled,
     /// Segments go before the Truncate record is flushed.
     UnlinkBeforeTheTruncate,
+    /// A checkpoint closes a file that somebody is about to write, and the next one does not look for it.
+    FileClosedUnderItsWriter,
     /// A completion counts for a partition whatever has been truncated meanwhile.
     OlderGenerationCounts,
 }

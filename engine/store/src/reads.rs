@@ -12,9 +12,11 @@
 //! | `reads/pool.rs` | memory and places at the device |
 
 mod ahead;
+mod indexes;
 mod pool;
 mod streams;
 
+pub(crate) use self::indexes::ColdIndexes;
 pub(crate) use self::pool::Pool;
 pub(crate) use self::streams::Streams;
 
@@ -419,20 +421,25 @@ impl Store {
                 return look(&cold);
             }
         }
-        let cold = self.load_index(p, name).await;
+        // An index only saves time. One that cannot be read now is read another time.
+        let Some(cold) = self.load_index(p, name).await else { return 0 };
         let floor = look(&cold);
-        if let Some(f) = p.borrow_mut().files.get_mut(&name) {
-            f.cold_index = Some(cold);
-        }
+        self.inner.cold_indexes.keep(p, name, cold);
+        let bytes = self.inner.cold_indexes.bytes() as u64;
+        self.inner.count(|c| c.cold_index_bytes = bytes);
         floor
     }
 
-    async fn load_index(&self, p: &Shared, name: SegmentName) -> Rc<Index> {
+    /// The index in the file. One that makes no sense is empty: so it is not read again.
+    async fn load_index(&self, p: &Shared, name: SegmentName) -> Option<Rc<Index>> {
         let len = p.borrow().log.segment(name).map_or(0, |s| s.len);
-        // An index only saves time. One that cannot be read, or makes no sense, is not used.
-        let entries = self.index_entries(p, name).await.unwrap_or_default();
+        let entries = match self.index_entries(p, name).await {
+            Ok(entries) => entries,
+            Err(ReadError::Corrupt { .. }) => Vec::new(),
+            Err(_) => return None,
+        };
         let within = entries.last().is_none_or(|last| last.position < len);
-        Rc::new(Index::from_entries(entries).filter(|_| within).unwrap_or_default())
+        Some(Rc::new(Index::from_entries(entries).filter(|_| within).unwrap_or_default()))
     }
 
     /// The entries of the index file that are not in memory; fewer if the file is shorter than it should be.

@@ -155,14 +155,17 @@ pub(crate) async fn recover(
 ) -> Result<Recovered, OpenError> {
     let mut report = Report::default();
     let part = data.ring;
-    let (ring_files, mut manifest_files) = open_files(rt, data, purpose).await?;
+    let (ring_files, mut manifest_files, missing) = open_files(rt, data, purpose).await?;
     let mut manifests = Vec::new();
     for file in &manifest_files {
         let bytes = read_whole(file).await.map_err(fail("cannot read the manifest"))?;
         manifests.push((follow_manifest(&bytes, &part.ring)?, bytes));
     }
     let newest = |m: &Option<FoundManifest>| m.as_ref().map_or(0, |f| f.number);
-    let numbers = [newest(&manifests[0].0), newest(&manifests[1].0)];
+    let mut numbers = [newest(&manifests[0].0), newest(&manifests[1].0)];
+    if let Some(copy) = missing {
+        numbers[copy] = 0;
+    }
     let best = usize::from(numbers[1] > numbers[0]);
     let (found, bytes) = manifests.swap_remove(best);
     let Some(mut found) = found else {
@@ -288,6 +291,7 @@ pub(crate) async fn recover(
         number: found.footer.rest_file,
         len: found.footer.rest_len,
         allocated: found.footer.rest_len,
+        outgoing: None,
     };
     let manifest = found.opened(manifest_files, part.ring);
     Ok(Recovered {
@@ -322,7 +326,7 @@ async fn open_files(
     rt: &Runtime,
     data: &Part<'_>,
     purpose: Purpose,
-) -> Result<(Vec<File>, [File; 2]), OpenError> {
+) -> Result<(Vec<File>, [File; 2], Option<usize>), OpenError> {
     let disk = rt.disk();
     let write = purpose != Purpose::Look;
     let open = Open { read: true, write, direct: true, ..Open::default() };
@@ -331,20 +335,62 @@ async fn open_files(
         let path = data.paths.ring(data.generation, data.core, n);
         let file =
             disk.open(&path, open).await.map_err(fail(format!("cannot open ring file {n}")))?;
+        // A ring file never changes its length. One that is cut looks like the end of the log, and what is beyond may have been
+        // acknowledged.
+        let (len, whole) =
+            (file.len().map_err(fail("cannot read the ring"))?, data.ring.file_bytes);
+        if len != whole {
+            return Err(OpenError::Damaged(format!(
+                "ring file {n} has {len} bytes instead of {whole}"
+            )));
+        }
         if !planted::is(Planted::RecoveryWithoutSync) {
             file.sync_data().await.map_err(fail("cannot sync the ring"))?;
         }
         ring_files.push(file);
     }
-    let [a, b] = data.paths.manifests(data.generation, data.core);
-    let a = disk.open(&a, open).await.map_err(fail("cannot open the manifest"))?;
-    let b = disk.open(&b, open).await.map_err(fail("cannot open the manifest's copy"))?;
-    for file in [&a, &b] {
-        file.sync_data().await.map_err(fail("cannot sync the manifest"))?;
-    }
+    let (manifests, missing) = open_manifests(rt, data, open).await?;
     let dir = data.paths.core(data.generation, data.core);
     disk.sync_dir(&dir).await.map_err(fail("cannot sync a directory"))?;
-    Ok((ring_files, [a, b]))
+    Ok((ring_files, manifests, missing))
+}
+
+/// Opens both copies of the manifest. One that is missing is made, empty, as one that is behind; who only looks reads the other
+/// in its place. Which one that was is the second answer.
+async fn open_manifests(
+    rt: &Runtime,
+    data: &Part<'_>,
+    open: Open,
+) -> Result<([File; 2], Option<usize>), OpenError> {
+    let disk = rt.disk();
+    let paths = data.paths.manifests(data.generation, data.core);
+    let mut files = Vec::new();
+    for path in &paths {
+        match disk.open(path, open).await {
+            Ok(file) => files.push(Some(file)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => files.push(None),
+            Err(e) => return Err(fail("cannot open the manifest")(e)),
+        }
+    }
+    let missing = files.iter().position(Option::is_none);
+    if let Some(copy) = missing
+        && let Some(other) = files[1 - copy].clone()
+    {
+        let make = Open { create: true, ..open };
+        files[copy] = Some(if open.write {
+            disk.open(&paths[copy], make).await.map_err(fail("cannot make the manifest anew"))?
+        } else {
+            other
+        });
+    }
+    let both: Option<Vec<File>> = files.into_iter().collect();
+    let Some(Ok(files)) = both.map(<[File; 2]>::try_from) else {
+        return Err(OpenError::Damaged("both copies of the manifest are missing".into()));
+    };
+    for file in &files {
+        file.sync_data().await.map_err(fail("cannot sync the manifest"))?;
+    }
+    Ok((files, missing))
 }
 
 /// Writes a copy of the manifest anew, beside the old one, whose place it then takes: whoever looks at it after a cut finds
@@ -396,7 +442,7 @@ pub(crate) async fn open_new(
     rt: &Runtime,
     data: &Part<'_>,
 ) -> Result<(Vec<File>, Manifest), OpenError> {
-    let (ring_files, files) = open_files(rt, data, Purpose::Serve).await?;
+    let (ring_files, files, _) = open_files(rt, data, Purpose::Serve).await?;
     let bytes = read_whole(&files[0]).await.map_err(fail("cannot read the manifest"))?;
     let Some(found) = follow_manifest(&bytes, &data.ring.ring)? else {
         return Err(OpenError::Damaged("the manifest that has just been written".into()));
@@ -496,7 +542,12 @@ async fn open_rest(
     let path = data.paths.rest(data.generation, data.core, footer.rest_file);
     let write = purpose != Purpose::Look;
     let open = Open { read: true, write, direct: true, ..Open::default() };
-    let file = rt.disk().open(&path, open).await.map_err(fail("cannot open the rest log"))?;
+    let file = match rt.disk().open(&path, open).await {
+        Ok(file) => file,
+        // Whose bytes it held is in the manifest: they are incomplete, and the others go on.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fail("cannot open the rest log")(e)),
+    };
     file.sync_data().await.map_err(fail("cannot sync the rest log"))?;
     Ok(Some(file))
 }

@@ -3,12 +3,12 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use super::Bound;
-use crate::{failure::Failure, latency::Latency};
+use crate::{failure::Failure, latency::Latency, own::keep_to};
 
 fn wrong(e: std::io::Error) -> Failure {
     Failure::Local(format!("loopback: {e}"))
@@ -22,13 +22,32 @@ fn pair() -> Result<(TcpStream, TcpStream), Failure> {
     Ok((near, far))
 }
 
-pub(super) fn measure(duration: Duration) -> Result<Vec<Bound>, Failure> {
-    Ok(vec![round_trip(duration)?, stream(duration)?])
+/// `far`: the cores of the other end, where they are not this thread's. A broker and its client on cores of their own wake each other
+/// across them, which costs many times what it does on one.
+pub(super) fn measure(duration: Duration, far: Option<&[usize]>) -> Result<Vec<Bound>, Failure> {
+    Ok(vec![round_trip(duration, far)?, stream(duration, far)?])
 }
 
-fn round_trip(duration: Duration) -> Result<Bound, Failure> {
+/// Starts the far end, on its cores.
+fn far_end<T: Send + 'static>(
+    cores: Option<&[usize]>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<Result<T, Failure>> {
+    let cores = cores.map(<[usize]>::to_vec);
+    thread::spawn(move || {
+        cores.as_deref().map_or(Ok(()), keep_to)?;
+        Ok(work())
+    })
+}
+
+/// What the far end came to.
+fn ended<T>(end: JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+    end.join().map_err(|_| Failure::Local("loopback: the far end died".into()))?
+}
+
+fn round_trip(duration: Duration, far_cores: Option<&[usize]>) -> Result<Bound, Failure> {
     let (mut near, mut far) = pair()?;
-    let echo = thread::spawn(move || {
+    let echo = far_end(far_cores, move || {
         let mut message = [0; 64];
         while far.read_exact(&mut message).is_ok() && far.write_all(&message).is_ok() {}
     });
@@ -42,26 +61,44 @@ fn round_trip(duration: Duration) -> Result<Bound, Failure> {
     }
     let seconds = start.elapsed().as_secs_f64();
     drop(near);
-    let _ = echo.join();
+    ended(echo)?;
     Ok(Bound::latency("loopback: round trip of 64 bytes", &latency, 0.0, seconds))
 }
 
-fn stream(duration: Duration) -> Result<Bound, Failure> {
-    let (near, mut far) = pair()?;
-    let sender = thread::spawn(move || {
-        let (mut near, chunk) = (near, vec![7; 256 << 10]);
+fn stream(duration: Duration, far_cores: Option<&[usize]>) -> Result<Bound, Failure> {
+    let (mut near, far) = pair()?;
+    let sender = far_end(far_cores, move || {
+        let (mut far, chunk) = (far, vec![7; 256 << 10]);
         let start = Instant::now();
-        while start.elapsed() < duration && near.write_all(&chunk).is_ok() {}
+        while start.elapsed() < duration && far.write_all(&chunk).is_ok() {}
     });
     let mut buffer = vec![0; 256 << 10];
     let (start, mut bytes) = (Instant::now(), 0_u64);
     loop {
-        match far.read(&mut buffer).map_err(wrong)? {
+        match near.read(&mut buffer).map_err(wrong)? {
             0 => break,
             count => bytes += count as u64,
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let _ = sender.join();
+    ended(sender)?;
     Ok(Bound::throughput("loopback: one stream, one thread each side", bytes as f64, seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::allowed;
+
+    #[test]
+    fn the_far_end_is_on_its_own_cores() {
+        let cores = allowed();
+        let (Some(first), Some(last)) = (cores.first(), cores.last()) else { return };
+        for core in [*first, *last] {
+            assert_eq!(ended(far_end(Some(&[core]), allowed)), Ok(vec![core]));
+        }
+        // This thread stays where it was, and without a bound the far end is there too.
+        assert_eq!(allowed(), cores);
+        assert_eq!(ended(far_end(None, allowed)), Ok(cores));
+    }
 }

@@ -1,8 +1,10 @@
 //! `--fail-if`: a condition held against a run and its baseline.
 //!
 //! A difference in percent is taken between the medians of the repeats, and fails only where it is also more than chance
-//! (see [`crate::chance`]): a gate that cries wolf is switched off. Runs without repeats are compared as they are. A time or a
-//! rate is compared with the value of the whole run.
+//! (see [`crate::chance`]): a gate that cries wolf is switched off. What is asked of chance is the bound itself, not whether there
+//! is a difference at all: a run that is 7 % above is no regression of 10 %, however sure the 7 % are. So the repeats are held
+//! against the baseline's, moved by the bound. With fewer than four repeats on a side nothing can be said, and the gate stays shut.
+//! A time or a rate is compared with the value of the whole run.
 
 use std::fmt;
 
@@ -37,8 +39,12 @@ impl Judgement {
     pub(super) fn of(condition: Assertion, baseline: Option<&Measured>, run: &Measured) -> Self {
         let finding = match condition.bound {
             Bound::Absolute(_) => absolute(condition, run),
-            Bound::Percent(_) => match baseline {
-                Some(baseline) => relative(condition, baseline, run),
+            Bound::Percent(percent) => match baseline {
+                Some(baseline) => {
+                    let subject = condition.subject;
+                    let (before, after) = (baseline.samples(subject), run.samples(subject));
+                    relative(condition, percent, &before, &after)
+                }
                 None => Finding::Unknown { why: "there is no baseline" },
             },
         };
@@ -75,39 +81,88 @@ fn absolute(condition: Assertion, run: &Measured) -> Finding {
     }
 }
 
-fn relative(condition: Assertion, baseline: &Measured, run: &Measured) -> Finding {
+/// With so many repeats on each side, spreads that do not meet are one deal of seventy.
+const REPEATS_MIN: usize = 4;
+
+fn relative(condition: Assertion, percent: f64, before: &[f64], after: &[f64]) -> Finding {
     let subject = condition.subject;
-    let (before, after) = (baseline.samples(subject), run.samples(subject));
-    let differs = chance::differs(&before, &after);
-    // With repeats on both sides the medians speak, else the runs as a whole.
-    let pair = match differs {
-        Some(_) => chance::median(&before).zip(chance::median(&after)),
-        None => baseline.value(subject).zip(run.value(subject)),
-    };
+    if before.len() < REPEATS_MIN || after.len() < REPEATS_MIN {
+        return Finding::Unknown { why: "fewer than four repeats that carry it (--repeat 5)" };
+    }
+    let pair = chance::median(before).zip(chance::median(after));
     let Some((base, here)) = pair.filter(|(base, _)| *base > 0.0) else {
         return Finding::Unknown { why: "too few records" };
     };
-    let of = match differs {
-        Some(_) => format!(", medians of {} and {} repeats", before.len(), after.len()),
-        None => ", one measurement each".into(),
-    };
-    let chance = chance::probability(&before, &after).filter(|_| differs.is_some()).map_or_else(
-        String::new,
-        |p| {
-            let percent = (p * 100.0).max(0.01);
-            let at_most = if p < 1e-4 { "<" } else { "" };
-            format!(", by chance {at_most}{percent:.2} %")
-        },
-    );
+    let bound: Vec<f64> = before.iter().map(|value| value * (1.0 + percent / 100.0)).collect();
+    let chance = chance::probability(&bound, after).map_or_else(String::new, |p| {
+        let percent = (p * 100.0).max(0.01);
+        let at_most = if p < 1e-4 { "<" } else { "" };
+        format!(", as far from the bound by chance {at_most}{percent:.2} %")
+    });
     let text = format!(
-        "{} against {}, {:+.1} %{of}{chance}",
+        "{} against {}, {:+.1} %, medians of {} and {} repeats{chance}",
         subject.show(here),
         subject.show(base),
-        (here - base) / base * 100.0
+        (here - base) / base * 100.0,
+        before.len(),
+        after.len()
     );
-    match (condition.holds(here, Some(base)), differs) {
-        (Some(true), Some(false)) => Finding::Chance { text },
-        (Some(true), Some(true) | None) => Finding::Holds { text },
+    match (condition.holds(here, Some(base)), chance::differs(&bound, after)) {
+        (Some(true), Some(true)) => Finding::Holds { text },
+        (Some(true), _) => Finding::Chance { text },
         (Some(false) | None, _) => Finding::Passes { text },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn finding(condition: &str, before: &[f64], after: &[f64]) -> Finding {
+        let condition: Assertion = condition.parse().unwrap();
+        let Bound::Percent(percent) = condition.bound else { panic!("{condition}") };
+        relative(condition, percent, before, after)
+    }
+
+    #[test]
+    fn what_is_surely_within_the_bound_is_no_regression() {
+        // 8 % more with 1.5 % of noise: surely a difference, and surely none of 10 %, though a median of ten may be above it.
+        let mut random = Random::new(5);
+        let mut repeats = |scale: f64| -> Vec<f64> {
+            let mut noise = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+            (0..10).map(|_| 1e7 * scale * (1.0 + 0.015 * noise())).collect()
+        };
+        let (mut alarms, mut missed) = (0, 0);
+        for _ in 0..2_000 {
+            let base = repeats(1.0);
+            let alarm = |after: &[f64]| {
+                matches!(finding("p99 > +10%", &base, after), Finding::Holds { .. })
+            };
+            alarms += usize::from(alarm(&repeats(1.08)));
+            missed += usize::from(!alarm(&repeats(1.2)));
+        }
+        assert!(alarms <= 20, "{alarms} of 2000");
+        assert!(missed <= 20, "{missed} of 2000");
+    }
+
+    #[test]
+    fn two_repeats_say_nothing() {
+        let (many, slow) = ([1e6, 1.1e6, 1e6, 1.2e6, 1.1e6], [3e6; 5]);
+        for (before, after) in [(2, 2), (2, 5), (5, 3), (5, 0)] {
+            let found = finding("p99 > +10%", &many[..before], &slow[..after]);
+            assert!(matches!(found, Finding::Unknown { .. }), "{found:?}");
+        }
+        assert!(matches!(finding("p99 > +10%", &many, &slow), Finding::Holds { .. }));
+        assert!(matches!(finding("p99 > +10%", &many, &many), Finding::Passes { .. }));
+    }
+
+    #[test]
+    fn a_rate_falls_below_its_bound_the_same_way() {
+        let before = [1e5, 1.01e5, 0.99e5, 1e5, 1.02e5];
+        let by = |factor: f64| before.map(|rate| rate * factor);
+        assert!(matches!(finding("rate < -5%", &before, &by(0.8)), Finding::Holds { .. }));
+        assert!(matches!(finding("rate < -5%", &before, &by(0.98)), Finding::Passes { .. }));
+        assert!(matches!(finding("rate < -5%", &before, &by(1.5)), Finding::Passes { .. }));
     }
 }

@@ -177,6 +177,11 @@ impl Batches {
         self.order.iter().copied().collect()
     }
 
+    /// Whether a batch of this partition is being filled.
+    pub(super) fn is_open(&self, partition: u32) -> bool {
+        self.open.get(partition as usize).is_some_and(Option::is_some)
+    }
+
     /// Adds a record that was due at `at`. Gives back the batches that are full now: at most one before it, and its own.
     pub(super) fn push(&mut self, at: u64, stage: usize, full: &mut Vec<Closed>) {
         match self.keys {

@@ -26,6 +26,10 @@ pub(super) struct Collector {
     seconds: BTreeMap<u64, Second>,
     stages: BTreeMap<usize, Share>,
     shown: Option<u64>,
+    /// When the last acknowledgement came, warm-up and drain included.
+    last_acknowledged: u64,
+    /// How many records were acknowledged until then.
+    acknowledged_in_all: u64,
     /// Offered records a second, by second.
     target: Option<f64>,
     /// Seconds of the window: what comes after is the drain.
@@ -94,6 +98,8 @@ impl Collector {
             seconds: BTreeMap::new(),
             stages: BTreeMap::new(),
             shown: None,
+            last_acknowledged: 0,
+            acknowledged_in_all: 0,
             target,
             length,
         }
@@ -114,6 +120,8 @@ impl Collector {
 
     fn add(&mut self, report: Report) {
         debug_assert!(report.worker < self.workers);
+        self.last_acknowledged = self.last_acknowledged.max(report.last_acknowledged);
+        self.acknowledged_in_all += report.acknowledged_in_all;
         let second = self.seconds.entry(report.second).or_default();
         second.reports += 1;
         second.in_flight += report.in_flight;
@@ -149,6 +157,54 @@ impl Collector {
             in_flight: second.in_flight,
             generator_lag: second.latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0),
         })
+    }
+
+    /// So many records, due in this stage and acknowledged, had not been received when the consumers ended: whoever waited for them
+    /// waits at least so long. They count in the last second, which is where it was found out.
+    pub(super) fn miss(&mut self, stage: usize, at_least: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let whole = self.stages.entry(stage).or_default();
+        whole.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        whole.counters.missing += count;
+        let last = self.seconds.keys().next_back().copied().unwrap_or(0);
+        let second = self.seconds.entry(last).or_default();
+        second.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        second.counters.missing += count;
+    }
+
+    /// How many records of a stage were acknowledged, whenever that was, and how many received.
+    pub(super) fn acknowledged_and_received(&self, stage: usize) -> (u64, u64) {
+        let Some(share) = self.stages.get(&stage) else { return (0, 0) };
+        let response = share.latencies.of(Kind::Response);
+        let received = share.latencies.of(Kind::EndToEnd).count();
+        (response.count() - response.censored(), received)
+    }
+
+    /// When the last acknowledgement of all came (0: none has), and how many records were acknowledged in all.
+    pub(super) fn acknowledged(&self) -> (u64, u64) {
+        (self.last_acknowledged, self.acknowledged_in_all)
+    }
+
+    /// For each second of the window the share of it in which the bound held ready work back, mean of the connections. A hold is
+    /// reported when it ends: what is more than fits into that second was before it.
+    pub(super) fn held(&self, connections: f64) -> Vec<f64> {
+        let held = |second: u64| {
+            self.seconds.get(&second).map_or(0.0, |s| s.counters.held as f64 / 1e9 / connections)
+        };
+        let after: f64 = self.seconds.range(self.length..).map(|(second, _)| held(*second)).sum();
+        let mut more = after;
+        let mut shares: Vec<f64> = (0..self.length)
+            .rev()
+            .map(|second| {
+                let all = held(second) + more;
+                more = (all - 1.0).max(0.0);
+                all.min(1.0)
+            })
+            .collect();
+        shares.reverse();
+        shares
     }
 
     /// What each stage came to.

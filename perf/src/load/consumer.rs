@@ -239,6 +239,13 @@ impl Consumer {
                 }
             }
         }
+        if let Some(rate) = desk.plan.read_bytes_per_second {
+            let bytes: usize = parts.iter().map(|part| part.records.len()).sum();
+            let nanos = u128::from(bytes as u64) * 1_000_000_000 / u128::from(rate.max(1));
+            // Counted from when the last pause was to end: an answer that came late is made good.
+            let from = place.not_before.max(now.saturating_sub(PAUSE));
+            place.not_before = from + u64::try_from(nanos).unwrap_or(u64::MAX - from);
+        }
         if let Some(code) = moved {
             self.break_off(&format!("fetch: {}", error_name(code)), now, desk);
         } else {
@@ -334,7 +341,10 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
             }
         }
         // 20 ms: how late the goal may be noticed.
-        for (consumer, link) in wait(&consumers, 20_000_000) {
+        let paused = consumers.iter().flat_map(|consumer| &consumer.links);
+        let next = paused.map(|link| link.not_before.saturating_sub(now)).filter(|left| *left > 0);
+        let nanos = next.min().unwrap_or(u64::MAX).clamp(1_000_000, 20_000_000);
+        for (consumer, link) in wait(&consumers, nanos as i64) {
             consumers[consumer].answer(link, &mut desk);
         }
     }

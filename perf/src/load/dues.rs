@@ -14,6 +14,8 @@ pub(super) struct Segment {
 pub(super) struct Dues {
     segments: Vec<Segment>,
     stage: usize,
+    /// How much later than it should have been the batch was closed, by the generator's own fault, nanoseconds.
+    late: u64,
 }
 
 impl Dues {
@@ -32,6 +34,14 @@ impl Dues {
         }
         self.stage = stage;
         self.segments.push(Segment { first: at, last: at, count: 1 });
+    }
+
+    pub(super) fn close_late(&mut self, nanos: u64) {
+        self.late = nanos;
+    }
+
+    pub(super) fn late(&self) -> u64 {
+        self.late
     }
 
     pub(super) fn segments(&self) -> &[Segment] {

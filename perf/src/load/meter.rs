@@ -27,6 +27,8 @@ pub(super) struct Counters {
     pub(super) unsent: u64,
     /// Records received during the stage, whenever they were due.
     pub(super) received: u64,
+    /// Records due in the stage and acknowledged that had not been received when the consumers ended, each group counted.
+    pub(super) missing: u64,
     /// Nanoseconds in which the bound held ready work back, summed over connections.
     pub(super) held: u64,
     /// Records by kind of error.
@@ -41,6 +43,7 @@ impl Counters {
         self.failed += other.failed;
         self.unsent += other.unsent;
         self.received += other.received;
+        self.missing += other.missing;
         self.held += other.held;
         for (error, count) in &other.errors {
             *self.errors.entry(error.clone()).or_default() += count;
@@ -68,6 +71,10 @@ pub(super) struct Report {
     pub(super) in_flight: usize,
     /// How far the schedule is ahead of what has been sent, nanoseconds.
     pub(super) behind: u64,
+    /// When the last acknowledgement came, warm-up and drain included; 0: none has.
+    pub(super) last_acknowledged: u64,
+    /// How many records were acknowledged since the last report, warm-up and drain included.
+    pub(super) acknowledged_in_all: u64,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -81,6 +88,8 @@ pub(super) struct Meter {
     second: u64,
     effort: EffortMeter,
     timeout: u64,
+    last_acknowledged: u64,
+    acknowledged_in_all: u64,
 }
 
 impl Meter {
@@ -98,6 +107,8 @@ impl Meter {
             second: 0,
             effort: EffortMeter::default(),
             timeout,
+            last_acknowledged: 0,
+            acknowledged_in_all: 0,
         }
     }
 
@@ -120,23 +131,29 @@ impl Meter {
     }
 
     /// A batch was closed; it should have been at `planned`.
-    pub(super) fn on_closed(&mut self, planned: u64, now: u64, count: u64) {
+    pub(super) fn on_closed(&mut self, dues: &mut Dues, planned: u64, now: u64, count: u64) {
+        let late = now.saturating_sub(planned);
+        dues.close_late(late);
         if let Some(share) = self.share(planned) {
-            share.latencies.of_mut(Kind::Lag).record_n(now.saturating_sub(planned), count);
+            share.latencies.of_mut(Kind::Lag).record_n(late, count);
         }
     }
 
     /// A batch that was sent at `sent` is acknowledged now.
     pub(super) fn on_acknowledged(&mut self, dues: &Dues, sent: u64, now: u64, bytes: u64) {
+        self.last_acknowledged = self.last_acknowledged.max(now);
         for segment in dues.segments() {
             let Some(share) = self.share(segment.first) else { continue };
             let since = |then: u64, due: u64| then.saturating_sub(due);
             let latencies = &mut share.latencies;
-            latencies.of_mut(Kind::Response).record_line(
-                since(now, segment.first),
-                since(now, segment.last),
-                segment.count,
-            );
+            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, now - dues.late().min(now))]
+            {
+                latencies.of_mut(kind).record_line(
+                    since(then, segment.first),
+                    since(then, segment.last),
+                    segment.count,
+                );
+            }
             latencies.of_mut(Kind::Delay).record_line(
                 since(sent, segment.first),
                 since(sent, segment.last),
@@ -145,6 +162,7 @@ impl Meter {
             latencies.of_mut(Kind::Service).record_n(since(now, sent), segment.count);
         }
         let count: u64 = dues.segments().iter().map(|segment| segment.count).sum();
+        self.acknowledged_in_all += count;
         if let Some(share) = self.share(now) {
             share.counters.acknowledged += count;
             share.counters.bytes += bytes;
@@ -162,7 +180,9 @@ impl Meter {
     pub(super) fn on_failed_at(&mut self, due: u64, count: u64, now: u64, error: &str) {
         let at_least = self.timeout.max(now.saturating_sub(due));
         if let Some(share) = self.share(due) {
-            share.latencies.of_mut(Kind::Response).censor(at_least, count);
+            for kind in [Kind::Response, Kind::Prompt] {
+                share.latencies.of_mut(kind).censor(at_least, count);
+            }
             share.counters.failed += count;
             match share.counters.errors.get_mut(error) {
                 Some(known) => *known += count,
@@ -229,7 +249,15 @@ impl Meter {
 
     fn report(&mut self, in_flight: usize, behind: u64) {
         let shares = std::mem::take(&mut self.shares);
-        let report = Report { worker: self.worker, second: self.second, shares, in_flight, behind };
+        let report = Report {
+            worker: self.worker,
+            second: self.second,
+            shares,
+            in_flight,
+            behind,
+            last_acknowledged: self.last_acknowledged,
+            acknowledged_in_all: std::mem::take(&mut self.acknowledged_in_all),
+        };
         // The collector outlives the workers unless it failed, and then nobody asks.
         let _ = self.sender.send(report);
     }

@@ -7,6 +7,7 @@ use record::Codec;
 use crate::{
     schedule::Arrival,
     spec::{KeySpec, RateSpec, SizeSpec, format_bytes},
+    stamp,
 };
 
 /// Which acknowledgement a producer waits for.
@@ -97,6 +98,8 @@ pub struct Plan {
     pub threads: usize,
     /// Bytes to write before the run, which the consumers then read under load; 0 is none.
     pub backlog_bytes: u64,
+    /// Bytes of records a second that each consumer asks for, at most; `None`: as fast as they come.
+    pub read_bytes_per_second: Option<u64>,
     /// Bytes of a fetch answer, at most.
     pub fetch_bytes: i32,
     /// Fewer bytes than this are waited for.
@@ -131,6 +134,7 @@ impl Default for Plan {
             verify: false,
             threads: 1,
             backlog_bytes: 0,
+            read_bytes_per_second: None,
             fetch_bytes: 8 << 20,
             fetch_min_bytes: 1,
         }
@@ -142,6 +146,15 @@ impl Plan {
     #[must_use]
     pub fn partitions_all(&self) -> usize {
         self.topics as usize * self.partitions as usize
+    }
+
+    /// Whether every value has room for the time at which it was due, so that each one that is received is timed.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        match &self.size {
+            SizeSpec::Fixed(size) | SizeSpec::Uniform(size, _) => *size >= stamp::SHORT_BYTES,
+            SizeSpec::File(_) => false,
+        }
     }
 
     /// The load in words, for the run's facts.

@@ -25,7 +25,7 @@ use crate::{
     failure::Failure,
     hlog::Interval,
     latency::{Kind, Latencies},
-    machine::{Usage, Used},
+    machine::{Meanwhile, Usage, Used, Whole},
     random::Random,
     run,
     schedule::{Arrival, Schedule, Stage},
@@ -70,12 +70,14 @@ pub fn trial(
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
     let leaders = target.leaders()?;
     let positions = if plan.consumers > 0 { target.offsets(-1)? } else { Vec::new() };
+    let before = clock.now();
     let backlog = if plan.backlog_bytes > 0 {
         fill(plan, target, &leaders, clock, run ^ 0x5555_5555)?;
         target.offsets(-1)?
     } else {
         Vec::new()
     };
+    let filled = clock.now() - before;
     let links = |idempotent| Links::connect(target, &leaders, idempotent);
     let producer_links: Vec<Links> =
         (0..plan.producers).map(|_| links(plan.idempotent)).collect::<Result<_, _>>()?;
@@ -173,6 +175,9 @@ pub fn trial(
             verdict.add(checker.finish(&finished.ledger));
         }
     }
+    if plan.consumers > 0 && plan.is_timed() {
+        miss(plan, &window, &mut collector, clock.now());
+    }
     let caught_up: Option<Vec<u64>> = caught_up.into_iter().collect();
     let backlog_seconds = caught_up
         .filter(|_| !backlog.is_empty())
@@ -185,17 +190,27 @@ pub fn trial(
     let unsent = outcome.repeat.generator.unsent;
     outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
     outcome.repeat.broker = accounts.used();
+    outcome.repeat.machine = accounts.meanwhile();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
+    let (last, count) = collector.acknowledged();
+    outcome.repeat.loaded_seconds = last.saturating_sub(t0) as f64 / 1e9;
+    outcome.repeat.acknowledged_in_all = count;
+    if !backlog.is_empty() {
+        outcome.repeat.fill_seconds = filled as f64 / 1e9;
+    }
     Ok(outcome)
 }
+
+/// A moment, what the brokers' processes had used by then, and the machine as a whole.
+type Reading = (u64, Vec<Usage>, Whole);
 
 /// What the brokers' processes had used when the window began and when it ended.
 #[derive(Debug, Default)]
 struct Accounts {
     processes: Vec<u32>,
-    first: Option<(u64, Vec<Usage>)>,
-    last: Option<(u64, Vec<Usage>)>,
+    first: Option<Reading>,
+    last: Option<Reading>,
 }
 
 impl Outcome {
@@ -221,17 +236,25 @@ impl Accounts {
     }
 
     fn tick(&mut self, now: u64, window: &Window) {
-        let read = |processes: &[u32]| processes.iter().copied().filter_map(Usage::of).collect();
+        let read = |processes: &[u32]| {
+            let usage = processes.iter().copied().filter_map(Usage::of).collect();
+            (now, usage, Whole::now())
+        };
         if self.first.is_none() && now >= window.begin() {
-            self.first = Some((now, read(&self.processes)));
+            self.first = Some(read(&self.processes));
         }
         if self.last.is_none() && now >= window.end() {
-            self.last = Some((now, read(&self.processes)));
+            self.last = Some(read(&self.processes));
         }
     }
 
+    fn meanwhile(&self) -> Option<Meanwhile> {
+        let ((.., before), (.., after)) = (self.first.as_ref()?, self.last.as_ref()?);
+        Some(after.since(before))
+    }
+
     fn used(&self) -> Option<Used> {
-        let ((from, before), (to, after)) = (self.first.as_ref()?, self.last.as_ref()?);
+        let ((from, before, _), (to, after, _)) = (self.first.as_ref()?, self.last.as_ref()?);
         Used::between(before, after, to.saturating_sub(*from) as f64 / 1e9)
     }
 }
@@ -352,6 +375,16 @@ fn fill(
     Ok(())
 }
 
+/// Counts what was acknowledged and never came to a consumer. A latency of those that came alone would be one of survivors.
+fn miss(plan: &Plan, window: &Window, collector: &mut Collector, now: u64) {
+    for (number, stage) in window.stages().iter().enumerate() {
+        let (acknowledged, received) = collector.acknowledged_and_received(number);
+        let missing = (acknowledged * u64::from(plan.groups)).saturating_sub(received);
+        let at_least = now.saturating_sub(stage.start).max(plan.timeout.as_nanos() as u64);
+        collector.miss(number, at_least, missing);
+    }
+}
+
 /// Folds the collector's stages into the repeat's.
 fn add_up(
     plan: &Plan,
@@ -364,12 +397,23 @@ fn add_up(
     let mut total = Latencies::default();
     let mut stages = Vec::new();
     let (mut held, mut unsent) = (0.0, 0);
+    let held_by_second = collector.held(connections.max(1.0));
     for (number, stage) in window.stages().iter().enumerate() {
         let share = collector.stage(number);
         let seconds = (stage.end - stage.start) as f64 / 1e9;
         held += share.counters.held as f64 / 1e9;
         total.add(&share.latencies);
-        let counters = share.counters;
+        let mut counters = share.counters;
+        if plan.rate != RateSpec::Max {
+            // What was due before the stage and acknowledged within it is no rate of the stage: more than was offered cannot go.
+            let response = share.latencies.of(Kind::Response);
+            let most = response.count() - response.censored();
+            if counters.acknowledged > most {
+                let part = most as f64 / counters.acknowledged as f64;
+                counters.bytes = (counters.bytes as f64 * part) as u64;
+                counters.acknowledged = most;
+            }
+        }
         unsent += counters.unsent;
         let saturated = counters.held as f64 / 1e9 / (seconds * connections.max(1.0));
         stages.push(run::Stage {
@@ -380,7 +424,9 @@ fn add_up(
             failed: counters.failed,
             bytes: counters.bytes,
             received: counters.received,
+            missing: counters.missing,
             saturated: saturated.min(1.0),
+            held_seconds: held_seconds(&held_by_second, window, *stage),
             errors: counters.errors,
             latency: run::Summary::all(&share.latencies),
         });
@@ -401,6 +447,18 @@ fn add_up(
     };
     let saturated = (held / seconds).min(1.0);
     Outcome { repeat, intervals, timeline, total, medians, saturated }
+}
+
+/// The share of the stage's seconds in which the bound held work back for a part that matters.
+fn held_seconds(shares: &[f64], window: &Window, stage: Stage) -> f64 {
+    let second = |at: u64| (at.saturating_sub(window.begin()) / 1_000_000_000) as usize;
+    // A second belongs to the stage that its middle lies in; a stage shorter than one has the one that its own middle lies in.
+    let middle = second(u64::midpoint(stage.start, stage.end));
+    let begin = second(stage.start + 500_000_000).min(middle);
+    let end = second(stage.end.saturating_sub(500_000_001)).max(middle);
+    let of_stage = shares.get(begin..shares.len().min(end + 1)).unwrap_or_default();
+    let held = of_stage.iter().filter(|share| **share >= run::HELD_MIN).count();
+    if of_stage.is_empty() { 0.0 } else { held as f64 / of_stage.len() as f64 }
 }
 
 fn generator(efforts: &[Effort], total: &Latencies) -> run::Generator {

@@ -87,28 +87,22 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
         Contender { is_kafka: true, pair: args.only.unwrap_or(Pair::Written) },
         Contender { is_kafka: false, pair: args.only.unwrap_or(Pair::Fsync) },
     ];
-    let mut all = Vec::new();
-    for contender in contenders {
-        let (broker, _) = contender.start(args, kafka, sides.broker.as_deref())?;
-        let expected = rate * LENGTH.as_secs();
-        let mut side = Side { name: contender.name(), expected, ..Side::default() };
-        for repeat in 1..=repeats {
+    let expected = rate * LENGTH.as_secs();
+    let mut all =
+        contenders.map(|contender| Side { name: contender.name(), expected, ..Side::default() });
+    // In turns, each with a fresh broker: a slow minute meets both, and neither has the other beside it.
+    for repeat in 1..=repeats {
+        for (contender, side) in contenders.into_iter().zip(&mut all) {
+            let (broker, _) = contender.start(args, kafka, sides.broker.as_deref())?;
             terminal::note(&format!("{} of {repeats}: {}", repeat, side.name));
             let topic = format!("check-{repeat}");
-            let scene = Scene {
-                bootstrap: vec![broker.address().to_owned()],
-                arguments: std::env::args().collect(),
-                repeat: 1,
-                quiet: true,
-                ..Scene::default()
-            };
+            let scene = super::scene(broker.address());
             // Their topic is made as ours is, with as many partitions.
             crate::measure::create(&plan, &Scene { topic: Some(topic.clone()), ..scene.clone() })?;
             side.produced.push(produce(kafka, broker.address(), &topic, expected, *rate, *size)?);
             side.consumed.push(consume(kafka, broker.address(), &topic, expected)?);
-            ours(&mut side, &plan, &scene)?;
+            ours(side, &plan, &scene)?;
         }
-        all.push(side);
     }
     terminal::print(&render(&all, args, sides));
     let faults: Vec<String> = all.iter().flat_map(Side::faults).collect();
@@ -130,14 +124,14 @@ fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
     let total = recording.total();
     let at = |percent: f64| {
         let quantile = Quantile::percent(percent).ok()?;
-        total.of(Kind::Response).at(quantile).map(|nanos| nanos as f64)
+        total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
     };
     for repeat in &run.repeats {
         let records = repeat.stages.iter().map(|stage| stage.sent - stage.failed).sum();
-        let seconds: f64 = repeat.stages.iter().map(|stage| stage.seconds).sum();
         let latency =
             if run.verdict.is_invalid() { [None; 3] } else { [at(50.0), at(99.0), at(99.9)] };
-        side.ours.push(Seen { records, rate: records as f64 / seconds.max(1e-9), latency });
+        // As the tool counts: to the last answer, however late it came.
+        side.ours.push(Seen { records, rate: repeat.achieved(), latency });
         match &repeat.verify {
             Some(verify) if verify.is_clean() && verify.received == records => {}
             Some(verify) => side.complaints.push(format!("--verify: {verify}")),

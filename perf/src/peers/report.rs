@@ -164,6 +164,9 @@ impl Report<'_> {
         row("broker CPU s/GB produced".into(), &|turns| {
             seconds(turns, |turn| turn.cpu_per_gb_produced)
         });
+        row("the same of its cores, with the kernel's part".into(), &|turns| {
+            seconds(turns, |turn| turn.cores_per_gb_produced)
+        });
         row("broker CPU s/GB fetched".into(), &|turns| {
             seconds(turns, |turn| turn.cpu_per_gb_fetched)
         });
@@ -181,6 +184,10 @@ impl Report<'_> {
         }
         row("memory".into(), &|turns| {
             median(&each(turns, |turn| Some(turn.resident_bytes as f64))).map(format_bytes)
+        });
+        row("page cache grown by, at max".into(), &|turns| {
+            let grown = median(&each(turns, |turn| turn.cached_bytes.map(|bytes| bytes as f64)))?;
+            Some(format_bytes(grown.max(0.0)))
         });
         row("start to first answer".into(), &|turns| {
             let seconds = median(&each(turns, |turn| Some(turn.start_seconds)))?;
@@ -349,6 +356,11 @@ impl Report<'_> {
                     .to_owned(),
             );
         }
+        notes.push(
+            "CPU and memory of a broker are its process's. Pages that Kafka leaves to the system are flushed by threads of the kernel and kept \
+             in memory that is nobody's: the rows of the cores and of the page cache have them, and whatever else ran there."
+                .to_owned(),
+        );
         if self.seen.iter().flat_map(|seen| &seen.turns).any(|turn| turn.calm.is_invalid()) {
             notes.push(
                 "Turns marked INVALID(generator) are left out of the percentiles: the client was late itself.".to_owned(),
@@ -389,6 +401,8 @@ mod tests {
             rate,
             bytes_rate: rate * 100.0,
             cpu_per_gb_produced: Some(cpu / 2.0),
+            cores_per_gb_produced: Some(cpu),
+            cached_bytes: Some(3 << 30),
             cpu_per_gb_fetched: Some(cpu / 2.0),
             idle: Some(0.002),
             messages_per_request: Some(1.0),
@@ -448,6 +462,8 @@ mod tests {
         assert!(line("broker CPU s/GB produced and fetched, fsync").ends_with("reached"), "{text}");
         assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
         assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
+        assert!(line("the same of its cores").contains("10.00"), "{text}");
+        assert!(line("page cache grown by").contains("3.0 GiB"), "{text}");
         assert!(line("durable p99 against Kafka").ends_with("reached"), "{text}");
         // 1.5 times 3 ms and 1 ms.
         assert!(line("durable p99 against the bare").contains("<= 5.50 ms"), "{text}");

@@ -2,7 +2,6 @@
 //! `report.html`.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::BufWriter,
     path::{Path, PathBuf},
@@ -14,7 +13,7 @@ use crate::{
     failure::Failure,
     hgrm,
     hlog::{self, Interval},
-    latency::{Kind, Latencies, Latency},
+    latency::{Kind, Latencies, Told},
     spec::{Quantile, Subject},
 };
 
@@ -154,10 +153,12 @@ pub(crate) struct Measured {
     pub(crate) name: String,
     /// The metric's distribution as points.
     pub(crate) curve: hgrm::Curve,
-    /// The metric's distribution in full, where the source has it.
-    latency: Option<Latency>,
+    /// Which of the distributions is the metric.
+    kind: Option<Kind>,
+    /// All distributions in full, where the source has them: the metric's alone does not say what the generator did to it.
+    total: Option<Latencies>,
     /// The same for each repeat.
-    repeats: Vec<Latency>,
+    repeats: Vec<Latencies>,
     /// Acknowledged records a second of each repeat, and bytes.
     pub(crate) rates: Vec<f64>,
     pub(crate) byte_rates: Vec<f64>,
@@ -178,31 +179,24 @@ impl Measured {
         let wrong = |e| Failure::Local(format!("{}: {e}", path.display()));
         if extension == Some("hlog") {
             let log = hlog::parse(&bytes).map_err(wrong)?;
-            return Ok(Self::of_latency(name, log.total().remove(&kind).unwrap_or_default()));
+            return Ok(Self::of_latencies(name, kind, together(&log)));
         }
         let curve = hgrm::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
         Ok(Self { name, curve, ..Self::default() })
     }
 
-    fn of_latency(name: String, latency: Latency) -> Self {
-        let curve = hgrm::Curve::of(&latency);
-        Self { name, curve, latency: Some(latency), ..Self::default() }
+    fn of_latencies(name: String, kind: Kind, total: Latencies) -> Self {
+        let curve = hgrm::Curve::of(total.of(kind));
+        Self { name, curve, kind: Some(kind), total: Some(total), ..Self::default() }
     }
 
     fn of_directory(name: String, directory: &Directory, kind: Kind) -> Result<Self, Failure> {
         let run = directory.run()?;
         let log = directory.log()?;
-        let mut repeats: Vec<Latency> = vec![Latency::new(); run.repeats.len()];
-        let mut total: BTreeMap<Kind, Latency> = log.total();
-        for (of, start, _, latency) in log.lines.iter().filter(|line| line.0 == kind) {
-            debug_assert!(*of == kind);
-            // A millisecond of slack: the log keeps three digits of a second.
-            let home = run
-                .repeats
-                .iter()
-                .position(|r| *start >= r.from_seconds - 0.001 && *start <= r.to_seconds + 0.001);
-            if let Some(latencies) = home.and_then(|home| repeats.get_mut(home)) {
-                latencies.add(latency);
+        let mut repeats: Vec<Latencies> = vec![Latencies::default(); run.repeats.len()];
+        for (of, start, _, latency) in &log.lines {
+            if let Some(latencies) = home(&run, *start).and_then(|home| repeats.get_mut(home)) {
+                latencies.of_mut(*of).add(latency);
             }
         }
         let of_stages = |of: fn(&super::Stage) -> f64| -> Vec<f64> {
@@ -217,8 +211,8 @@ impl Measured {
         };
         let (rates, byte_rates) =
             (of_stages(super::Stage::rate), of_stages(super::Stage::bytes_rate));
-        let latency = total.remove(&kind).unwrap_or_default();
-        Ok(Self { repeats, rates, byte_rates, run: Some(run), ..Self::of_latency(name, latency) })
+        let whole = Self::of_latencies(name, kind, together(&log));
+        Ok(Self { repeats, rates, byte_rates, run: Some(run), ..whole })
     }
 
     /// What the run was found to be: its numbers are the generator's own.
@@ -226,14 +220,33 @@ impl Measured {
         self.run.as_ref().is_some_and(|run| run.verdict.is_invalid())
     }
 
-    /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it or the run is invalid.
+    /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it or the generator may have made it.
     pub(crate) fn at(&self, quantile: Quantile) -> Option<f64> {
-        match &self.latency {
+        match self.distributions() {
             _ if self.is_invalid() => None,
-            Some(latency) => latency.at(quantile).map(|nanos| nanos as f64),
+            Some((kind, total)) => total.at(kind, quantile).map(|nanos| nanos as f64),
             None if self.curve.count < quantile.samples_needed() => None,
             None => self.curve.at(quantile.fraction()),
         }
+    }
+
+    /// Whether there is no value at this quantile because the generator may have made it.
+    pub(crate) fn is_moved(&self, subject: Subject) -> bool {
+        match (subject, self.distributions()) {
+            (Subject::Rate, _) => false,
+            _ if self.is_invalid() => true,
+            (Subject::Latency(quantile), Some((kind, total))) => {
+                total.told(kind, quantile) == Told::Moved
+            }
+            (Subject::Mean, Some((kind, total))) => {
+                total.of(kind).count() > 0 && total.mean(kind).is_none()
+            }
+            (_, None) => false,
+        }
+    }
+
+    fn distributions(&self) -> Option<(Kind, &Latencies)> {
+        self.kind.zip(self.total.as_ref())
     }
 
     /// What a subject comes to over the whole run; of an invalid one nothing.
@@ -241,16 +254,17 @@ impl Measured {
         match subject {
             Subject::Latency(quantile) => self.at(quantile),
             _ if self.is_invalid() => None,
-            Subject::Mean => self.latency.as_ref().and_then(Latency::mean),
+            Subject::Mean => self.distributions().and_then(|(kind, total)| total.mean(kind)),
             Subject::Rate => mean(&self.rates),
         }
     }
 
     /// The same of each repeat that carries it.
     pub(crate) fn samples(&self, subject: Subject) -> Vec<f64> {
-        let nanos = |latency: &Latency| match subject {
-            Subject::Latency(quantile) => latency.at(quantile).map(|nanos| nanos as f64),
-            Subject::Mean | Subject::Rate => latency.mean(),
+        let Some(kind) = self.kind else { return Vec::new() };
+        let nanos = |latencies: &Latencies| match subject {
+            Subject::Latency(quantile) => latencies.at(kind, quantile).map(|nanos| nanos as f64),
+            Subject::Mean | Subject::Rate => latencies.mean(kind),
         };
         match subject {
             _ if self.is_invalid() => Vec::new(),
@@ -270,6 +284,22 @@ impl Measured {
     }
 }
 
+/// The whole log, kind by kind.
+fn together(log: &hlog::Log) -> Latencies {
+    let mut all = Latencies::default();
+    for (kind, _, _, latency) in &log.lines {
+        all.of_mut(*kind).add(latency);
+    }
+    all
+}
+
+/// Which repeat an interval that began then belongs to: the last that had begun. An interval after a repeat's window holds what was
+/// acknowledged late, and may reach into the next one's window: where they end does not part them.
+fn home(run: &Run, start: f64) -> Option<usize> {
+    // A millisecond of slack: the log keeps three digits of a second.
+    run.repeats.iter().rposition(|repeat| start >= repeat.from_seconds - 0.001)
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -280,4 +310,35 @@ fn spread(values: &[f64]) -> Option<(f64, f64)> {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Repeat;
+
+    #[test]
+    fn a_second_belongs_to_the_repeat_that_it_began_in() {
+        // Each repeat has a second of late acknowledgements after its window, and the second begins within the first's.
+        let repeat = |from_seconds: f64| Repeat {
+            from_seconds,
+            to_seconds: from_seconds + 2.0,
+            ..Repeat::default()
+        };
+        let run = Run { repeats: vec![repeat(0.3), repeat(1.7)], ..Run::default() };
+        let intervals = [(0.3, 100), (1.3, 1), (1.7, 200), (2.7, 2)].map(|(start, count)| {
+            let mut latencies = Latencies::default();
+            latencies.of_mut(Kind::Response).record_n(1_000_000, count);
+            let length = std::time::Duration::from_secs(1);
+            Interval { start: std::time::Duration::from_secs_f64(start), length, latencies }
+        });
+        let recording = Recording { intervals: intervals.into(), ..Recording::default() };
+        let path = std::env::temp_dir().join(format!("ringwood-repeats-{}", std::process::id()));
+        Directory::at(&path).save(&run, &recording).unwrap();
+        let measured = Measured::load(&path, Kind::Response).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let counts: Vec<u64> =
+            measured.repeats.iter().map(|repeat| repeat.of(Kind::Response).count()).collect();
+        assert_eq!(counts, [101, 202]);
+    }
 }

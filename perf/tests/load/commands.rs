@@ -3,12 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Parser;
 use ringwood_perf::{
     Command,
+    latency::Kind,
     run::{Directory, Run},
 };
 
@@ -89,6 +90,61 @@ fn a_run_leaves_its_directory() {
     for words in [&["show", &out, "--hist", "--timeline", "--heatmap"][..], &["compare", &out]] {
         assert_eq!(perf(words), 0, "{words:?}");
     }
+}
+
+#[test]
+fn a_rate_of_the_broker_is_one_of_the_time_under_load() {
+    let (out, broker) = (scratch("counters"), FakeBroker::start(slow()));
+    let admin = broker.admin();
+    let more = [&AT_ONCE[..], &["--admin", &admin]].concat();
+    let began = Instant::now();
+    assert_eq!(run(&broker, &out, &more), 0);
+    let took = began.elapsed().as_secs_f64();
+    let run = of(&out);
+    let (batches, requests) = broker.batches_and_requests();
+    assert!(batches >= requests && requests > 0);
+    let inside = run.broker.inside().unwrap();
+    assert!((inside.flushes - requests as f64).abs() < 1e-9, "{inside:?}");
+    // Half a second of warm-up, half of measurement, and 0.3 s for the last answer. Reading the counters takes 1.2 s each time, in
+    // which nothing is sent.
+    let loaded = run.broker.counted_seconds;
+    assert!(loaded >= 1.25 && loaded <= took - 2.4, "{loaded} of {took}");
+    let rate = inside.flushes_per_second.unwrap();
+    assert!((rate * loaded - inside.flushes).abs() < 1e-6, "{inside:?}");
+}
+
+#[test]
+fn quick_deletes_nothing_while_it_measures() {
+    // As fast as it goes is 50 produces a second here. Whether the run was valid is another question.
+    let script = Script { each: Duration::from_millis(20), ..Script::default() };
+    let broker = FakeBroker::start(script);
+    let _ = perf(&["quick", "-b", &broker.address()]);
+    let (batches, _) = broker.batches_and_requests();
+    assert!(batches > 100, "{batches}");
+    assert_eq!(broker.batches_at_deletion(), Some(batches));
+}
+
+#[test]
+fn a_stall_beside_as_fast_as_it_goes_is_in_the_percentiles() {
+    // The baseline takes six seconds; then come the neighbour, five seconds later the warm-up, and the measurement from about the 13th
+    // to the 17th. The broker stops for a second and a half of it: a closed loop would have counted a few records.
+    let script = Script {
+        each: Duration::from_micros(500),
+        stall: Some((Duration::from_millis(14_500), Duration::from_millis(1_500))),
+        discard: true,
+        ..Script::default()
+    };
+    let (broker, out) = (FakeBroker::start(script), scratch("gauntlet-4"));
+    let (address, kept) = (broker.address(), out.display().to_string());
+    let more = ["--scenario", "4", "--rate", "2k", "--duration", "4s", "--out", &kept];
+    let code = perf(&[&["gauntlet", "-b", &address][..], &more].concat());
+    assert!(matches!(code, 0 | 8), "{code}");
+    let total =
+        Directory::at(out.join("4-acks=1-beside-as-fast-as-it-goes")).log().unwrap().total();
+    let response = &total[&Kind::Response];
+    assert!(response.count() >= 8_000, "{}", response.count());
+    let slow = response.histogram().count_between(500_000_000, u64::MAX);
+    assert!(slow >= 500, "{slow} of {} waited for half a second", response.count());
 }
 
 #[test]

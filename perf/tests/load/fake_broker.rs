@@ -41,6 +41,8 @@ pub(crate) struct Script {
     pub(crate) refuse: Option<(u64, i16)>,
     /// The connection that brings the batch of this number is closed without an answer.
     pub(crate) hang_up: Option<u64>,
+    /// Of this partition a fetch finds nothing, whatever was stored.
+    pub(crate) mute: Option<i32>,
     /// Nothing is stored.
     pub(crate) discard: bool,
 }
@@ -65,6 +67,8 @@ struct Shared {
     free_at: Mutex<Option<Instant>>,
     first_produce: Mutex<Option<Instant>>,
     codecs: AtomicU64,
+    /// How many batches had come when a topic was first deleted.
+    batches_at_deletion: Mutex<Option<u64>>,
 }
 
 /// A running fake broker. Its threads end with the process or with their connections.
@@ -86,6 +90,7 @@ impl FakeBroker {
             free_at: Mutex::default(),
             first_produce: Mutex::default(),
             codecs: AtomicU64::new(0),
+            batches_at_deletion: Mutex::default(),
         });
         let broker = Self { shared };
         let accepting = broker.clone();
@@ -100,6 +105,40 @@ impl FakeBroker {
 
     pub(crate) fn address(&self) -> String {
         self.shared.address.to_string()
+    }
+
+    /// Serves metrics from now on: a flush for every produce. Gives the address.
+    pub(crate) fn admin(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let broker = self.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // The whole question is read: a connection closed before that loses the answer.
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    asked.push(byte[0]);
+                }
+                let flushes = broker.shared.produces.load(Ordering::Relaxed);
+                let text = format!("ringwood_journal_flushes_total {flushes}\n");
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{text}").as_bytes()).unwrap();
+            }
+        });
+        address
+    }
+
+    /// How many batches came, and in how many requests.
+    pub(crate) fn batches_and_requests(&self) -> (u64, u64) {
+        let produces = self.shared.produces.load(Ordering::Relaxed);
+        (self.shared.batches.load(Ordering::Relaxed), produces)
+    }
+
+    /// How many batches came before the first topic was deleted; `None`: none was.
+    pub(crate) fn batches_at_deletion(&self) -> Option<u64> {
+        *self.shared.batches_at_deletion.lock().unwrap()
     }
 
     /// Which codecs were seen, as bits by number.
@@ -215,6 +254,8 @@ impl FakeBroker {
                 }
             }
             Api::DeleteTopics => {
+                let batches = self.shared.batches.load(Ordering::Relaxed);
+                self.shared.batches_at_deletion.lock().unwrap().get_or_insert(batches);
                 let count = request.count().unwrap();
                 answer.i32(0).count(count);
                 for _ in 0..count {
@@ -392,7 +433,8 @@ impl FakeBroker {
                 continue;
             };
             let mut records = Vec::new();
-            for bytes in &place.batches {
+            let mute = self.shared.script.mute == Some(*partition);
+            for bytes in place.batches.iter().filter(|_| !mute) {
                 let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
                 if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
                     total += bytes.len();

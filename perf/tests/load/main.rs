@@ -75,6 +75,7 @@ fn verdict(script: Script) -> verify::Verdict {
 fn of_the_broker(outcome: &Outcome) -> Verdict {
     let mut total = outcome.total.clone();
     *total.of_mut(Kind::Lag) = Latency::new();
+    *total.of_mut(Kind::Prompt) = total.of(Kind::Response).clone();
     judge(&Evidence {
         total: &total,
         generator: &Default::default(),
@@ -107,6 +108,16 @@ fn a_broker_that_cannot_keep_up_is_saturated() {
     // Nothing is held back where a thousand may be in flight: but less is acknowledged than is due.
     let verdict = of_the_broker(&run(script(), &Plan { inflight_max: 1_000, ..slow }));
     assert!(verdict.to_string().contains("of what was due"), "{verdict}");
+}
+
+#[test]
+fn the_rate_that_was_achieved_is_that_of_the_broker() {
+    // One batch of at most 31 records every 10 ms: 3,100 of 4,000 records a second. All of them are acknowledged in the end.
+    let script = Script { each: Duration::from_millis(10), ..Script::default() };
+    let plan = Plan { producers: 1, partitions: 1, warmup: Duration::ZERO, ..plan() };
+    let repeat = run(script, &plan).repeat;
+    assert_eq!(repeat.acknowledged_in_all, 4_000);
+    assert!(repeat.achieved() < 3_400.0, "{}", repeat.achieved());
 }
 
 #[test]
@@ -154,6 +165,33 @@ fn a_stall_of_a_second_is_in_the_percentiles() {
 }
 
 #[test]
+fn what_was_due_before_is_not_in_the_rate() {
+    // The broker stops in the middle of the warm-up and answers in the measurement: 400 records more than were due in it.
+    let stall = Some((Duration::from_millis(100), Duration::from_millis(300)));
+    let outcome =
+        run(Script { stall, ..Script::default() }, &Plan { inflight_max: 1_000, ..plan() });
+    let stage = &outcome.repeat.stages[0];
+    assert!(stage.acknowledged <= 4_000 && stage.rate() <= 4_000.0, "{stage:?}");
+    assert!(outcome.repeat.acknowledged_in_all == 4_800, "{:?}", outcome.repeat);
+    let lines =
+        outcome.timeline.iter().filter_map(|line| line.split(',').nth(1)?.parse::<u64>().ok());
+    assert!(lines.sum::<u64>() > 4_000, "{:?}", outcome.timeline);
+}
+
+#[test]
+fn a_stall_that_ends_is_no_overload() {
+    // A second of six, which the bound holds back for a sixth of the time: its cost is in the percentiles, and the broker kept up.
+    let stall = Some((Duration::from_millis(2_200), Duration::from_secs(1)));
+    let longer = Plan { duration: Duration::from_secs(6), ..plan() };
+    let outcome = run(Script { stall, ..Script::default() }, &longer);
+    assert!(outcome.saturated > 0.05, "{}", outcome.saturated);
+    assert!(at(&outcome, Kind::Response, "p99") >= Duration::from_millis(700));
+    let stage = &outcome.repeat.stages[0];
+    assert!(stage.held_seconds > 0.0 && stage.held_seconds < 0.5, "{}", stage.held_seconds);
+    assert_eq!(of_the_broker(&outcome), Verdict::Valid);
+}
+
+#[test]
 fn a_slow_broker_is_not_taken_for_a_slow_generator() {
     // One request in flight, answered after 20 ms, and a batch due every 5 ms: the bound holds back nearly all the time. The
     // batches that wait for it are open still, and late by the broker's fault.
@@ -166,6 +204,20 @@ fn a_slow_broker_is_not_taken_for_a_slow_generator() {
         assert!(lag < Duration::from_millis(2), "{keys}: {lag:?}");
         assert!(at(&outcome, Kind::Delay, "p50") > lag);
     }
+}
+
+#[test]
+fn what_is_ready_for_a_broker_goes_in_one_request() {
+    // Each producer has a record every half millisecond, for another partition nearly every time, and 5 ms of linger: ten open
+    // batches when the first of them has to go. One request for each would fill the bound and measure nothing else.
+    let broker =
+        FakeBroker::start(Script { delay: Duration::from_millis(10), ..Script::default() });
+    let plan = Plan { keys: KeySpec::Random(10_000), partitions: 300, ..plan() };
+    let outcome = run_on(&broker, &plan);
+    assert_eq!(outcome.total.of(Kind::Response).count(), 4_000);
+    let (batches, requests) = broker.batches_and_requests();
+    assert!(batches > 3_000, "{batches}");
+    assert!(requests * 4 <= batches, "{batches} batches in {requests} requests");
 }
 
 #[test]
@@ -240,6 +292,24 @@ fn every_group_reads_everything() {
 }
 
 #[test]
+fn what_was_never_received_is_in_the_percentiles() {
+    // One of three partitions is acknowledged and never served: a third of the records of either group.
+    let plan = Plan { consumers: 1, groups: 2, drain: Duration::from_secs(1), ..plan() };
+    let outcome = run(Script { mute: Some(1), ..Script::default() }, &plan);
+    let (stage, e2e) = (&outcome.repeat.stages[0], outcome.total.of(Kind::EndToEnd));
+    assert_eq!(e2e.count(), 2 * 4_000);
+    assert_eq!(e2e.censored(), stage.missing);
+    assert!((2_000..=3_300).contains(&stage.missing), "{}", stage.missing);
+    // With the time-out, as whatever else was given up.
+    assert!(at(&outcome, Kind::EndToEnd, "p90") >= Duration::from_secs(29));
+    let in_the_log: u64 =
+        outcome.intervals.iter().map(|i| i.latencies.of(Kind::EndToEnd).count()).sum();
+    assert_eq!(in_the_log, 2 * 4_000);
+    let verdict = of_the_broker(&outcome);
+    assert!(verdict.to_string().contains("not received in time"), "{verdict}");
+}
+
+#[test]
 fn a_lost_batch_is_named() {
     let verdict = verdict(Script { lose: Some(40), ..Script::default() });
     assert!(verdict.lost > 0 && verdict.duplicates == 0, "{verdict}");
@@ -283,6 +353,9 @@ fn a_refused_batch_is_counted_at_the_time_out() {
     assert_eq!(stage.errors.get("NOT_ENOUGH_REPLICAS"), Some(&stage.failed));
     let response = outcome.total.of(Kind::Response);
     assert_eq!((response.count(), response.censored()), (4_000, stage.failed));
+    // What failed is in the response without the generator's lag as well: the one is held against the other.
+    let prompt = outcome.total.of(Kind::Prompt);
+    assert_eq!((prompt.count(), prompt.censored()), (4_000, stage.failed));
     assert!(at(&outcome, Kind::Response, "max") >= Duration::from_secs(29));
     let verdict = outcome.repeat.verify.unwrap();
     assert!(verdict.is_clean() && verdict.unknown >= stage.failed, "{verdict}");
@@ -359,6 +432,23 @@ fn a_backlog_is_caught_up() {
     assert!(outcome.repeat.backlog_seconds.is_some());
     // Only what was due in the window is timed.
     assert_eq!(outcome.total.of(Kind::EndToEnd).count(), 4_000);
+}
+
+#[test]
+fn a_consumer_reads_no_faster_than_it_is_told_to() {
+    // 2 MiB of backlog in 1.2 s of load, asked for at 1 MiB a second by each of two consumers: no broker is so fast that they have it
+    // much sooner than in a second. What they may save up is a tenth of one.
+    let plan = Plan {
+        backlog_bytes: 2 << 20,
+        consumers: 2,
+        read_bytes_per_second: Some(1 << 20),
+        fetch_bytes: 64 << 10,
+        partitions: 4,
+        ..plan()
+    };
+    let outcome = run(Script::default(), &plan);
+    let seconds = outcome.repeat.backlog_seconds.expect("the backlog was read");
+    assert!(seconds > 0.5, "{seconds}");
 }
 
 #[test]

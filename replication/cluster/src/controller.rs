@@ -78,6 +78,11 @@ impl Controller {
         self.image.apply(record)
     }
 
+    /// Records of the log are lost, `count` at most. See [`ClusterImage::pass_over`].
+    pub fn pass_over(&mut self, count: u32) {
+        self.image.pass_over(count);
+    }
+
     /// The image with everything that was decided, flushed or not. Clone it after replay for the cores.
     #[must_use]
     pub fn image(&self) -> &ClusterImage {

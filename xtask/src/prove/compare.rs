@@ -61,11 +61,13 @@ struct Bench {
     folder: PathBuf,
     /// Runs that measured their own generator.
     again: u32,
+    /// Repeats of each run.
+    repeats: u32,
 }
 
 impl Bench {
     /// One run of some repeats, kept under this name.
-    fn measure(&mut self, broker: &Broker, name: &str, repeats: u32) -> Result<PathBuf, Fault> {
+    fn measure(&mut self, broker: &Broker, name: &str) -> Result<PathBuf, Fault> {
         let out = self.folder.join(name);
         for _ in 0..TRIES {
             let mut command = Command::new(&self.program);
@@ -73,7 +75,7 @@ impl Bench {
             command.args(["--rate", "2k/s", "--size", "100", "--linger", "0ms"]);
             command.args(["--partitions", "4", "--producers", "1", "--consumers", "0"]);
             command.args(["--warmup", "300ms", "--duration", "1s", "--drain", "2s"]);
-            command.args(["--repeat", &repeats.to_string(), "--out"]).arg(&out);
+            command.args(["--repeat", &self.repeats.to_string(), "--out"]).arg(&out);
             let outcome = program::run(&mut command, None, Duration::from_secs(90))?;
             match outcome.status.code() {
                 Some(0) => return Ok(out),
@@ -98,9 +100,13 @@ impl Bench {
         command.args(more);
         let outcome = program::run(&mut command, None, Duration::from_secs(30))?;
         let text = String::from_utf8_lossy(&outcome.out);
-        if let Some(line) = text.lines().find(|l| l.starts_with("FAIL ") || l.starts_with("pass "))
-        {
-            say(&format!("    {line}"))?;
+        let told = text.lines().find(|l| l.starts_with("FAIL ") || l.starts_with("pass "));
+        let line = told.ok_or("the gate said nothing")?;
+        say(&format!("    {line}"))?;
+        // Every repeat has a voice, or the test is another than the one that is promised.
+        let repeats = self.repeats;
+        if !line.contains(&format!("medians of {repeats} and {repeats} repeats")) {
+            return Err(format!("not judged by {repeats} repeats on each side: {line}").into());
         }
         Ok(outcome.status.code().unwrap_or(-1))
     }
@@ -131,13 +137,16 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         .faults(&rule);
     sound.start()?;
     slowed.start()?;
-    let mut bench = Bench { program, folder, again: 0 };
+    let mut bench = Bench { program, folder, again: 0, repeats: options.repeats };
     let (mut noise, mut planted) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         say(&format!("round {round} of {}", options.rounds))?;
-        let baseline = bench.measure(&sound, &format!("{round}-baseline"), options.repeats)?;
-        let same = bench.measure(&sound, &format!("{round}-same"), options.repeats)?;
-        let slow = bench.measure(&slowed, &format!("{round}-planted"), options.repeats)?;
+        let baseline = bench.measure(&sound, &format!("{round}-baseline"))?;
+        // The same build started anew, as two runs of a gate are.
+        sound.stop(Duration::from_secs(30))?;
+        sound.start()?;
+        let same = bench.measure(&sound, &format!("{round}-same"))?;
+        let slow = bench.measure(&slowed, &format!("{round}-planted"))?;
         noise.push(bench.gate(&baseline, &same, &options.condition, &[])?);
         let pages = ["planted.svg", "planted.html"].map(|name| bench.folder.join(name));
         let [svg, html] = pages.each_ref().map(|path| path.display().to_string());

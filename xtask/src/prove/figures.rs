@@ -234,7 +234,6 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     let broker = Broker::start(folder, cores, ours, options)?;
     let before = broker.metrics().ok_or("no metrics")?;
     let device = device_bytes(folder);
-    let begun = Instant::now();
     let mut command = on(theirs, &binary());
     command
         .args(["perf", "run", "-b", &broker.listen, "--rate", load.rate, "--partitions", "16"])
@@ -243,7 +242,6 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
         .args(load.words);
     let limit = Duration::from_secs(options.seconds * 3 + 60);
     let outcome = program::run(&mut command, None, limit)?;
-    let seconds = begun.elapsed().as_secs_f64();
     let run: Value = serde_json::from_slice(&outcome.out)
         .map_err(|e| format!("{}: {e}\n    {}", program::line(&command), outcome.last_words()))?;
     // The admin port's text is a second old at most.
@@ -256,19 +254,21 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     let bytes_in = of("ringwood_kafka_produce_bytes_total");
     let bytes_out = of("ringwood_kafka_fetch_bytes_total");
     let measured = number(&stage["seconds"]);
+    // What the counters rose by, they rose by under load: while the client starts and ends nothing is sent.
+    let loaded = number(&run["repeats"][0]["loaded_seconds"]);
     let requests = of("ringwood_kafka_requests_total");
     let kind = if load.rate == "max" { "service" } else { "response" };
     let latency = &stage["latency"][kind]["percentiles"];
     Ok(Figure {
         records: number(&stage["acknowledged"]) / measured,
         bytes: number(&stage["bytes"]) / measured,
-        fetched: bytes_out / seconds,
+        fetched: bytes_out / loaded,
         cpu: number(&own["cpu_seconds"])
             / number(&own["seconds"])
             / (number(&stage["bytes"]) / measured / 1e9),
         p50: number(&latency["p50"]) / 1e6,
         p99: number(&latency["p99"]) / 1e6,
-        flushes: of("ringwood_journal_flushes_total") / seconds,
+        flushes: of("ringwood_journal_flushes_total") / loaded,
         copies: (of("ringwood_store_tail_copied_bytes_total")
             + of("ringwood_store_commit_copied_bytes_total"))
             / bytes_in,

@@ -1,10 +1,10 @@
 //! `ringwood group describe`.
 
+use super::each::each;
 use super::failure;
 use crate::failure::{Done, Stop};
 use crate::groups::{self, Described, Place};
 use crate::output::{Column, Output};
-use crate::several::{JsonError, Several};
 use crate::topic::count;
 use clap::Args;
 use client::{Client, ClientError};
@@ -20,15 +20,6 @@ pub(super) struct DescribeArgs {
     /// Show the members and what each has, not the offsets
     #[arg(long)]
     members: bool,
-}
-
-#[derive(Serialize)]
-struct Group {
-    group: String,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    facts: Option<Facts>,
-    #[serde(flatten)]
-    error: Option<JsonError>,
 }
 
 #[derive(Serialize)]
@@ -73,33 +64,22 @@ struct Partition {
 }
 
 pub(super) fn run(client: &mut Client, output: Output, args: &DescribeArgs) -> Done {
-    let mut several = Several::default();
-    let mut documents = Vec::new();
-    for name in &args.groups {
-        let looked = look(client, name);
-        let (facts, error) = match looked {
-            Ok(facts) => {
-                several.worked();
-                (Some(facts), None)
-            }
-            Err(e) => {
-                let what = format!("cannot describe group {name}");
-                let failure = failure(client, name, what, &e);
-                several.failed(&failure);
-                (None, Some(JsonError::from(&failure)))
-            }
-        };
-        documents.push(Group { group: name.clone(), facts, error });
-    }
-    if output.json {
-        output.json(&documents)?;
-    } else {
-        for (i, document) in documents.into_iter().enumerate() {
-            let Some(facts) = document.facts else { continue };
-            show(output, &document.group, facts, args.members, i > 0)?;
+    let describe = |client: &mut Client, name: &str, facts: &mut Option<Facts>| {
+        let found = look(client, name).map_err(|e| {
+            let what = format!("cannot describe group {name}");
+            Box::new(failure(client, name, what, &e))
+        })?;
+        *facts = Some(found);
+        Ok(())
+    };
+    let show = |groups: Vec<(String, Option<Facts>)>| {
+        for (i, (group, facts)) in groups.into_iter().enumerate() {
+            let Some(facts) = facts else { continue };
+            show(output, &group, facts, args.members, i > 0)?;
         }
-    }
-    several.done()
+        Ok(())
+    };
+    each(client, output, &args.groups, describe, show)?.done()
 }
 
 fn look(client: &mut Client, name: &str) -> Result<Facts, ClientError> {

@@ -1,12 +1,12 @@
 //! `ringwood group reset`: shows where the offsets would be moved, and moves them with --execute.
 
+use super::each::each;
 use super::{Part, failure, part, places};
 use crate::exit;
 use crate::failure::{Done, Failure, Stop};
 use crate::groups::reset::{Move, Scope, To, Unplanned, plan};
 use crate::groups::{self, Committed, Committer};
 use crate::output::{Column, Output, say};
-use crate::several::{JsonError, Several};
 use crate::time;
 use crate::topic::count;
 use clap::Args;
@@ -91,13 +91,10 @@ impl ToArgs {
     }
 }
 
-#[derive(Serialize)]
-struct Group {
-    group: String,
+#[derive(Default, Serialize)]
+struct Reset {
     executed: bool,
     offsets: Vec<Moved>,
-    #[serde(flatten)]
-    error: Option<JsonError>,
 }
 
 #[derive(Serialize)]
@@ -115,26 +112,10 @@ pub(super) fn run(client: &mut Client, output: Output, args: &ResetArgs) -> Done
     } else {
         Scope::Places(places(client, &args.scope.topics, "cannot reset the groups")?)
     };
-    let mut several = Several::default();
-    let mut documents = Vec::new();
-    for name in &args.groups {
-        let mut document =
-            Group { group: name.clone(), executed: false, offsets: Vec::new(), error: None };
-        let done = move_one(client, name, scope.clone(), &to, args.execute, &mut document);
-        match done {
-            Ok(()) => several.worked(),
-            Err(failure) => {
-                several.failed(&failure);
-                document.error = Some(JsonError::from(&*failure));
-            }
-        }
-        documents.push(document);
-    }
-    if output.json {
-        output.json(&documents)?;
-    } else {
-        show(output, documents)?;
-    }
+    let reset = |client: &mut Client, name: &str, document: &mut Reset| {
+        move_one(client, name, scope.clone(), &to, args.execute, document)
+    };
+    let several = each(client, output, &args.groups, reset, |groups| show(output, groups))?;
     if !args.execute {
         say("nothing has been changed: add --execute to do it");
     }
@@ -147,7 +128,7 @@ fn move_one(
     scope: Scope,
     to: &To,
     execute: bool,
-    document: &mut Group,
+    document: &mut Reset,
 ) -> Result<(), Box<Failure>> {
     let what = || format!("cannot reset group {name}");
     let failed = |client: &mut Client, e: &ClientError| Box::new(failure(client, name, what(), e));
@@ -241,12 +222,12 @@ fn explain_move(m: &Move) {
     }
 }
 
-fn show(output: Output, documents: Vec<Group>) -> Result<(), Stop> {
+fn show(output: Output, groups: Vec<(String, Reset)>) -> Result<(), Stop> {
     let mut rows = Vec::new();
-    for group in documents {
-        rows.extend(group.offsets.into_iter().map(|m| {
+    for (group, reset) in groups {
+        rows.extend(reset.offsets.into_iter().map(|m| {
             [
-                group.group.clone(),
+                group.clone(),
                 m.topic,
                 m.partition.to_string(),
                 m.from.map_or_else(|| "-".to_owned(), |n| n.to_string()),

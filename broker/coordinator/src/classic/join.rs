@@ -175,6 +175,7 @@ impl ClassicGroup {
         request.client_host.clone_into(&mut member.client_host);
         self.discount_protocols(&old);
         self.count_protocols(&fresh);
+        self.weigh(request.member_id);
         if let Some(earlier) = self.wait_for_join(request.member_id, ticket) {
             // The same member asks on two connections; only one of them can be alive.
             let code = ErrorCode::REBALANCE_IN_PROGRESS;
@@ -214,8 +215,7 @@ impl ClassicGroup {
         if was_pending_sync {
             self.pending_sync.insert(new_id.clone());
         }
-        let same_protocol = self.vote() == self.protocol_name;
-        if self.state != ClassicState::Stable || !same_protocol {
+        if self.state != ClassicState::Stable || self.vote() != self.protocol_name {
             // The leader may know the old id already, and would assign to nobody.
             self.rebalance_or_complete(turn);
             return;
@@ -278,7 +278,8 @@ impl ClassicGroup {
             group_instance_id: m.group_instance_id.clone(),
             metadata: m.metadata(protocol).to_vec(),
         };
-        let for_leader = self.members.iter().filter(|_| self.is_leader(member_id));
+        // Followers are told nothing of the others, and must not cost a walk over them either.
+        let for_leader = self.is_leader(member_id).then_some(&self.members).into_iter().flatten();
         JoinGroupResponse {
             error_code: ErrorCode::NONE,
             generation_id: self.generation,

@@ -2,6 +2,7 @@
 
 use crate::config::millis;
 use crate::coordinator::JoinGroup;
+use crate::memory::OVERHEAD;
 use crate::response::Ticket;
 use ids::Instant;
 use std::time::Duration;
@@ -43,9 +44,24 @@ pub(crate) struct Member {
     /// It waits in SyncGroup.
     pub(crate) syncing: Option<Ticket>,
     pub(crate) expires_at: Instant,
+    /// What the group's weight has of it.
+    pub(crate) weighed: usize,
 }
 
 impl Member {
+    /// The bytes that it takes in memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = self.group_instance_id.as_ref().map_or(0, String::len)
+            + self.client_id.len()
+            + self.client_host.len()
+            + self.protocol_type.len();
+        let told = match &self.holding {
+            Holding::Claimed => 0,
+            Holding::Told(bytes) => bytes.len(),
+        };
+        OVERHEAD + texts + weight_of(&self.protocols) + self.assignment.len() + told
+    }
+
     pub(crate) fn new(request: &JoinGroup<'_>, expires_at: Instant) -> Self {
         Self {
             group_instance_id: request.group_instance_id.map(str::to_owned),
@@ -61,6 +77,7 @@ impl Member {
             joining: None,
             syncing: None,
             expires_at,
+            weighed: 0,
         }
     }
 
@@ -92,6 +109,11 @@ impl Member {
         let waits = self.joining.is_some() || self.syncing.is_some();
         self.expires_at <= now && (self.is_new || !waits)
     }
+}
+
+/// The bytes that protocols take in memory, about.
+pub(crate) fn weight_of(protocols: &[Protocol]) -> usize {
+    protocols.iter().map(|p| 64 + p.name.len() + p.metadata.len()).sum()
 }
 
 /// The protocols of a request; of a name that stands there twice the first counts.

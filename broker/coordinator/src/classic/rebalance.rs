@@ -57,6 +57,7 @@ impl ClassicGroup {
                     member.expires_at = turn.now.instant + member.session_timeout();
                 }
             }
+            self.weigh_all();
         }
     }
 

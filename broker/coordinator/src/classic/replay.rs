@@ -36,6 +36,7 @@ impl ClassicGroup {
                 joining: None,
                 syncing: None,
                 expires_at: Instant(u64::MAX),
+                weighed: 0,
             };
             // A record that names a member twice would count its protocols twice.
             self.take(m.member_id);

@@ -65,6 +65,7 @@ impl ClassicGroup {
         for (id, member) in &mut self.members {
             member.assignment = assigned.get(id.as_str()).map_or_else(Vec::new, |a| a.to_vec());
         }
+        self.weigh_all();
         match self.push_metadata(turn) {
             Ok(()) => {
                 self.storing = true;
@@ -118,6 +119,7 @@ impl ClassicGroup {
         if let Some(member) = self.members.get_mut(member_id) {
             member.is_told();
         }
+        self.weigh(member_id);
         SyncGroupResponse {
             error_code: ErrorCode::NONE,
             protocol_type: self.protocol_type.clone(),

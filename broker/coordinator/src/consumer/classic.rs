@@ -74,7 +74,7 @@ fn assignment(partitions: &Partitions, version: i16, topics: &Topics) -> Vec<u8>
 impl ConsumerGroup {
     /// Whether it has members, and all of them speak the classic protocol.
     pub(crate) fn has_only_classic(&self) -> bool {
-        !self.members.is_empty() && self.members.values().all(|m| m.classic.is_some())
+        !self.members.is_empty() && self.classics == self.members.len()
     }
 
     /// No fewer bytes than the record of the same group takes as a classic one, with the deletion of these records.
@@ -209,6 +209,7 @@ impl ConsumerGroup {
                 joining: None,
                 syncing: None,
                 expires_at: m.expires_at,
+                weighed: 0,
             };
             Some((id, member))
         };
@@ -217,6 +218,8 @@ impl ConsumerGroup {
 
     fn forget_all(&mut self) {
         self.members.clear();
+        self.classics = 0;
+        self.weight = 0;
         self.static_members.clear();
         self.owners.clear();
         self.patterns.clear();
@@ -258,21 +261,24 @@ impl ConsumerGroup {
         let came = is_new && self.come(request.group_instance_id, member_id);
         let owned = known(&said.owned_partitions, turn.topics);
         let topics = said.topics.iter().map(|t| (*t).to_owned()).collect::<BTreeSet<_>>();
+        let rack_id = said.rack_id.map(str::to_owned);
         let session = millis(request.session_timeout_ms);
         let expires_at = turn.now.instant + session;
+        let Some(before) = self.members.get(member_id).cloned() else {
+            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+        };
+        let session_timeout_ms = request.session_timeout_ms;
+        self.set_face(member_id, Some(ClassicFace { session_timeout_ms, protocols }));
         let Some(member) = self.members.get_mut(member_id) else {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         };
-        let before = member.clone();
         member.topics = topics;
         member.pattern = None;
         member.assignor = None;
-        member.rack_id = said.rack_id.map(str::to_owned);
+        member.rack_id = rack_id;
         request.client_id.clone_into(&mut member.client_id);
         request.client_host.clone_into(&mut member.client_host);
         member.rebalance_timeout_ms = request.rebalance_timeout_ms();
-        let session_timeout_ms = request.session_timeout_ms;
-        member.classic = Some(ClassicFace { session_timeout_ms, protocols });
         if member.state != MemberState::Unrevoked {
             member.revoke_until = None;
         }
@@ -282,7 +288,8 @@ impl ConsumerGroup {
         if *member != before {
             self.log.mark(super::ConsumerKey::Member(member_id.to_owned()));
         }
-        self.forget_patterns();
+        self.weigh(member_id);
+        self.forget_pattern(before.pattern.as_deref());
         if self.refresh(turn.topics, came || said_more) || came || said_more {
             self.bump();
         }
@@ -395,18 +402,19 @@ impl ConsumerGroup {
         if epoch == Some(generation) { Ok(()) } else { Err(ErrorCode::ILLEGAL_GENERATION) }
     }
 
-    /// The protocols that all members of the classic kind speak, but `except`; none where there are no others.
-    fn spoken(&self, except: &str) -> Option<BTreeSet<&str>> {
-        let others = self.members.iter().filter(|(id, _)| *id != except);
-        let faces = others.filter_map(|(_, m)| m.classic.as_ref());
-        let spoken = faces.map(|face| face.protocols.iter().map(|p| p.name.as_str()).collect());
-        spoken.reduce(|all: BTreeSet<&str>, one| all.intersection(&one).copied().collect())
-    }
-
     /// Whether one of these protocols is spoken by all other members of the classic kind.
     fn shares_protocol(&self, member_id: &str, protocols: &[Protocol]) -> bool {
-        self.spoken(member_id)
-            .is_none_or(|all| protocols.iter().any(|p| all.contains(p.name.as_str())))
+        let others = || self.members.iter().filter(|(id, _)| *id != member_id);
+        let mut faces = others().filter_map(|(_, m)| m.classic.as_ref()).peekable();
+        if self.classics == 0 || faces.peek().is_none() {
+            return true;
+        }
+        // Sets of names would cost an allocation for each member, at each join.
+        let speak = |face: &ClassicFace, name: &str| face.protocols.iter().any(|p| p.name == name);
+        protocols.iter().any(|p| {
+            let mut faces = others().filter_map(|(_, m)| m.classic.as_ref());
+            faces.all(|face| speak(face, &p.name))
+        })
     }
 
     /// The protocol that a member of the classic kind is told: its best one. Nobody reads what it says there but this broker,

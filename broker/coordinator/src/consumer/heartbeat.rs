@@ -1,6 +1,6 @@
 //! ConsumerGroupHeartbeat, once the request itself is sound: how a member comes in, goes on and goes away.
 
-use super::{ConsumerGroup, ConsumerMember, Partitions, STATIC_MEMBER_AWAY};
+use super::{ClassicFace, ConsumerGroup, ConsumerMember, Partitions, STATIC_MEMBER_AWAY};
 use crate::classic::Asker;
 use crate::coordinator::{ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse as Response};
 use crate::turn::Turn;
@@ -50,13 +50,12 @@ impl ConsumerGroup {
         self.assign(turn, said && !came);
         let session = turn.config.session_timeout(&self.id);
         let expires_at = turn.now.instant + session;
-        let before = self.members.get(member_id).map(|m| m.assigned.clone());
         // A join that comes twice, as after a broken connection, must not give up for a member what it got in between: its
         // next heartbeat says what it has. Where nothing is left for it there is nothing that it would answer to.
         let asks = joins_again
             && self.members.get(member_id).is_some_and(|m| !m.assigned.is_disjoint(&m.target));
         let has = owned.as_ref().filter(|_| !asks);
-        self.reconcile(member_id, has, turn.now.instant);
+        let changed = self.reconcile(member_id, has, turn.now.instant);
         self.wake_at(expires_at);
         let Some(member) = self.members.get_mut(member_id) else {
             return Err(because(ErrorCode::UNKNOWN_MEMBER_ID, "not a member"));
@@ -67,7 +66,7 @@ impl ConsumerGroup {
                 && request.rebalance_timeout_ms >= 0
                 && (request.subscribed_topic_names.is_some()
                     || request.subscribed_topic_regex.is_some()));
-        let tell = is_full || member.resend || before.as_ref() != Some(&member.assigned);
+        let tell = is_full || member.resend || changed;
         member.resend = false;
         Ok(Response {
             error_code: ErrorCode::NONE,
@@ -153,43 +152,63 @@ impl ConsumerGroup {
         member.is_known = true;
         member.state = super::MemberState::Stable;
         member.revoke_until = None;
-        self.members.insert(member_id.to_owned(), member);
+        self.classics += usize::from(member.classic.is_some());
+        let before = self.members.insert(member_id.to_owned(), member);
+        debug_assert!(before.is_none(), "whoever had this id was taken out");
+        self.weigh(member_id);
         self.log.mark_member(member_id);
+    }
+
+    /// From now on the member speaks the classic protocol, or does not. What it was in it until now.
+    pub(super) fn set_face(
+        &mut self,
+        member_id: &str,
+        face: Option<ClassicFace>,
+    ) -> Option<ClassicFace> {
+        let member = self.members.get_mut(member_id)?;
+        self.classics += usize::from(face.is_some());
+        self.classics -= usize::from(member.classic.is_some());
+        std::mem::replace(&mut member.classic, face)
     }
 
     /// Takes up what a member says about itself; whether that changes what anyone shall have.
     fn listen(&mut self, request: &ConsumerGroupHeartbeat<'_>, member_id: &str) -> bool {
+        let joins = request.member_epoch == 0;
+        // It speaks the consumer protocol, whatever the one in whose place it comes spoke.
+        let had_face = joins && self.set_face(member_id, None).is_some();
         let Some(member) = self.members.get_mut(member_id) else { return false };
-        let before = member.clone();
+        let mut matters = false;
         if let Some(names) = &request.subscribed_topic_names {
-            member.topics = names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+            let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            matters |= change(&mut member.topics, names);
         }
+        let mut dropped = None;
         if let Some(pattern) = request.subscribed_topic_regex {
-            member.pattern = Some(pattern.to_owned()).filter(|p| !p.is_empty());
+            let pattern = Some(pattern.to_owned()).filter(|p| !p.is_empty());
+            if member.pattern != pattern {
+                dropped = std::mem::replace(&mut member.pattern, pattern);
+                matters = true;
+            }
         }
         if let Some(assignor) = request.server_assignor {
-            member.assignor = Some(assignor.to_owned());
+            matters |= change(&mut member.assignor, Some(assignor.to_owned()));
         }
+        let mut said = matters;
         if let Some(rack) = request.rack_id {
-            member.rack_id = Some(rack.to_owned());
+            said |= change(&mut member.rack_id, Some(rack.to_owned()));
         }
         if request.rebalance_timeout_ms >= 0 {
-            member.rebalance_timeout_ms = request.rebalance_timeout_ms;
+            said |= change(&mut member.rebalance_timeout_ms, request.rebalance_timeout_ms);
         }
-        if request.member_epoch == 0 {
-            // It speaks the consumer protocol, whatever the one in whose place it comes spoke.
-            member.classic = None;
-            request.client_id.clone_into(&mut member.client_id);
-            request.client_host.clone_into(&mut member.client_host);
+        if joins {
+            said |= change(&mut member.client_id, request.client_id.to_owned());
+            said |= change(&mut member.client_host, request.client_host.to_owned());
         }
-        if *member == before {
-            return false;
+        if said || had_face {
+            self.log.mark(super::ConsumerKey::Member(member_id.to_owned()));
+            self.weigh(member_id);
         }
-        let matters = member.topics != before.topics
-            || member.pattern != before.pattern
-            || member.assignor != before.assignor;
-        self.log.mark(super::ConsumerKey::Member(member_id.to_owned()));
-        self.forget_patterns();
+        self.forget_pattern(dropped.as_deref());
         matters
     }
 
@@ -221,6 +240,13 @@ impl ConsumerGroup {
             ..Response::default()
         })
     }
+}
+
+/// Takes up a value; whether it is another one.
+fn change<T: PartialEq>(place: &mut T, value: T) -> bool {
+    let differs = *place != value;
+    *place = value;
+    differs
 }
 
 fn because(code: ErrorCode, why: &str) -> Refusal {

@@ -1,13 +1,20 @@
 //! A member of a consumer group.
 
 use super::{ClassicFace, Partitions};
+use crate::classic::weight_of;
 use crate::config::millis;
+use crate::memory::OVERHEAD;
 use ids::Instant;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The epoch of a static member that has left for a while.
 pub(crate) const STATIC_MEMBER_AWAY: i32 = -2;
+
+/// What a topic takes in a member's set, besides its name.
+pub(crate) const TOPIC_BYTES: usize = 48;
+/// What a partition takes in a set, and in the group's book of owners.
+const PARTITION_BYTES: usize = 64;
 
 /// How far a member is on its way to the target assignment. The numbers are those of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +56,8 @@ pub(crate) struct ConsumerMember {
     pub(crate) resend: bool,
     /// What it said about itself is known; a damaged log may hold only the rest.
     pub(crate) is_known: bool,
+    /// What the group's weight has of it.
+    pub(crate) weighed: usize,
 }
 
 impl ConsumerMember {
@@ -73,7 +82,19 @@ impl ConsumerMember {
             revoke_until: None,
             resend: false,
             is_known: false,
+            weighed: 0,
         }
+    }
+
+    /// The bytes that it takes in memory, about.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = [&self.instance_id, &self.rack_id, &self.pattern, &self.assignor];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let topics: usize = self.topics.iter().map(|t| TOPIC_BYTES + t.len()).sum();
+        let said = self.classic.as_ref().map_or(0, |face| weight_of(&face.protocols));
+        let has = self.assigned.len() + self.pending_revocation.len() + self.target.len();
+        let host = self.client_id.len() + self.client_host.len();
+        OVERHEAD + texts + topics + said + host + has * PARTITION_BYTES
     }
 
     pub(crate) fn is_away(&self) -> bool {

@@ -14,13 +14,19 @@ use super::{ConsumerGroup, ConsumerKey, MemberState, Partitions};
 use ids::Instant;
 
 impl ConsumerGroup {
-    /// Moves a member on as far as it goes. `owned` is what it says it has, if it says so.
-    pub(super) fn reconcile(&mut self, member_id: &str, owned: Option<&Partitions>, now: Instant) {
-        let Some(member) = self.members.get_mut(member_id) else { return };
+    /// Moves a member on as far as it goes; whether it may use others than before. `owned` is what it says it has, if it says
+    /// so.
+    pub(super) fn reconcile(
+        &mut self,
+        member_id: &str,
+        owned: Option<&Partitions>,
+        now: Instant,
+    ) -> bool {
+        let Some(member) = self.members.get_mut(member_id) else { return false };
         let still_has = |p: &Partitions| owned.is_none_or(|owned| !owned.is_disjoint(p));
         match member.state {
-            MemberState::Stable if member.epoch == self.target_epoch => return,
-            MemberState::Unrevoked if still_has(&member.pending_revocation) => return,
+            MemberState::Stable if member.epoch == self.target_epoch => return false,
+            MemberState::Unrevoked if still_has(&member.pending_revocation) => return false,
             MemberState::Stable | MemberState::Unrevoked | MemberState::Unreleased => {}
         }
         let before = member.clone();
@@ -58,14 +64,15 @@ impl ConsumerGroup {
             }
             member.state = if waits { MemberState::Unreleased } else { MemberState::Stable };
         }
-        let changed = self.members.get(member_id).is_some_and(|m| {
-            m.epoch != before.epoch
-                || m.state != before.state
-                || m.assigned != before.assigned
-                || m.pending_revocation != before.pending_revocation
-        });
-        if changed {
+        let Some(member) = self.members.get(member_id) else { return false };
+        let moved = member.assigned != before.assigned;
+        if moved
+            || member.epoch != before.epoch
+            || member.state != before.state
+            || member.pending_revocation != before.pending_revocation
+        {
             self.log.mark(ConsumerKey::Current(member_id.to_owned()));
         }
+        moved
     }
 }

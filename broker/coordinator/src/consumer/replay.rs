@@ -94,6 +94,7 @@ impl ConsumerGroup {
     /// Makes the books that follow from the members. Where a damaged log gives a partition to two, the first has it.
     pub(super) fn rebuild(&mut self) {
         self.static_members.clear();
+        self.classics = self.members.values().filter(|m| m.classic.is_some()).count();
         self.owners.clear();
         for (id, member) in &mut self.members {
             if let Some(instance) = &member.instance_id {
@@ -109,6 +110,7 @@ impl ConsumerGroup {
                 member.state = MemberState::Unreleased;
             }
         }
+        self.weigh_all();
         for key in self.log.members_in_log() {
             if !self.members.contains_key(&key) {
                 self.log.mark_member(&key);

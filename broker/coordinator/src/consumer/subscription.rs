@@ -1,8 +1,8 @@
 //! What members want to read: topics by name, and topics by a pattern that the broker looks at.
 
 use super::ConsumerGroup;
+use super::assignor::{Question, Wanted};
 use crate::topics::Topics;
-use ids::TopicId;
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,9 +57,6 @@ fn compile_whole(text: &str) -> Result<Regex, String> {
     compile(&format!("^(?:{text})$"))
 }
 
-/// What each member wants: topics with their ids and partition counts.
-pub(super) type Wants = BTreeMap<String, BTreeMap<TopicId, i32>>;
-
 /// Whether a member may have this pattern.
 ///
 /// # Errors
@@ -111,8 +108,19 @@ impl ConsumerGroup {
         self.stale = true;
     }
 
+    /// A member does not have this pattern any more: it is forgotten if nobody else does.
+    pub(super) fn forget_pattern(&mut self, text: Option<&str>) {
+        let Some(text) = text else { return };
+        if !self.members.values().any(|m| m.pattern.as_deref() == Some(text)) {
+            self.patterns.remove(text);
+        }
+    }
+
     /// Forgets the patterns that no member has any more.
     pub(super) fn forget_patterns(&mut self) {
+        if self.patterns.is_empty() {
+            return;
+        }
         let used: BTreeSet<&str> =
             self.members.values().filter_map(|m| m.pattern.as_deref()).collect();
         self.patterns.retain(|text, _| used.contains(text.as_str()));
@@ -124,40 +132,60 @@ impl ConsumerGroup {
             // Nearly all heartbeats: they must not cost a walk over all members.
             return false;
         }
-        if self.stale {
-            self.stale = false;
-            for (text, pattern) in &mut self.patterns {
-                pattern.look(text, topics);
-            }
+        if !self.stale {
+            // The epoch rises in any case; what the members read together is looked at when it is assigned. A walk over all
+            // members at every join would cost a crowd that comes the square of its size.
+            self.hash_is_old = true;
+            return true;
         }
-        let hash = self.hash(topics);
+        self.stale = false;
+        for (text, pattern) in &mut self.patterns {
+            pattern.look(text, topics);
+        }
+        self.rehash(topics)
+    }
+
+    /// Finds out what the members read together; whether that is something new.
+    pub(super) fn rehash(&mut self, topics: &Topics) -> bool {
+        self.hash_is_old = false;
+        let hash = hash(&self.question(topics));
         let changed = hash != self.metadata_hash;
         self.metadata_hash = hash;
         changed
     }
 
-    /// What each member wants and there is.
-    pub(super) fn wants(&self, topics: &Topics) -> Wants {
-        let of = |m: &super::ConsumerMember| {
-            let pattern = m.pattern.as_ref().and_then(|text| self.patterns.get(text));
-            let matched = pattern.into_iter().flat_map(|p| &p.topics);
-            m.topics.iter().chain(matched).filter_map(|name| topics.named(name)).collect()
-        };
-        self.members.iter().map(|(id, m)| (id.clone(), of(m))).collect()
-    }
-
-    /// FNV-1a over all topics that members want and that are there, with ids and partition counts.
-    fn hash(&self, topics: &Topics) -> i64 {
-        let mut names: BTreeSet<&str> =
-            self.members.values().flat_map(|m| &m.topics).map(String::as_str).collect();
-        names.extend(self.patterns.values().flat_map(|p| &p.topics).map(String::as_str));
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for name in names {
-            let Some((id, count)) = topics.named(name) else { continue };
-            for byte in id.0.iter().chain(&count.to_be_bytes()) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-            }
+    /// What there is to assign: what each member wants and there is.
+    pub(super) fn question(&self, topics: &Topics) -> Question<'_> {
+        let mut question = Question::default();
+        // Crowds say the same: it is looked up once for all of them.
+        let mut by_words: BTreeMap<(&BTreeSet<String>, Option<&str>), usize> = BTreeMap::new();
+        let mut by_topics: BTreeMap<Wanted, usize> = BTreeMap::new();
+        for m in self.members.values() {
+            let class = *by_words.entry((&m.topics, m.pattern.as_deref())).or_insert_with(|| {
+                let pattern = m.pattern.as_ref().and_then(|text| self.patterns.get(text));
+                let matched = pattern.into_iter().flat_map(|p| &p.topics);
+                let named = m.topics.iter().chain(matched).filter_map(|name| topics.named(name));
+                let wanted: Wanted = named.collect();
+                let next = question.wants.len();
+                *by_topics.entry(wanted).or_insert_with_key(|wanted| {
+                    question.wants.push(wanted.clone());
+                    next
+                })
+            });
+            question.members.push((class, &m.target));
         }
-        i64::from_be_bytes(hash.to_be_bytes())
+        question
     }
+}
+
+/// FNV-1a over all topics that members want and that are there, with ids and partition counts.
+fn hash(question: &Question<'_>) -> i64 {
+    let all: Wanted = question.wants.iter().flatten().map(|(id, count)| (*id, *count)).collect();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (id, count) in all {
+        for byte in id.0.iter().chain(&count.to_be_bytes()) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    i64::from_be_bytes(hash.to_be_bytes())
 }

@@ -3,8 +3,11 @@
 use super::Coordinator;
 use super::join_group::STRING_MAX;
 use crate::classic::ClassicState;
-use crate::consumer::{ConsumerGroup, STATIC_MEMBER_AWAY, check_pattern, is_known_assignor};
+use crate::consumer::{
+    ConsumerGroup, STATIC_MEMBER_AWAY, TOPIC_BYTES, check_pattern, is_known_assignor,
+};
 use crate::group::Group;
+use crate::memory::OVERHEAD;
 use crate::migration::Upgrade;
 use crate::now::Now;
 use crate::response::Outcome;
@@ -62,6 +65,21 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub assignment: Option<Vec<PartitionId>>,
 }
 
+impl ConsumerGroupHeartbeat<'_> {
+    /// The bytes that a member takes in memory that says this, about; nothing where it says nothing new.
+    fn weight(&self) -> usize {
+        let names = self.subscribed_topic_names.iter().flatten();
+        let names: usize = names.map(|name| TOPIC_BYTES + name.len()).sum();
+        let pattern = self.subscribed_topic_regex.map_or(0, str::len);
+        if self.member_epoch != 0 && names + pattern == 0 {
+            return 0;
+        }
+        let optional = [self.instance_id, self.rack_id, self.server_assignor];
+        let texts: usize = optional.into_iter().flatten().map(str::len).sum();
+        OVERHEAD + names + pattern + texts + self.client_id.len() + self.client_host.len()
+    }
+}
+
 impl ConsumerGroupHeartbeatResponse {
     pub(crate) fn error(error_code: ErrorCode, why: &str) -> Self {
         Self { error_code, error_message: Some(why.to_owned()), ..Self::default() }
@@ -113,6 +131,10 @@ impl Coordinator {
             if request.member_epoch != 0 {
                 return refuse(ErrorCode::UNKNOWN_MEMBER_ID, "there is no such group");
             }
+        }
+        if !self.has_room(request.group_id, request.member_id, request.weight()) {
+            let why = "the members of the groups of this broker take all memory that they may";
+            return refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE, why);
         }
         let ticket = self.out.ticket();
         let answer =

@@ -72,6 +72,25 @@ impl Coordinator {
     }
 }
 
+impl Coordinator {
+    /// Offsets in topics that are not there go: a topic that was deleted just before a crash leaves them in the log, and they
+    /// would count for the next topic of its name. The topics must be known; call it once, after [`Coordinator::start`].
+    pub fn forget_topics_that_are_gone(&mut self, now: Now) {
+        let mut gone = std::collections::BTreeSet::new();
+        {
+            let topics = self.topics.borrow();
+            for group in self.groups.values() {
+                let named = group.offsets.topics().filter(|name| topics.named(name).is_none());
+                gone.extend(named.map(str::to_owned));
+            }
+        }
+        let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+        if !gone.is_empty() {
+            self.on_topics_deleted(&gone, now);
+        }
+    }
+}
+
 /// Whether the group is an empty one without offsets that is still in the log.
 fn is_left_over(group: &Group) -> bool {
     let consumers = group.consumers();

@@ -3,6 +3,7 @@
 use super::Coordinator;
 use crate::config::millis;
 use crate::group::Group;
+use crate::memory::OVERHEAD;
 use crate::now::Now;
 use crate::response::Outcome;
 use std::time::Duration;
@@ -82,18 +83,26 @@ impl JoinGroup<'_> {
         }
     }
 
+    /// The bytes that a member takes in memory that says this, about.
+    fn weight(&self) -> usize {
+        let said = self.protocols.iter().map(|(name, metadata)| 64 + name.len() + metadata.len());
+        let texts = self.client_id.len() + self.client_host.len() + self.protocol_type.len();
+        OVERHEAD + texts + self.group_instance_id.map_or(0, str::len) + said.sum::<usize>()
+    }
+
     /// The member id to give out: the client's or the instance's name, and what makes it distinct.
     pub(crate) fn new_member_id(&self, fresh: &str) -> String {
         let name = self.group_instance_id.unwrap_or(self.client_id);
-        // A record, as a request, has strings of up to 32767 bytes.
-        let room = STRING_MAX.saturating_sub(fresh.len() + 1);
-        let name = &name[..name.floor_char_boundary(room)];
+        let name = &name[..name.floor_char_boundary(MEMBER_NAME_MAX)];
         format!("{name}-{fresh}")
     }
 }
 
 /// Into how many batches everything must fit that a member says in all of its protocols: one of them is chosen, and written.
 const PROTOCOLS_MAX: usize = 4;
+
+/// The most bytes of a client's name that a member id repeats. Ids that are given out and never used are kept for a session.
+pub(crate) const MEMBER_NAME_MAX: usize = 255;
 
 /// The longest string of a request or a record, in bytes.
 pub(crate) const STRING_MAX: usize = 32_767;
@@ -161,6 +170,9 @@ impl Coordinator {
         let known = self.groups.get(request.group_id).is_some_and(Group::exists);
         if !known && !request.member_id.is_empty() {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
+        }
+        if !self.has_room(request.group_id, request.member_id, request.weight()) {
+            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
         }
         Ok(())
     }

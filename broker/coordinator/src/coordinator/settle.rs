@@ -36,6 +36,7 @@ impl Coordinator {
             group.classic.abandon(code, &mut self.out);
         }
         self.groups.clear();
+        self.memory.clear();
         self.timers.clear();
         self.transactions.clear();
         self.expiry_at = None;

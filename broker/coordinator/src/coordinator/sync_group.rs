@@ -57,6 +57,12 @@ impl Coordinator {
         if group.consumers().is_some() {
             return self.sync_consumers(request, now);
         }
+        // What is assigned is kept until the next generation, and so is what members were told.
+        let brought: usize = request.assignments.iter().map(|(_, bytes)| bytes.len()).sum();
+        if !self.memory.has_room_to_assign(2 * brought) {
+            let code = ErrorCode::COORDINATOR_NOT_AVAILABLE;
+            return Outcome::Ready(SyncGroupResponse::error(code));
+        }
         let ticket = self.out.ticket();
         self.with_group(request.group_id, now, |group, turn| {
             group.classic.sync(request, ticket, turn);

@@ -66,6 +66,7 @@ impl World {
             }
             self.members[n].classic.waiting = None;
             self.members[n].classic.phase = Phase::Join;
+            self.listens();
         }
         if self.chaos && self.percent(8) {
             self.tally.lost += 1;
@@ -204,6 +205,7 @@ impl World {
 
     fn ready(&mut self, n: usize, answer: Answer) {
         self.members[n].classic.waiting = None;
+        self.listens();
         if self.members[n].asleep.is_some_and(|until| until > self.now.instant.0)
             || (self.chaos && self.percent(5))
         {
@@ -256,12 +258,18 @@ impl World {
     }
 
     fn is_heard(&mut self, n: usize) {
+        if self.members[n].asleep.is_some() {
+            self.listens();
+        }
         self.members[n].last_answer = self.now.instant.0;
         self.members[n].asleep = None;
     }
 
     /// A request was refused. That does not say that its session goes on: only heartbeats do.
     fn refused(&mut self, n: usize, code: ErrorCode) {
+        if self.members[n].asleep.is_some() {
+            self.listens();
+        }
         let m = &mut self.members[n];
         m.asleep = None;
         m.classic.phase = Phase::Join;

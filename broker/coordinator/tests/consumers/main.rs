@@ -196,6 +196,8 @@ struct World {
     tells: bool,
     chaos: bool,
     next_id: u64,
+    /// Before that nobody has been without an answer for a session.
+    silence_at: u64,
     tally: Tally,
 }
 
@@ -231,6 +233,7 @@ impl World {
             tells: std::env::var_os("CONSUMERS_SEED").is_some(),
             chaos: true,
             next_id: 0,
+            silence_at: 0,
             tally: Tally::default(),
         };
         let partitions = if scale.is_crowd() { scale.members / scale.groups } else { 7 };
@@ -378,6 +381,10 @@ impl World {
 
     fn heard(&mut self, n: usize, r: &ConsumerGroupHeartbeatResponse) {
         let instant = self.now.instant.0;
+        let woke = self.members[n].asleep.is_some();
+        if woke {
+            self.listens();
+        }
         let m = &mut self.members[n];
         m.full = !r.error_code.is_none();
         m.asleep = None;
@@ -401,7 +408,10 @@ impl World {
             ErrorCode::UNRELEASED_INSTANCE_ID => m.alive = !self.chaos,
             other => panic!("{other}: {:?}", r.error_message),
         }
-        self.check_alone(n);
+        // It uses no others than before unless it was told so, or did not know better until now.
+        if woke || r.assignment.is_some() {
+            self.check_alone(n);
+        }
     }
 
     /// One member commits for one of its partitions.
@@ -491,6 +501,7 @@ impl World {
                 assert!(found >= offset, "an acknowledged commit is gone");
             }
         }
+        self.listens();
         for m in &mut self.members {
             m.full = true;
             if m.classic.waiting.take().is_some() {
@@ -587,7 +598,7 @@ impl World {
             _ => self.beat(n),
         }
         self.tell(n);
-        if !self.scale.is_crowd() || self.random.below(500) == 0 {
+        if !self.scale.is_crowd() || self.random.below(4_000) == 0 {
             self.check();
         }
     }
@@ -631,21 +642,39 @@ impl World {
     fn pass(&mut self, nanos: u64) {
         self.now.instant.0 += nanos;
         self.now.wall.0 += i64::try_from(nanos / 1_000_000).unwrap();
-        // A member that hears nothing for a session gives up what it has, as clients do.
-        let session = 45 * SECOND;
+        if self.now.instant.0 >= self.silence_at {
+            self.give_up();
+        }
+        // Nothing would happen before its deadline; what is on its way comes with the next event.
+        if self.coordinator.next_deadline().is_some_and(|at| at <= self.now.instant) {
+            self.coordinator.on_tick(self.now);
+            let next = self.coordinator.next_deadline();
+            assert!(next.is_none_or(|at| at > self.now.instant), "after a tick nothing is due");
+        }
+        self.settle(None);
+    }
+
+    /// Members that have heard nothing for a session give up what they have, as clients do.
+    fn give_up(&mut self) {
+        let (now, session) = (self.now.instant.0, 45 * SECOND);
+        self.silence_at = now + session;
         for m in &mut self.members {
-            let waits = m.classic.waiting.is_some();
-            if m.is_awake() && !waits && self.now.instant.0 - m.last_answer >= session {
+            if !m.is_awake() || m.classic.waiting.is_some() {
+                continue;
+            }
+            if now - m.last_answer >= session {
                 m.owned.clear();
                 m.epoch = 0;
                 m.classic.phase = classic::Phase::Join;
-                m.last_answer = self.now.instant.0;
+                m.last_answer = now;
             }
+            self.silence_at = self.silence_at.min(m.last_answer + session);
         }
-        self.coordinator.on_tick(self.now);
-        let next = self.coordinator.next_deadline();
-        assert!(next.is_none_or(|at| at > self.now.instant), "after a tick nothing is due");
-        self.settle(None);
+    }
+
+    /// A member listens again, who did not for a time: it may have been without an answer for long.
+    fn listens(&mut self) {
+        self.silence_at = 0;
     }
 
     /// No partition is used by two.
@@ -702,6 +731,7 @@ impl World {
         for m in self.members.iter_mut().filter(|m| m.asleep.is_some()) {
             m.asleep = Some(0);
         }
+        self.listens();
         for group in 0..self.scale.groups {
             if self.members_of(group).all(|m| !m.alive) {
                 self.next_id += 1;
@@ -710,6 +740,7 @@ impl World {
             }
         }
         // Sessions and revocations of those that died end first.
+        let mut at_rest = 0;
         for _ in 0..80 {
             for n in 0..self.members.len() {
                 self.beat(n);
@@ -718,12 +749,37 @@ impl World {
                 }
             }
             self.check();
-            self.pass(3 * SECOND);
+            // Members of a crowd say no more than they must: a fifth of a session passes between two words.
+            let round = if self.scale.is_crowd() { 9 } else { 3 };
+            self.pass(round * SECOND);
+            // A crowd that rests, and still does after a few rounds more, rests: they cost as much as all the bad weather.
+            let rests =
+                self.scale.is_crowd() && (0..self.scale.groups).all(|at| self.is_at_rest(at));
+            at_rest = if rests { at_rest + 1 } else { 0 };
+            if at_rest > 3 {
+                break;
+            }
         }
         for at in 0..self.scale.groups {
             self.check_rest(at);
         }
         self.tally
+    }
+
+    /// Whether all living members of a group are its members and have what they shall have.
+    fn is_at_rest(&self, at: usize) -> bool {
+        let living = || self.members_of(at).filter(|m| m.alive);
+        if let Some(group) = self.coordinator.describe_consumer_group(GROUPS[at]) {
+            return group.state.name() == "Stable"
+                && group.members.len() == living().count()
+                && living().all(|m| m.epoch == group.epoch);
+        }
+        let group = self.coordinator.describe_group(GROUPS[at]);
+        group.is_some_and(|group| {
+            group.state.name() == "Stable"
+                && group.members.len() == living().count()
+                && living().all(|m| m.classic.phase == classic::Phase::Beat)
+        })
     }
 
     /// A group has come to rest.

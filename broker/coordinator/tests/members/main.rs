@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a broken test should stop here and say where")]
 
 mod classic;
+mod gone_topics;
 mod late_commits;
+mod memory;
 mod patterns;
 mod static_members;
 

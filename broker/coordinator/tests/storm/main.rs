@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken storm should stop here and say where")]
 
 mod broker;
+mod calendar;
 mod checks;
 mod member;
 mod network;

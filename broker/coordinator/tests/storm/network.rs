@@ -2,6 +2,7 @@
 
 use coordinator::{JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse, SyncGroupResponse};
 use ringwood_coordinator as coordinator;
+use std::rc::Rc;
 use wire::ErrorCode;
 
 /// splitmix64 (Steele, Lea, Flood 2014).
@@ -25,13 +26,23 @@ impl Random {
     }
 }
 
+/// The text beside a commit that has this number.
+pub(crate) fn tag_text(tag: u64) -> String {
+    format!("c{tag}")
+}
+
+/// The number in the text beside a commit.
+pub(crate) fn tag_number(text: &str) -> u64 {
+    text.strip_prefix('c').and_then(|n| n.parse().ok()).expect("the text of a commit")
+}
+
 /// What a member asks.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Join { member_id: String, metadata: Vec<u8>, needs_member_id: bool },
     Sync { member_id: String, generation: i32, assignments: Vec<(String, Vec<u8>)> },
     Beat { member_id: String, generation: i32 },
-    Commit { member_id: String, generation: i32, partition: i32, offset: i64, tag: String },
+    Commit { member_id: String, generation: i32, partition: i32, offset: i64, tag: u64 },
     Leave { member_id: String },
 }
 
@@ -42,7 +53,7 @@ pub(crate) struct Message {
     /// The member's life: answers to an earlier one go nowhere.
     pub(crate) life: u32,
     pub(crate) number: u64,
-    pub(crate) ask: Ask,
+    pub(crate) ask: Rc<Ask>,
 }
 
 /// A message back.

@@ -1,13 +1,15 @@
 //! Time, events, and what the members do.
 
 use crate::broker::{Log, PARTITIONS, REBALANCE_MS, SESSION_MS};
-use crate::checks::{Checks, Tally};
+use crate::calendar::Calendar;
+use crate::checks::{Checks, GROUPS, Tally};
 use crate::member::{Member, Phase};
 use crate::network::{Ask, Message, Random, Reply};
 use coordinator::{ClassicState, Config, Coordinator, JoinGroupResponse, Now, Ticket};
 use ids::{Instant, Timestamp};
 use ringwood_coordinator as coordinator;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use wire::ErrorCode;
 
 /// How large a storm is.
@@ -19,8 +21,8 @@ pub(crate) struct Scale {
 }
 
 pub(crate) enum Event {
-    Ask(u64, Message),
-    Reply(usize, u32, u64, Reply),
+    Ask(u64, Rc<Message>),
+    Reply(usize, u32, u64, Box<Reply>),
     /// A member's request has taken too long.
     Overdue(usize, u32, u64),
     /// A member sends what it regularly sends.
@@ -30,7 +32,8 @@ pub(crate) enum Event {
     Rejoin(usize, u32),
     Flushed(u64, usize),
     Inspect,
-    Crash,
+    /// At once or, if it is to be so, as soon as records are on their way.
+    Crash(bool),
     Restart,
 }
 
@@ -39,24 +42,33 @@ pub(crate) struct World {
     scale: Scale,
     pub(crate) random: Random,
     pub(crate) time: u64,
-    pub(crate) seq: u64,
-    pub(crate) events: BTreeMap<(u64, u64), Event>,
+    pub(crate) events: Calendar<Event>,
     pub(crate) config: Config,
     pub(crate) coordinator: Option<Coordinator>,
     pub(crate) incarnation: u64,
     pub(crate) log: Log,
-    pub(crate) tickets: BTreeMap<Ticket, Message>,
+    pub(crate) tickets: BTreeMap<Ticket, Rc<Message>>,
     pub(crate) members: Vec<Member>,
     pub(crate) fresh: u64,
     pub(crate) tags: u64,
-    pub(crate) doubled: BTreeSet<String>,
+    pub(crate) doubled: BTreeSet<u64>,
     pub(crate) chaos: bool,
     pub(crate) checks: Checks,
 }
 
+/// The first moment, in milliseconds.
+const START: u64 = 1_000_000;
 const REQUEST_TIMEOUT_MS: u64 = 5_000;
 /// A zombie that joins last is given up after five minutes; after that a rebalance, and a session.
 const SETTLE_MS: u64 = 300_000 + 4 * (REBALANCE_MS + SESSION_MS) as u64;
+/// Groups that rest do so for as long as this: everyone who is gone has been found out, and called back.
+const REST_MS: u64 = (REBALANCE_MS + SESSION_MS) as u64;
+/// Storms of more members than these end as soon as all groups have rested for [`REST_MS`], and not after [`SETTLE_MS`]:
+/// fair weather would be four fifths of their work.
+const CROWD: usize = 500;
+/// In a crowd members come and go in gusts, one in each wave.
+const WAVE_MS: u64 = 45_000;
+const GUST_MS: u64 = 10_000;
 
 impl World {
     pub(crate) fn new(seed: u64, scale: Scale) -> Self {
@@ -68,9 +80,8 @@ impl World {
         Self {
             seed,
             random: Random(seed),
-            time: 1_000_000,
-            seq: 0,
-            events: BTreeMap::new(),
+            time: START,
+            events: Calendar::new(START),
             config,
             coordinator: None,
             incarnation: 0,
@@ -98,9 +109,9 @@ impl World {
                 _ => ("workers", None),
             };
             self.members.push(Member {
-                group: group.to_owned(),
-                instance,
-                client_id: format!("c{n}"),
+                group,
+                instance: instance.map(Rc::from),
+                client_id: format!("c{n}").into(),
                 modern: self.scale.calm || n % 4 != 0,
                 phase: Phase::Dead,
                 life: 0,
@@ -117,11 +128,11 @@ impl World {
         }
         self.schedule(500, Event::Inspect);
         if self.chaos {
-            self.schedule(20_000, Event::Crash);
+            self.schedule(20_000, Event::Crash(true));
         }
         self.run_until(self.time + self.scale.chaos_ms);
         self.chaos = false;
-        self.run_until(self.time + SETTLE_MS);
+        self.settle();
         self.check_rest();
         for n in 0..self.members.len() {
             self.members[n].phase = Phase::Dead;
@@ -142,8 +153,7 @@ impl World {
     }
 
     pub(crate) fn schedule(&mut self, delay: u64, event: Event) {
-        self.seq += 1;
-        self.events.insert((self.time + delay, self.seq), event);
+        self.events.enter(self.time + delay, event);
     }
 
     /// Whether bad weather of `percent` hits a member just now.
@@ -160,19 +170,33 @@ impl World {
         loop {
             let deadline = self.coordinator.as_ref().and_then(Coordinator::next_deadline);
             let due = deadline.map(|at| at.0.div_ceil(1_000_000).max(self.time));
-            let next = self.events.first_key_value().map(|((at, _), _)| *at);
-            let at = due.into_iter().chain(next).min().unwrap_or(end);
-            if at > end {
+            let due = due.filter(|at| *at <= end);
+            // What is due at the same moment comes before what happens then.
+            if let Some(at) = self.events.next(due.unwrap_or(end)).filter(|at| Some(*at) != due) {
+                self.time = at;
+                if let Some(event) = self.events.pop() {
+                    self.happen(event);
+                }
+            } else if let Some(at) = due {
+                self.time = at;
+                self.tick();
+            } else {
                 self.time = end;
                 return;
             }
-            self.time = at;
-            if due == Some(at) {
-                self.tick();
-                continue;
-            }
-            if let Some((_, event)) = self.events.pop_first() {
-                self.happen(event);
+        }
+    }
+
+    /// Fair weather, until everyone is where it belongs.
+    fn settle(&mut self) {
+        let end = self.time + SETTLE_MS;
+        let mut rested = self.time;
+        while self.time < end {
+            self.run_until(self.time + 1_000);
+            if !self.is_at_rest() {
+                rested = self.time;
+            } else if self.members.len() > CROWD && self.time - rested >= REST_MS {
+                return;
             }
         }
     }
@@ -185,7 +209,7 @@ impl World {
                     self.deliver(message);
                 }
             }
-            Event::Reply(n, life, number, reply) => self.receive(n, life, number, reply),
+            Event::Reply(n, life, number, reply) => self.receive(n, life, number, *reply),
             Event::Overdue(n, life, number) => self.overdue(n, life, number),
             Event::Pulse(n, life) => self.pulse(n, life),
             Event::Birth(n) => self.birth(n),
@@ -200,11 +224,16 @@ impl World {
                 self.inspect();
                 self.schedule(500, Event::Inspect);
             }
-            Event::Crash => {
+            // The moments at which records are on their way are short, and the ones that matter most.
+            Event::Crash(true) if self.chaos && self.log.ends.is_empty() => {
+                self.schedule(1, Event::Crash(true));
+            }
+            Event::Crash(_) => {
                 if self.chaos {
                     self.crash();
                     let next = self.random.between(5_000, 60_000);
-                    self.schedule(next, Event::Crash);
+                    let busy = self.random.percent(80);
+                    self.schedule(next, Event::Crash(busy));
                 }
             }
             Event::Restart => self.restart(),
@@ -231,8 +260,16 @@ impl World {
         self.schedule(pulse, Event::Pulse(n, life));
         if self.chaos {
             let death = self.random.between(1_000, 120_000);
+            let death = death + self.lull(death);
             self.schedule(death, Event::Death(n, life));
         }
+    }
+
+    /// How long to put off what would happen after `delay`. Among thousands somebody dies all the time and no group would ever
+    /// be stable, so the storm comes in gusts of [`GUST_MS`] out of [`WAVE_MS`]; messages are lost in between all the same.
+    fn lull(&self, delay: u64) -> u64 {
+        let at = (self.time - START + delay) % WAVE_MS;
+        if self.members.len() > CROWD && at > GUST_MS { WAVE_MS - at } else { 0 }
     }
 
     fn death(&mut self, n: usize, life: u32) {
@@ -247,6 +284,7 @@ impl World {
         self.members[n].life += 1;
         self.members[n].waits_for = None;
         let rest = self.random.between(100, 25_000);
+        let rest = rest + self.lull(rest);
         self.schedule(rest, Event::Birth(n));
     }
 
@@ -258,30 +296,34 @@ impl World {
             metadata: member.metadata.clone(),
             needs_member_id: member.modern,
         };
-        self.call(n, ask, REBALANCE_MS as u64 + 5_000);
+        self.call(n, Rc::new(ask), REBALANCE_MS as u64 + 5_000);
     }
 
     /// Sends a JoinGroup or SyncGroup and waits for it.
-    fn call(&mut self, n: usize, ask: Ask, timeout: u64) {
-        let number = self.send(n, ask.clone());
+    fn call(&mut self, n: usize, ask: Rc<Ask>, timeout: u64) {
+        let number = self.send_again(n, Rc::clone(&ask));
         self.members[n].waits_for = Some((number, ask));
         let life = self.members[n].life;
         self.schedule(timeout, Event::Overdue(n, life, number));
     }
 
     fn send(&mut self, n: usize, ask: Ask) -> u64 {
+        self.send_again(n, Rc::new(ask))
+    }
+
+    fn send_again(&mut self, n: usize, ask: Rc<Ask>) -> u64 {
         let number = self.members[n].number();
-        let message = Message { member: n, life: self.members[n].life, number, ask };
+        let message = Rc::new(Message { member: n, life: self.members[n].life, number, ask });
         let copies = if self.weather(n, 4) { 2 } else { 1 };
         if copies == 2
-            && let Ask::Commit { tag, .. } = &message.ask
+            && let Ask::Commit { tag, .. } = &*message.ask
         {
-            self.doubled.insert(tag.clone());
+            self.doubled.insert(*tag);
         }
         for _ in 0..copies {
             if !self.weather(n, 4) {
                 let delay = self.delay();
-                self.schedule(delay, Event::Ask(self.incarnation, message.clone()));
+                self.schedule(delay, Event::Ask(self.incarnation, Rc::clone(&message)));
             }
         }
         number
@@ -333,7 +375,7 @@ impl World {
                     generation,
                     partition: i32::try_from(partition).unwrap(),
                     offset: i64::try_from(self.tags).unwrap(),
-                    tag: format!("c{}", self.tags),
+                    tag: self.tags,
                 };
                 let number = self.send(n, ask);
                 self.members[n].commit = Some((number, time + REQUEST_TIMEOUT_MS));
@@ -417,7 +459,7 @@ impl World {
         }
         let (member_id, generation) = (r.member_id, r.generation_id);
         let ask = Ask::Sync { member_id, generation, assignments };
-        self.call(n, ask, REBALANCE_MS as u64 + 5_000);
+        self.call(n, Rc::new(ask), REBALANCE_MS as u64 + 5_000);
     }
 
     /// A member was told no.
@@ -449,11 +491,25 @@ impl World {
         }
     }
 
+    /// Whether everyone is where it belongs, as far as one can see without a look at every member of every group.
+    fn is_at_rest(&self) -> bool {
+        let Some(coordinator) = &self.coordinator else { return false };
+        self.members.iter().all(|m| m.phase == Phase::Stable)
+            && GROUPS.iter().all(|name| {
+                let mut mine = self.members.iter().filter(|m| m.group == *name);
+                let generation = mine.next().map(|m| m.generation);
+                let others = mine.filter(|m| Some(m.generation) == generation).count();
+                coordinator.describe_group(name).is_some_and(|group| {
+                    group.state == ClassicState::Stable && group.members.len() == others + 1
+                })
+            })
+    }
+
     /// The weather has been fair for long: everyone is where it belongs.
     fn check_rest(&mut self) {
         self.inspect();
         let coordinator = self.coordinator.as_ref().unwrap();
-        for group in ["readers", "statics", "workers"] {
+        for group in GROUPS {
             let mine: Vec<&Member> = self.members.iter().filter(|m| m.group == group).collect();
             let generations: BTreeSet<i32> = mine.iter().map(|m| m.generation).collect();
             let told: Vec<_> = mine.iter().map(|m| (m.phase, m.generation)).collect();
@@ -465,13 +521,13 @@ impl World {
             let alive: BTreeSet<&str> = mine.iter().map(|m| m.member_id.as_str()).collect();
             assert_eq!(ids, alive, "{group}");
         }
-        let waiting = self.tickets.values().filter(|m| !matches!(m.ask, Ask::Commit { .. }));
+        let waiting = self.tickets.values().filter(|m| !matches!(*m.ask, Ask::Commit { .. }));
         assert_eq!(waiting.count(), 0, "nobody waits");
     }
 
     fn check_silence(&self) {
         let coordinator = self.coordinator.as_ref().unwrap();
-        for group in ["readers", "statics", "workers"] {
+        for group in GROUPS {
             let seen = coordinator.describe_group(group).unwrap();
             assert_eq!((seen.state, seen.members.len()), (ClassicState::Empty, 0), "{group}");
         }

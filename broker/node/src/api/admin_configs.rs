@@ -152,30 +152,12 @@ pub(super) async fn alter(
     let wanted = AlterConfigs { resources, validate_only: request.validate_only };
     let results = broker.propose(|c| c.alter_configs(&wanted)).await;
     let results = results.map_err(|e| codes::of_proposal(&e));
-    let responses = match &results {
-        Ok(results) => results
-            .iter()
-            .map(|r| {
-                let (error_code, error_message) = outcome(r);
-                AlterConfigsResourceResponse {
-                    error_code,
-                    error_message,
-                    resource_type: r.kind,
-                    resource_name: &r.name,
-                }
-            })
-            .collect(),
-        Err((code, message)) => request
-            .resources
-            .iter()
-            .map(|r| AlterConfigsResourceResponse {
-                error_code: *code,
-                error_message: Some(message),
-                resource_type: r.resource_type,
-                resource_name: r.resource_name,
-            })
-            .collect(),
-    };
+    let named = request.resources.iter().map(|r| (r.resource_type, r.resource_name));
+    let responses = told(&results, named)
+        .map(|((error_code, error_message), (resource_type, resource_name))| {
+            AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
+        })
+        .collect();
     Ok(reply(asked, &AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }))
 }
 
@@ -205,33 +187,31 @@ pub(super) async fn alter_incrementally(
     let wanted = IncrementalAlterConfigs { resources, validate_only: request.validate_only };
     let results = broker.propose(|c| c.incremental_alter_configs(&wanted)).await;
     let results = results.map_err(|e| codes::of_proposal(&e));
-    let responses = match &results {
-        Ok(results) => results
-            .iter()
-            .map(|r| {
-                let (error_code, error_message) = outcome(r);
-                AlterConfigsResourceResponse {
-                    error_code,
-                    error_message,
-                    resource_type: r.kind,
-                    resource_name: &r.name,
-                }
-            })
-            .collect(),
-        Err((code, message)) => request
-            .resources
-            .iter()
-            .map(|r| AlterConfigsResourceResponse {
-                error_code: *code,
-                error_message: Some(message),
-                resource_type: r.resource_type,
-                resource_name: r.resource_name,
-            })
-            .collect(),
-    };
+    let named = request.resources.iter().map(|r| (r.resource_type, r.resource_name));
+    let responses = told(&results, named)
+        .map(|((error_code, error_message), (resource_type, resource_name))| {
+            AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
+        })
+        .collect();
     let body =
         IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() };
     Ok(reply(asked, &body))
+}
+
+/// A resource as its kind and name.
+type Named<'a> = (i8, &'a str);
+
+/// What is said of each resource: what was decided about it, or of all those that were `named` why nothing was.
+fn told<'a>(
+    results: &'a Result<Vec<AlterConfigsResult>, (ErrorCode, String)>,
+    named: impl Iterator<Item = Named<'a>>,
+) -> impl Iterator<Item = ((ErrorCode, Option<&'a str>), Named<'a>)> {
+    let (decided, refused) = match results {
+        Ok(decided) => (decided.as_slice(), None),
+        Err((code, message)) => (&[][..], Some((*code, Some(message.as_str())))),
+    };
+    let decided = decided.iter().map(|r| (outcome(r), (r.kind, r.name.as_str())));
+    decided.chain(named.filter_map(move |named| Some((refused?, named))))
 }
 
 fn outcome(r: &AlterConfigsResult) -> (ErrorCode, Option<&str>) {

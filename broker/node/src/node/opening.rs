@@ -20,6 +20,7 @@ use runtime::{Mailbox, Runtime};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use store::{DataDir, OpenError, Report, SharedDir, Store};
 
@@ -27,12 +28,16 @@ use store::{DataDir, OpenError, Report, SharedDir, Store};
 pub(crate) struct Opening {
     pub(crate) dir: SharedDir,
     pub(crate) image: ClusterImage,
+    /// See [`Opened::deleted`].
+    pub(crate) deleted: Arc<BTreeSet<TopicId>>,
 }
 
 /// A core that is open, and what it found.
 pub(crate) struct Opened {
     pub(crate) broker: Rc<Broker>,
     pub(crate) records: u64,
+    /// Topics that the metadata log has seen deleted.
+    pub(crate) deleted: Arc<BTreeSet<TopicId>>,
     /// Held until the core has ended: a lock that nobody holds is free for another process.
     pub(crate) dir: DataDir,
 }
@@ -86,11 +91,12 @@ pub(crate) async fn open_first(
     let (store, report) = open_store(rt, config, &dir).await?;
     let me = BrokerId(config.node_id);
     let mut controller = Controller::new(me, config.fixed.clone());
-    let records = metadata_log::replay(&store, &mut controller)
+    let replayed = metadata_log::replay(&store, &mut controller)
         .await
         .map_err(|e| stopped("the metadata log cannot be read", e, "restore the data directory"))?;
     let image = controller.image().clone();
-    drop_strays(&store, &image, report.incomplete.is_empty()).await;
+    let deleted = Arc::new(replayed.deleted);
+    drop_strays(&store, &image, &deleted, report.incomplete.is_empty()).await;
     let shard = Shard::new(rt.clone(), store, me);
     shard.lead(
         METADATA,
@@ -99,8 +105,9 @@ pub(crate) async fn open_first(
         1,
         Rc::new(config_of_the_metadata_log()),
     );
-    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard), config.memory_per_core());
     let metadata = view(rt, config, &shard, &groups, image);
+    metadata.tell_all();
     let post = Post::new(rt.clone(), mail);
     let log = MetadataLog::new(
         rt.clone(),
@@ -131,7 +138,7 @@ pub(crate) async fn open_first(
     metadata.lead_all();
     shard.store.all_named();
     let broker = assemble(rt, config, (shard, metadata, groups), Some(log), post);
-    Ok(Opened { broker, records: report.records + records, dir })
+    Ok(Opened { broker, records: report.records + replayed.records, deleted, dir })
 }
 
 /// Opens another core.
@@ -143,15 +150,16 @@ pub(crate) async fn open_another(
 ) -> Result<Opened, Stopped> {
     let dir = DataDir::join(rt, &opening.dir).map_err(refused(config))?;
     let (store, report) = open_store(rt, config, &dir).await?;
-    drop_strays(&store, &opening.image, report.incomplete.is_empty()).await;
+    let whole = report.incomplete.is_empty();
+    drop_strays(&store, &opening.image, &opening.deleted, whole).await;
     let shard = Shard::new(rt.clone(), store, BrokerId(config.node_id));
-    let groups = Groups::new(rt.clone(), Rc::clone(&shard));
+    let groups = Groups::new(rt.clone(), Rc::clone(&shard), config.memory_per_core());
     let metadata = view(rt, config, &shard, &groups, opening.image);
     metadata.lead_all();
     shard.store.all_named();
     let post = Post::new(rt.clone(), mail);
     let broker = assemble(rt, config, (shard, metadata, groups), None, post);
-    Ok(Opened { broker, records: report.records, dir })
+    Ok(Opened { broker, records: report.records, deleted: opening.deleted, dir })
 }
 
 fn view(
@@ -242,9 +250,16 @@ fn registration(
     (cluster_id, registration)
 }
 
-/// Deletes what no topic owns: a crash came between a topic's deletion and that of its files. Only if everything was read
+/// Deletes what a deleted topic has left: a crash came between its deletion and that of its files. Only if everything was read
 /// whole.
-async fn drop_strays(store: &Store, image: &ClusterImage, whole: bool) {
+///
+/// What has no topic at all stays: the metadata log has lost the topic, and the data may be all that is left of it.
+async fn drop_strays(
+    store: &Store,
+    image: &ClusterImage,
+    deleted: &BTreeSet<TopicId>,
+    whole: bool,
+) {
     // A deletion is journalled: on a full disk with a full journal it would wait.
     if !whole || store.lacks_room(METADATA, 0).is_some() {
         return;
@@ -253,9 +268,14 @@ async fn drop_strays(store: &Store, image: &ClusterImage, whole: bool) {
         image.topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
     known.insert(METADATA);
     for id in store.partitions() {
-        if !known.contains(&id)
-            && let Err(e) = store.delete(id).await
-        {
+        if known.contains(&id) {
+            continue;
+        }
+        if !deleted.contains(&id.topic) {
+            eprintln!(
+                "partition {id} belongs to no topic that the metadata log knows: it stays on disk and is not served"
+            );
+        } else if let Err(e) = store.delete(id).await {
             eprintln!("stray partition {id} is not deleted: {e}");
         }
     }
@@ -264,4 +284,42 @@ async fn drop_strays(store: &Store, image: &ClusterImage, whole: bool) {
 /// The numbers of all cores but the first.
 pub(crate) fn others(cores: u16) -> impl Iterator<Item = CoreId> {
     (1..cores).map(CoreId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ids::{PartitionId, PartitionIndex};
+    use runtime::sim::{Outcome, SimConfig, World};
+    use std::path::Path;
+    use store::{Config, PartitionConfig};
+
+    #[test]
+    fn only_what_was_deleted_goes_and_what_nobody_knows_stays() {
+        let world = World::new(1, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let ended = world.run(&rt, async move {
+            let ring = 1 << 20;
+            let dir = DataDir::open(&it, Path::new("/data"), 1, ring).await.unwrap();
+            let config = Config { ring_bytes: ring, free_bytes_min: 0, ..Config::default() };
+            let usual = |_| PartitionConfig::default();
+            let (store, _) = store::open(&it, &dir, CoreId(0), config, usual).await.unwrap();
+            let of = |n| PartitionId { topic: TopicId([n; 16]), index: PartitionIndex(0) };
+            for id in [of(5), of(6), METADATA] {
+                store.create(id, PartitionConfig::default());
+            }
+            let deleted = BTreeSet::from([TopicId([5; 16])]);
+            drop_strays(&store, &ClusterImage::default(), &deleted, false).await;
+            assert_eq!(store.partitions().len(), 3, "something could not be read: all stays");
+            drop_strays(&store, &ClusterImage::default(), &deleted, true).await;
+            let mut left = store.partitions();
+            left.sort_unstable();
+            let mut expected = vec![of(6), METADATA];
+            expected.sort_unstable();
+            assert_eq!(left, expected);
+        });
+        assert!(matches!(ended, Outcome::Done(())));
+    }
 }

@@ -1,15 +1,19 @@
 //! A broker of the built binary for one test: on free ports, with a fresh data directory, gone with its owner.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+
 /// One process. Dropping it kills it.
 pub(crate) struct Broker {
     process: Child,
     address: String,
+    admin: String,
 }
 
 impl Drop for Broker {
@@ -24,32 +28,68 @@ fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+#[allow(dead_code, reason = "no test asks for all of it")]
 impl Broker {
     /// Starts one and waits until it takes connections: recovery is over by then.
-    #[allow(dead_code, reason = "some start it with options of their own")]
     pub(crate) fn serving(data: &Path) -> Self {
         Self::serving_with(data, &["--ring", "1MiB", "--memory", "32MiB"])
     }
 
     /// The same with options of its own.
     pub(crate) fn serving_with(data: &Path, options: &[&str]) -> Self {
+        Self::launched(data, options, || Command::new(BINARY))
+    }
+
+    /// The same with no more than so many descriptors.
+    pub(crate) fn with_descriptors(data: &Path, options: &[&str], most: usize) -> Self {
+        Self::launched(data, options, || {
+            let mut shell = Command::new("sh");
+            let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+            shell.arg("-c").arg(limited).arg(BINARY);
+            shell
+        })
+    }
+
+    /// Ports that were free may be taken before it listens: other tests open connections meanwhile.
+    fn launched(data: &Path, options: &[&str], command: impl Fn() -> Command) -> Self {
+        let started = (0..10).find_map(|_| Self::try_launch(data, options, command()));
+        started.expect("the broker ended ten times before it listened")
+    }
+
+    fn try_launch(data: &Path, options: &[&str], mut command: Command) -> Option<Self> {
         let (address, admin) = (free_address(), free_address());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ringwood"));
         command.arg("start").arg("--data").arg(data);
         command.args(["--listen", &address, "--admin", &admin]);
         command.args(options);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
-        let broker = Self { process, address };
+        let mut broker = Self { process, address, admin };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(&broker.address).is_err() {
+        loop {
+            // A port that nobody listens on may connect to itself.
+            let stream = TcpStream::connect(&broker.address).ok();
+            if stream.is_some_and(|s| s.local_addr().ok() != s.peer_addr().ok()) {
+                return Some(broker);
+            }
+            if broker.process.try_wait().unwrap().is_some() {
+                return None;
+            }
             assert!(Instant::now() < deadline, "the broker does not listen");
             sleep(Duration::from_millis(20));
         }
-        broker
+    }
+
+    /// Ends it without a word, as a crash does. Its data stays.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
     }
 
     /// Bytes of its own in memory, as the kernel counts them.
-    #[allow(dead_code, reason = "not every test asks")]
     pub(crate) fn resident(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
@@ -57,10 +97,42 @@ impl Broker {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+    }
+
     /// A connection to its Kafka port.
-    #[allow(dead_code, reason = "not every test talks to it")]
     pub(crate) fn connect(&self) -> TcpStream {
         TcpStream::connect(&self.address).unwrap()
+    }
+
+    /// A connection to its admin port.
+    pub(crate) fn connect_to_admin(&self) -> TcpStream {
+        TcpStream::connect(&self.admin).unwrap()
+    }
+
+    /// A command of the same binary that succeeds with this broker.
+    #[track_caller]
+    pub(crate) fn command(&self, arguments: &[&str]) {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).args(["--bootstrap", &self.address]).stdout(Stdio::null());
+        assert!(command.status().unwrap().success(), "{arguments:?}");
+    }
+
+    /// A counter of its metrics, all cores together, as they stand on the page.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        let mut stream = self.connect_to_admin();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        let rows = page.lines().filter_map(|row| row.strip_prefix(name));
+        let values: Vec<f64> = rows
+            .filter(|rest| rest.starts_with(['{', ' ']))
+            .map(|rest| rest.rsplit(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(!values.is_empty(), "no {name} in {page}");
+        values.iter().sum::<f64>() as u64
     }
 }
 

@@ -1,22 +1,24 @@
 //! Files of a real disk, whichever backend carries out what is asked of them.
 
 use super::Linked;
+use super::names;
 use crate::buffer::{ALIGN, Memory, Slice};
 use crate::driver::{Driver, FileOp, FileRequest};
 use crate::keep::Keep;
 use crate::runtime::Inner;
 use std::cell::Cell;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::rc::Rc;
 
 /// An open file of a real disk.
 pub(crate) struct RealFile {
-    #[cfg(feature = "faults")]
     inner: Rc<Inner>,
     driver: Driver,
-    fd: Rc<OwnedFd>,
+    /// Taken by `drop` alone.
+    fd: ManuallyDrop<Rc<OwnedFd>>,
     direct: bool,
     #[cfg(feature = "faults")]
     path: std::path::PathBuf,
@@ -55,10 +57,9 @@ impl RealFile {
         direct: bool,
     ) -> Self {
         Self {
-            #[cfg(feature = "faults")]
             inner,
             driver,
-            fd: Rc::new(fd),
+            fd: ManuallyDrop::new(Rc::new(fd)),
             direct,
             #[cfg(feature = "faults")]
             path: path.to_path_buf(),
@@ -219,19 +220,18 @@ impl RealFile {
         }
     }
 
-    #[cfg_attr(not(feature = "faults"), expect(clippy::unused_async, reason = "faults delay it"))]
     pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {
         #[cfg(feature = "faults")]
         {
             let (point, path) = (crate::faults::Point::Allocate, self.path.display());
             crate::faults::pass(&self.inner, point, &path).await?;
         }
-        let len = libc::off_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: an open descriptor.
-        if unsafe { libc::ftruncate(self.raw(), len) } == 0 {
-            return Ok(());
+        match self.fd.try_clone() {
+            // The thread has a descriptor of its own: this file may be closed before it comes to it.
+            Ok(fd) => self.inner.names.call(move || names::set_len(&fd, len)).await,
+            // No descriptors are left: that is no reason to fail.
+            Err(_) => names::set_len(&self.fd, len),
         }
-        Err(io::Error::last_os_error())
     }
 
     pub(crate) fn len(&self) -> io::Result<u64> {
@@ -266,12 +266,21 @@ impl RealFile {
 
 impl Drop for RealFile {
     fn drop(&mut self) {
-        let Some(lock) = self.lock.take() else { return };
-        // At once, not when the driver or another core's lets go of the file.
-        // SAFETY: an open descriptor. Unlocking does not fail.
-        unsafe { libc::flock(self.raw(), libc::LOCK_UN) };
-        if let Some(slot) = lock.held {
-            self.driver.release_file(slot);
+        // SAFETY: nobody uses the field after this.
+        let fd = unsafe { ManuallyDrop::take(&mut self.fd) };
+        if let Some(lock) = self.lock.take() {
+            // At once, not when the driver or another core's lets go of the file.
+            // SAFETY: an open descriptor. Unlocking does not fail.
+            unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_UN) };
+            if let Some(slot) = lock.held {
+                self.driver.release_file(slot);
+            }
+        }
+        // An operation that nobody waits for any more may still have it; then it goes with that.
+        if let Ok(fd) = Rc::try_unwrap(fd)
+            && names::closes_slowly(&fd)
+        {
+            self.inner.names.close_file(fd);
         }
     }
 }

@@ -1,5 +1,16 @@
 //! The world: its nodes, its clock, and what happens next.
 
+mod levers;
+mod outcome;
+mod reply;
+mod run;
+mod sim_core;
+
+pub use outcome::Outcome;
+
+pub(crate) use reply::Reply;
+pub(crate) use sim_core::SimCore;
+
 use super::config::{Delay, SimConfig};
 use super::disk::{Loose, SimDisk};
 use super::files::DiskOp;
@@ -8,15 +19,10 @@ use super::random::Random;
 use crate::buffer::Memory;
 use crate::runtime::{Backend, Inner, Runtime};
 use ids::{CoreId, Instant};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A node of a simulated world. Its address is 10.0.0.(n + 1).
@@ -26,38 +32,6 @@ pub struct NodeId(pub u8);
 impl NodeId {
     fn index(self) -> usize {
         usize::from(self.0)
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome<T> {
-    /// The future resolved.
-    Done(T),
-    /// The node lost power, was killed, or faulted.
-    Died,
-    /// Nothing can happen any more: everybody waits for everybody.
-    Stuck,
-    /// [`SimConfig::patience`] is used up.
-    TimedOut,
-}
-
-impl<T> Outcome<T> {
-    /// The value; panics with the other outcomes.
-    #[track_caller]
-    pub fn expect_done(self) -> T {
-        match self {
-            Self::Done(value) => value,
-            Self::Died => panic!("the node died"),
-            Self::Stuck => panic!("nothing can happen any more"),
-            Self::TimedOut => panic!("it took too long"),
-        }
-    }
-
-    /// Whether the node died.
-    #[must_use]
-    pub fn is_died(&self) -> bool {
-        matches!(self, Self::Died)
     }
 }
 
@@ -78,46 +52,6 @@ pub struct Injection {
 
 /// The payload of the unwinding by which a simulated process stops in the middle of a task.
 pub(crate) struct NodeFault;
-
-/// A value that an event of the world brings.
-#[derive(Debug)]
-pub(crate) struct Reply<T> {
-    value: RefCell<Option<T>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl<T> Reply<T> {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { value: RefCell::new(None), waker: RefCell::new(None) })
-    }
-
-    pub(crate) fn set(&self, value: T) {
-        *self.value.borrow_mut() = Some(value);
-        let waker = self.waker.borrow_mut().take();
-        if let Some(w) = waker {
-            w.wake();
-        }
-    }
-
-    pub(crate) fn wait(self: &Rc<Self>) -> Answered<T> {
-        Answered(Rc::clone(self))
-    }
-}
-
-pub(crate) struct Answered<T>(Rc<Reply<T>>);
-
-impl<T> Future for Answered<T> {
-    type Output = T;
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match self.0.value.borrow_mut().take() {
-            Some(value) => Poll::Ready(value),
-            None => {
-                *self.0.waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
 
 /// A write that has been submitted and has not landed.
 pub(crate) struct Flying {
@@ -340,50 +274,6 @@ impl Shared {
     }
 }
 
-/// One core's end of the world.
-pub(crate) struct SimCore {
-    pub(crate) shared: Rc<RefCell<Shared>>,
-    pub(crate) node: usize,
-    pub(crate) incarnation: u64,
-}
-
-impl SimCore {
-    pub(crate) fn is_alive(&self) -> bool {
-        self.shared.borrow().is_alive(self.node, self.incarnation)
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        Instant(self.shared.borrow().now)
-    }
-
-    /// Waits as long as an operation of this kind takes. In a dead process nothing ever happens again.
-    pub(crate) async fn delay(&self, pick: impl FnOnce(&SimConfig) -> Delay) {
-        let reply = Reply::new();
-        {
-            let mut shared = self.shared.borrow_mut();
-            if shared.is_alive(self.node, self.incarnation) {
-                let delay = pick(&shared.config);
-                let nanos = shared.draw(delay);
-                shared.after(nanos, Event::Wake(Rc::clone(&reply)));
-            }
-        }
-        reply.wait().await;
-    }
-
-    /// A fault: the process stops here.
-    pub(crate) fn fault(&self, what: String) -> ! {
-        {
-            let mut shared = self.shared.borrow_mut();
-            if shared.is_alive(self.node, self.incarnation) {
-                shared.note(format!("n{} fault: {what}", self.node));
-                shared.nodes[self.node].fault = Some(what);
-                shared.kill(self.node);
-            }
-        }
-        resume_unwind(Box::new(NodeFault))
-    }
-}
-
 /// Nodes, their disks, and the network between them. One thread; virtual time; everything by seed.
 pub struct World {
     shared: Rc<RefCell<Shared>>,
@@ -465,295 +355,6 @@ impl World {
     #[must_use]
     pub fn random(&self) -> u64 {
         self.shared.borrow_mut().random.next()
-    }
-
-    /// Runs `future` on a core until it has resolved or cannot any more.
-    pub fn run<T: 'static>(
-        &self,
-        rt: &Runtime,
-        future: impl Future<Output = T> + 'static,
-    ) -> Outcome<T> {
-        let result: Rc<Cell<Option<T>>> = Rc::default();
-        let out = Rc::clone(&result);
-        rt.spawn(async move { out.set(Some(future.await)) });
-        let patience = self.shared.borrow().config.patience;
-        let deadline = self.now() + patience;
-        loop {
-            if let Some(value) = result.take() {
-                return Outcome::Done(value);
-            }
-            if !rt.is_alive() {
-                return Outcome::Died;
-            }
-            if self.now() > deadline {
-                return Outcome::TimedOut;
-            }
-            if !self.step(None) {
-                return Outcome::Stuck;
-            }
-        }
-    }
-
-    /// Runs until `done` says so; false if nothing can happen any more, or patience is used up.
-    pub fn run_until(&self, mut done: impl FnMut() -> bool) -> bool {
-        let patience = self.shared.borrow().config.patience;
-        let deadline = self.now() + patience;
-        while !done() {
-            if self.now() > deadline || !self.step(None) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Runs for a span of virtual time.
-    pub fn run_for(&self, span: Duration) {
-        let until = self.now() + span;
-        while self.step(Some(until)) {}
-        self.shared.borrow_mut().now = until.0;
-        self.tick();
-    }
-
-    /// One step: a task goes on, or the next event happens. False if there is none (before `until`).
-    fn step(&self, until: Option<Instant>) -> bool {
-        self.reap();
-        let cores: Vec<Rc<Inner>> =
-            self.shared.borrow().nodes.iter().flat_map(|n| n.cores.iter().cloned()).collect();
-        for core in &cores {
-            core.check_mail();
-        }
-        let ready: Vec<&Rc<Inner>> = cores.iter().filter(|c| c.is_ready()).collect();
-        if !ready.is_empty() {
-            let pick = match ready.len() {
-                1 => 0,
-                n => self.shared.borrow_mut().random.index(n),
-            };
-            let core = ready[pick];
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| core.executor.run(1)))
-                && !payload.is::<NodeFault>()
-            {
-                resume_unwind(payload);
-            }
-            self.reap();
-            return true;
-        }
-        let timer = cores.iter().filter_map(|c| c.executor.next_deadline()).min();
-        let event = self.shared.borrow().events.first_key_value().map(|(k, _)| Instant(k.0));
-        let next = match (timer, event) {
-            (Some(t), Some(e)) => t.min(e),
-            (Some(t), None) => t,
-            (None, Some(e)) => e,
-            (None, None) => return false,
-        };
-        if until.is_some_and(|u| next > u) {
-            return false;
-        }
-        {
-            let mut shared = self.shared.borrow_mut();
-            shared.now = shared.now.max(next.0);
-        }
-        self.tick();
-        let due = {
-            let mut shared = self.shared.borrow_mut();
-            let now = shared.now;
-            match shared.events.first_entry() {
-                Some(e) if e.key().0 <= now => Some(e.remove()),
-                _ => None,
-            }
-        };
-        if let Some(event) = due {
-            match event {
-                Event::Wake(reply) => reply.set(()),
-                Event::Land { node, id } => self.shared.borrow_mut().land(node, id),
-                Event::Net(event) => self.shared.borrow_mut().on_net(event),
-            }
-        }
-        for core in &cores {
-            core.executor.fire(next);
-        }
-        self.reap();
-        true
-    }
-
-    fn tick(&self) {
-        let shared = self.shared.borrow();
-        for core in shared.nodes.iter().flat_map(|n| &n.cores) {
-            core.set_now(Instant(shared.now));
-        }
-    }
-
-    /// Drops the tasks of dead processes.
-    fn reap(&self) {
-        loop {
-            let graves = std::mem::take(&mut self.shared.borrow_mut().graves);
-            if graves.is_empty() {
-                return;
-            }
-            for core in graves {
-                core.executor.close();
-            }
-        }
-    }
-
-    /// Switches a node's power off, now. What its disk has not synced is decided upon.
-    pub fn power_cut(&self, node: NodeId) {
-        self.shared.borrow_mut().power_cut(node.index());
-        self.reap();
-    }
-
-    /// Kills a node's process. Completed writes stay; submitted ones land later, or vanish.
-    pub fn kill(&self, node: NodeId) {
-        self.shared.borrow_mut().kill(node.index());
-        self.reap();
-    }
-
-    /// Switches the power off right after the node's `n`th effect from now on (1 is the next one).
-    pub fn cut_after(&self, node: NodeId, n: u64) {
-        let node = &mut self.shared.borrow_mut().nodes[node.index()];
-        node.cut_at = Some(node.effects + n);
-    }
-
-    /// How many effects the node's disk has seen: writes submitted and landed, syncs, allocations and names changed.
-    #[must_use]
-    pub fn effects(&self, node: NodeId) -> u64 {
-        self.shared.borrow().nodes[node.index()].effects
-    }
-
-    /// What the last of them was, in words: `submitted PATH POSITION+LENGTH`, `landed ..`, `synced PATH`, `renamed ..`.
-    #[must_use]
-    pub fn last_effect(&self, node: NodeId) -> String {
-        self.shared.borrow().nodes[node.index()].last_effect.clone()
-    }
-
-    /// A second world that is as this one is now, but for the processes: disks with all that is not synced, and writes under
-    /// way. Its nodes run until they are cut or killed, though nothing runs on them; from here on its chance is its own.
-    #[must_use]
-    pub fn fork(&self, seed: u64) -> Self {
-        let shared = self.shared.borrow();
-        let nodes = shared.nodes.iter().map(SimNode::fork).collect();
-        let events = shared
-            .events
-            .iter()
-            .filter_map(|(at, event)| match event {
-                Event::Land { node, id } => Some((*at, Event::Land { node: *node, id: *id })),
-                Event::Wake(_) | Event::Net(_) => None,
-            })
-            .collect();
-        let fork = Shared {
-            config: shared.config.clone(),
-            random: Random::new(seed),
-            now: shared.now,
-            events,
-            next_event: shared.next_event,
-            next_id: shared.next_id,
-            nodes,
-            net: SimNet::default(),
-            graves: Vec::new(),
-            trace_hash: shared.trace_hash,
-            trace: shared.trace.clone(),
-        };
-        Self { shared: Rc::new(RefCell::new(fork)) }
-    }
-
-    /// Whether a process runs on the node.
-    #[must_use]
-    pub fn is_alive(&self, node: NodeId) -> bool {
-        self.shared.borrow().nodes[node.index()].alive
-    }
-
-    /// What the node's last process faulted with, if it did.
-    #[must_use]
-    pub fn fault_of(&self, node: NodeId) -> Option<String> {
-        self.shared.borrow().nodes[node.index()].fault.clone()
-    }
-
-    /// Lets operations of the node's disk fail.
-    pub fn inject(&self, node: NodeId, injection: Injection) {
-        self.shared.borrow_mut().nodes[node.index()].injections.push(injection);
-    }
-
-    /// Ends all injections of the node.
-    pub fn heal_disk(&self, node: NodeId) {
-        self.shared.borrow_mut().nodes[node.index()].injections.clear();
-    }
-
-    /// From now on so many writes in a million are short, on all disks: see [`SimConfig::short_writes_per_million`].
-    pub fn set_short_writes(&self, per_million: u32) {
-        self.shared.borrow_mut().config.short_writes_per_million = per_million;
-    }
-
-    /// Changes the size of the node's disk, in bytes.
-    pub fn set_capacity(&self, node: NodeId, capacity: u64) {
-        self.shared.borrow_mut().nodes[node.index()].disk.set_capacity(capacity);
-    }
-
-    /// The size of the node's disk, in bytes.
-    #[must_use]
-    pub fn capacity(&self, node: NodeId) -> u64 {
-        self.shared.borrow().nodes[node.index()].disk.total()
-    }
-
-    /// One file of the node's disk, as a reader would see it now.
-    #[must_use]
-    pub fn file(&self, node: NodeId, path: &Path) -> Option<Vec<u8>> {
-        let mut shared = self.shared.borrow_mut();
-        let disk = &mut shared.nodes[node.index()].disk;
-        let ino = disk.find(path).ok()?;
-        let len = disk.length(ino).ok()?;
-        disk.read(ino, 0, usize::try_from(len).ok()?).ok()
-    }
-
-    /// Turns one bit of a file, for good; `bit` counts from the file's beginning.
-    ///
-    /// # Errors
-    /// There is no such file, or it is shorter.
-    pub fn flip_bit(&self, node: NodeId, path: &Path, bit: u64) -> io::Result<()> {
-        self.shared.borrow_mut().nodes[node.index()].disk.flip_bit(path, bit)
-    }
-
-    /// Every file of the node's disk by path, as a reader would see it now.
-    #[must_use]
-    pub fn disk_image(&self, node: NodeId) -> BTreeMap<PathBuf, Vec<u8>> {
-        self.shared.borrow().nodes[node.index()].disk.image(false)
-    }
-
-    /// Every file of the node's disk by path, as it is certain to be after a power cut at this moment.
-    #[must_use]
-    pub fn stable_image(&self, node: NodeId) -> BTreeMap<PathBuf, Vec<u8>> {
-        self.shared.borrow().nodes[node.index()].disk.image(true)
-    }
-
-    /// How many writes of the node, of dead processes too, have been submitted and have not landed or vanished.
-    #[must_use]
-    pub fn writes_in_flight(&self, node: NodeId) -> usize {
-        self.shared.borrow().nodes[node.index()].flying.len()
-    }
-
-    /// Cuts the network between two nodes: bytes wait, new connections are not answered.
-    pub fn partition(&self, a: NodeId, b: NodeId) {
-        self.shared.borrow_mut().partition(a.index(), b.index());
-    }
-
-    /// Mends the network between two nodes.
-    pub fn heal(&self, a: NodeId, b: NodeId) {
-        self.shared.borrow_mut().heal(a.index(), b.index());
-    }
-
-    /// Resets every connection between two nodes.
-    pub fn reset_connections(&self, a: NodeId, b: NodeId) {
-        self.shared.borrow_mut().reset_between(a.index(), b.index());
-    }
-
-    /// A hash over everything that has happened: equal for equal seeds and equal programs.
-    #[must_use]
-    pub fn trace_hash(&self) -> u64 {
-        self.shared.borrow().trace_hash
-    }
-
-    /// The lines of the trace, with [`SimConfig::keep_trace`].
-    #[must_use]
-    pub fn trace(&self) -> Vec<String> {
-        self.shared.borrow().trace.clone()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::partition::{PartitionConfig, Shared};
 use crate::recovery::{self, Purpose};
 use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
-use ids::{Offset, PartitionId};
+use ids::{Offset, PartitionId, ProducerId};
 use log::{AppendError, BatchMeta, Producers, Segment, SegmentName};
 use std::fmt;
 use std::io;
@@ -184,6 +184,8 @@ async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
         let Some(whole) = p.borrow().log.segment(name).cloned() else { continue };
         let mut cut = Segment::new(name, whole.created_at);
         cut.appended_at = whole.appended_at;
+        // It has gaps, and keeps them.
+        cut.compacted = whole.compacted;
         let mut check = Check::new(p, name, Vec::new());
         let mut walk = Walk::new(store, Rc::clone(p), name);
         loop {
@@ -208,6 +210,8 @@ async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
                 let meta = meta(&b);
                 if meta.is_idempotent() {
                     producers.note(&meta, b.header.base_offset, whole.appended_at);
+                } else if meta.control && meta.producer_id != ProducerId::NONE {
+                    producers.note_marker(&meta, whole.appended_at);
                 }
             }
             if over {

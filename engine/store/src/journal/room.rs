@@ -13,6 +13,11 @@ impl<A: 'static> Journal<A> {
             && self.finds_its_place(&state, bytes, DATA_RESERVE)
     }
 
+    /// Whether the ring takes a batch of `bytes` without a checkpoint, however much waits for the device.
+    pub(crate) fn has_room_in_the_ring(&self, bytes: usize) -> bool {
+        self.finds_its_place(&self.state.borrow(), bytes, DATA_RESERVE)
+    }
+
     /// Whether a record without a payload, of a deletion or a new log start, may be appended now.
     pub(crate) fn has_control_room(&self) -> bool {
         self.has_control_room_for(0)

@@ -96,3 +96,173 @@ fn a_thousand_dirty_partitions_are_not_written_one_after_another() {
         })
         .expect_done();
 }
+
+/// Thirty clients without a flush keep a slow device busy. They wait for it, and a checkpoint would only write more to it; and they
+/// need not wait for the flush that comes after ten seconds.
+#[test]
+fn who_waits_for_the_device_asks_for_no_checkpoint() {
+    const RING: u64 = 64 << 20;
+    let write = Duration::from_millis(5);
+    let sim = SimConfig {
+        memory_limit: 128 << 20,
+        write: (write, write),
+        sync: (write, write),
+        ..SimConfig::default()
+    };
+    let world = World::new(9, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let config = Config {
+        ring_bytes: RING,
+        free_bytes_min: 0,
+        flush_every: Duration::from_secs(10),
+        ..Config::default()
+    };
+    let it = rt.clone();
+    let begun = world.now();
+    let (checkpoints, left) = world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let quick = PartitionConfig { fsync: false, ..PartitionConfig::default() };
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, move |_| quick).await.unwrap();
+            store.create(partition(0), quick);
+            let left = Rc::new(Cell::new(60));
+            for _ in 0..30 {
+                let (store, left) = (store.clone(), Rc::clone(&left));
+                it.spawn(async move {
+                    for _ in 0..2 {
+                        append(&store, partition(0), batch(1, &[1; 500_000])).await;
+                        left.set(left.get() - 1);
+                    }
+                });
+            }
+            while left.get() > 0 && it.now() < ids::Instant(30_000_000_000) {
+                it.sleep(Duration::from_millis(1)).await;
+            }
+            (store.counters().0.checkpoints, left.get())
+        })
+        .expect_done();
+    assert_eq!((checkpoints, left), (0, 0));
+    let took = world.now().since(begun);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// A checkpoint of very many partitions has a bounded number of files open at any time, and those that have fallen idle have none.
+#[test]
+fn files_are_closed_before_there_are_too_many() {
+    const KEPT: usize = 16;
+    const AT_ONCE: usize = 8;
+    let world = World::new(11, SimConfig { memory_limit: 128 << 20, ..SimConfig::default() });
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let thresholds = Thresholds {
+        blocks_due: 4096,
+        open_files_kept: KEPT,
+        partitions_at_once: AT_ONCE,
+        ..Thresholds::default()
+    };
+    let config = Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
+    let it = rt.clone();
+    let store = world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..200 {
+                store.create(partition(n), PartitionConfig::default());
+                append(&store, partition(n), batch(1, &[1; 6_000])).await;
+            }
+            store.flush().await;
+            store
+        })
+        .expect_done();
+    let (ended, most) = (Rc::new(Cell::new(false)), Cell::new(0));
+    let (it, tell) = (store.clone(), Rc::clone(&ended));
+    rt.spawn(async move {
+        it.checkpoint().await;
+        // Others than those that the last one has left open.
+        for n in 0..40 {
+            append(&it, partition(n), batch(1, &[2; 6_000])).await;
+        }
+        it.checkpoint().await;
+        tell.set(true);
+    });
+    assert!(world.run_until(|| {
+        most.set(most.get().max(store.open_segment_files()));
+        ended.get()
+    }));
+    assert!(most.get() > AT_ONCE, "{} files", most.get());
+    assert!(most.get() <= KEPT + AT_ONCE + KEPT, "{} files", most.get());
+    assert!(store.open_segment_files() <= KEPT, "{} files stay", store.open_segment_files());
+    world
+        .run(&rt, async move {
+            for n in 0..200 {
+                let batches = if n < 40 { 2 } else { 1 };
+                assert!(read_all(&store, partition(n)).await.len() > batches * 6_000);
+            }
+            store.close().await;
+        })
+        .expect_done();
+}
+
+/// Ten thousand partitions, on a disk on which everything is done at once: whatever a checkpoint does for each of them, no more
+/// than some tens come in one turn of its task. Counted are turns, not time.
+#[test]
+fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
+    const MANY: i32 = 10_000;
+    let sim = SimConfig { memory_limit: 256 << 20, ..SimConfig::default() };
+    let world = World::new(7, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    // So small that the second checkpoint writes manifest and rest log anew.
+    let thresholds = Thresholds { rewrite_min: 4096, ..Thresholds::default() };
+    let config = Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
+    let (it, again) = (rt.clone(), config.clone());
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..MANY {
+                store.create(partition(n), PartitionConfig::default());
+            }
+            let mut rewritten = 0;
+            for round in 0..6 {
+                for n in 0..MANY {
+                    append(&store, partition(n), batch(1, &[round; 60])).await;
+                }
+                store.checkpoint().await;
+                let counters = store.counters().0;
+                let most = counters.checkpoint_slice_max;
+                assert!((32..=64).contains(&most), "{most} partitions in one turn, round {round}");
+                rewritten = counters.rest_rewrites;
+                for n in (0..MANY).step_by(997) {
+                    let expected = usize::from(round + 1) * (61 + 60);
+                    assert_eq!(read_all(&store, partition(n)).await.len(), expected);
+                }
+            }
+            assert!(rewritten > 0, "the rest log was never written anew");
+        })
+        .expect_done();
+    world.power_cut(node);
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, report) =
+                store::open(&it, &data, CoreId(0), again, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            assert_eq!(report.incomplete.len(), 0, "{report:?}");
+            for n in (0..MANY).step_by(997) {
+                assert_eq!(read_all(&store, partition(n)).await.len(), 6 * (61 + 60));
+            }
+        })
+        .expect_done();
+}

@@ -257,6 +257,49 @@ pub(crate) fn a_truncation_under_a_checkpoint(seed: u64) -> Result<u64, String> 
     Ok(images)
 }
 
+/// Blocks are written beside the syncs of a checkpoint that closes all its files, and the next one has to find that file again.
+pub(crate) fn a_write_while_files_are_closed(seed: u64) -> Result<u64, String> {
+    let mut small = Small::new(seed, 256 << 10);
+    small.config.thresholds.open_files_kept = 0;
+    small.config.thresholds.write_bytes = 4 << 10;
+    small.config.thresholds.partitions_at_once = 32;
+    let (store, _) = small.open(&small.world)?;
+    for n in 0..2 {
+        store.create(id(n), small.partition);
+        for batch in 0..4 {
+            put(&store, id(n), batch, 3_000).map_err(|e| e.to_string())?;
+        }
+    }
+    let it = store.clone();
+    small.run(&small.world, async move |_| it.flush().await)?;
+    let after = Duration::from_micros(small.below(15_000));
+    let rt = small.world.core(small.node, CoreId(0));
+    let (first, second) = (store.clone(), store.clone());
+    let appended = small.begin(async move {
+        rt.sleep(after).await;
+        for batch in 4..8 {
+            let _ = put(&first, id(0), batch, 3_000);
+        }
+        first.flush().await;
+    });
+    let checkpoints = small.begin(async move {
+        second.checkpoint().await;
+        second.flush().await;
+        second.checkpoint().await;
+    });
+    small.steps(|| checkpoints.get() && appended.get(), |_| Ok(()))?;
+    let cut = small.cut();
+    let (store, report) = small.open(&cut)?;
+    if let Some((_, why)) = report.incomplete.first() {
+        return Err(format!("incomplete: {why}"));
+    }
+    let found = small.run(&cut, async move |_| read_all(&store, id(0), 5_000).await)?;
+    match (found.end, found.broken) {
+        (8, None) => Ok(1),
+        other => Err(format!("{other:?}")),
+    }
+}
+
 /// The rest log is written anew again and again: power goes just when the old one is removed.
 pub(crate) fn a_rest_log_is_removed(seed: u64) -> Result<u64, String> {
     let mut small = Small::new(seed, 128 << 10);
@@ -502,6 +545,7 @@ pub(crate) fn a_short_write_breaks_a_link(seed: u64) -> Result<u64, String> {
 const SCENES: &[(&str, Scene, u64)] = &[
     ("a log start under a checkpoint", a_log_start_under_a_checkpoint, 120),
     ("a truncation under a checkpoint", a_truncation_under_a_checkpoint, 60),
+    ("a write while files are closed", a_write_while_files_are_closed, 100),
     ("a rest log is removed", a_rest_log_is_removed, 5),
     ("an index ahead of a lost tail", an_index_ahead_of_a_lost_tail, 20),
     ("damage before a last skip", damage_before_a_last_skip, 20),

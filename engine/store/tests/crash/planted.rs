@@ -37,6 +37,7 @@ const ALL: &[Planted] = &[
     Planted::RingMovedBeforeTheSecondCopy,
     Planted::TruncationNotJournalled,
     Planted::UnlinkBeforeTheTruncate,
+    Planted::FileClosedUnderItsWriter,
     Planted::OlderGenerationCounts,
 ];
 
@@ -46,6 +47,7 @@ const DIRECTED: &[(Planted, Scene)] = &[
     (Planted::DroppedLeftOutTooEarly, directed::a_log_start_under_a_checkpoint),
     (Planted::TruncationNotJournalled, directed::a_truncation_under_a_checkpoint),
     (Planted::UnlinkBeforeTheTruncate, directed::a_truncation_under_a_checkpoint),
+    (Planted::FileClosedUnderItsWriter, directed::a_write_while_files_are_closed),
     (Planted::BrokenLinkCredited, directed::a_short_write_breaks_a_link),
     (Planted::IndexNewerThanLog, directed::an_index_ahead_of_a_lost_tail),
     (

@@ -46,6 +46,8 @@ impl Settings {
         // written over at once.
         let mut own = Random::new(seed ^ 0xa7_0ce);
         let (at_once, crowded, drops) = (own.pick(&[1, 3, 32]), own.one_in(6), own.one_in(4));
+        let mut files = Random::new(seed ^ 0xf1_1e5);
+        let kept = files.pick(&[0, 1, 512]);
         let ring =
             r.pick(&[64 << 10, 64 << 10, 128 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20]);
         let ring = if crowded { 64 << 10 } else { ring };
@@ -93,6 +95,7 @@ impl Settings {
             rewrite_min: r.pick(&[8 << 10, 24 << 10, 256 << 10]),
             allocate: r.pick(&[8 << 10, 64 << 10, 1 << 20]),
             partitions_at_once: at_once,
+            open_files_kept: kept,
             ..Thresholds::default()
         };
         let store = Config {

@@ -91,6 +91,22 @@ impl Scene {
         self.world.flip_bit(self.node, path, byte as u64 * 8 + 3).unwrap();
     }
 
+    fn remove(&self, path: &Path) {
+        let path = path.to_owned();
+        self.run(|rt| async move { rt.disk().remove_file(&path).await.unwrap() });
+    }
+
+    /// Leaves only the first `len` bytes.
+    fn shorten(&self, path: &Path, len: u64) {
+        let path = path.to_owned();
+        self.run(|rt| async move {
+            let open = runtime::Open { write: true, ..runtime::Open::default() };
+            let file = rt.disk().open(&path, open).await.unwrap();
+            file.set_len(len).await.unwrap();
+            file.sync_data().await.unwrap();
+        });
+    }
+
     fn verify(&self) -> (Verified, Vec<Finding>) {
         self.run(|rt| async move {
             let inspector = Inspector::open(&rt, Path::new(ROOT)).await.unwrap();
@@ -256,6 +272,66 @@ fn a_damaged_copy_of_layout_or_manifest_is_mended_and_two_are_refused() {
         assert!(matches!(refused, Some(OpenError::Damaged(_))), "{name}: {refused:?}");
         assert!(before == scene.files(), "something was changed");
     }
+}
+
+#[test]
+fn a_copy_of_the_manifest_that_is_missing_is_made_anew() {
+    for missing in ["manifest-a", "manifest-b"] {
+        let scene = Scene::with_checkpointed_data();
+        let path = Path::new(ROOT).join("cores-1/0").join(missing);
+        scene.remove(&path);
+        let (_, findings) = scene.verify();
+        assert_eq!(findings.len(), 1, "{missing}: {findings:?}");
+        assert!(!scene.files().contains_key(&path), "who only looks makes nothing");
+        scene.run(|rt| async move {
+            let (store, report) = start(&rt).await.unwrap();
+            assert_eq!((report.incomplete, report.manifest_mended), (vec![], true));
+            for n in 1..=3 {
+                read_all(&store, partition(n)).await;
+            }
+            store.close().await;
+        });
+        assert_eq!(scene.verify().1, [], "{missing} is not there again");
+    }
+    let scene = Scene::with_checkpointed_data();
+    for missing in ["manifest-a", "manifest-b"] {
+        scene.remove(&Path::new(ROOT).join("cores-1/0").join(missing));
+    }
+    let refused = scene.run(|rt| async move { start(&rt).await.err() });
+    assert!(matches!(refused, Some(OpenError::Damaged(_))), "{refused:?}");
+}
+
+#[test]
+fn without_the_rest_log_those_whose_bytes_it_held_are_incomplete_and_the_others_go_on() {
+    let scene = Scene::with_checkpointed_data();
+    let rest = scene.files().into_keys().find(|p| p.to_str().unwrap().contains("/rest-")).unwrap();
+    scene.remove(&rest);
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        let hit: Vec<_> = report.incomplete.iter().map(|(id, _)| *id).collect();
+        assert!(hit.contains(&partition(3)), "{:?}", report.incomplete);
+        for (n, expected) in [(1, 3), (2, 4)] {
+            if !hit.contains(&partition(n)) {
+                let (bytes, meta) = batch(1, &[expected; 40]);
+                store.append(partition(n), &bytes, &meta, EPOCH, Timestamp(1)).unwrap();
+            }
+        }
+        store.close().await;
+    });
+    scene.run(|rt| async move {
+        let (store, report) = start(&rt).await.unwrap();
+        assert!(report.incomplete.iter().any(|(id, _)| *id == partition(3)));
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_ring_file_that_is_cut_is_refused() {
+    let scene = Scene::with_checkpointed_data();
+    let ring = scene.files().into_keys().find(|p| p.to_str().unwrap().contains("/ring-")).unwrap();
+    scene.shorten(&ring, 4096);
+    let refused = scene.run(|rt| async move { start(&rt).await.err() });
+    assert!(matches!(refused, Some(OpenError::Damaged(_))), "{refused:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../scene/batches.rs"]
 #[expect(dead_code, reason = "other scenes use the rest")]
 mod batches;
+mod indexes;
 
 use batches::{EPOCH, append, batch, partition, read_all};
 use ids::{CoreId, Offset, Timestamp};

@@ -1,10 +1,14 @@
 //! Applying records to the image.
 
 use super::{Broker, Change, ClusterImage, Delta, Overrides, PartitionState, Topic};
+use crate::controller::PRODUCER_IDS_PER_BLOCK;
 use crate::name;
 use crate::record::{BrokerRegistered, Partition, Record, Resource};
 use ids::{BrokerId, PartitionId, PartitionIndex, ProducerId, TopicId};
 use std::fmt;
+
+/// More starts, or blocks of producer ids, than any lost stretch of a metadata log holds.
+const LOST_RECORDS_MAX: u32 = 1 << 16;
 
 /// Why a record does not follow from the records before it. The image is unchanged; the metadata log is damaged or was
 /// written by something else, and serving from it would be worse than stopping.
@@ -140,6 +144,19 @@ impl ClusterImage {
             }
         }
         delta
+    }
+
+    /// Records of the log are lost, `count` at most: whatever they said must not be said a second time. Leader epochs rise by as
+    /// many starts as there may have been, and producer ids go on behind as many blocks.
+    pub fn pass_over(&mut self, count: u32) {
+        let count = count.min(LOST_RECORDS_MAX);
+        let starts = i32::try_from(count).unwrap_or(i32::MAX);
+        for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            p.leader_epoch.0 = p.leader_epoch.0.saturating_add(starts);
+            p.partition_epoch = p.partition_epoch.saturating_add(starts);
+        }
+        let ids = i64::from(count) * i64::from(PRODUCER_IDS_PER_BLOCK);
+        self.next_producer_id.0 = self.next_producer_id.0.saturating_add(ids);
     }
 
     fn apply_topic(&mut self, name: &str, id: TopicId) -> Result<Delta, ApplyError> {

@@ -215,6 +215,23 @@ fn producer_ids_are_given_once() {
 }
 
 #[test]
+fn what_lost_records_may_have_said_is_not_said_again() {
+    let mut image = formatted();
+    image.apply(&Record::Topic { name: "t".into(), id: id(1) }).unwrap();
+    image.apply(&Record::Partition(partition(1, 0))).unwrap();
+    let of = |image: &ClusterImage| {
+        let p = image.topic(id(1)).unwrap().partition(PartitionIndex(0)).unwrap();
+        (p.leader_epoch.0, image.next_producer_id().0)
+    };
+    let (epoch, ids) = of(&image);
+    image.pass_over(7);
+    assert_eq!(of(&image), (epoch + 7, ids + 7_000));
+    // A loss of unknown length takes 2^30 offsets; epochs must not come to their end by it.
+    image.pass_over(1 << 30);
+    assert_eq!(of(&image), (epoch + 7 + 65_536, ids + 65_543_000));
+}
+
+#[test]
 fn the_adding_set_does_not_count_towards_the_factor() {
     let b: Vec<_> = (1..=3).map(BrokerId).collect();
     let growing = Partition { replicas: b.clone(), adding: vec![b[2]], ..partition(1, 0) };

@@ -3,7 +3,7 @@
 use super::audit::read;
 use super::caller::Caller;
 use super::facts::Sent;
-use super::load::{make_topic, offer};
+use super::load::{commit_offset, find_coordinator, make_topic, offer};
 use super::machine::Machine;
 use ids::CoreId;
 use runtime::sim::{NodeId, SimConfig, World};
@@ -42,6 +42,17 @@ impl Scene {
 
     fn words(&self) -> Vec<u64> {
         self.ask(async |caller| read(caller, (TOPIC, 0)).await).into_iter().map(|r| r.1).collect()
+    }
+
+    /// Commits an offset of the group.
+    fn commit(&self, offset: i64) -> ErrorCode {
+        self.ask(async move |caller| commit_offset(caller, TOPIC, offset).await)
+    }
+
+    /// The group's coordinator is there; its topic is made where it is not.
+    fn find_coordinator(&self) {
+        let rt = self.world.core(self.there, CoreId(0));
+        self.ask(async move |caller| find_coordinator(&rt, caller).await);
     }
 
     fn create(&self, name: &'static str) -> ErrorCode {
@@ -99,6 +110,44 @@ fn a_start_on_a_full_disk_with_a_full_journal_serves_readers_and_takes_writes_wh
     machine = Machine::start(world, *here, 1).expect("a start when all is well");
     assert!(machine.is_registered());
     assert_eq!(scene.words(), acked);
+    world.kill(*here);
+    world.kill(*there);
+    world.run_for(Duration::from_secs(1));
+    drop(machine);
+}
+
+/// The broker registers while it serves, and leads everything in a new epoch from then on. What groups have appended before is in
+/// the log, so nobody may be told that it never will be.
+#[test]
+fn a_commit_on_its_way_when_the_broker_registers_is_answered_as_it_is_in_the_log() {
+    let config = SimConfig { memory_limit: 64 << 20, capacity: CAPACITY, ..SimConfig::default() };
+    let world = World::new(11, config);
+    let scene = Scene { here: world.add_node(), there: world.add_node(), world };
+    let Scene { world, here, there } = &scene;
+    let mut machine = Machine::start(world, *here, 1).expect("a first start");
+    assert_eq!(scene.create(TOPIC), ErrorCode::NONE);
+    scene.find_coordinator();
+    assert_eq!(scene.commit(1), ErrorCode::NONE);
+    world.set_capacity(*here, 0);
+    let full = (0..10_000).any(|n| scene.produce(n * 3_000 + 2_990).is_error());
+    assert!(full, "the disk never gets full");
+    let starts = (1..200).find(|_| {
+        world.kill(*here);
+        machine = Machine::start(world, *here, 1).expect("a start on a full disk");
+        !machine.is_registered()
+    });
+    assert!(starts.is_some(), "the journal never gets full");
+    world.set_capacity(*here, CAPACITY);
+    let mut answers = Vec::new();
+    for offset in 2..20_000 {
+        answers.push(scene.commit(offset));
+        if machine.is_registered() && answers.last() == Some(&ErrorCode::NONE) {
+            break;
+        }
+    }
+    assert!(machine.is_registered(), "it has room and does not register");
+    assert_eq!(answers.last(), Some(&ErrorCode::NONE), "{answers:?}");
+    assert!(!answers.contains(&ErrorCode::NOT_COORDINATOR), "{answers:?}");
     world.kill(*here);
     world.kill(*there);
     world.run_for(Duration::from_secs(1));

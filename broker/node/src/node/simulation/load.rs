@@ -303,9 +303,8 @@ async fn look(rt: &Runtime, facts: &Shared) -> Option<()> {
     }
 }
 
-/// Commits a rising offset.
-async fn commit(rt: &Runtime, facts: &Shared) -> Option<()> {
-    let mut caller = Caller::connect(rt).await?;
+/// Asks for the coordinator of the group until there is one.
+pub(super) async fn find_coordinator(rt: &Runtime, caller: &mut Caller) -> Option<()> {
     loop {
         let request = FindCoordinatorRequest {
             coordinator_keys: vec![GROUP],
@@ -314,35 +313,50 @@ async fn commit(rt: &Runtime, facts: &Shared) -> Option<()> {
         let body = caller.call(4, &request).await?;
         let answer = FindCoordinatorResponse::decode(&body, 4).expect("an answer");
         if answer.coordinators.first().is_some_and(|c| c.error_code == ErrorCode::NONE) {
-            break;
+            return Some(());
         }
         rt.sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Commits an offset of the first partition of a topic; what was answered.
+pub(super) async fn commit_offset(
+    caller: &mut Caller,
+    topic: &str,
+    offset: i64,
+) -> Option<ErrorCode> {
+    let partition = OffsetCommitRequestPartition {
+        partition_index: PartitionIndex(0),
+        committed_offset: Offset(offset),
+        committed_leader_epoch: LeaderEpoch::UNKNOWN,
+        committed_metadata: None,
+    };
+    let topic = OffsetCommitRequestTopic {
+        name: topic,
+        partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: GROUP,
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    };
+    let body = caller.call(8, &request).await?;
+    let answer = OffsetCommitResponse::decode(&body, 8).expect("an answer");
+    Some(answer.topics[0].partitions[0].error_code)
+}
+
+/// Commits a rising offset.
+async fn commit(rt: &Runtime, facts: &Shared) -> Option<()> {
+    let mut caller = Caller::connect(rt).await?;
+    find_coordinator(rt, &mut caller).await?;
     loop {
         let asked = {
             let mut facts = facts.borrow_mut();
             facts.asked += 1;
             facts.asked
         };
-        let partition = OffsetCommitRequestPartition {
-            partition_index: PartitionIndex(0),
-            committed_offset: Offset(asked),
-            committed_leader_epoch: LeaderEpoch::UNKNOWN,
-            committed_metadata: None,
-        };
-        let topic = OffsetCommitRequestTopic {
-            name: TOPICS[0],
-            partitions: vec![partition],
-            ..OffsetCommitRequestTopic::default()
-        };
-        let request = OffsetCommitRequest {
-            group_id: GROUP,
-            topics: vec![topic],
-            ..OffsetCommitRequest::default()
-        };
-        let body = caller.call(8, &request).await?;
-        let answer = OffsetCommitResponse::decode(&body, 8).expect("an answer");
-        match answer.topics[0].partitions[0].error_code {
+        match commit_offset(&mut caller, TOPICS[0], asked).await? {
             ErrorCode::NONE => {
                 let mut facts = facts.borrow_mut();
                 facts.confirmed = asked;

@@ -79,9 +79,13 @@ impl Machine {
         let first = mail.remove(0);
         let (rt, c) = (runtimes[0].clone(), Rc::clone(&config));
         let opened = world.run(&runtimes[0], async move { open_first(&rt, &c, first).await });
-        let Opened { broker, dir, .. } = why(opened)?;
+        let Opened { broker, dir, deleted, .. } = why(opened)?;
         for (core, mail) in others(cores).zip(mail) {
-            let opening = Opening { dir: dir.share(), image: broker.metadata.image().clone() };
+            let opening = Opening {
+                dir: dir.share(),
+                image: broker.metadata.image().clone(),
+                deleted: std::sync::Arc::clone(&deleted),
+            };
             let (rt, c) = (runtimes[core.index()].clone(), Rc::clone(&config));
             let opened = world.run(&runtimes[core.index()], async move {
                 open_another(&rt, &c, mail, opening).await

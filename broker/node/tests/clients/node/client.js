@@ -5,10 +5,8 @@
 
 'use strict'
 
-const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
-const snappy = require('kafkajs-snappy')
-const lz4 = require('lz4-napi')
-const zstd = require('@bokuweb/zstd-wasm')
+const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
+const codecs = require('./codecs')
 const { Groups } = require('./groups')
 
 const NAME = 'kafkajs'
@@ -21,16 +19,6 @@ const TYPES = {
   none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy,
   lz4: CompressionTypes.LZ4, zstd: CompressionTypes.ZSTD,
 }
-
-CompressionCodecs[CompressionTypes.Snappy] = snappy
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => lz4.compressFrame(encoder.buffer),
-  decompress: async buffer => lz4.decompressFrame(buffer),
-})
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: async encoder => Buffer.from(zstd.compress(encoder.buffer, 3)),
-  decompress: async buffer => Buffer.from(zstd.decompress(buffer)),
-})
 
 // ---- the corpus (CORPUS.md)
 
@@ -347,7 +335,7 @@ async function administer(kafka, admin, run, base) {
 
 async function main() {
   const [verb, bootstrap, run, base, ...words] = process.argv.slice(2)
-  await zstd.init()
+  await codecs.ready()
   await attempt('corpus digest', async () => (digest() === DIGEST ? undefined : digest().toString(16)))
   const kafka = new Kafka({ clientId: 'ringwood-tests', brokers: [bootstrap], logLevel: logLevel.ERROR, retry: { initialRetryTime: 100, retries: 5 } })
   const admin = kafka.admin()

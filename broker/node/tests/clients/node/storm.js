@@ -5,6 +5,7 @@
 'use strict'
 
 const { Kafka, logLevel } = require('kafkajs')
+const codecs = require('./codecs')
 
 const [bootstrap, topic, group] = process.argv.slice(2)
 const tell = lines => process.stdout.write(lines.map(line => line + '\n').join(''))
@@ -12,6 +13,7 @@ const assigned = partitions => tell([`a ${Date.now()} ${[...partitions].sort((a,
 const failed = error => tell([`e ${error.name} ${error.message}`.replaceAll('\n', ' ')])
 
 async function main() {
+  await codecs.ready()
   const kafka = new Kafka({
     clientId: 'storm', brokers: [bootstrap], logLevel: logLevel.ERROR,
     retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 1000 },

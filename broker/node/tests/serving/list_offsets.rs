@@ -2,16 +2,11 @@
 //! after DeleteRecords, and of records without timestamps.
 //!
 //! The tables are what a single Kafka node said to the same requests. One row differs on purpose and says so.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-#[path = "serving/broker.rs"]
-mod broker;
-
-use broker::{Broker, fresh};
+use crate::broker::{Broker, fresh};
+use crate::frames::ask;
 use record::BatchBuilder;
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 
 /// Error, timestamp, offset, leader epoch.
 type Answer = (i16, i64, i64, i32);
@@ -22,24 +17,6 @@ const UNSUPPORTED_VERSION: Answer = (35, -1, -1, -1);
 /// A topic name in the compact form, and a tag section without tags.
 fn name(topic: &str) -> Vec<u8> {
     [&[u8::try_from(topic.len() + 1).unwrap()], topic.as_bytes()].concat()
-}
-
-/// Sends a flexible request and gives back the body of its answer.
-fn ask(to: &mut TcpStream, key: i16, version: i16, body: &[u8]) -> Vec<u8> {
-    let mut request = Vec::new();
-    request.extend(key.to_be_bytes());
-    request.extend(version.to_be_bytes());
-    request.extend([0, 0, 0, 9, 0, 1, b'x', 0]);
-    request.extend(body);
-    // In one write: two would wait for each other's acknowledgement.
-    let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes()[..], &request].concat();
-    to.write_all(&frame).unwrap();
-    let mut len = [0; 4];
-    to.read_exact(&mut len).unwrap();
-    let mut answer = vec![0; u32::from_be_bytes(len) as usize];
-    to.read_exact(&mut answer).unwrap();
-    assert_eq!(answer[..5], [0, 0, 0, 9, 0]);
-    answer.split_off(5)
 }
 
 /// Produce 9, acks=all, partition 0: one batch of records with these timestamps.
@@ -110,18 +87,11 @@ fn compare(to: &mut TcpStream, topic: &str, scene: &str, expected: &[(i64, Answe
     }
 }
 
-fn ringwood(broker: &str, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwood"));
-    command.args(arguments).args(["--bootstrap", broker]).stdout(Stdio::null());
-    assert!(command.status().unwrap().success(), "{arguments:?}");
-}
-
 #[test]
 fn every_special_timestamp_is_answered_as_kafka_does() {
     let broker = Broker::serving(&fresh("list-offsets"));
     let mut to = broker.connect();
-    let address = to.peer_addr().unwrap().to_string();
-    ringwood(&address, &["topic", "create", "empty", "some", "none", "--partitions", "1"]);
+    broker.command(&["topic", "create", "empty", "some", "none", "--partitions", "1"]);
 
     let empty = [
         (-1, (0, -1, 0, 0)),
@@ -155,7 +125,7 @@ fn every_special_timestamp_is_answered_as_kafka_does() {
     ];
     compare(&mut to, "some", "records", &some);
 
-    ringwood(&address, &["topic", "trim", "some", "--before", "4"]);
+    broker.command(&["topic", "trim", "some", "--before", "4"]);
     let trimmed = [
         (-1, (0, -1, 7, 0)),
         (-2, (0, -1, 4, 0)),
@@ -169,7 +139,7 @@ fn every_special_timestamp_is_answered_as_kafka_does() {
     ];
     compare(&mut to, "some", "after DeleteRecords to 4", &trimmed);
 
-    ringwood(&address, &["topic", "trim", "some", "--before", "end"]);
+    broker.command(&["topic", "trim", "some", "--before", "end"]);
     let bare = [
         (-1, (0, -1, 7, 0)),
         (-2, (0, -1, 7, 0)),

@@ -1,0 +1,14 @@
+//! Scenes with a broker of the built binary: what it answers, in which order, and what it goes on with when something is
+//! short or lost.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod broker;
+mod descriptors;
+mod duplicates;
+mod flushing;
+mod frames;
+mod line;
+mod list_offsets;
+mod lost_commit;
+mod order;
+mod requests;

@@ -1,0 +1,86 @@
+//! The worker's loop: turns, sleeps, answers.
+
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Produced, Producer, Shop, Source};
+use crate::load::effort::{self, Effort};
+
+/// Drives these producers until their schedules are over and everything is acknowledged, or until the deadline.
+pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Produced {
+    effort::wake_on_time();
+    // As fast as it goes there is no schedule to keep, and going first would take the cores from a broker that shares them.
+    let keeps_schedule = producers.iter().any(|p| matches!(p.source, Source::Schedule(_)));
+    let goes_first = keeps_schedule && effort::go_first();
+    let clock = shop.clock;
+    loop {
+        let now = clock.now();
+        for producer in &mut producers {
+            producer.turn(now, &mut shop);
+            producer.expire(now, &mut shop);
+        }
+        let now = clock.now();
+        let in_flight = producers.iter().flat_map(|p| &p.links).map(|l| l.flying.len()).sum();
+        let behind = producers.iter_mut().map(|p| p.behind(now)).max().unwrap_or(0);
+        shop.meter.tick(now, in_flight, behind);
+        if producers.iter_mut().all(|producer| producer.is_done(now)) {
+            break;
+        }
+        if now >= shop.deadline {
+            for producer in &mut producers {
+                producer.abandon(now, &mut shop);
+            }
+            break;
+        }
+        let wake = producers
+            .iter_mut()
+            .filter_map(|producer| producer.next_wake(now, &shop))
+            .chain([shop.meter.next_report(), shop.deadline, now + 100_000_000])
+            .min()
+            .unwrap_or(now);
+        for (producer, link) in wait(&producers, wake.saturating_sub(now)) {
+            producers[producer].answers(link, &mut shop);
+        }
+    }
+    // The window's last reading may still be due when everything was acknowledged early.
+    let end = shop.meter.window().end();
+    let now = clock.now();
+    if now < end && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_))) {
+        std::thread::sleep(Duration::from_nanos(end - now));
+    }
+    if shop.plan.verify {
+        for producer in &producers {
+            for partition in 0..producer.of_partition.len() as u32 {
+                shop.produced.ledger.of(producer.number, partition).next =
+                    producer.batches.made(partition);
+            }
+        }
+    }
+    let mut produced = shop.produced;
+    produced.effort = Effort { goes_first, ..shop.meter.finish(clock.now()) };
+    produced
+}
+
+/// Sleeps until an answer comes, a socket takes more, or the time is over. Gives back the (producer, link) with answers.
+fn wait(producers: &[Producer], nanos: u64) -> Vec<(usize, usize)> {
+    let mut places = Vec::new();
+    let mut fds: Vec<PollFd<'_>> = Vec::new();
+    for (number, producer) in producers.iter().enumerate() {
+        for (link, place) in producer.links.iter().enumerate() {
+            let mut flags = PollFlags::IN;
+            if place.socket.is_pending() {
+                flags |= PollFlags::OUT;
+            }
+            fds.push(PollFd::from_borrowed_fd(place.socket.fd(), flags));
+            places.push((number, link));
+        }
+    }
+    let timeout =
+        Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as _ };
+    // An interrupted sleep is a short one: the loop looks at the clock again.
+    let _ = poll(&mut fds, Some(&timeout));
+    let answered = PollFlags::IN | PollFlags::ERR | PollFlags::HUP;
+    let is_answered = |fd: &PollFd<'_>| fd.revents().intersects(answered);
+    fds.iter().zip(places).filter(|(fd, _)| is_answered(fd)).map(|(_, place)| place).collect()
+}
