@@ -9,7 +9,7 @@ use coordinator::{
 };
 use ids::{LeaderEpoch, Offset, PartitionIndex};
 use ringwood_coordinator as coordinator;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use wire::ErrorCode;
 
@@ -33,7 +33,7 @@ impl Log {
         let end = self.records.len();
         let compacted = if drawn == 0 { end / 2 } else { end };
         let keys = self.records[..compacted].iter().enumerate();
-        let newest: HashMap<&[u8], usize> = keys.map(|(at, r)| (&r.key[..], at)).collect();
+        let newest: BTreeMap<&[u8], usize> = keys.map(|(at, r)| (&r.key[..], at)).collect();
         let mut kept: Vec<usize> = newest.into_values().collect();
         kept.sort_unstable();
         kept.extend(compacted..end);
