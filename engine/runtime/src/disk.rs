@@ -1,8 +1,9 @@
 //! Files: what a core can do with them, whichever backend it runs on.
 //!
-//! Data operations never block the core, nor does the removal of a file, with which its blocks go. Other names (create, rename,
-//! list) are plain system calls on a real disk: they are rare, and metadata is mostly in memory.
+//! No operation blocks the core: data goes through the driver, and [names] (open, create, rename, remove, list), lengths and
+//! slow closes through threads of the core.
 
+mod names;
 mod real;
 
 use crate::buffer::{Memory, Slice};
@@ -10,6 +11,7 @@ use crate::buffer::{Memory, Slice};
 use crate::faults::Point;
 use crate::runtime::{Backend, Inner};
 use crate::sim::SimFile;
+pub(crate) use names::Names;
 use real::RealFile;
 use std::fs;
 use std::io;
@@ -118,9 +120,42 @@ fn open_real(path: &Path, how: Open) -> io::Result<(OwnedFd, bool)> {
     Ok((options.open(path)?.into(), false))
 }
 
+/// What a call on a thread is about.
+#[derive(Clone, Copy)]
+enum About {
+    Opening,
+    Names,
+}
+
 impl Disk {
     pub(crate) fn new(inner: Rc<Inner>) -> Self {
         Self { inner }
+    }
+
+    /// Carries out a system call about a name away from the core.
+    async fn away<T: Send + 'static>(
+        &self,
+        about: About,
+        path: &Path,
+        call: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = path.to_path_buf();
+        #[cfg(feature = "faults")]
+        let held_up = {
+            let point = match about {
+                About::Opening => Point::Open,
+                About::Names => Point::Names,
+            };
+            crate::faults::held_up(&self.inner, point, &path.display())
+        };
+        #[cfg(not(feature = "faults"))]
+        let _ = about;
+        let call = move || {
+            #[cfg(feature = "faults")]
+            std::thread::sleep(held_up);
+            call(&path)
+        };
+        self.inner.names.call(call).await
     }
 
     /// Opens a file. Where the file system refuses direct I/O the page cache is used; [`File::is_direct`] tells.
@@ -132,7 +167,8 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Open, &path.display()).await?;
         let kind = match &self.inner.backend {
             Backend::Real(driver) => {
-                let (fd, direct) = open_real(path, how)?;
+                let open = self.away(About::Opening, path, move |path| open_real(path, how));
+                let (fd, direct) = open.await?;
                 let inner = Rc::clone(&self.inner);
                 Kind::Real(Rc::new(RealFile::new(inner, driver.clone(), path, fd, direct)))
             }
@@ -150,7 +186,9 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.create_dir_all(path).await,
-            Backend::Real(_) => fs::create_dir_all(path),
+            Backend::Real(_) => {
+                self.away(About::Names, path, |path| fs::create_dir_all(path)).await
+            }
         }
     }
 
@@ -163,11 +201,14 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &from.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.rename(from, to).await,
-            Backend::Real(_) => fs::rename(from, to),
+            Backend::Real(_) => {
+                let to = to.to_path_buf();
+                self.away(About::Names, from, move |from| fs::rename(from, to)).await
+            }
         }
     }
 
-    /// Removes a file's name. Who has the file open closes it first, or its blocks are freed when he does, on this core.
+    /// Removes a file's name. A large file that nobody has open gives its space back step by step, before this resolves.
     ///
     /// # Errors
     /// As unlink(2).
@@ -176,7 +217,7 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_file(path).await,
-            Backend::Real(driver) => real::remove_file(driver, path).await,
+            Backend::Real(_) => self.away(About::Names, path, names::remove_file).await,
         }
     }
 
@@ -189,7 +230,7 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_dir(path).await,
-            Backend::Real(_) => fs::remove_dir(path),
+            Backend::Real(_) => self.away(About::Names, path, |path| fs::remove_dir(path)).await,
         }
     }
 
@@ -200,19 +241,10 @@ impl Disk {
     pub async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         #[cfg(feature = "faults")]
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
-        if let Backend::Sim(core) = &self.inner.backend {
-            return core.read_dir(path).await;
+        match &self.inner.backend {
+            Backend::Sim(core) => core.read_dir(path).await,
+            Backend::Real(_) => self.away(About::Names, path, names::read_dir).await,
         }
-        let mut entries = Vec::new();
-        for e in fs::read_dir(path)? {
-            let e = e?;
-            entries.push(DirEntry {
-                name: e.file_name().to_string_lossy().into_owned(),
-                is_dir: e.file_type()?.is_dir(),
-            });
-        }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
 
     /// Makes the names in a directory durable.
@@ -223,7 +255,8 @@ impl Disk {
         match &self.inner.backend {
             Backend::Sim(core) => core.sync_dir(path).await,
             Backend::Real(driver) => {
-                let dir = OwnedFd::from(fs::File::open(path)?);
+                let open = self.away(About::Opening, path, |path| fs::File::open(path));
+                let dir = OwnedFd::from(open.await?);
                 let inner = Rc::clone(&self.inner);
                 RealFile::new(inner, driver.clone(), path, dir, false).sync_all().await
             }
@@ -241,7 +274,9 @@ impl Disk {
             Backend::Sim(core) => {
                 core.find(path).await?.ok_or_else(|| io::ErrorKind::NotFound.into())
             }
-            Backend::Real(_) => fs::metadata(path).map(|m| m.len()),
+            Backend::Real(_) => {
+                self.away(About::Names, path, |path| fs::metadata(path).map(|m| m.len())).await
+            }
         }
     }
 
@@ -252,7 +287,7 @@ impl Disk {
     pub async fn exists(&self, path: &Path) -> io::Result<bool> {
         match &self.inner.backend {
             Backend::Sim(core) => core.find(path).await.map(|found| found.is_some()),
-            Backend::Real(_) => path.try_exists(),
+            Backend::Real(_) => self.away(About::Names, path, |path| path.try_exists()).await,
         }
     }
 

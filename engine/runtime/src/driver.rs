@@ -60,10 +60,6 @@ pub(crate) enum FileOp {
         pos: u64,
         len: u64,
     },
-    /// Removes a name, which ends with a zero. The request's descriptor is the directory to begin from.
-    Unlink {
-        path: *const libc::c_char,
-    },
 }
 
 /// The backends for a real machine.

@@ -3,8 +3,9 @@
 //! A rule names a kind of operation and a part of a path (of a peer's address, for sockets), and what becomes of the operations
 //! that it meets. Rules come from [`set`] or from the environment variable `RINGWOOD_FAULTS`, which the first core of a process
 //! reads: rules with `;` between, each a kind and then, with `,` between, `path=`, `after=` (so many are spared), `times=` (so
-//! many are met then; all, if it is not given), and one of `error=` (a name or a number), `delay=` (`20ms`, `2s`) or `short=`
-//! (so many bytes are read or written, no more):
+//! many are met then; all, if it is not given), and one of `error=` (a name or a number), `delay=` (`20ms`, `2s`), `short=`
+//! (so many bytes are read or written, no more) or `block=` (for `open` and `names`: the system call itself takes so much longer,
+//! and whichever thread carries it out can do nothing else):
 //! ```text
 //! RINGWOOD_FAULTS='sync,path=journal,after=100,times=1,error=EIO;write,delay=20ms'
 //! ```
@@ -71,11 +72,12 @@ struct Fate {
     short: Option<usize>,
 }
 
-/// Counts an operation, and says what becomes of it.
-fn fate(point: Point, path: &str) -> Fate {
+/// Counts an operation, and says what becomes of it: before its system call, or in it.
+fn fate(point: Point, path: &str, in_the_call: bool) -> Fate {
     let mut fate = Fate::default();
     for (rule, matched) in rules().iter_mut() {
-        if rule.point != point || !path.contains(&rule.path) {
+        let blocks = matches!(rule.effect, Effect::Block(_));
+        if rule.point != point || !path.contains(&rule.path) || blocks != in_the_call {
             continue;
         }
         let before = rule.met(*matched);
@@ -85,7 +87,7 @@ fn fate(point: Point, path: &str) -> Fate {
         }
         match rule.effect {
             Effect::Fail(errno) => fate.errno = fate.errno.or(Some(errno)),
-            Effect::Delay(d) => fate.delay += d,
+            Effect::Delay(d) | Effect::Block(d) => fate.delay += d,
             Effect::Short(n) => fate.short = Some(fate.short.map_or(n, |m| m.min(n))),
         }
     }
@@ -96,7 +98,7 @@ async fn suffer(inner: &Rc<Inner>, point: Point, path: &dyn Display) -> Result<F
     if !matches!(inner.backend, Backend::Real(_)) || rules().is_empty() {
         return Ok(Fate::default());
     }
-    let fate = fate(point, &path.to_string());
+    let fate = fate(point, &path.to_string(), false);
     if !fate.delay.is_zero() {
         Runtime { inner: Rc::clone(inner) }.sleep(fate.delay).await;
     }
@@ -104,6 +106,14 @@ async fn suffer(inner: &Rc<Inner>, point: Point, path: &dyn Display) -> Result<F
         Some(errno) => Err(errno),
         None => Ok(fate),
     }
+}
+
+/// How long the system call of an operation blocks its thread beyond what it does anyway.
+pub(crate) fn held_up(inner: &Rc<Inner>, point: Point, path: &dyn Display) -> Duration {
+    if !matches!(inner.backend, Backend::Real(_)) || rules().is_empty() {
+        return Duration::ZERO;
+    }
+    fate(point, &path.to_string(), true).delay
 }
 
 /// An operation is about to be carried out: waits, or fails, as the rules say.
@@ -126,7 +136,6 @@ pub(crate) async fn pass_file(
         FileOp::Write { .. } | FileOp::Writev { .. } => Point::Write,
         FileOp::Sync { .. } => Point::Sync,
         FileOp::Allocate { .. } => Point::Allocate,
-        FileOp::Unlink { .. } => Point::Names,
     };
     let fate = suffer(inner, point, path).await.map_err(|errno| -errno)?;
     Ok(match fate.short {
@@ -155,12 +164,6 @@ fn shortened(op: FileOp, n: usize, keep: &mut Keep) -> FileOp {
             let count = u32::try_from(vectors.len()).unwrap_or(0);
             FileOp::Writev { vectors: vectors.as_ptr(), count, pos }
         }
-        (
-            FileOp::Writev { .. }
-            | FileOp::Sync { .. }
-            | FileOp::Allocate { .. }
-            | FileOp::Unlink { .. },
-            _,
-        ) => op,
+        (FileOp::Writev { .. } | FileOp::Sync { .. } | FileOp::Allocate { .. }, _) => op,
     }
 }

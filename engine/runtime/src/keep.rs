@@ -1,7 +1,6 @@
 //! What an operation owns while the kernel may still touch it.
 
 use crate::buffer::{Buffer, Slice};
-use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -14,7 +13,6 @@ pub(crate) enum Keep {
     Read(Rc<OwnedFd>, Buffer),
     /// The socket goes first: a message may wait for its notification long after the send has ended.
     Send(Option<Rc<OwnedFd>>, Box<Message>),
-    Path(CString),
     Connect(Rc<OwnedFd>, Box<libc::sockaddr_storage>),
 }
 

@@ -23,6 +23,7 @@ pub mod sim;
 mod socket;
 mod start;
 pub mod sync;
+mod threads;
 mod uring;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};

@@ -286,13 +286,12 @@ pub(crate) struct Known {
 pub(crate) fn ask(ring: &IoUring) -> Result<Known, WhyNot> {
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe).map_err(|e| explain(&e))?;
-    let needed: [(u8, &'static str); 10] = [
+    let needed: [(u8, &'static str); 9] = [
         (opcode::Read::CODE, "IORING_OP_READ"),
         (opcode::Write::CODE, "IORING_OP_WRITE"),
         (opcode::Writev::CODE, "IORING_OP_WRITEV"),
         (opcode::Fsync::CODE, "IORING_OP_FSYNC"),
         (opcode::Fallocate::CODE, "IORING_OP_FALLOCATE"),
-        (opcode::UnlinkAt::CODE, "IORING_OP_UNLINKAT"),
         (opcode::Recv::CODE, "IORING_OP_RECV"),
         (opcode::SendMsg::CODE, "IORING_OP_SENDMSG"),
         (opcode::Accept::CODE, "IORING_OP_ACCEPT"),

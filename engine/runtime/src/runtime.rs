@@ -3,7 +3,7 @@
 use crate::buffer::Memory;
 use crate::clock::Counter;
 use crate::counters::{Counters, Meters};
-use crate::disk::{Disk, HeldLock};
+use crate::disk::{Disk, HeldLock, Names};
 use crate::driver::{Bells, Driver, Wait};
 use crate::executor::Executor;
 use crate::loan::{Home, Loan};
@@ -49,13 +49,16 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     /// Where what this core has lent comes back to.
     home: Arc<Home>,
+    /// Who carries out system calls about names.
+    pub(crate) names: Names,
     pub(crate) meters: Rc<Meters>,
     now: Cell<Instant>,
     counter: Counter,
     random: Cell<u64>,
     inboxes: RefCell<Vec<Weak<dyn Inbox>>>,
-    /// The bells of this node, and which of them is this core's.
+    /// The bells of this node, and which of them is this core's: a core that is alone has one of its own.
     bells: RefCell<Option<Bells>>,
+    has_mailboxes: Cell<bool>,
 }
 
 impl Inner {
@@ -72,12 +75,14 @@ impl Inner {
             backend,
             memory,
             home: Home::new(),
+            names: Names::new(core),
             meters: Rc::default(),
             now: Cell::new(now),
             counter: Counter::new(),
             random: Cell::new(seed),
             inboxes: RefCell::default(),
             bells: RefCell::default(),
+            has_mailboxes: Cell::new(false),
         })
     }
 
@@ -97,7 +102,7 @@ impl Inner {
     /// A mailbox of this core.
     pub(crate) fn add_inbox(&self, inbox: Weak<dyn Inbox>) {
         let simulated = matches!(self.backend, Backend::Sim(_));
-        assert!(simulated || self.bells.borrow().is_some(), "a core without `Tuning::mailboxes`");
+        assert!(simulated || self.has_mailboxes.get(), "a core without `Tuning::mailboxes`");
         let mut inboxes = self.inboxes.borrow_mut();
         inboxes.retain(|i| i.strong_count() > 0);
         inboxes.push(inbox);
@@ -123,7 +128,7 @@ impl Inner {
             if let Some((bells, me)) = &bell {
                 bells[*me].fall_asleep();
             }
-            if !self.check_mail() && !self.home.collect() {
+            if !self.check_mail() && !self.home.collect() && !self.names.collect() {
                 wait = match self.executor.next_deadline() {
                     None => Wait::Forever,
                     Some(at) => match at.since(self.clock()) {
@@ -274,16 +279,19 @@ where
     if let Some(id) = config.pin {
         core_affinity::set_for_current(core_affinity::CoreId { id });
     }
-    let bells = tuning.mailboxes.as_ref().map(|m| (m.bells(), config.core.index()));
+    let bells = match &tuning.mailboxes {
+        Some(mailboxes) => (mailboxes.bells(), config.core.index()),
+        None => (Arc::new(vec![Bell::new()?]), 0),
+    };
     let memory = Memory::new(config.memory_limit);
-    let driver = Driver::new(config.core, tuning, bells.clone())?;
+    let driver = Driver::new(config.core, tuning, Some(bells.clone()))?;
     driver.adopt(&memory);
     let now = Instant(clock(libc::CLOCK_MONOTONIC));
     let inner = Inner::new(config.core, Backend::Real(driver), memory, now, seed());
-    if let Some(bells) = &bells {
-        inner.home.set_bells(bells.clone());
-    }
-    *inner.bells.borrow_mut() = bells;
+    inner.home.set_bells(bells.clone());
+    inner.names.set_bells(bells.clone());
+    inner.has_mailboxes.set(tuning.mailboxes.is_some());
+    *inner.bells.borrow_mut() = Some(bells);
     let rt = Runtime { inner };
     let result: Rc<Cell<Option<T>>> = Rc::new(Cell::new(None));
     let out = Rc::clone(&result);
@@ -293,6 +301,7 @@ where
         rt.inner.meters.turns.count(0);
         rt.inner.check_mail();
         rt.inner.home.collect();
+        rt.inner.names.collect();
         let more = rt.inner.executor.run(BATCH);
         if let Some(value) = result.take() {
             break value;
@@ -306,6 +315,7 @@ where
         Backend::Real(driver) => driver.drain(DRAIN),
         Backend::Sim(_) => {}
     }
+    rt.inner.names.close(DRAIN);
     Ok(value)
 }
 

@@ -397,7 +397,7 @@ impl Uring {
                 .filter(|(_, s)| match s.keep {
                     Keep::Fd(_) => matches!(s.state, State::Many(_)),
                     Keep::Read(..) | Keep::Send(..) | Keep::Connect(..) => true,
-                    Keep::Write(..) | Keep::Writev(..) | Keep::Path(_) => false,
+                    Keep::Write(..) | Keep::Writev(..) => false,
                 })
                 .map(|(key, s)| u64::from(s.generation) << 32 | key as u64)
                 .collect()
@@ -458,12 +458,9 @@ impl Drop for Uring {
 fn socket_of(keep: &mut Keep) -> Option<Rc<OwnedFd>> {
     match keep {
         Keep::Send(socket, _) => socket.take(),
-        Keep::Fd(_)
-        | Keep::Write(..)
-        | Keep::Writev(..)
-        | Keep::Read(..)
-        | Keep::Path(_)
-        | Keep::Connect(..) => None,
+        Keep::Fd(_) | Keep::Write(..) | Keep::Writev(..) | Keep::Read(..) | Keep::Connect(..) => {
+            None
+        }
     }
 }
 

@@ -5,11 +5,14 @@
 
 use ids::CoreId;
 use ringwood_runtime::faults::{self, Effect, Point, Rule};
+use ringwood_runtime::sync::oneshot;
 use ringwood_runtime::{ALIGN, Io, Listen, Open, Runtime, RuntimeConfig, Slice, Tuning, run_with};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const ALL: Open =
@@ -56,6 +59,7 @@ on_both! {
     a_short_write_is_continued_once
     a_delay_delays_only_what_it_names
     connections_fail_and_dawdle
+    a_name_that_blocks_in_the_kernel_holds_up_nobody_else
 }
 
 fn an_error_strikes_after_so_many_and_so_often(io: Io) {
@@ -222,4 +226,74 @@ fn the_environment_orders_faults_and_is_told_what_it_got_wrong() {
     assert!(text.contains("warning: faults are injected"), "{text}");
     let text = with("sync,error=EWHAT");
     assert!(text.contains("refused: RINGWOOD_FAULTS: in the rule"), "{text}");
+}
+
+/// Every name takes a tenth of a second in its system call; meanwhile the core writes and syncs as ever.
+fn a_name_that_blocks_in_the_kernel_holds_up_nobody_else(io: Io) {
+    let dir = place(io, "blocks");
+    on(io, move |rt| async move {
+        let disk = rt.disk();
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let journal = disk.open(&place(io, "blocks-not"), ALL).await.unwrap();
+        let rounds = Rc::new(Cell::new(0u64));
+        let stop = Rc::new(Cell::new(false));
+        {
+            let (rt, rounds, stop) = (rt.clone(), Rc::clone(&rounds), Rc::clone(&stop));
+            rt.clone().spawn(async move {
+                while !stop.get() {
+                    journal.write_at(0, block(&rt, 1, 1)).await.unwrap();
+                    journal.sync_data().await.unwrap();
+                    rounds.set(rounds.get() + 1);
+                }
+            });
+        }
+        let slow = Effect::Block(Duration::from_millis(100));
+        faults::add(rule(Point::Open, &dir, 0, None, slow));
+        faults::add(rule(Point::Names, &dir, 0, None, slow));
+        let (a, b, sub) = (dir.join("a"), dir.join("b"), dir.join("x/y"));
+        let mut meanwhile = Vec::new();
+        let mut before = rounds.get();
+        let mut lap = |what| {
+            meanwhile.push((what, rounds.get() - before));
+            before = rounds.get();
+        };
+        let f = disk.open(&a, ALL).await.unwrap();
+        lap("open");
+        f.write_at(0, block(&rt, 2, 1)).await.unwrap();
+        disk.create_dir_all(&sub).await.unwrap();
+        lap("create_dir_all");
+        disk.rename(&a, &b).await.unwrap();
+        lap("rename");
+        assert!(disk.exists(&b).await.unwrap());
+        lap("exists");
+        assert_eq!(disk.len_of(&b).await.unwrap(), ALIGN as u64);
+        lap("len_of");
+        let names = disk.read_dir(&dir).await.unwrap();
+        assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["b", "x"]);
+        lap("read_dir");
+        disk.sync_dir(&dir).await.unwrap();
+        lap("sync_dir");
+        disk.remove_file(&b).await.unwrap();
+        lap("remove_file");
+        disk.remove_dir(&sub).await.unwrap();
+        lap("remove_dir");
+        f.set_len(0).await.unwrap();
+        // Four of them block all threads; a fifth waits for one, and the core for none.
+        let at_once: Vec<PathBuf> = (0..5).map(|i| dir.join(format!("c{i}"))).collect();
+        let mut ends = Vec::new();
+        for path in at_once {
+            let (ended, end) = oneshot();
+            let disk = rt.disk();
+            rt.spawn(async move { ended.send(disk.open(&path, ALL).await.map(|_| ())) });
+            ends.push(end);
+        }
+        for end in ends {
+            end.await.unwrap().unwrap();
+        }
+        lap("five at once");
+        stop.set(true);
+        // A core that waited for the call would have been round no more than once.
+        assert!(meanwhile.iter().all(|(_, n)| *n >= 3), "{meanwhile:?}");
+    });
 }

@@ -1,23 +1,23 @@
 //! Files of a real disk, whichever backend carries out what is asked of them.
 
+use super::names;
 use crate::buffer::{ALIGN, Memory, Slice};
 use crate::driver::{Driver, FileOp, FileRequest};
 use crate::keep::Keep;
 use crate::runtime::Inner;
 use std::cell::Cell;
-use std::ffi::CString;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
 /// An open file of a real disk.
 pub(crate) struct RealFile {
-    #[cfg(feature = "faults")]
     inner: Rc<Inner>,
     driver: Driver,
-    fd: Rc<OwnedFd>,
+    /// Taken by `drop` alone.
+    fd: ManuallyDrop<Rc<OwnedFd>>,
     direct: bool,
     #[cfg(feature = "faults")]
     path: std::path::PathBuf,
@@ -45,15 +45,6 @@ fn at_most(len: usize) -> u32 {
     u32::try_from(len.min(BYTES_MAX)).unwrap_or(1 << 30)
 }
 
-/// Removes a name. With the last name of a segment go its blocks, which may take a journalling file system a tenth of a second.
-pub(crate) async fn remove_file(driver: &Driver, path: &Path) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let op = FileOp::Unlink { path: path.as_ptr() };
-    let request = FileRequest { fd: libc::AT_FDCWD, op };
-    let (result, _) = driver.submit(request, Keep::Path(path)).await;
-    check(result).map(|_| ())
-}
-
 impl RealFile {
     /// The file that was opened at `path`.
     #[cfg_attr(not(feature = "faults"), expect(unused_variables, reason = "faults go by paths"))]
@@ -65,10 +56,9 @@ impl RealFile {
         direct: bool,
     ) -> Self {
         Self {
-            #[cfg(feature = "faults")]
             inner,
             driver,
-            fd: Rc::new(fd),
+            fd: ManuallyDrop::new(Rc::new(fd)),
             direct,
             #[cfg(feature = "faults")]
             path: path.to_path_buf(),
@@ -193,19 +183,18 @@ impl RealFile {
         }
     }
 
-    #[cfg_attr(not(feature = "faults"), expect(clippy::unused_async, reason = "faults delay it"))]
     pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {
         #[cfg(feature = "faults")]
         {
             let (point, path) = (crate::faults::Point::Allocate, self.path.display());
             crate::faults::pass(&self.inner, point, &path).await?;
         }
-        let len = libc::off_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: an open descriptor.
-        if unsafe { libc::ftruncate(self.raw(), len) } == 0 {
-            return Ok(());
+        match self.fd.try_clone() {
+            // The thread has a descriptor of its own: this file may be closed before it comes to it.
+            Ok(fd) => self.inner.names.call(move || names::set_len(&fd, len)).await,
+            // No descriptors are left: that is no reason to fail.
+            Err(_) => names::set_len(&self.fd, len),
         }
-        Err(io::Error::last_os_error())
     }
 
     pub(crate) fn len(&self) -> io::Result<u64> {
@@ -240,12 +229,21 @@ impl RealFile {
 
 impl Drop for RealFile {
     fn drop(&mut self) {
-        let Some(lock) = self.lock.take() else { return };
-        // At once, not when the driver or another core's lets go of the file.
-        // SAFETY: an open descriptor. Unlocking does not fail.
-        unsafe { libc::flock(self.raw(), libc::LOCK_UN) };
-        if let Some(slot) = lock.held {
-            self.driver.release_file(slot);
+        // SAFETY: nobody uses the field after this.
+        let fd = unsafe { ManuallyDrop::take(&mut self.fd) };
+        if let Some(lock) = self.lock.take() {
+            // At once, not when the driver or another core's lets go of the file.
+            // SAFETY: an open descriptor. Unlocking does not fail.
+            unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_UN) };
+            if let Some(slot) = lock.held {
+                self.driver.release_file(slot);
+            }
+        }
+        // An operation that nobody waits for any more may still have it; then it goes with that.
+        if let Ok(fd) = Rc::try_unwrap(fd)
+            && names::closes_slowly(&fd)
+        {
+            self.inner.names.close_file(fd);
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Effect {
     Delay(Duration),
     /// It reads or writes at most so many bytes.
     Short(usize),
+    /// Its system call blocks the thread that carries it out for so long.
+    Block(Duration),
 }
 
 /// Whom a fault meets, and how.
@@ -152,16 +154,22 @@ fn one(text: &str) -> Result<Rule, String> {
                 Effect::Short(bytes.map_err(|_| format!("{value} bytes are too many"))?)
             }
             "short" => return Err(format!("{kind} cannot be short; read and write can")),
+            "block" if matches!(point, Point::Open | Point::Names) => {
+                Effect::Block(duration(value)?)
+            }
+            "block" => return Err(format!("{kind} cannot block; open and names can")),
             _ => {
-                return Err(format!("{name:?} is none of path, after, times, error, delay, short"));
+                return Err(format!(
+                    "{name:?} is none of path, after, times, error, delay, short, block"
+                ));
             }
         };
         if effect.replace(found).is_some() {
-            return Err("more than one of error, delay and short".to_owned());
+            return Err("more than one of error, delay, short and block".to_owned());
         }
     }
     let Some(effect) = effect else {
-        return Err("it lacks one of error, delay and short".to_owned());
+        return Err("it lacks one of error, delay, short and block".to_owned());
     };
     Ok(Rule { point, path, after, times, effect })
 }
@@ -235,6 +243,7 @@ mod tests {
             ("sync,error=0", "\"0\" is neither"),
             ("sync,error=EIO,delay=1s", "more than one"),
             ("sync,short=5", "cannot be short"),
+            ("sync,block=5ms", "cannot block"),
             ("write,delay=5", "not a duration"),
             ("write,delay=5min", "not a duration"),
             ("write,after=x,error=EIO", "\"x\" is not a number"),

@@ -1,16 +1,12 @@
 //! The threads that carry out a core's file operations.
-//!
-//! They start when they are first needed and sleep on a condition until there is something to do. The queue holds what the
-//! core's tasks have asked for, so their memory budget bounds it.
 
 use crate::driver::{FileOp, FileRequest};
+use crate::threads::{Threads, lock};
 use ids::CoreId;
 use polling::Poller;
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Threads of one core. A device is kept busy by a few requests; several commits and a few cold reads are under way at a time.
 const THREADS_MAX: usize = 4;
@@ -24,71 +20,31 @@ struct Job {
 // job's completion was taken; meanwhile the core's thread does not touch the memory.
 unsafe impl Send for Job {}
 
-#[derive(Default)]
-struct Jobs {
-    queue: VecDeque<Job>,
-    /// Threads that wait for a job.
-    idle: usize,
-    closed: bool,
-}
-
 struct Shared {
-    jobs: Mutex<Jobs>,
-    more: Condvar,
     done: Mutex<Vec<(usize, i32)>>,
     poller: Arc<Poller>,
 }
 
 /// One core's file threads.
 pub(super) struct Pool {
-    core: CoreId,
     shared: Arc<Shared>,
-    threads: RefCell<Vec<JoinHandle<()>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing between lock and unlock panics half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    threads: Threads,
 }
 
 impl Pool {
     pub(super) fn new(core: CoreId, poller: &Arc<Poller>) -> Self {
-        let shared = Shared {
-            jobs: Mutex::default(),
-            more: Condvar::new(),
-            done: Mutex::default(),
-            poller: Arc::clone(poller),
-        };
-        Self { core, shared: Arc::new(shared), threads: RefCell::default() }
+        let shared = Arc::new(Shared { done: Mutex::default(), poller: Arc::clone(poller) });
+        Self { shared, threads: Threads::new(format!("core-{}-file", core.0), THREADS_MAX) }
     }
 
     /// Hands a request to the threads; its result comes with [`Pool::take_done`] under `id`.
     pub(super) fn push(&self, id: usize, request: FileRequest) {
-        let waiting = {
-            let mut jobs = lock(&self.shared.jobs);
-            jobs.queue.push_back(Job { id, request });
-            jobs.queue.len() > jobs.idle
-        };
-        let mut threads = self.threads.borrow_mut();
-        if waiting && threads.len() < THREADS_MAX {
-            let shared = Arc::clone(&self.shared);
-            let name = format!("core-{}-file", self.core.0);
-            match thread::Builder::new().name(name).spawn(move || work(&shared)) {
-                Ok(thread) => threads.push(thread),
-                // No thread to be had: those that are there serve, or else the core itself does, as slowly as it is.
-                Err(_) if threads.is_empty() => {
-                    while let Some(job) = self.take() {
-                        finish(&self.shared, job.id, carry_out(&job.request));
-                    }
-                }
-                Err(_) => {}
-            }
-        }
-        self.shared.more.notify_one();
-    }
-
-    fn take(&self) -> Option<Job> {
-        lock(&self.shared.jobs).queue.pop_front()
+        let (job, shared) = (Job { id, request }, Arc::clone(&self.shared));
+        self.threads.push(Box::new(move || {
+            // All of it, not only the pointers in it.
+            let job = job;
+            finish(&shared, job.id, carry_out(&job.request));
+        }));
     }
 
     /// What has been finished since the last time, in order.
@@ -99,36 +55,7 @@ impl Pool {
     /// Ends the threads once they have finished what they have; what is still queued is never begun. Waits for them if
     /// `idle`, that is if nothing is under way.
     pub(super) fn close(&self, idle: bool) {
-        {
-            let mut jobs = lock(&self.shared.jobs);
-            jobs.closed = true;
-            jobs.queue.clear();
-        }
-        self.shared.more.notify_all();
-        let threads = std::mem::take(&mut *self.threads.borrow_mut());
-        if idle {
-            for thread in threads {
-                // They carry out system calls and do not panic.
-                let _ = thread.join();
-            }
-        }
-    }
-}
-
-fn work(shared: &Shared) {
-    let mut jobs = lock(&shared.jobs);
-    loop {
-        if let Some(job) = jobs.queue.pop_front() {
-            drop(jobs);
-            finish(shared, job.id, carry_out(&job.request));
-            jobs = lock(&shared.jobs);
-        } else if jobs.closed {
-            return;
-        } else {
-            jobs.idle += 1;
-            jobs = shared.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-            jobs.idle -= 1;
-        }
+        self.threads.close(if idle { Duration::from_secs(3600) } else { Duration::ZERO });
     }
 }
 
@@ -166,8 +93,6 @@ fn carry_out(request: &FileRequest) -> i32 {
         FileOp::Allocate { pos, len } => unsafe {
             libc::fallocate(fd, 0, at(pos), at(len)) as isize
         },
-        // SAFETY: the slot owns the path, which ends with a zero.
-        FileOp::Unlink { path } => unsafe { libc::unlinkat(fd, path, 0) as isize },
     };
     if result < 0 {
         return -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);

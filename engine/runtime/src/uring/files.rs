@@ -30,7 +30,6 @@ fn entry(request: &FileRequest) -> squeue::Entry {
         }
         FileOp::Sync { data: false } => opcode::Fsync::new(fd).build(),
         FileOp::Allocate { pos, len } => opcode::Fallocate::new(fd, len).offset(pos).build(),
-        FileOp::Unlink { path } => opcode::UnlinkAt::new(fd, path).build(),
     }
 }
 
