@@ -37,6 +37,11 @@ struct Core {
     core: u16,
     /// Of the processor, 0 to 1.
     load: f64,
+    /// Time in line for a processor, 0 to 1, and the longest turn of the core's loop. A broker of before does not tell.
+    #[serde(default)]
+    waited: f64,
+    #[serde(default)]
+    longest_turn_us: f64,
     partitions: u64,
     connections: u64,
     requests: u64,
@@ -107,6 +112,8 @@ fn text(page: &Page, address: &str) -> String {
         rates.push([
             c.core.to_string(),
             format!("{:.0}%", c.load * 100.0),
+            format!("{:.0}%", c.waited * 100.0),
+            micros(c.longest_turn_us),
             c.partitions.to_string(),
             c.connections.to_string(),
             count(c.requests_s),
@@ -144,6 +151,8 @@ fn text(page: &Page, address: &str) -> String {
     let headings = [
         Right("CORE"),
         Right("LOAD"),
+        Right("WAIT"),
+        Right("TURN"),
         Right("PARTS"),
         Right("CONNS"),
         Right("REQ/S"),
@@ -190,7 +199,7 @@ mod tests {
     #[test]
     fn a_page_is_drawn_with_what_is_there() {
         let quantiles = r#"{"count":N,"mean_us":1,"p50_us":412,"p90_us":500,"p99_us":900,"p99_9_us":1200,"max_us":1300}"#;
-        let core = r#"{"core":0,"load":0.42,"partitions":3,"connections":2,"requests":9,"requests_s":1500.0,
+        let core = r#"{"core":0,"load":0.42,"waited":0.12,"longest_turn_us":5000,"partitions":3,"connections":2,"requests":9,"requests_s":1500.0,
             "receive_bytes_s":2048,"send_bytes_s":0,"requests_in_flight":1,"queued_bytes":0,"commits_s":2,"flushes_s":77,
             "commit_bytes":8192,"commit_batches":3.5,"journal_bytes_s":0,"journal_used_bytes":5,"journal_size_bytes":10,
             "core_messages_s":0,"memory_used_bytes":1,"memory_limit_bytes":4,"produce":P,"fetch":F}"#;
@@ -205,7 +214,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ringwood 1  uring  h:1");
         let fields: Vec<&str> = lines[3].split_whitespace().collect();
-        assert_eq!(fields[..5], ["0", "42%", "3", "2", "1500"], "{text}");
+        assert_eq!(fields[..7], ["0", "42%", "12%", "5.00", "ms", "3", "2"], "{text}");
         assert!(lines[3].contains("8.00 KiB") && lines[3].contains("50%"), "{text}");
         assert!(text.contains("Produce") && text.contains("412 us"), "{text}");
         assert!(!text.contains("Fetch"), "nothing was fetched");

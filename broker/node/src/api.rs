@@ -36,7 +36,7 @@ use runtime::{Class, Slice};
 use server::{Frame, Reply};
 use stages::{Kind, Laps, Stage};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use wire::api::ApiKey;
 use wire::{DecodeError, Encoder, Message, Piece, Reader, RequestHeader, Response};
@@ -90,6 +90,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<&'a str>,
+    /// The connection, as the client's address and port.
+    pub(crate) connection: SocketAddr,
     /// The client's address.
     pub(crate) peer: Option<IpAddr>,
 }
@@ -123,7 +125,7 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
 /// Answers one request, and divides its time among the stages.
 pub(crate) async fn answer(
     broker: Rc<Broker>,
-    peer: IpAddr,
+    peer: SocketAddr,
     frame: Frame,
     mut laps: Laps,
 ) -> (Reply, Laps) {
@@ -144,7 +146,7 @@ pub(crate) async fn answer(
 async fn ask(
     broker: &Rc<Broker>,
     key: Option<ApiKey>,
-    peer: IpAddr,
+    peer: SocketAddr,
     frame: Frame,
     laps: &mut Laps,
 ) -> Reply {
@@ -166,7 +168,7 @@ pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<V
     let key =
         frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code)?;
     broker.counters.count(key);
-    let here = IpAddr::from([127, 0, 0, 1]);
+    let here = SocketAddr::from(([127, 0, 0, 1], 0));
     // Nobody counts it among the requests of clients.
     let mut laps = Laps::none();
     match answer_here(broker, here, frame, None, &mut laps).await {
@@ -185,7 +187,7 @@ enum Answered {
 }
 
 /// Lets another core answer.
-async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) -> Reply {
+async fn forward(broker: &Rc<Broker>, core: CoreId, peer: SocketAddr, frame: Frame) -> Reply {
     let frame = broker.rt.lend(frame);
     let run = move |b: Rc<Broker>| async move {
         // The core of the connection times the whole of it.
@@ -212,7 +214,7 @@ async fn forward(broker: &Rc<Broker>, core: CoreId, peer: IpAddr, frame: Frame) 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
 async fn answer_here(
     broker: &Rc<Broker>,
-    peer: IpAddr,
+    peer: SocketAddr,
     bytes: &[u8],
     frame: Option<&Frame>,
     laps: &mut Laps,
@@ -227,7 +229,8 @@ async fn answer_here(
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
-        peer: Some(peer),
+        connection: peer,
+        peer: Some(peer.ip()),
     };
     let Some((_, min, max)) = SERVED.iter().find(|(k, ..)| *k == key) else {
         return Reply::Close("an API that is not served");

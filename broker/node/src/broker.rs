@@ -152,7 +152,7 @@ impl Handler for Requests {
         frame: Frame,
         laps: Laps,
     ) -> impl Future<Output = (Reply, Laps)> + 'static {
-        crate::api::answer(Rc::clone(&self.0), session.peer.ip(), frame, laps)
+        crate::api::answer(Rc::clone(&self.0), session.peer, frame, laps)
     }
 
     fn answered(&self, session: &Session, laps: &Laps) {

@@ -8,7 +8,7 @@ mod config;
 pub(crate) use config::config_of;
 
 use crate::planted::{self, Planted};
-use crate::shard::{Acks, PartitionError, Shard};
+use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use coordinator::{
     Append, AppendFailure, Config, Coordinator, MemberMemory, Now, Outcome, Replayed, Response,
     SharedTopics, Ticket,
@@ -294,7 +294,9 @@ impl Groups {
         if !replica.is_in_sync() {
             return Err(AppendFailure::Unavailable);
         }
-        match self.shard.produce(id, &bytes, &meta, Acks::None, APPEND_TIMEOUT, |_| {}).await {
+        let deadline = Deadline::after(APPEND_TIMEOUT);
+        let terms = Terms::ours(Acks::None, &deadline);
+        match self.shard.produce(id, &bytes, &meta, terms, |_| {}).await {
             Ok(produced) => Ok(produced.base_offset + i64::from(meta.offsets)),
             Err(PartitionError::Refused(
                 Refusal::TooLarge { .. } | Refusal::Append(AppendError::LargerThanSegment { .. }),

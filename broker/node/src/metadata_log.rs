@@ -8,7 +8,7 @@
 use crate::metadata::{METADATA, Metadata};
 use crate::planted::{self, Planted};
 use crate::post::Post;
-use crate::shard::{Acks, PartitionError, Shard};
+use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use cluster::controller::DECISION_BYTES_MAX;
 use cluster::{BrokerRegistered, Controller, Decision, DecodeError, ErrorCode, Record, Refusal};
 use ids::{CoreId, Offset, ProducerId, Timestamp, TopicId};
@@ -86,7 +86,10 @@ pub(crate) struct Replayed {
 }
 
 /// Reads the metadata log from its start.
-pub(crate) async fn replay(store: &Store, controller: &mut Controller) -> Result<Replayed, ReplayError> {
+pub(crate) async fn replay(
+    store: &Store,
+    controller: &mut Controller,
+) -> Result<Replayed, ReplayError> {
     if let Some(why) = store.incomplete(METADATA) {
         return Err(ReplayError::Incomplete(why));
     }
@@ -261,9 +264,11 @@ impl MetadataLog {
             self.metadata.apply(&std::mem::take(&mut records));
         }
         self.pending.borrow_mut().push_back(Pending { end, records });
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        let produced =
-            self.shard.produce(METADATA, &bytes, &meta, Acks::All, forever, |_| {}).await;
+        let forever = Deadline::after(Duration::from_secs(365 * 24 * 3600));
+        let produced = self
+            .shard
+            .produce(METADATA, &bytes, &meta, Terms::ours(Acks::All, &forever), |_| {})
+            .await;
         match produced {
             Ok(_) => {
                 self.every_core().await;

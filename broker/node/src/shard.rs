@@ -3,6 +3,7 @@
 //! Everything that waits for a partition waits for an offset: acks=1 until it is acknowledged by this broker's disk, acks=all
 //! and the controller until it is committed. A long-poll fetch is the mirror image: it waits for the high watermark to move.
 
+mod deadline;
 mod flushing;
 mod traffic;
 mod trail;
@@ -14,6 +15,7 @@ pub(crate) use crate::shard::trail::Trail;
 pub(crate) use crate::shard::watch::Watch;
 
 use crate::planted::{self, Planted};
+pub(crate) use crate::shard::deadline::Deadline;
 use crate::shard::flushing::Unflushed;
 use crate::shard::waiters::Waiters;
 use cluster::config::{Durability, TimestampType, TopicConfig};
@@ -26,7 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use store::{CommitTimes, PartitionConfig, Progress, ReadError, Refusal, Store};
+use store::{Client, CommitTimes, PartitionConfig, Progress, ReadError, Refusal, Store};
 
 /// When a produce is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,21 @@ pub(crate) struct Replica {
     traffic: Cell<Traffic>,
     told: Cell<Traffic>,
     unflushed: Unflushed,
+}
+
+/// Who appends, how it is to be acknowledged, and until when that is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) client: Client,
+    pub(crate) acks: Acks,
+    pub(crate) deadline: &'a Deadline,
+}
+
+impl<'a> Terms<'a> {
+    /// Of the node itself.
+    pub(crate) fn ours(acks: Acks, deadline: &'a Deadline) -> Self {
+        Self { client: Client::default(), acks, deadline }
+    }
 }
 
 /// One core's partitions. Lives on its core from the end of recovery to the end of the process.
@@ -266,19 +283,19 @@ impl Shard {
     }
 
     /// Appends one validated batch and resolves when it is acknowledged as asked. Everything up to the append happens in the
-    /// first poll, unless the store has no room: so what is started in order is appended in order. `tell` hears where its time
+    /// first poll, unless the store has no room: so what one client starts in order is appended in order. `tell` hears where its time
     /// went if it is acknowledged.
     pub(crate) async fn produce(
         &self,
         id: PartitionId,
         bytes: &[u8],
         meta: &BatchMeta,
-        acks: Acks,
-        timeout: Duration,
+        terms: Terms<'_>,
         tell: impl FnOnce(&Trail),
     ) -> Result<Produced, PartitionError> {
+        let Terms { client, acks, deadline } = terms;
         let turn = self.rt.now();
-        self.store.admit(bytes.len()).await;
+        self.store.admit_from(client, bytes.len()).await;
         // Zero unless it had to wait.
         let admitted =
             if self.rt.now() > turn { stages::read(|| self.rt.clock()) } else { Instant(0) };
@@ -319,7 +336,7 @@ impl Shard {
             Acks::None => {}
             _ if (id.topic != ids::TopicId::METADATA && planted::is(Planted::AckedAtAppend))
                 || (duplicate && planted::is(Planted::DuplicateAckedEarly)) => {}
-            Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, timeout).await?,
+            Acks::Leader | Acks::All => self.wait_for(&replica, end, acks, deadline).await?,
         }
         if stages::ON {
             let mut trail =
@@ -348,7 +365,7 @@ impl Shard {
         replica: &Rc<Replica>,
         end: Offset,
         acks: Acks,
-        timeout: Duration,
+        deadline: &Deadline,
     ) -> Result<(), PartitionError> {
         let waiter = {
             let leader = replica.leader.borrow();
@@ -359,7 +376,7 @@ impl Shard {
                 Acks::None | Acks::All | Acks::Leader => return Ok(()),
             }
         };
-        match within(&self.rt, timeout, waiter).await {
+        match deadline.bounds(&self.rt, waiter).await {
             Some(Some(())) => Ok(()),
             Some(None) => Err(PartitionError::NotLeader),
             None => Err(PartitionError::TimedOut),

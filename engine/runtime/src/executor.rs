@@ -72,6 +72,8 @@ pub(crate) struct Executor {
     ready: Arc<Ready>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     next_timer: Cell<u64>,
+    /// How often a task has been polled.
+    polls: Cell<u64>,
     /// Nothing is spawned any more.
     closed: Cell<bool>,
 }
@@ -85,6 +87,7 @@ impl Executor {
             ready: Arc::new(ready),
             timers: RefCell::new(BTreeMap::new()),
             next_timer: Cell::new(0),
+            polls: Cell::new(0),
             closed: Cell::new(false),
         }
     }
@@ -105,9 +108,12 @@ impl Executor {
         waker.wake_by_ref();
     }
 
-    /// Polls up to `most` tasks; whether there are more.
-    pub(crate) fn run(&self, most: usize) -> bool {
-        for _ in 0..most {
+    /// Polls up to `most` tasks, or until it is `over`; whether there are more.
+    pub(crate) fn run(&self, most: usize, over: impl Fn() -> bool) -> bool {
+        for i in 0..most {
+            if i > 0 && over() {
+                break;
+            }
             let Some(id) = self.ready.with(VecDeque::pop_front) else { return false };
             let taken = {
                 let mut tasks = self.tasks.borrow_mut();
@@ -118,6 +124,7 @@ impl Executor {
             };
             let Some((Some(mut task), waker)) = taken else { continue };
             let waker = Waker::from(waker);
+            self.polls.set(self.polls.get() + 1);
             match task.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(()) => {
                     let slot = self.tasks.borrow_mut().try_remove(id);
@@ -131,6 +138,11 @@ impl Executor {
             }
         }
         self.ready.with(|queue| !queue.is_empty())
+    }
+
+    /// How often a task has been polled so far.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls.get()
     }
 
     /// Wakes whom `at` has come for.
@@ -156,6 +168,16 @@ impl Executor {
         self.next_timer.set(n + 1);
         self.timers.borrow_mut().insert((at, n), waker);
         (at, n)
+    }
+
+    /// Whether the timer is still set and wakes `waker`.
+    pub(crate) fn timer_wakes(&self, key: (Instant, u64), waker: &Waker) -> bool {
+        self.timers.borrow().get(&key).is_some_and(|w| w.will_wake(waker))
+    }
+
+    /// How many timers were ever set.
+    pub(crate) fn timers_set(&self) -> u64 {
+        self.next_timer.get()
     }
 
     pub(crate) fn remove_timer(&self, key: (Instant, u64)) {
@@ -217,10 +239,34 @@ mod tests {
                 order.borrow_mut().push(i + 10);
             });
         }
-        assert!(executor.run(4), "two more");
-        assert!(!executor.run(100));
+        assert!(executor.run(4, || false), "two more");
+        assert!(!executor.run(100, || false));
         assert_eq!(*order.borrow(), [0, 1, 2, 10, 11, 12]);
         assert_eq!(Rc::strong_count(&order), 1, "tasks that have ended are dropped");
+    }
+
+    #[test]
+    fn a_turn_ends_when_its_time_is_over_and_the_rest_keeps_its_order() {
+        let executor = Executor::new();
+        let order: Rc<RefCell<Vec<u8>>> = Rc::default();
+        for i in 0..10 {
+            let order = Rc::clone(&order);
+            executor.spawn(async move { order.borrow_mut().push(i) });
+        }
+        // Each task takes a while of work, and a turn three of them.
+        let turn = || {
+            let begun = order.borrow().len();
+            executor.run(256, || order.borrow().len() >= begun + 3)
+        };
+        assert!(turn());
+        assert_eq!((order.borrow().len(), executor.polls()), (3, 3));
+        assert!(turn() && turn());
+        assert!(!turn());
+        assert_eq!(*order.borrow(), (0..10).collect::<Vec<u8>>());
+        // However late it is, somebody has his turn.
+        executor.spawn(async {});
+        assert!(!executor.run(256, || true));
+        assert_eq!(executor.polls(), 11);
     }
 
     #[test]
@@ -232,7 +278,7 @@ mod tests {
             *slot.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         }));
-        assert!(!executor.run(10));
+        assert!(!executor.run(10, || false));
         let waker = kept.take().unwrap();
         waker.wake_by_ref();
         assert!(executor.is_ready());
@@ -252,7 +298,7 @@ mod tests {
             *slot.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         }));
-        assert!(!executor.run(10));
+        assert!(!executor.run(10, || false));
         let waker = kept.take().unwrap();
         assert!(thread::spawn(move || waker.wake()).join().is_err());
         assert!(!executor.is_ready());

@@ -25,6 +25,7 @@ mod start;
 pub mod sync;
 mod threads;
 mod uring;
+mod witness;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
 pub use crate::counters::{Counters, Flow};
@@ -37,3 +38,4 @@ pub use crate::runtime::{
     Io, Runtime, RuntimeConfig, Sleep, Tuning, Yield, ZeroCopy, run, run_with,
 };
 pub use crate::start::{Cores, Pin, StartConfig, start};
+pub use crate::witness::Delays;

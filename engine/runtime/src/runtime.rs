@@ -12,6 +12,7 @@ use crate::mailbox::{Inbox, Mailboxes};
 use crate::net::Net;
 use crate::probe::{Features, WhyNot};
 use crate::sim::SimCore;
+use crate::witness::{Delays, Witness};
 use ids::{CoreId, Instant, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -24,6 +25,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tasks polled before completions are looked at again.
 const BATCH: usize = 256;
+/// Completions are looked at again after this long at the latest, or after the task that took longer.
+const TURN: Duration = Duration::from_micros(500);
 
 /// What a core is started with.
 #[derive(Clone, Debug)]
@@ -52,6 +55,7 @@ pub(crate) struct Inner {
     /// Who carries out system calls about names.
     pub(crate) names: Names,
     pub(crate) meters: Rc<Meters>,
+    witness: Witness,
     now: Cell<Instant>,
     counter: Counter,
     random: Cell<u64>,
@@ -77,6 +81,7 @@ impl Inner {
             home: Home::new(),
             names: Names::new(core),
             meters: Rc::default(),
+            witness: Witness::default(),
             now: Cell::new(now),
             counter: Counter::new(),
             random: Cell::new(seed),
@@ -124,7 +129,7 @@ impl Inner {
         let bell = self.bells.borrow().clone();
         let mut wait = Wait::Not;
         if idle {
-            self.home.set_hungry(self.memory.used() > self.memory.limit() / 4 * 3);
+            self.home.set_hungry(self.memory.is_short());
             if let Some((bells, me)) = &bell {
                 bells[*me].fall_asleep();
             }
@@ -302,10 +307,12 @@ where
         rt.inner.check_mail();
         rt.inner.home.collect();
         rt.inner.names.collect();
-        let more = rt.inner.executor.run(BATCH);
+        let until = rt.now() + TURN;
+        let more = rt.inner.executor.run(BATCH, || rt.clock() >= until);
         if let Some(value) = result.take() {
             break value;
         }
+        rt.inner.witness.turn(rt.clock().since(rt.now()));
         rt.inner.wait(!more);
         rt.tick();
         rt.inner.executor.fire(rt.now());
@@ -479,6 +486,30 @@ impl Runtime {
         }
     }
 
+    /// What has kept this core from its work so far.
+    #[must_use]
+    pub fn delays(&self) -> Delays {
+        self.inner.witness.read(matches!(self.inner.backend, Backend::Real(_)))
+    }
+
+    /// The longest turn of the core's loop since this was last asked.
+    #[must_use]
+    pub fn take_longest_turn(&self) -> Duration {
+        self.inner.witness.take_longest()
+    }
+
+    /// How many timers this core has set so far.
+    #[must_use]
+    pub fn timers_set(&self) -> u64 {
+        self.inner.executor.timers_set()
+    }
+
+    /// How often a task of this core has been polled: as long as it stays the same, nothing else has had a turn.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.inner.executor.polls()
+    }
+
     /// What this core has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -512,10 +543,16 @@ pub struct Sleep {
 impl Future for Sleep {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.rt.now();
         if let Some(key) = self.key.take() {
+            // Polled for something else: it stays where it is.
+            if now < self.at && self.rt.inner.executor.timer_wakes(key, cx.waker()) {
+                self.key = Some(key);
+                return Poll::Pending;
+            }
             self.rt.inner.executor.remove_timer(key);
         }
-        if self.rt.now() >= self.at {
+        if now >= self.at {
             return Poll::Ready(());
         }
         let key = self.rt.inner.executor.add_timer(self.at, cx.waker().clone());

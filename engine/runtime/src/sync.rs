@@ -43,6 +43,12 @@ impl Notify {
         }
     }
 
+    /// Whether anybody waits.
+    #[must_use]
+    pub fn has_waiters(&self) -> bool {
+        !self.waiters.borrow().is_empty()
+    }
+
     /// Waits for either.
     pub fn notified(&self) -> Notified<'_> {
         Notified { bell: self, round: self.rounds.get(), place: None }

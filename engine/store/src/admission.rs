@@ -1,19 +1,27 @@
-//! Who waits for room, in the order of arrival.
+//! Who waits for room, and who of them comes next: see [`line`].
 //!
 //! Only the first in line can go on, so only the first is woken when something has moved: with one bell for all, ten thousand
 //! produces that wait for a slow disk would each be woken at every flush to see that it is not their turn.
 
+mod line;
+mod shares;
+
+pub use line::Client;
+
+use line::{Line, Place};
 use runtime::sync::{Notified, Notify};
-use std::cell::{Cell, RefCell};
+use shares::Shares;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The line of those who want to append.
 #[derive(Default)]
 pub(crate) struct Admission {
-    next: Cell<u64>,
-    /// Everyone with a bell of his own.
-    line: RefCell<BTreeMap<u64, Rc<Notify>>>,
+    line: RefCell<Line>,
+    /// Everyone in line has a bell of his own.
+    bells: RefCell<BTreeMap<Place, Rc<Notify>>>,
+    shares: RefCell<Shares>,
     /// For those who wait for something else than their turn: they are few, and each waits for something of his own.
     changed: Notify,
 }
@@ -24,13 +32,23 @@ impl Admission {
         self.line.borrow().is_empty()
     }
 
-    /// Takes the last place in line, which dropping the turn gives up.
-    pub(crate) fn line_up(self: &Rc<Self>) -> Turn {
-        let ticket = self.next.get();
-        self.next.set(ticket + 1);
+    /// Takes the client's last place in line, which dropping the turn gives up. One that is `slowed` lets others come first
+    /// until [`Turn::go_on`].
+    pub(crate) fn line_up(self: &Rc<Self>, client: Client, bytes: usize, slowed: bool) -> Turn {
+        let place = self.line.borrow_mut().join(client, bytes, slowed);
         let bell = Rc::new(Notify::new());
-        self.line.borrow_mut().insert(ticket, Rc::clone(&bell));
-        Turn { admission: Rc::clone(self), ticket, bell }
+        self.bells.borrow_mut().insert(place, Rc::clone(&bell));
+        Turn { admission: Rc::clone(self), place, bell, served: false }
+    }
+
+    /// A batch of this client is going to be appended.
+    pub(crate) fn note(&self, client: Client, bytes: usize) {
+        self.shares.borrow_mut().note(client, bytes);
+    }
+
+    /// How much the client is to be slowed, between 0 and 1.
+    pub(crate) fn share(&self, client: Client) -> f64 {
+        self.shares.borrow().of(client)
     }
 
     /// Ring, memory, the disk or the line have moved: whose turn it is looks again.
@@ -42,7 +60,7 @@ impl Admission {
     /// All in line are refused: they need not wait for their turn.
     pub(crate) fn refuse_all(&self) {
         self.changed.notify_all();
-        for bell in self.line.borrow().values() {
+        for bell in self.bells.borrow().values() {
             bell.notify();
         }
     }
@@ -53,7 +71,8 @@ impl Admission {
     }
 
     fn wake_first(&self) {
-        if let Some((_, bell)) = self.line.borrow().first_key_value() {
+        let first = self.line.borrow().first();
+        if let Some(bell) = first.and_then(|place| self.bells.borrow().get(&place).cloned()) {
             bell.notify();
         }
     }
@@ -62,25 +81,38 @@ impl Admission {
 /// A place in line.
 pub(crate) struct Turn {
     admission: Rc<Admission>,
-    ticket: u64,
+    place: Place,
     bell: Rc<Notify>,
+    served: bool,
 }
 
 impl Turn {
     /// Whether it has come.
     pub(crate) fn has_come(&self) -> bool {
-        self.admission.line.borrow().first_key_value().is_some_and(|(t, _)| *t == self.ticket)
+        self.admission.line.borrow().first() == Some(self.place)
+    }
+
+    /// It has been slowed enough.
+    pub(crate) fn go_on(&self) {
+        self.admission.line.borrow_mut().go_on(self.place);
+        self.admission.wake_first();
     }
 
     /// Resolves when it is worth looking again.
     pub(crate) fn moved(&self) -> Notified<'_> {
         self.bell.notified()
     }
+
+    /// Its batch is going to be appended; the next one's turn comes.
+    pub(crate) fn served(mut self) {
+        self.served = true;
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.admission.line.borrow_mut().remove(&self.ticket);
+        self.admission.bells.borrow_mut().remove(&self.place);
+        self.admission.line.borrow_mut().leave(self.place, self.served);
         self.admission.moved();
     }
 }
@@ -104,7 +136,7 @@ mod tests {
     #[test]
     fn only_the_first_in_line_is_woken_and_all_when_all_are_refused() {
         let admission = Rc::new(Admission::default());
-        let turns: Vec<Turn> = (0..100).map(|_| admission.line_up()).collect();
+        let turns: Vec<Turn> = (0..100).map(|_| admission.line_up(Client(1), 10, false)).collect();
         let woken = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
@@ -124,7 +156,8 @@ mod tests {
     #[test]
     fn who_leaves_wakes_the_next() {
         let admission = Rc::new(Admission::default());
-        let (first, second) = (admission.line_up(), admission.line_up());
+        let (first, second) =
+            (admission.line_up(Client(1), 10, false), admission.line_up(Client(2), 10, false));
         assert!(first.has_come() && !second.has_come());
         let mut cx = Context::from_waker(Waker::noop());
         {
@@ -134,7 +167,21 @@ mod tests {
             assert!(wait.as_mut().poll(&mut cx).is_ready());
         }
         assert!(second.has_come());
-        drop(second);
+        second.served();
         assert!(admission.is_free());
+    }
+
+    #[test]
+    fn whose_turn_has_come_by_being_slowed_enough_is_woken() {
+        let admission = Rc::new(Admission::default());
+        let first = admission.line_up(Client(1), 10, true);
+        let second = admission.line_up(Client(1), 10, false);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut wait = pin!(first.moved());
+        assert!(wait.as_mut().poll(&mut cx).is_pending());
+        assert!(!first.has_come() && !second.has_come());
+        first.go_on();
+        assert!(wait.as_mut().poll(&mut cx).is_ready());
+        assert!(first.has_come() && !second.has_come());
     }
 }

@@ -10,8 +10,10 @@
 //!
 //! A checkpoint needs no ring space. One that the disk refuses (no space to allocate) changes nothing and is tried again.
 
+mod slices;
+
 use crate::compact;
-use crate::format::manifest::{BatchBuilder, DurableFile, Entry, Footer, RestPiece, State};
+use crate::format::manifest::{BatchBuilder, DurableFile, Footer, RestPiece, State};
 use crate::format::rest;
 use crate::partition::{SegmentFile, Shared, floor_block};
 use crate::planted::{self, Planted};
@@ -23,6 +25,7 @@ use ids::{PartitionId, Timestamp};
 use log::{Log, Segment, SegmentName};
 use runtime::sync::oneshot;
 use runtime::{File, Open};
+use slices::Slices;
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -402,7 +405,9 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
     // Also files of partitions that are clean by now but were written since the last checkpoint are synced: a file is counted
     // only by the entry of a partition that is taken, and such a partition is dirty.
     let mut unsynced = Vec::new();
+    let mut slices = Slices::new(inner);
     for p in dirty {
+        slices.next().await;
         let mut p_mut = p.borrow_mut();
         let id = p_mut.id;
         for (name, f) in &mut p_mut.files {
@@ -527,13 +532,15 @@ async fn write_manifest(
     footer: Footer,
 ) -> io::Result<()> {
     let mut batch = BatchBuilder::default();
+    let mut slices = Slices::new(inner);
     for t in &plan.taken {
-        let partition = t.partition.borrow().id;
-        batch.push(&Entry { partition, state: Some(t.state.clone()) });
+        slices.next().await;
+        batch.push(t.partition.borrow().id, Some(&t.state));
     }
     if !plan.whole_manifest {
         for id in gone {
-            batch.push(&Entry { partition: *id, state: None });
+            slices.next().await;
+            batch.push(*id, None);
         }
     }
     let (ring, number, previous_crc) = {
@@ -628,7 +635,13 @@ async fn replace_manifests(inner: &Rc<Inner>, bytes: &[u8]) -> io::Result<[File;
 
 /// The manifest holds it: now memory says so too.
 async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
-    for t in plan.taken {
+    let Plan { taken, rest, .. } = plan;
+    // The new rest log counts from here on. What this has not come to yet has its pieces in the old one, which stays open as
+    // long: so others may go on in between.
+    let old = rest.take_over(&mut inner.rest.borrow_mut(), footer.rest_len);
+    let mut slices = Slices::new(inner);
+    for t in taken {
+        slices.next().await;
         let mut p = t.partition.borrow_mut();
         p.listed = true;
         for d in &t.state.files {
@@ -665,7 +678,7 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         let mentions = std::iter::repeat_with(|| Rc::downgrade(&t.partition)).take(p.mentions());
         inner.evictable.borrow_mut().extend(mentions);
     }
-    let old = plan.rest.take_over(&mut inner.rest.borrow_mut(), footer.rest_len);
+    inner.rest.borrow_mut().outgoing = None;
     if let Some(number) = old {
         inner.count(|c| c.rest_rewrites += 1);
         let path = inner.paths.rest(inner.generation, inner.core, number);

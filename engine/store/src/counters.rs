@@ -17,6 +17,8 @@ pub struct Counters {
     pub manifest_bytes: u64,
     /// Checkpoints finished.
     pub checkpoints: u64,
+    /// The most partitions that a checkpoint has gone through while nothing else on the core could go on.
+    pub checkpoint_slice_max: u64,
     /// Checkpoints that the disk refused: it is full.
     pub checkpoints_refused: u64,
     /// Files synced by checkpoints.

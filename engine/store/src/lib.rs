@@ -11,7 +11,7 @@
 //! | file | what |
 //! |---|---|
 //! | `store.rs`, `store/` | what the shard asks: append, log start, delete |
-//! | `admission.rs` | who waits for room, in line |
+//! | `admission.rs` | who waits for room, in line, and who comes next |
 //! | `data_dir.rs` | the lock and the layout, shared between the cores |
 //! | `journal.rs` | group commit |
 //! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
@@ -60,6 +60,7 @@ mod tail;
 mod truncate;
 mod writer;
 
+pub use crate::admission::Client;
 pub use crate::compact::{CompactBudget, CompactFailure, CompactReport, EndedEarly};
 pub use crate::counters::Counters;
 pub use crate::data_dir::{DataDir, OpenError, SharedDir};

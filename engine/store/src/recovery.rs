@@ -291,6 +291,7 @@ pub(crate) async fn recover(
         number: found.footer.rest_file,
         len: found.footer.rest_len,
         allocated: found.footer.rest_len,
+        outgoing: None,
     };
     let manifest = found.opened(manifest_files, part.ring);
     Ok(Recovered {
@@ -336,7 +337,8 @@ async fn open_files(
             disk.open(&path, open).await.map_err(fail(format!("cannot open ring file {n}")))?;
         // A ring file never changes its length. One that is cut looks like the end of the log, and what is beyond may have been
         // acknowledged.
-        let (len, whole) = (file.len().map_err(fail("cannot read the ring"))?, data.ring.file_bytes);
+        let (len, whole) =
+            (file.len().map_err(fail("cannot read the ring"))?, data.ring.file_bytes);
         if len != whole {
             return Err(OpenError::Damaged(format!(
                 "ring file {n} has {len} bytes instead of {whole}"

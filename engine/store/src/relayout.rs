@@ -176,7 +176,7 @@ async fn heir(
         journal,
         partitions: BTreeMap::new(),
         manifest,
-        rest: RestLog { file: None, number: 0, len: 0, allocated: 0 },
+        rest: RestLog { file: None, number: 0, len: 0, allocated: 0, outgoing: None },
         gone: Vec::new(),
         unaccounted: None,
         data: None,

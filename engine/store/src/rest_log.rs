@@ -25,6 +25,20 @@ pub(crate) struct RestLog {
     pub(crate) number: u32,
     pub(crate) len: u64,
     pub(crate) allocated: u64,
+    /// The one that was in use before, and its number, while some partitions' pieces still lie in it: in the course of the
+    /// checkpoint that has written it anew.
+    pub(crate) outgoing: Option<(u32, File)>,
+}
+
+impl RestLog {
+    /// The file in which `piece` lies.
+    fn file_of(&self, piece: &RestPiece) -> Option<&File> {
+        match (&self.file, &self.outgoing) {
+            (Some(file), _) if piece.file == self.number => Some(file),
+            (_, Some((number, file))) if piece.file == *number => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// What one checkpoint adds to the rest log, or all of a new one.
@@ -157,6 +171,7 @@ impl Writer {
         let old = self.new.then_some(log.number);
         log.len = len;
         if self.new {
+            log.outgoing = log.file.take().map(|file| (log.number, file));
             log.number = self.number;
             log.file = self.file;
             log.allocated = self.allocated;
@@ -244,11 +259,11 @@ pub(crate) async fn above(
                 found.end = in_memory;
                 continue;
             }
-            // The pieces and the file that they lie in change together, at the end of a checkpoint.
             let log = inner.rest.borrow();
-            match (piece_at(&p, segment, found.end), &log.file) {
-                (Some(piece), Some(file)) if piece.file == log.number => (piece, file.clone()),
-                _ => {
+            let piece = piece_at(&p, segment, found.end);
+            match piece.and_then(|piece| log.file_of(&piece).map(|file| (piece, file.clone()))) {
+                Some(found) => found,
+                None => {
                     found.stop = Some(Stop::Missing);
                     return found;
                 }

@@ -39,7 +39,16 @@ struct Worst {
     partition: Option<i32>,
     partition_core: Option<u16>,
     peer: String,
+    /// In the second in which it ended: time in which its core could have run and others had the processor, and the longest
+    /// turn of the core's loop. A broker of before does not tell.
+    #[serde(default)]
+    core_waited_us: f64,
+    #[serde(default)]
+    core_turn_us: f64,
 }
+
+/// What is said of a core that was kept from its work for at least this part of the request's time.
+const TELLING: f64 = 0.25;
 
 pub(super) fn run(output: Output, address: &str, args: &WhyArgs) -> Done {
     let mut path = format!("/latency/why?most={}", args.most);
@@ -82,6 +91,18 @@ fn text(page: &Page, now_ms: i64) -> String {
             let took = micros(**us);
             let _ =
                 writeln!(out, "  {:<9}{took:>9}  {:>5.1}%  {bar}", visible(name), share * 100.0);
+        }
+        for (took, what) in [
+            (w.core_waited_us, "others had the core's processor for"),
+            (w.core_turn_us, "one turn of the core took"),
+        ] {
+            if took >= TELLING * w.total_us && took > 0.0 {
+                let took = micros(took);
+                let _ = writeln!(
+                    out,
+                    "  (in that second {what} {took}: what ended meanwhile seems late)"
+                );
+            }
         }
         if let Some(parked) = w.stages_us.get("park").filter(|us| **us > 0.0) {
             let _ = writeln!(out, "  (and {} of waiting that it asked for)", micros(*parked));
@@ -127,6 +148,8 @@ mod tests {
             partition: Some(3),
             partition_core: Some(1),
             peer: "127.0.0.1:5000".into(),
+            core_waited_us: 0.0,
+            core_turn_us: 0.0,
         }
     }
 
@@ -152,6 +175,21 @@ mod tests {
         assert!(lines[4].starts_with("  append"), "{text}");
         assert!(lines[5].contains("9.00 s of waiting"), "{text}");
         assert!(!text.contains("decode"), "what took a thousandth is left out");
+    }
+
+    #[test]
+    fn a_core_that_was_kept_from_its_work_is_named_where_that_explains_something() {
+        let mut w = worst(20_000.0, &[("flush", 20_000.0)]);
+        let of = |w: Worst| text(&Page { worst: vec![w] }, 5_000);
+        w.core_waited_us = 12_000.0;
+        w.core_turn_us = 300.0;
+        let said = of(w);
+        assert!(said.contains("others had the core's processor for 12.0 ms"), "{said}");
+        assert!(!said.contains("one turn"), "{said}");
+        let mut w = worst(20_000.0, &[("flush", 20_000.0)]);
+        w.core_turn_us = 18_000.0;
+        let said = of(w);
+        assert!(said.contains("one turn of the core took 18.0 ms") && !said.contains("others had"));
     }
 
     #[test]

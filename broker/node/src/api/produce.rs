@@ -7,7 +7,7 @@ mod recode;
 
 use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
-use crate::shard::{Acks, PartitionError, Produced, Trail};
+use crate::shard::{Acks, Deadline, PartitionError, Produced, Terms, Trail};
 use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, Instant, PartitionId, PartitionIndex};
 use log::BatchMeta;
@@ -22,10 +22,13 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+use store::Client;
 use wire::api::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
@@ -97,9 +100,16 @@ struct Appended {
 /// How the request wants to be acknowledged.
 #[derive(Clone, Copy)]
 struct How {
+    client: Client,
     acks: Acks,
     timeout: Duration,
     version: i16,
+}
+
+impl How {
+    fn terms(self, deadline: &Deadline) -> Terms<'_> {
+        Terms { client: self.client, acks: self.acks, deadline }
+    }
 }
 
 pub(super) async fn answer(
@@ -117,11 +127,13 @@ pub(super) async fn answer(
         _ => None,
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let how = How { acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
+    let client = client(&asked.connection);
+    let how = How { client, acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
     let written_max = broker.decompressor.borrow().bytes_written() + budget(frame);
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     // The request waits for the batch that is acknowledged last; each gives the laps since the one before.
     let clock = RefCell::new(std::mem::take(laps));
+    let deadline = Deadline::after(timeout);
     let mut here: Vec<(usize, Append<'_>)> = Vec::new();
     let mut elsewhere: BTreeMap<CoreId, Vec<Checked<'_>>> = BTreeMap::new();
     for topic in &request.topic_data {
@@ -150,7 +162,7 @@ pub(super) async fn answer(
             let owner = broker.owner(id);
             let checked = Checked { place, id, batch, meta };
             if broker.is_here(owner) {
-                here.push((place, append(broker, checked, how, &clock)));
+                here.push((place, append(broker, checked, how, &deadline, &clock)));
             } else {
                 elsewhere.entry(owner).or_default().push(checked);
             }
@@ -235,6 +247,13 @@ fn phrase(index: PartitionIndex, o: &Outcome) -> PartitionProduceResponse<'_> {
     response
 }
 
+/// Whom the store is to be fair to: each connection. Two that are taken for one share what one has.
+fn client(connection: &SocketAddr) -> Client {
+    let mut hasher = DefaultHasher::new();
+    connection.hash(&mut hasher);
+    Client(hasher.finish())
+}
+
 type Asked1 = crate::post::Asked<Appended>;
 
 /// Finds the partition and checks its batch.
@@ -269,12 +288,13 @@ fn append<'a>(
     broker: &'a Rc<Broker>,
     checked: Checked<'a>,
     how: How,
+    deadline: &'a Deadline,
     laps: &'a RefCell<Laps>,
 ) -> Append<'a> {
     Box::pin(async move {
         let Checked { id, batch, meta, .. } = checked;
         let tell = |trail: &Trail| trail.give(&mut laps.borrow_mut(), None);
-        let result = broker.shard.produce(id, &batch, &meta, how.acks, how.timeout, tell).await;
+        let result = broker.shard.produce(id, &batch, &meta, how.terms(deadline), tell).await;
         settle(broker, result, how).await
     })
 }
@@ -293,11 +313,12 @@ fn hand_over(
     let run = move |b: Rc<Broker>| async move {
         let began = stages::read(|| b.rt.clock());
         let last = Cell::new(None);
+        let deadline = &Deadline::after(how.timeout);
         let results = {
             let mut results: Vec<Option<_>> = sent.iter().map(|_| None).collect();
             let appends = sent.iter().enumerate().map(|(i, (id, bytes, meta))| {
                 let tell = |trail: &Trail| last.set(Some((began, *trail)));
-                let produce = b.shard.produce(*id, bytes, meta, how.acks, how.timeout, tell);
+                let produce = b.shard.produce(*id, bytes, meta, how.terms(deadline), tell);
                 let boxed: Pin<Box<dyn Future<Output = _>>> = Box::pin(produce);
                 (i, boxed)
             });

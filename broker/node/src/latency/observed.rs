@@ -1,6 +1,6 @@
 //! What the control thread remembers of the cores.
 
-use super::pulse::{Beat, Busy, Gauges, Slow};
+use super::pulse::{Beat, Busy, Gauges, Kept, Slow};
 use stages::History;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,6 +13,14 @@ pub(crate) struct Now {
     pub(crate) gauges: Gauges,
     pub(crate) before: Gauges,
     pub(crate) busy: Vec<Busy>,
+}
+
+impl Now {
+    /// What kept the core from its work.
+    pub(crate) fn kept(&self) -> Kept {
+        let waited_nanos = self.gauges.waited_nanos.saturating_sub(self.before.waited_nanos);
+        Kept { waited_nanos, turn_nanos: self.gauges.turn_nanos }
+    }
 }
 
 /// The node's memory of its cores. Lives on the control thread from its start to its end.
@@ -32,12 +40,13 @@ impl Observed {
         let (mut series, mut slow) = (Vec::new(), Vec::new());
         for pulse in beat.pulses {
             series.push((pulse.core, pulse.series));
-            slow.extend(pulse.slow);
             // Of its first second nothing is known but its end.
             let first = Now { gauges: pulse.gauges, ..Now::default() };
             let now = self.cores.entry(pulse.core).or_insert(first);
             now.before = std::mem::replace(&mut now.gauges, pulse.gauges);
             now.busy = pulse.busy;
+            let kept = now.kept();
+            slow.extend(pulse.slow.into_iter().map(|s| Slow { kept, ..s }));
         }
         self.history.push(beat.ended_ms, beat.length_ms, series);
         self.slow.push_back((beat.ended_ms, slow));
@@ -69,7 +78,7 @@ mod tests {
         let mut laps = Laps::begin(Instant(0));
         laps.lap_at(Stage::Flush, Instant(ticks * 64));
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-        Slow { api, core: 0, ended_ms: 0, laps, peer, partition: None }
+        Slow { api, core: 0, ended_ms: 0, laps, peer, partition: None, kept: Kept::default() }
     }
 
     fn beat(ended_ms: u64, slow: Vec<Slow>, requests: u64) -> Beat {

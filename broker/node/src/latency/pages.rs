@@ -63,6 +63,8 @@ pub(crate) fn why(worst: &[&Slow]) -> Value {
             "api": slow.api,
             "core": slow.core,
             "total_us": micros(total),
+            "core_waited_us": micros(slow.kept.waited_nanos),
+            "core_turn_us": micros(slow.kept.turn_nanos),
             "slowest": slow.laps.longest().map(Stage::name),
             "stages_us": times,
             "request_bytes": slow.laps.bytes(),
@@ -129,8 +131,11 @@ fn core_row(now: &Now, seconds: f64) -> Map<String, Value> {
     let bytes = after.journal_bytes.saturating_sub(before.journal_bytes);
     let records = after.journal_records.saturating_sub(before.journal_records);
     let each = |n: u64| n as f64 / commits.max(1) as f64;
-    let all: [(&str, Value); 19] = [
+    let kept = now.kept();
+    let all: [(&str, Value); 21] = [
         ("load", (rate(after.busy_nanos, before.busy_nanos) / 1e9).into()),
+        ("waited", (kept.waited_nanos as f64 / 1e9 / seconds).into()),
+        ("longest_turn_us", micros(kept.turn_nanos).into()),
         ("partitions", after.partitions.into()),
         ("connections", after.connections.into()),
         ("requests_s", rate(after.requests, before.requests).into()),
@@ -178,6 +183,8 @@ mod tests {
     fn rates_are_a_second() {
         let gauges = Gauges {
             busy_nanos: 1_000_000_000,
+            waited_nanos: 500_000_000,
+            turn_nanos: 7_000_000,
             commits: 8,
             journal_bytes: 80_000,
             flushes: 4,
@@ -186,6 +193,7 @@ mod tests {
         let row = core_row(&Now { gauges, ..Now::default() }, 2.0);
         assert_eq!((&row["load"], &row["flushes_s"]), (&0.5.into(), &2.0.into()));
         assert_eq!(row["commit_bytes"], 10_000.0);
+        assert_eq!((&row["waited"], &row["longest_turn_us"]), (&0.25.into(), &7_000.0.into()));
         let still = core_row(&Now { gauges, before: gauges, busy: Vec::new() }, 1.0);
         assert_eq!((&still["commit_bytes"], &still["commits_s"]), (&0.0.into(), &0.0.into()));
     }

@@ -5,6 +5,7 @@ use crate::broker::Broker;
 use ids::{CoreId, PartitionId};
 use stages::{Laps, Series, Stage};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Partitions that are told of one core.
 const BUSIEST: usize = 8;
@@ -36,6 +37,17 @@ pub(crate) struct Slow {
     pub(crate) laps: Laps,
     pub(crate) peer: SocketAddr,
     pub(crate) partition: Option<(String, i32, CoreId)>,
+    /// What kept its core from its work in the second in which it ended.
+    pub(crate) kept: Kept,
+}
+
+/// What kept a core from its work in one second.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kept {
+    /// Its thread could have run, and others had the processor.
+    pub(crate) waited_nanos: u64,
+    /// The longest turn of its loop.
+    pub(crate) turn_nanos: u64,
 }
 
 /// A partition and what went through it in this second.
@@ -52,6 +64,10 @@ pub(crate) struct Busy {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Gauges {
     pub(crate) busy_nanos: u64,
+    /// In line for a processor.
+    pub(crate) waited_nanos: u64,
+    /// The longest turn since the last pulse.
+    pub(crate) turn_nanos: u64,
     pub(crate) requests: u64,
     pub(crate) commits: u64,
     pub(crate) flushes: u64,
@@ -83,6 +99,7 @@ pub(crate) fn pulse(broker: &Broker) -> Pulse {
             partition: w.laps.partition().map(|id| named(broker, id)),
             laps: w.laps,
             peer: w.peer,
+            kept: Kept::default(),
         }
     });
     let slow = slow.collect();
@@ -112,6 +129,10 @@ fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
     (name, id.index.0, broker.owner(id))
 }
 
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn gauges(broker: &Broker) -> Gauges {
     let server = broker.server.borrow().as_ref().map(server::Server::counters).unwrap_or_default();
     let (_, journal) = broker.shard.store.counters();
@@ -119,7 +140,9 @@ fn gauges(broker: &Broker) -> Gauges {
     let sent = broker.post.sent();
     let memory = broker.rt.memory();
     Gauges {
-        busy_nanos: u64::try_from(broker.rt.counters().busy.as_nanos()).unwrap_or(u64::MAX),
+        busy_nanos: nanos(broker.rt.counters().busy),
+        waited_nanos: nanos(broker.rt.delays().waited.unwrap_or_default()),
+        turn_nanos: nanos(broker.rt.take_longest_turn()),
         requests: server.requests,
         commits: journal.commits,
         flushes: journal.flushes,

@@ -50,6 +50,10 @@ impl Samples {
         self.labelled(name, "counter", help, vec![(Vec::new(), value as f64)]);
     }
 
+    fn seconds(&mut self, name: &'static str, help: &'static str, value: std::time::Duration) {
+        self.labelled(name, "counter", help, vec![(Vec::new(), value.as_secs_f64())]);
+    }
+
     fn gauge(&mut self, name: &'static str, help: &'static str, value: f64) {
         self.labelled(name, "gauge", help, vec![(Vec::new(), value)]);
     }
@@ -240,6 +244,22 @@ pub(crate) fn count(broker: &Broker) -> Counted {
     t.gauge("ringwood_memory_used_bytes", "Bytes of buffers in use.", memory.used() as f64);
     t.gauge("ringwood_memory_limit_bytes", "Budget for buffers.", memory.limit() as f64);
     t.counter("ringwood_reactor_enters_total", "System calls of the reactor.", broker.rt.enters());
+    let delays = broker.rt.delays();
+    t.counter(
+        "ringwood_reactor_long_turns_total",
+        "Turns of the reactor of a millisecond or more.",
+        delays.long_turns,
+    );
+    t.seconds(
+        "ringwood_reactor_long_turns_seconds_total",
+        "Time of the reactor's long turns.",
+        delays.long_turns_took,
+    );
+    t.seconds(
+        "ringwood_reactor_waited_seconds_total",
+        "Time in which the reactor could have run and others had the processor.",
+        delays.waited.unwrap_or_default(),
+    );
     let sent = broker.post.sent();
     let by_class =
         [("control", sent.control), ("data", sent.data), ("background", sent.background)];

@@ -41,7 +41,7 @@ pub(super) struct Budget {
     limit: usize,
     used: Cell<usize>,
     pub(super) pooled: Cell<usize>,
-    pools: RefCell<[Vec<Raw>; CLASSES]>,
+    pub(super) pools: RefCell<[Vec<Raw>; CLASSES]>,
     registrar: RefCell<Option<Box<dyn Registrar>>>,
     freed: Notify,
 }
@@ -52,7 +52,8 @@ impl Budget {
         let most = (self.limit / POOLED_SHARE).min(self.limit.saturating_sub(self.used.get()));
         while self.pooled.get() + capacity > most {
             let mut pools = self.pools.borrow_mut();
-            let held = |c: usize| pools[c].iter().map(|raw| raw.capacity).sum::<usize>();
+            // Blocks of a class are of one size: one look at each class, however many blocks wait.
+            let held = |c: usize| pools[c].len() * pools[c].first().map_or(0, |raw| raw.capacity);
             let Some(fullest) = (0..CLASSES).max_by_key(|c| held(*c)) else { return false };
             if fullest == class.index() {
                 return false;
@@ -212,6 +213,11 @@ impl Memory {
             _ => self.0.free(raw),
         }
         self.0.freed.notify_all();
+    }
+
+    /// Whether memory that comes back is waited for, or is soon going to be.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.freed.has_waiters() || self.0.used.get() > self.0.limit / 4 * 3
     }
 
     /// Bytes in use.

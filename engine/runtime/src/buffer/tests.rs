@@ -102,3 +102,29 @@ fn padding_is_zeros_also_in_a_reused_block() {
     assert_eq!(b.filled(), [1, 0, 0, 0, 0, 0, 0, 0]);
     assert!((b.slice(..).at as usize).is_multiple_of(ALIGN));
 }
+
+fn processor_time() -> std::time::Duration {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut t) };
+    let nanos = u32::try_from(t.tv_nsec).unwrap();
+    std::time::Duration::new(u64::try_from(t.tv_sec).unwrap(), nanos)
+}
+
+#[test]
+fn room_is_made_without_a_look_at_every_block() {
+    let memory = Memory::new(1 << 30);
+    let small: Vec<Buffer> = (0..65_536).map(|_| memory.alloc(4096).unwrap()).collect();
+    drop(small);
+    assert_eq!(memory.0.pooled.get(), 256 << 20);
+    let large: Vec<Buffer> = (0..900).map(|_| memory.alloc(1 << 20).unwrap()).collect();
+    let mut large = large.into_iter();
+    let begun = processor_time();
+    drop(large.next());
+    let took = processor_time() - begun;
+    // Blocks of 4 KiB had to go for it. A look at each block for each of them would be two thousand million looks: tens of
+    // seconds of this thread's own processor time, whatever else the machine does.
+    let freed = 65_536 - memory.0.pools.borrow()[0].len();
+    assert!(freed > 30_000, "{freed}");
+    assert!(took < std::time::Duration::from_secs(2), "{took:?} for {freed} blocks");
+}

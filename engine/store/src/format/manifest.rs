@@ -176,13 +176,13 @@ impl Default for BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Adds an entry.
-    pub fn push(&mut self, entry: &Entry) {
+    /// Adds an entry: a partition, and its state if it is not gone.
+    pub fn push(&mut self, partition: PartitionId, state: Option<&State>) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&entry.partition.to_bytes());
-        self.bytes.push(u8::from(entry.state.is_some()));
-        if let Some(state) = &entry.state {
+        self.bytes.extend_from_slice(&partition.to_bytes());
+        self.bytes.push(u8::from(state.is_some()));
+        if let Some(state) = state {
             state.encode(&mut self.bytes);
         }
         let len = u32::try_from(self.bytes.len() - at - 4).unwrap_or(u32::MAX);
@@ -361,8 +361,8 @@ mod tests {
         let entry = Entry { partition, state: Some(state) };
         let gone = Entry { partition, state: None };
         let mut b = BatchBuilder::default();
-        b.push(&entry);
-        b.push(&gone);
+        b.push(partition, entry.state.as_ref());
+        b.push(partition, None);
         let footer = Footer {
             sequence: 8,
             crc: 3,

@@ -1,11 +1,14 @@
 //! Who may append when: in line, when memory and ring have room.
 
 use super::{Inner, Store};
-use crate::admission::Turn;
+use crate::admission::{Client, Turn};
 use crate::checkpoint;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
+
+/// So many microseconds are worth a timer.
+const SLOWED_LEAST: u64 = 50;
 
 impl Inner {
     fn room(&self, bytes: usize) -> bool {
@@ -26,27 +29,38 @@ impl Inner {
 }
 
 impl Store {
-    /// Resolves when a batch of `bytes` may be appended: in the order of arrival, when memory and ring have room, or when the
-    /// disk is full and the append is going to be refused. Returns at once, without a turn of the executor, if nobody waits
-    /// and there is room.
+    /// Resolves when a batch of `bytes` of the node itself may be appended: see [`Store::admit_from`].
     pub async fn admit(&self, bytes: usize) {
+        self.admit_from(Client::default(), bytes).await;
+    }
+
+    /// Resolves when a batch of `bytes` may be appended: bytes go round between clients, each of which keeps its order, when
+    /// memory and ring have room; or when the disk is full and the append is going to be refused. Returns at once, without a
+    /// turn of the executor, if nobody waits and there is room.
+    pub async fn admit_from(&self, client: Client, bytes: usize) {
         let a = &self.inner.admission;
         if bytes > self.inner.journal.largest_payload() {
             // There will never be room; append says so.
             return;
         }
-        if a.is_free() && self.inner.room(bytes) {
-            let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
-            if over <= 0.0 {
-                return;
+        let fullness = self.inner.journal.fullness();
+        if a.is_free() && self.inner.room(bytes) && fullness <= checkpoint::SLOW_FROM {
+            if fullness > checkpoint::AT_FULLNESS {
+                a.note(client, bytes);
             }
+            return;
         }
-        let turn = a.line_up();
-        // From 70 % of the ring on, producers are slowed in proportion, so that they never meet a wall.
-        let over = self.inner.journal.fullness() - checkpoint::SLOW_FROM;
+        // From 70 % of the ring on, producers are slowed in proportion, so that they never meet a wall: in proportion, too, to
+        // what each has put into it lately.
+        let over = fullness - checkpoint::SLOW_FROM;
+        let slowed = (over.max(0.0) * 20_000.0 * a.share(client)) as u64;
+        let turn = a.line_up(client, bytes, slowed >= SLOWED_LEAST);
         if over > 0.0 {
             self.inner.checkpoint_wanted.notify();
-            self.inner.rt.sleep(Duration::from_micros((over * 20_000.0) as u64)).await;
+        }
+        if slowed >= SLOWED_LEAST {
+            self.inner.rt.sleep(Duration::from_micros(slowed)).await;
+            turn.go_on();
         }
         loop {
             let first = turn.has_come();
@@ -60,7 +74,8 @@ impl Store {
             }
             self.something_gives(&turn, first, bytes).await;
         }
-        drop(turn);
+        a.note(client, bytes);
+        turn.served();
     }
 
     /// Resolves when it is worth looking again; to the first in line also when memory has come back: readers give it back without

@@ -207,3 +207,62 @@ fn files_are_closed_before_there_are_too_many() {
         })
         .expect_done();
 }
+
+/// Ten thousand partitions, on a disk on which everything is done at once: whatever a checkpoint does for each of them, no more
+/// than some tens come in one turn of its task. Counted are turns, not time.
+#[test]
+fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
+    const MANY: i32 = 10_000;
+    let sim = SimConfig { memory_limit: 256 << 20, ..SimConfig::default() };
+    let world = World::new(7, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    // So small that the second checkpoint writes manifest and rest log anew.
+    let thresholds = Thresholds { rewrite_min: 4096, ..Thresholds::default() };
+    let config = Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
+    let (it, again) = (rt.clone(), config.clone());
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..MANY {
+                store.create(partition(n), PartitionConfig::default());
+            }
+            let mut rewritten = 0;
+            for round in 0..6 {
+                for n in 0..MANY {
+                    append(&store, partition(n), batch(1, &[round; 60])).await;
+                }
+                store.checkpoint().await;
+                let counters = store.counters().0;
+                let most = counters.checkpoint_slice_max;
+                assert!((32..=64).contains(&most), "{most} partitions in one turn, round {round}");
+                rewritten = counters.rest_rewrites;
+                for n in (0..MANY).step_by(997) {
+                    let expected = usize::from(round + 1) * (61 + 60);
+                    assert_eq!(read_all(&store, partition(n)).await.len(), expected);
+                }
+            }
+            assert!(rewritten > 0, "the rest log was never written anew");
+        })
+        .expect_done();
+    world.power_cut(node);
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, report) =
+                store::open(&it, &data, CoreId(0), again, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            assert_eq!(report.incomplete.len(), 0, "{report:?}");
+            for n in (0..MANY).step_by(997) {
+                assert_eq!(read_all(&store, partition(n)).await.len(), 6 * (61 + 60));
+            }
+        })
+        .expect_done();
+}

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// Requests, or receives, after which the other connections come first.
 const TURN: usize = 32;
-/// A turn of the core that has lasted so long is over, too: one request may be as much work as thousands.
-const TURN_TIME: Duration = Duration::from_millis(10);
+/// A turn of the core that has lasted so long is over, too: one request may be as much work as thousands, and what others wait
+/// for, a flush among it, is seen only between turns.
+const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// Receives until the connection ends; why it does.
 pub(crate) async fn read<H: Handler>(

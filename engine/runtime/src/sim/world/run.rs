@@ -71,7 +71,7 @@ impl World {
                 n => self.shared.borrow_mut().random.index(n),
             };
             let core = ready[pick];
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| core.executor.run(1)))
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| core.executor.run(1, || false)))
                 && !payload.is::<NodeFault>()
             {
                 resume_unwind(payload);
