@@ -4,7 +4,7 @@
 //! compresses only where a topic's `compression.type` asks for it. Clients do both.
 //!
 //! Input comes from strangers: every decompression has an output limit, and memory is bounded by that limit plus a constant
-//! per codec (the largest is an LZ4 frame with 4 MiB linked blocks: 12 MiB while it is read).
+//! per codec (the largest is the room for a block of an LZ4 frame: 4 MiB).
 
 mod gzip;
 mod lz4;
@@ -65,6 +65,7 @@ pub struct Decompressor {
     written: u64,
     gzip: Option<gzip::Inflater>,
     snappy: snappy::Reader,
+    lz4: lz4::Reader,
     zstd: Option<zstandard::Reader>,
 }
 
@@ -131,7 +132,7 @@ impl Decompressor {
                 &mut self.written,
             ),
             Codec::Snappy => self.snappy.decompress(section, out, bytes_max),
-            Codec::Lz4 => lz4::decompress(section, out, bytes_max),
+            Codec::Lz4 => self.lz4.decompress(section, out, bytes_max, &mut self.written),
             Codec::Zstd => {
                 let reader = match &mut self.zstd {
                     Some(reader) => reader,

@@ -251,6 +251,109 @@ fn small_zstd_batches_do_not_pay_for_a_large_one_before_them() {
     assert_eq!(d.bytes_written() - before, 1_000 * 300);
 }
 
+/// Frames as others write them: every block size, linked or not, with and without checksums and the content's size.
+fn lz4(bytes: &[u8], info: lz4_flex::frame::FrameInfo) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn every_kind_of_lz4_frame_is_read_and_no_byte_of_it_may_be_another() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+    // Far references across blocks, near ones, and what does not compress.
+    let far = [noise(70_000), vec![7; 200_000], noise(70_000), noise(9)].concat();
+    let mut d = Decompressor::new();
+    for bytes in [&far[..], &far[..50], &[]] {
+        for size in [
+            BlockSize::Max64KB,
+            BlockSize::Max256KB,
+            BlockSize::Max1MB,
+            BlockSize::Max4MB,
+        ] {
+            for kind in 0..16_u8 {
+                let on = |bit: u8| kind & (1 << bit) != 0;
+                let info = FrameInfo::new()
+                    .block_size(size)
+                    .block_mode(if on(0) { BlockMode::Linked } else { BlockMode::Independent })
+                    .block_checksums(on(1))
+                    .content_checksum(on(2))
+                    .content_size(on(3).then_some(bytes.len() as u64));
+                let packed = lz4(bytes, info);
+                let what = format!("{} bytes, {size:?}, {kind:04b}", bytes.len());
+                let got = d.decompress(Codec::Lz4, &packed, bytes.len()).unwrap();
+                assert!(got == bytes, "{what}");
+                for cut in [1, 4, 5] {
+                    let cut = packed.get(..packed.len() - cut).unwrap();
+                    assert!(d.decompress(Codec::Lz4, cut, 1 << 20).is_err(), "{what}, cut");
+                }
+                // Its header has a checksum, and so has what can change and stay readable.
+                let checked = if on(2) { packed.len() } else { 7 };
+                for at in (0..checked).filter(|at| *at < 30 || at % 4_001 == 0) {
+                    let mut other = packed.clone();
+                    other[at] ^= 1 << (at % 8);
+                    // A larger block size under the same checksum, which has one byte, changes nothing.
+                    let got = d.decompress(Codec::Lz4, &other, 1 << 20);
+                    assert!(got.is_err() || got == Ok(bytes), "{what}, byte {at}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lz4_frame_is_refused_for_what_kafka_has_no_use_for() {
+    let mut d = Decompressor::new();
+    let mut packed = Vec::new();
+    Compressor::new().compress(Codec::Lz4, None, b"some", &mut packed).unwrap();
+    let end = packed.len() - 4;
+    // Behind the end; an empty block; a block without an end; a legacy frame; a skippable one.
+    let behind = [&packed[..], &[0]].concat();
+    let twice = [&packed[..], &packed].concat();
+    let empty = [&packed[..end], &[0, 0, 0, 0x80], &packed[end..]].concat();
+    let nothing = [&packed[..end], &[1, 0, 0, 0, 0], &packed[end..]].concat();
+    let legacy = [&[0x02, 0x21, 0x4c, 0x18], &packed[4..]].concat();
+    let skippable = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    assert_eq!(d.decompress(Codec::Lz4, &packed, 4).unwrap(), b"some");
+    for bad in
+        [&behind[..], &twice, &empty, &nothing, &packed[..end], &legacy, &skippable, &packed[..4]]
+    {
+        let got = d.decompress(Codec::Lz4, bad, 1 << 20).map(<[u8]>::len);
+        assert_eq!(got, Err(DecompressError::Corrupt(Codec::Lz4)), "{bad:?}");
+    }
+}
+
+/// A header may say that blocks have 4 MiB. Room is made for what the bytes that are there can become.
+#[test]
+fn a_small_lz4_frame_does_not_pay_for_the_block_size_that_it_names() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+    let small = noise(60);
+    for mode in [BlockMode::Independent, BlockMode::Linked] {
+        let info = FrameInfo::new().block_size(BlockSize::Max4MB).block_mode(mode);
+        let packed = lz4(&small, info);
+        let dense = lz4(&[7; 60], FrameInfo::new().block_size(BlockSize::Max4MB).block_mode(mode));
+        let mut d = Decompressor::new();
+        for _ in 0..1_000 {
+            assert_eq!(d.decompress(Codec::Lz4, &packed, 64 << 20).unwrap(), small);
+            assert_eq!(d.decompress(Codec::Lz4, &dense, 64 << 20).unwrap(), [7; 60]);
+        }
+        // Room once, and then the bytes themselves.
+        let most = 256 * (packed.len().max(dense.len()) as u64) + 1_000 * 120;
+        assert!(d.bytes_written() <= most, "{} bytes, not {most}", d.bytes_written());
+        // Nor does what is no block at all.
+        let mut bad = dense.clone();
+        let block = bad.len() - 8;
+        bad[block..].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        let before = d.bytes_written();
+        for _ in 0..1_000 {
+            d.decompress(Codec::Lz4, &bad, 64 << 20).unwrap_err();
+        }
+        let each = (d.bytes_written() - before) / 1_000;
+        assert!(each <= 256 * bad.len() as u64, "{each} bytes for {}", bad.len());
+    }
+}
+
 #[test]
 fn all_that_is_written_is_counted() {
     let mut d = Decompressor::new();

@@ -147,6 +147,8 @@ struct Pass<'a> {
     compressor: Compressor,
     left: Left,
     report: CompactReport,
+    /// What of the report the store's counters have already.
+    told: CompactReport,
 }
 
 impl Store {
@@ -193,6 +195,7 @@ impl Store {
             compressor: Compressor::new(),
             left: Left::default(),
             report: CompactReport::default(),
+            told: CompactReport::default(),
         };
         let Some(found) = self.compactable(id, how, stable) else {
             pass.report.clean_end = pass.p.borrow().log.clean_end();
@@ -202,14 +205,13 @@ impl Store {
         let result = pass.run(found, budget.map_bytes).await;
         let longest = pass.pace.longest();
         pass.report.slice_bytes_max = longest.bytes;
+        pass.tell();
         let report = pass.report;
         let micros = u64::try_from(longest.took.as_micros()).unwrap_or(u64::MAX);
         self.inner.count(|c| {
             c.compact_slice_micros_max = c.compact_slice_micros_max.max(micros);
             c.compactions += 1;
-            c.compact_read_bytes += report.bytes_read;
-            c.compact_written_bytes += report.bytes_written;
-            c.compact_dropped_records += report.records_dropped;
+            c.compact_map_bytes = 0;
         });
         result.map(|()| report)
     }
@@ -301,11 +303,23 @@ impl Pass<'_> {
         whole.map_err(|e| CompactFailure::io("cannot write a sealed segment", &e))
     }
 
+    /// Counts what has been done since this was last called: a pass may take minutes, and somebody may look.
+    fn tell(&mut self) {
+        let (now, told) = (self.report, self.told);
+        self.inner().count(|c| {
+            c.compact_read_bytes += now.bytes_read - told.bytes_read;
+            c.compact_written_bytes += now.bytes_written - told.bytes_written;
+            c.compact_dropped_records += now.records_dropped - told.records_dropped;
+        });
+        self.told = now;
+    }
+
     /// The next batch of a segment.
     async fn next(&mut self, source: &mut Source<'_>) -> Result<Option<Slice>, CompactFailure> {
         let next = source.next().await?;
         if source.take_waited() {
             self.pace.waited();
+            self.tell();
         }
         self.report.bytes_read += next.as_ref().map_or(0, |b| b.len() as u64);
         Ok(next)

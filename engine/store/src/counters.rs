@@ -55,6 +55,8 @@ pub struct Counters {
     pub compact_dropped_records: u64,
     /// The longest that compaction has kept the core without a look at its sockets and files, in microseconds.
     pub compact_slice_micros_max: u64,
+    /// Bytes of the key map of the pass that runs; 0 while none does.
+    pub compact_map_bytes: u64,
     /// Segments that compaction has replaced and whose files have gone.
     pub compact_unlinked: u64,
     /// Bytes of sealed segments that were read again to see whether they are what was written.

@@ -3,6 +3,7 @@
 use crate::partition::{Evicted, Mercy};
 use crate::reserve::is_out_of_files;
 use crate::store::Inner;
+use runtime::{File, Open};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -49,6 +50,19 @@ impl Inner {
             eprintln!(
                 "the store waits for a file descriptor: {e}; raise the limit (ulimit -n), or close connections"
             );
+        }
+    }
+
+    /// Opens a file for work that can wait: while there is no descriptor it does, until the store stops.
+    pub(crate) async fn open_in_time(&self, path: &Path, how: Open) -> io::Result<File> {
+        loop {
+            match self.rt.disk().open(path, how).await {
+                Err(e) if is_out_of_files(&e) && !self.stopping.get() => {
+                    self.tell_out_of_files(&e);
+                    self.rt.sleep(OUT_OF_FILES_PAUSE).await;
+                }
+                result => return result,
+            }
         }
     }
 

@@ -1,54 +1,184 @@
 //! The LZ4 frame format.
 //!
-//! Written with independent blocks, which is what Java clients read; linked blocks are read as well.
+//! ```text
+//!   magic  flags  sizes  [content size]  checksum   { length  block  [checksum] }...   0   [content checksum]
+//! ```
+//! Written with independent blocks, which is what Java clients read; linked blocks are read as well. A frame's header says how
+//! large a block may become, 64 KiB to 4 MiB. That is a stranger's word: room is made for what the bytes of a block can become,
+//! once, and used again for all that follow, whatever frame they are in.
 
 use super::{CompressError, DecompressError};
 use crate::Codec;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use std::io::{self, BufRead, Read, Write};
+use lz4_flex::block::{self, decompress_into, decompress_into_with_dict};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use std::io::Write;
+use twox_hash::XxHash32;
 
 const MAGIC: [u8; 4] = 0x184D_2204u32.to_le_bytes();
 const CORRUPT: DecompressError = DecompressError::Corrupt(Codec::Lz4);
+/// A byte more of a match's length says 255 more: no block grows more than this many times.
+const RATIO_MAX: usize = 255;
+/// Linked blocks refer so far back.
+const WINDOW: usize = 64 << 10;
+/// Set in a block's length: it is not compressed.
+const AS_IT_IS: u32 = 1 << 31;
 
-pub(super) fn decompress(
-    input: &[u8],
-    out: &mut Vec<u8>,
-    bytes_max: usize,
-) -> Result<(), DecompressError> {
-    // Legacy frames, which the library would read as well, have 8 MiB blocks and are nothing that Kafka knows.
-    if !input.starts_with(&MAGIC) {
-        return Err(CORRUPT);
-    }
-    let mut frame = FrameDecoder::new(Input { rest: input, ran_dry: false });
-    loop {
-        let block = frame.fill_buf().map_err(|_| CORRUPT)?;
-        let n = block.len();
-        if n == 0 {
-            break;
-        }
-        if n > bytes_max - out.len() {
-            return Err(DecompressError::TooLarge { limit: bytes_max });
-        }
-        out.extend_from_slice(block);
-        frame.consume(n);
-    }
-    // Bytes behind the frame are read by some clients and refused by others: nobody may send them.
-    let end = frame.into_inner();
-    if end.ran_dry || !end.rest.is_empty() { Err(CORRUPT) } else { Ok(()) }
+/// Flags of a frame: bits 7 and 6 are the version, 01; bit 1 means nothing yet.
+mod flag {
+    pub(super) const VERSION: u8 = 0b1100_0000;
+    pub(super) const VERSION_1: u8 = 0b0100_0000;
+    pub(super) const INDEPENDENT: u8 = 1 << 5;
+    pub(super) const BLOCK_CHECKSUMS: u8 = 1 << 4;
+    pub(super) const CONTENT_SIZE: u8 = 1 << 3;
+    pub(super) const CONTENT_CHECKSUM: u8 = 1 << 2;
+    pub(super) const RESERVED: u8 = 1 << 1;
+    pub(super) const DICTIONARY: u8 = 1;
 }
 
-/// The input, with a memory of having been asked for more than it has: the library takes a frame that is cut between two blocks
-/// for a whole one.
-struct Input<'i> {
-    rest: &'i [u8],
-    ran_dry: bool,
+/// What a frame's header says.
+struct Frame {
+    flags: u8,
+    block_max: usize,
+    content_size: Option<u64>,
 }
 
-impl Read for Input<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.rest.read(buf)?;
-        self.ran_dry |= n == 0 && !buf.is_empty();
-        Ok(n)
+impl Frame {
+    /// Reads the header and takes it off `input`.
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        // Legacy frames have another magic number, 8 MiB blocks, and are nothing that Kafka knows.
+        let described = input.strip_prefix(&MAGIC)?;
+        let mut rest = described;
+        let [flags, sizes] = take(&mut rest)?;
+        if flags & flag::VERSION != flag::VERSION_1
+            || flags & (flag::RESERVED | flag::DICTIONARY) != 0
+        {
+            return None;
+        }
+        let block_max = match sizes {
+            0x40 => 64 << 10,
+            0x50 => 256 << 10,
+            0x60 => 1 << 20,
+            0x70 => 4 << 20,
+            _ => return None,
+        };
+        let content_size = match flags & flag::CONTENT_SIZE {
+            0 => None,
+            _ => Some(u64::from_le_bytes(take(&mut rest)?)),
+        };
+        let described = described.get(..described.len() - rest.len())?;
+        let [checksum] = take(&mut rest)?;
+        *input = rest;
+        (hash(described).to_le_bytes()[1] == checksum)
+            .then_some(Self { flags, block_max, content_size })
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// The first bytes of `input`, taken off it.
+fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = input.split_first_chunk()?;
+    *input = rest;
+    Some(*first)
+}
+
+fn hash(bytes: &[u8]) -> u32 {
+    XxHash32::oneshot(0, bytes)
+}
+
+#[derive(Default)]
+pub(super) struct Reader {
+    /// Where a block is decompressed. Filled with zeros where it has grown, and never again.
+    room: Vec<u8>,
+}
+
+impl Reader {
+    /// Adds to `written` what was filled beside the output.
+    pub(super) fn decompress(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        bytes_max: usize,
+        written: &mut u64,
+    ) -> Result<(), DecompressError> {
+        let mut rest = input;
+        let frame = Frame::read(&mut rest).ok_or(CORRUPT)?;
+        let begin = out.len();
+        loop {
+            let length = u32::from_le_bytes(take(&mut rest).ok_or(CORRUPT)?);
+            if length == 0 {
+                break;
+            }
+            let len = (length & !AS_IT_IS) as usize;
+            if len > frame.block_max {
+                return Err(CORRUPT);
+            }
+            let (block, after) = rest.split_at_checked(len).ok_or(CORRUPT)?;
+            rest = after;
+            if frame.has(flag::BLOCK_CHECKSUMS) {
+                let checksum = take(&mut rest).ok_or(CORRUPT)?;
+                if hash(block) != u32::from_le_bytes(checksum) {
+                    return Err(CORRUPT);
+                }
+            }
+            let left = bytes_max - out.len();
+            let content = if length & AS_IT_IS == 0 {
+                let most = len.saturating_mul(RATIO_MAX).min(frame.block_max);
+                let grown = most.min(left).saturating_sub(self.room.len());
+                *written += grown as u64;
+                self.room.resize(self.room.len() + grown, 0);
+                let window = if frame.has(flag::INDEPENDENT) { 0 } else { WINDOW };
+                let before = out.get(begin.max(out.len().saturating_sub(window))..).unwrap_or(&[]);
+                let room = self.room.get_mut(..most.min(left)).unwrap_or(&mut []);
+                let n = decompress(block, room, before).map_err(|e| {
+                    // How far it came is not known.
+                    *written += room.len() as u64;
+                    match e {
+                        block::DecompressError::OutputTooSmall { .. } if left < most => {
+                            DecompressError::TooLarge { limit: bytes_max }
+                        }
+                        _ => CORRUPT,
+                    }
+                })?;
+                self.room.get(..n).unwrap_or(&[])
+            } else if len > left {
+                return Err(DecompressError::TooLarge { limit: bytes_max });
+            } else {
+                block
+            };
+            // Some clients would take it for the end.
+            if content.is_empty() {
+                return Err(CORRUPT);
+            }
+            out.extend_from_slice(content);
+        }
+        let content = out.get(begin..).unwrap_or(&[]);
+        if frame.content_size.is_some_and(|size| size != content.len() as u64) {
+            return Err(CORRUPT);
+        }
+        if frame.has(flag::CONTENT_CHECKSUM) {
+            let checksum = take(&mut rest).ok_or(CORRUPT)?;
+            if hash(content) != u32::from_le_bytes(checksum) {
+                return Err(CORRUPT);
+            }
+        }
+        // Bytes behind the frame are read by some clients and refused by others: nobody may send them.
+        if rest.is_empty() { Ok(()) } else { Err(CORRUPT) }
+    }
+}
+
+/// Decompresses a block that may refer to `before`.
+fn decompress(
+    block: &[u8],
+    room: &mut [u8],
+    before: &[u8],
+) -> Result<usize, block::DecompressError> {
+    if before.is_empty() {
+        decompress_into(block, room)
+    } else {
+        decompress_into_with_dict(block, room, before)
     }
 }
 

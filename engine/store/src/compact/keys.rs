@@ -43,6 +43,8 @@ impl Pass<'_> {
         let secret = (rt.random(), rt.random());
         let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
         let keys = KeyMap::new(map_bytes, records, secret);
+        let bytes = keys.bytes() as u64;
+        self.inner().count(|c| c.compact_map_bytes = bytes);
         let mut map = Mapped { keys, outcomes: None, from: found.from, end: found.end };
         let names = self.segments_within(found.from, found.end);
         for (n, name) in names.iter().enumerate() {

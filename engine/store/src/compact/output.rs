@@ -194,7 +194,7 @@ impl Output {
     /// A new file, whose name the next checkpoint makes durable.
     async fn make(&self, ending: &str) -> io::Result<File> {
         let path = self.inner.paths.segment(self.id, self.name, ending);
-        let file = self.inner.rt.disk().open(&path, new_file()).await?;
+        let file = self.inner.open_in_time(&path, new_file()).await?;
         self.inner.unlisted.borrow_mut().insert(self.inner.paths.partition(self.id));
         Ok(file)
     }

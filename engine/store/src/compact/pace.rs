@@ -22,7 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(10);
 /// What clients do is looked at again after this.
 const LOOK: Duration = Duration::from_millis(50);
 /// Less than this in a second is nobody's load: marks of the journal, heartbeats, a trickle of commits.
-const QUIET: f64 = 64.0 * 1024.0;
+pub(super) const QUIET: f64 = 64.0 * 1024.0;
 /// What compaction may move in a second whatever clients do, unless the operator says less.
 const FLOOR: f64 = 8.0 * 1024.0 * 1024.0;
 const SHARE: f64 = 4.0;
