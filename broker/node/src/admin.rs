@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     /// What the cores have counted and the control thread has not taken yet. Core 0 holds the lock for a push only.
     beats: Mutex<Vec<Beat>>,
-    /// Locked by the control thread only.
+    /// Locked by the control thread, and by the threads that write its pages: never by a core.
     observed: Mutex<Observed>,
     backend: OnceLock<&'static str>,
     /// Long pages are written two at a time; the others wait in line, for a while.
@@ -254,8 +254,16 @@ async fn compat_metrics(State(shared): State<Arc<Shared>>) -> Response {
     page(shared, metrics::compat).await
 }
 
-fn json(value: &serde_json::Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+/// A page of JSON, phrased and written in its turn.
+async fn json(
+    shared: &Arc<Shared>,
+    phrase: impl FnOnce(&Shared) -> serde_json::Value + Send + 'static,
+) -> Response {
+    let mine = Arc::clone(shared);
+    match in_turn(shared, move || phrase(&mine).to_string()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(refused) => refused,
+    }
 }
 
 fn refuse(why: &str) -> Response {
@@ -273,17 +281,20 @@ async fn latency(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
             refuse("`last` and `core`: seconds are kept of all cores together")
         }
         Ok((Some(last), None)) => {
-            let seconds = shared.observed().history.last(last);
-            let length: u64 = seconds.iter().map(|s| s.length_ms).sum();
-            // An hour is 32 MiB to add up.
-            match in_turn(&shared, move || stages::sum(&seconds)).await {
-                Ok(sums) => json(&pages::latency(&sums, Some(length.div_ceil(1000)))),
-                Err(refused) => refused,
-            }
+            json(&shared, move |shared| {
+                // An hour is 32 MiB to add up: not while the memory is locked.
+                let seconds = shared.observed().history.last(last);
+                let length: u64 = seconds.iter().map(|s| s.length_ms).sum();
+                pages::latency(&stages::sum(&seconds), Some(length.div_ceil(1000)))
+            })
+            .await
         }
         Ok((None, core)) => {
-            let sums = shared.observed().history.since_start(core);
-            json(&pages::latency(&sums, None))
+            json(&shared, move |shared| {
+                let sums = shared.observed().history.since_start(core);
+                pages::latency(&sums, None)
+            })
+            .await
         }
     }
 }
@@ -296,8 +307,12 @@ async fn why(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     match query.number("most") {
         Err(why) => refuse(&why),
         Ok(most) => {
-            let observed = shared.observed();
-            json(&pages::why(&observed.worst(query.text("api"), most.unwrap_or(WORST))))
+            let api = query.text("api").map(str::to_owned);
+            let phrase = move |shared: &Shared| {
+                let worst = shared.observed().worst(api.as_deref(), most.unwrap_or(WORST));
+                pages::why(&worst)
+            };
+            json(&shared, phrase).await
         }
     }
 }
@@ -318,8 +333,11 @@ async fn log(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
 }
 
 async fn top(State(shared): State<Arc<Shared>>) -> Response {
-    let backend = shared.backend.get().copied().unwrap_or("starting");
-    json(&pages::top(&shared.observed(), env!("CARGO_PKG_VERSION"), backend))
+    let phrase = |shared: &Shared| {
+        let backend = shared.backend.get().copied().unwrap_or("starting");
+        pages::top(&shared.observed(), env!("CARGO_PKG_VERSION"), backend)
+    };
+    json(&shared, phrase).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {

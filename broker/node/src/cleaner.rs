@@ -1,6 +1,7 @@
 //! The cleaner of one core: compacts the dirtiest of its partitions, one at a time (KIP-58).
 //!
-//! Its settings may change while it works; they count from the next pass on. What it did is in `/metrics`.
+//! Its settings may change while it works; they count from the next pass on, and another pause at once. What it did is in
+//! `/metrics`.
 
 use crate::broker::Broker;
 use crate::shard::Replica;
@@ -15,6 +16,8 @@ use store::{CompactBudget, CompactFailure, EndedEarly};
 
 /// After a failure a partition is left alone for this many rounds.
 const ROUNDS_AFTER_FAILURE: u32 = 20;
+/// So soon a pause notices that it is to be another one.
+const SETTING_READ_EVERY: Duration = Duration::from_secs(1);
 
 /// What the cleaner remembers. Lives on its core.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub(crate) struct Cleaner {
     /// Partitions that failed, and for how many rounds they still wait.
     failed: RefCell<BTreeMap<PartitionId, u32>>,
     max_dirty: Cell<f64>,
+    due: Cell<usize>,
+    looks: Cell<u64>,
     last_run_ms: Cell<u64>,
 }
 
@@ -31,6 +36,16 @@ impl Cleaner {
     /// The largest dirty share of a partition, when it was last looked at.
     pub(crate) fn max_dirty(&self) -> f64 {
         self.max_dirty.get()
+    }
+
+    /// Partitions that were worth a pass, when it was last looked: one that is being compacted counts until its pass ends.
+    pub(crate) fn due(&self) -> usize {
+        self.due.get()
+    }
+
+    /// How often all partitions have been looked at.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.get()
     }
 
     /// How long the last pass took, in milliseconds.
@@ -59,18 +74,25 @@ pub(crate) fn start(broker: &Rc<Broker>) {
     let me = Rc::clone(broker);
     broker.rt.spawn(async move {
         loop {
-            let settings = me.metadata.settings().cleaner;
-            let mut busy = false;
-            if settings.enabled {
-                busy = round(&me).await;
-            }
-            if !busy {
-                let backoff = u64::try_from(settings.backoff_ms).unwrap_or(0).max(1);
-                me.rt.sleep(Duration::from_millis(backoff)).await;
+            let enabled = me.metadata.settings().cleaner.enabled;
+            if !enabled || !round(&me).await {
+                back_off(&me).await;
                 wait_less(&me);
             }
         }
     });
+}
+
+/// Sleeps for `log.cleaner.backoff.ms`, whatever that becomes meanwhile.
+async fn back_off(broker: &Broker) {
+    let began = broker.rt.now();
+    loop {
+        let ms = u64::try_from(broker.metadata.settings().cleaner.backoff_ms).unwrap_or(0).max(1);
+        match Duration::from_millis(ms).saturating_sub(broker.rt.now().since(began)) {
+            Duration::ZERO => return,
+            left => broker.rt.sleep(left.min(SETTING_READ_EVERY)).await,
+        }
+    }
 }
 
 /// One round less to wait for those that failed.
@@ -85,7 +107,7 @@ fn wait_less(broker: &Broker) {
 async fn round(broker: &Rc<Broker>) -> bool {
     remove_strays(broker).await;
     let mut best: Option<(Rc<Replica>, Candidate)> = None;
-    let mut max_dirty = 0.0_f64;
+    let (mut max_dirty, mut due) = (0.0_f64, 0);
     for replica in broker.shard.replicas() {
         let config = Rc::clone(&replica.config.borrow());
         if !config.cleanup.compact || broker.cleaner.failed.borrow().contains_key(&replica.id) {
@@ -95,13 +117,17 @@ async fn round(broker: &Rc<Broker>) -> bool {
         let found = broker.shard.store.compactable(replica.id, &compaction(&config), stable);
         let Some(found) = found else { continue };
         max_dirty = max_dirty.max(found.ratio());
+        due += usize::from(found.due);
         // An overdue one goes first.
         let rank = |c: &Candidate| (c.overdue, c.ratio());
         if found.due && best.as_ref().is_none_or(|(_, b)| rank(&found) > rank(b)) {
             best = Some((replica, found));
         }
     }
-    broker.cleaner.max_dirty.set(max_dirty);
+    let cleaner = &broker.cleaner;
+    cleaner.max_dirty.set(max_dirty);
+    cleaner.due.set(due);
+    cleaner.looks.set(cleaner.looks.get() + 1);
     match best {
         Some((replica, _)) => pass(broker, &replica).await,
         None => false,

@@ -1,4 +1,4 @@
-//! What the control thread remembers of the cores.
+//! What the control thread remembers of the cores. Its pages are phrased on other threads, which look at it one at a time.
 
 use super::pulse::{Beat, Busy, Gauges, Kept, Slow};
 use stages::History;
@@ -57,13 +57,13 @@ impl Observed {
     }
 
     /// The worst requests of the last minute, of one API or of all, the worst first.
-    pub(crate) fn worst(&self, api: Option<&str>, most: usize) -> Vec<&Slow> {
+    pub(crate) fn worst(&self, api: Option<&str>, most: usize) -> Vec<Slow> {
         let all = self.slow.iter().flat_map(|(_, slow)| slow);
         let mut worst: Vec<&Slow> =
             all.filter(|s| api.is_none_or(|api| s.api.eq_ignore_ascii_case(api))).collect();
         worst.sort_by_key(|s| std::cmp::Reverse(s.laps.total()));
         worst.truncate(most);
-        worst
+        worst.into_iter().cloned().collect()
     }
 }
 

@@ -51,8 +51,8 @@ pub(crate) fn latency(sums: &BTreeMap<(u8, Stage), Histogram>, seconds: Option<u
 }
 
 /// `/latency/why`: requests, the worst first.
-pub(crate) fn why(worst: &[&Slow]) -> Value {
-    let one = |slow: &&Slow| {
+pub(crate) fn why(worst: &[Slow]) -> Value {
+    let one = |slow: &Slow| {
         let times: Map<String, Value> = slow
             .stages()
             .map(|(stage, nanos)| (stage.name().to_owned(), micros(nanos).into()))

@@ -93,6 +93,16 @@ fn cleaner(t: &mut Samples, broker: &Broker, store: &store::Counters) {
         store.compact_dropped_records,
     );
     let c = &broker.cleaner;
+    t.counter(
+        "ringwood_cleaner_looks_total",
+        "How often the cleaner has looked at all its partitions.",
+        c.looks(),
+    );
+    t.gauge(
+        "ringwood_cleaner_due_partitions",
+        "Partitions that were worth a pass when the cleaner last looked.",
+        c.due() as f64,
+    );
     t.gauge(
         "ringwood_cleaner_max_dirty_ratio",
         "Largest dirty share of a compacted partition.",
@@ -110,8 +120,13 @@ fn cleaner(t: &mut Samples, broker: &Broker, store: &store::Counters) {
     );
     t.gauge(
         "ringwood_cleaner_waiting_bytes",
-        "Bytes of replaced segments that wait for a checkpoint.",
+        "Bytes of replaced segments whose files are still there.",
         broker.shard.store.replaced_bytes() as f64,
+    );
+    t.gauge(
+        "ringwood_memory_cleaner_bytes",
+        "Bytes of the key map of the pass that runs.",
+        store.compact_map_bytes as f64,
     );
     t.gauge(
         "ringwood_cleaner_failed_partitions",

@@ -11,11 +11,11 @@ use log::{BatchMeta, Compaction};
 use record::{BatchBuilder, Codec};
 use ringwood_store as store;
 use runtime::Open;
-use runtime::sim::{DiskOp, Injection};
+use runtime::sim::{DiskOp, Injection, SimConfig, World};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use store::{CompactBudget, CompactFailure, EndedEarly, Paths, Store};
+use store::{CompactBudget, CompactFailure, Config, DataDir, EndedEarly, Paths, Store};
 
 fn other(n: i32) -> PartitionId {
     PartitionId { topic: TopicId([8; 16]), index: PartitionIndex(n) }
@@ -92,6 +92,56 @@ fn old_files_go_with_anybodys_checkpoint_and_by_themselves_when_nobody_writes() 
             check_files(&rt, &store).await;
         });
     }
+}
+
+#[test]
+fn beside_a_load_old_files_wait_longer_but_not_for_ever() {
+    // A ring that the load does not fill by half.
+    const RING: u64 = 8 << 20;
+    let world = World::new(38, SimConfig { capacity: 128 << 20, ..SimConfig::default() });
+    let node = world.add_node();
+    let it = world.core(node, CoreId(0));
+    let rt = it.clone();
+    let done = world.run(&it, async move {
+        let data = DataDir::open(&rt, Path::new(super::ROOT), 1, RING).await.unwrap();
+        let config = Config { ring_bytes: RING, free_bytes_min: 0, ..Config::default() };
+        let opened = store::open(&rt, &data, CoreId(0), config, |_| partition_config()).await;
+        let store = opened.unwrap().0;
+        store.create(id(), partition_config());
+        for n in 0..BATCHES {
+            append(&store, n).await;
+        }
+        store.checkpoint().await;
+        store.create(other(0), partition_config());
+        let before = store.counters().0;
+        compact(&store, PLENTY).await.unwrap();
+        let began = rt.now();
+        let (mut n, mut most) = (0, 0);
+        let went = loop {
+            // 100 KiB in a second, which is somebody's load and needs no checkpoint for a while.
+            for _ in 0..5 {
+                let (bytes, meta, _) = batch(n, 0);
+                store.admit(bytes.len()).await;
+                store.append(other(0), &bytes, &meta, EPOCH, Timestamp(1)).unwrap();
+                store.flush().await;
+                n += 1;
+            }
+            most = store.ring_bytes().0.max(most);
+            rt.sleep(Duration::from_millis(200)).await;
+            let waited = rt.now().since(began);
+            match store.counters().0.checkpoints - before.checkpoints {
+                0 => assert!(waited < Duration::from_secs(13), "{waited:?}"),
+                _ => break waited,
+            }
+        };
+        assert!(went > Duration::from_secs(8), "it stood in the way after {went:?}");
+        let size = store.ring_bytes().1;
+        assert!(most < size / 2, "the ring was no reason: {most} of {size}");
+        rt.sleep(Duration::from_secs(2)).await;
+        assert_eq!(store.replaced_bytes(), 0);
+        check_files(&rt, &store).await;
+    });
+    done.expect_done();
 }
 
 #[test]
@@ -266,6 +316,55 @@ fn a_disk_that_is_full_in_the_middle_of_a_pass_costs_the_pass_alone() {
     }
     // Space for the log, its length at the end, and space for the index.
     assert!(failed >= 3, "only {failed} passes met the full disk");
+}
+
+/// Descriptors come back when somebody closes. A new segment waits for one, a pass that cannot read is given up, and nobody's
+/// process stops.
+#[test]
+fn a_pass_that_finds_no_descriptor_loses_nothing_and_faults_nobody() {
+    const EMFILE: i32 = 24;
+    let (mut whole, mut given_up) = (0, 0);
+    for after in 0..40 {
+        let scene = Scene::new(39);
+        let all = Rc::clone(&scene.all);
+        let rt = scene.world.core(scene.node, CoreId(0));
+        let it = rt.clone();
+        let store = scene.world.run(&rt, async move { open(&it).await }).expect_done();
+        let path = id().topic.to_string();
+        let injection = Injection { op: DiskOp::Open, path, after, times: 3, errno: EMFILE };
+        scene.world.inject(scene.node, injection);
+        let it = rt.clone();
+        let first = store.clone();
+        let ended = scene.world.run(&rt, async move {
+            let last = first.with_log(id(), |l| l.segments().last().unwrap().name.base).unwrap();
+            match compact(&first, PLENTY).await {
+                Ok(report) => Some(report.clean_end == last),
+                Err(CompactFailure::Io(_)) => None,
+                Err(e) => panic!("{e}"),
+            }
+        });
+        match ended.expect_done() {
+            Some(all) => {
+                assert!(all, "after {after}");
+                whole += 1;
+            }
+            None => given_up += 1,
+        }
+        scene.world.heal_disk(scene.node);
+        scene
+            .world
+            .run(&rt, async move {
+                let report = compact(&store, PLENTY).await.unwrap();
+                let last = store.with_log(id(), |l| l.segments().last().unwrap().name.base);
+                assert_eq!(report.clean_end, last.unwrap());
+                assert_eq!(read_all(&store).await, compacted(&all, last.unwrap()));
+                store.settle_compaction().await;
+                check_files(&it, &store).await;
+            })
+            .expect_done();
+        assert_eq!(scene.world.fault_of(scene.node), None, "after {after}");
+    }
+    assert!(whole > 4 && given_up > 4, "{whole} whole, {given_up} given up");
 }
 
 #[test]

@@ -36,7 +36,7 @@ func table(bootstrap, topic string, partitions, updates, keys, rate int, file st
 	last := make(map[string]string, keys)
 	choice := start(uint32(updates), 1, false)
 	filling := start(uint32(keys), 2, true)
-	tombstones := 0
+	tombstones, bytes := 0, 0
 	begun := time.Now()
 	for i := range updates {
 		if rate > 0 && i%100 == 0 {
@@ -53,6 +53,7 @@ func table(bootstrap, topic string, partitions, updates, keys, rate int, file st
 			last[key] = value
 			record.Value = []byte(value)
 		}
+		bytes += len(record.Key) + len(record.Value)
 		c.Produce(context.Background(), record, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {
@@ -83,5 +84,5 @@ func table(bootstrap, topic string, partitions, updates, keys, rate int, file st
 	}
 	complain(to.Flush())
 	complain(out.Close())
-	print(map[string]any{"updates": updates, "tombstones": tombstones, "alive": len(order), "milliseconds": took.Milliseconds()})
+	print(map[string]any{"updates": updates, "tombstones": tombstones, "alive": len(order), "bytes": bytes, "milliseconds": took.Milliseconds()})
 }
