@@ -4,64 +4,20 @@
 //! The tables are what a single Kafka node said to the same requests. One row differs on purpose and says so.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/asking.rs"]
+mod asking;
 #[path = "serving/broker.rs"]
 mod broker;
 
+use asking::{ask, name, produce, ringwood};
 use broker::{Broker, fresh};
-use record::BatchBuilder;
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 
 /// Error, timestamp, offset, leader epoch.
 type Answer = (i16, i64, i64, i32);
 
 const NOTHING: Answer = (0, -1, -1, -1);
 const UNSUPPORTED_VERSION: Answer = (35, -1, -1, -1);
-
-/// A topic name in the compact form, and a tag section without tags.
-fn name(topic: &str) -> Vec<u8> {
-    [&[u8::try_from(topic.len() + 1).unwrap()], topic.as_bytes()].concat()
-}
-
-/// Sends a flexible request and gives back the body of its answer.
-fn ask(to: &mut TcpStream, key: i16, version: i16, body: &[u8]) -> Vec<u8> {
-    let mut request = Vec::new();
-    request.extend(key.to_be_bytes());
-    request.extend(version.to_be_bytes());
-    request.extend([0, 0, 0, 9, 0, 1, b'x', 0]);
-    request.extend(body);
-    // In one write: two would wait for each other's acknowledgement.
-    let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes()[..], &request].concat();
-    to.write_all(&frame).unwrap();
-    let mut len = [0; 4];
-    to.read_exact(&mut len).unwrap();
-    let mut answer = vec![0; u32::from_be_bytes(len) as usize];
-    to.read_exact(&mut answer).unwrap();
-    assert_eq!(answer[..5], [0, 0, 0, 9, 0]);
-    answer.split_off(5)
-}
-
-/// Produce 9, acks=all, partition 0: one batch of records with these timestamps.
-fn produce(to: &mut TcpStream, topic: &str, timestamps: &[i64]) {
-    let mut batch = BatchBuilder::new();
-    for t in timestamps {
-        batch.push(ids::Timestamp(*t), None, Some(b"abc"), &[]);
-    }
-    let batch = batch.build().unwrap();
-    let mut body = vec![0, 0xff, 0xff, 0, 0, 0x27, 0x10, 2];
-    body.extend(name(topic));
-    body.extend([2, 0, 0, 0, 0]);
-    // The length plus one in 7-bit groups, lowest first: two of them.
-    let len = batch.len() + 1;
-    assert!(len < 1 << 14);
-    body.extend([(len & 0x7f) as u8 | 0x80, (len >> 7) as u8]);
-    body.extend(batch);
-    body.extend([0, 0, 0]);
-    let answer = ask(to, 0, 9, &body);
-    let at = 1 + name(topic).len() + 1 + 4;
-    assert_eq!(answer[at..at + 2], [0, 0], "produce to {topic}");
-}
 
 /// ListOffsets from 6 on, of partition 0.
 fn offset(to: &mut TcpStream, topic: &str, time: i64, version: i16, isolation: u8) -> Answer {
@@ -108,12 +64,6 @@ fn compare(to: &mut TcpStream, topic: &str, scene: &str, expected: &[(i64, Answe
             }
         }
     }
-}
-
-fn ringwood(broker: &str, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwood"));
-    command.args(arguments).args(["--bootstrap", broker]).stdout(Stdio::null());
-    assert!(command.status().unwrap().success(), "{arguments:?}");
 }
 
 #[test]
