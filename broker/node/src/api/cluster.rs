@@ -1,7 +1,6 @@
 //! DescribeCluster (KIP-700).
 
-use super::metadata::cluster_operations;
-use super::{Asked, read, reply};
+use super::{Asked, operations, read, reply};
 use crate::broker::Broker;
 use server::Reply;
 use wire::api::describe_cluster::{
@@ -43,7 +42,7 @@ pub(super) fn describe(
         cluster_id: image.cluster_id().unwrap_or(""),
         controller_id: broker.metadata.me,
         brokers,
-        cluster_authorized_operations: cluster_operations(
+        cluster_authorized_operations: operations::of_cluster(
             request.include_cluster_authorized_operations,
         ),
         ..DescribeClusterResponse::default()

@@ -1,7 +1,6 @@
 //! DescribeTopicPartitions (KIP-966): topics page by page, in the order of their names.
 
-use super::metadata::topic_operations;
-use super::{Asked, read, reply};
+use super::{Asked, operations, read, reply};
 use crate::broker::Broker;
 use cluster::{ClusterImage, Topic, name};
 use server::Reply;
@@ -108,6 +107,6 @@ fn describe<'a>(
         topic_id: topic.id,
         is_internal: name::is_internal(&topic.name),
         partitions,
-        topic_authorized_operations: topic_operations(true),
+        topic_authorized_operations: operations::of_topic(true),
     }
 }
