@@ -71,7 +71,8 @@ fn every_special_timestamp_is_answered_as_kafka_does() {
     let broker = Broker::serving(&fresh("list-offsets"));
     let mut to = broker.connect();
     let address = to.peer_addr().unwrap().to_string();
-    ringwood(&address, &["topic", "create", "empty", "some", "none", "--partitions", "1"]);
+    let create = ["topic", "create", "empty", "some", "none", "late", "--partitions", "1"];
+    ringwood(&address, &create);
 
     let empty = [
         (-1, (0, -1, 0, 0)),
@@ -131,6 +132,20 @@ fn every_special_timestamp_is_answered_as_kafka_does() {
         (0, NOTHING),
     ];
     compare(&mut to, "some", "after DeleteRecords of all", &bare);
+
+    // The batch at the start of the log is late only by a record that is deleted: the search goes on behind it.
+    for batch in [&[5000, 1000][..], &[1500, 1600], &[6000, 2000]] {
+        produce(&mut to, "late", batch);
+    }
+    ringwood(&address, &["topic", "trim", "late", "--before", "1"]);
+    let late = [
+        (1000, (0, 1000, 1, 0)),
+        (1001, (0, 1500, 2, 0)),
+        (2000, (0, 6000, 4, 0)),
+        (6000, (0, 6000, 4, 0)),
+        (6001, NOTHING),
+    ];
+    compare(&mut to, "late", "a late record below the start of the log", &late);
 
     produce(&mut to, "none", &[-1, -1]);
     let without = [
