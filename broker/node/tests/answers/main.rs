@@ -6,3 +6,4 @@ mod asking;
 #[path = "../serving/broker.rs"]
 mod broker;
 mod epochs;
+mod offsets;
