@@ -8,8 +8,10 @@ use wire::api::describe_cluster::{
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-/// Asks for brokers; 2 asks for controllers.
+/// Asks for brokers.
 const BROKERS: i8 = 1;
+/// Asks for controllers, which have listeners of their own in Kafka.
+const CONTROLLERS: i8 = 2;
 
 pub(super) fn describe(
     broker: &Broker,
@@ -19,7 +21,11 @@ pub(super) fn describe(
     let request: DescribeClusterRequest = read(reader, asked)?;
     if request.endpoint_type != BROKERS {
         let body = DescribeClusterResponse {
-            error_code: ErrorCode::UNSUPPORTED_ENDPOINT_TYPE,
+            error_code: if request.endpoint_type == CONTROLLERS {
+                ErrorCode::MISMATCHED_ENDPOINT_TYPE
+            } else {
+                ErrorCode::UNSUPPORTED_ENDPOINT_TYPE
+            },
             error_message: Some("this listener describes brokers only"),
             endpoint_type: BROKERS,
             ..DescribeClusterResponse::default()

@@ -26,8 +26,20 @@ pub(super) fn answer(
     } else {
         request.topics.iter().map(|t| t.name).collect()
     };
+    // A client goes on where it was told to: at a partition, of a topic that it asks for.
+    let astray = |c: &Cursor<'_>| {
+        c.partition_index.0 < 0 || !request.topics.is_empty() && !names.contains(c.topic_name)
+    };
+    if request.cursor.as_ref().is_some_and(astray) {
+        let topics = request.topics.iter().map(|t| refused(t.name)).collect();
+        let body = DescribeTopicPartitionsResponse {
+            topics,
+            ..DescribeTopicPartitionsResponse::default()
+        };
+        return Ok(reply(asked, &body));
+    }
     let (from, mut first) = match &request.cursor {
-        Some(c) => (c.topic_name, c.partition_index.0.max(0)),
+        Some(c) => (c.topic_name, c.partition_index.0),
         None => ("", 0),
     };
     names = names.split_off(from);
@@ -63,6 +75,15 @@ pub(super) fn answer(
         ..DescribeTopicPartitionsResponse::default()
     };
     Ok(reply(asked, &body))
+}
+
+/// There is no place for an error of the whole request: each topic has it.
+fn refused(topic: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: Some(topic),
+        ..DescribeTopicPartitionsResponseTopic::default()
+    }
 }
 
 fn unknown(topic: &str) -> DescribeTopicPartitionsResponseTopic<'_> {

@@ -7,3 +7,4 @@ mod asking;
 mod broker;
 mod epochs;
 mod offsets;
+mod refusals;

@@ -47,6 +47,11 @@ async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found<Descr
 
 fn phrase<'a>(group_id: &'a str, found: &'a Found<DescribedConsumerGroup>) -> DescribedGroup<'a> {
     match found {
+        Ok(_) if group_id.is_empty() => DescribedGroup {
+            error_code: ErrorCode::INVALID_GROUP_ID,
+            error_message: Some("the group id is empty"),
+            ..DescribedGroup::default()
+        },
         Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
         Ok(None) => DescribedGroup {
             group_id,
