@@ -75,10 +75,10 @@ pub fn looks_secret(name: &str) -> bool {
 pub static BROKER_KEYS: &[Key] = &[
     key(
         "advertised.listeners",
-        Text,
+        List,
         None,
         Any,
-        PerBroker,
+        ReadOnly,
         "Where clients are told to connect, for each listener.",
     ),
     key(
@@ -307,7 +307,7 @@ pub static BROKER_KEYS: &[Key] = &[
     ),
     key(
         "listeners",
-        Text,
+        List,
         None,
         Any,
         PerBroker,
@@ -378,8 +378,8 @@ pub static BROKER_KEYS: &[Key] = &[
         ClusterWide,
         "Default of cleanup.policy.",
     ),
-    key("log.dir", Text, None, Any, ReadOnly, "The directory of the data."),
-    key("log.dirs", Text, None, Any, ReadOnly, "The directory of the data; one is taken."),
+    key("log.dir", List, None, Any, ReadOnly, "The directory of the data."),
+    key("log.dirs", List, None, Any, ReadOnly, "The directory of the data; one is taken."),
     key(
         "log.flush.interval.messages",
         Long,

@@ -656,6 +656,31 @@ fn keys_of_groups_lie_within_the_bounds_of_the_broker() {
 }
 
 #[test]
+fn broker_keys_change_where_kafka_lets_them() {
+    let mut controller = one();
+    let c = &mut controller;
+    // Set for all brokers, and for one.
+    for (key, value, for_all, for_one) in [
+        ("advertised.listeners", "PLAINTEXT://h:1", 42, 42),
+        ("listeners", "PLAINTEXT://h:1", 42, 0),
+        ("cordoned.log.dirs", "/d", 42, 0),
+        ("config.providers", "file", 0, 0),
+        ("remote.log.manager.copier.thread.pool.size", "9", 0, 0),
+        ("remote.log.manager.expiration.thread.pool.size", "9", 0, 0),
+        ("remote.log.manager.follower.thread.pool.size", "9", 0, 0),
+        ("remote.log.reader.threads", "9", 0, 0),
+        ("log.dirs", "/d", 42, 42),
+    ] {
+        assert_eq!(change(c, BROKER, "", &[(key, 0, value)]), for_all, "{key}");
+        assert_eq!(change(c, BROKER, "1", &[(key, 0, value)]), for_one, "{key}");
+    }
+    for key in ["listeners", "advertised.listeners", "log.dir", "log.dirs", "cordoned.log.dirs"] {
+        let key = crate::config::broker_keys::broker_key(key).unwrap();
+        assert_eq!(key.kind, crate::config::ValueType::List, "{}", key.name);
+    }
+}
+
+#[test]
 fn a_session_of_a_group_is_longer_than_its_heartbeat_interval() {
     for kind in ["consumer", "share", "streams"] {
         let file = format!(
