@@ -55,10 +55,15 @@ pub struct ConsumerTimes {
 }
 
 impl Config {
-    /// Takes those of `names` that there are as `consumer_assignors`; if there are none of them, what it has stays.
+    /// Takes those of `names` that there are as `consumer_assignors`; if there are none of them, what it has stays. Kafka's own
+    /// assignors may be named by their classes, as its configuration did before 4.1.
     pub fn use_assignors(&mut self, names: &[String]) {
-        let known = names.iter().filter(|name| crate::consumer::is_known_assignor(name));
-        let known: Vec<String> = known.cloned().collect();
+        let mut known: Vec<String> = Vec::new();
+        for name in names.iter().filter_map(|name| crate::consumer::assignor_named(name)) {
+            if !known.iter().any(|k| k == name) {
+                known.push(name.to_owned());
+            }
+        }
         if !known.is_empty() {
             self.consumer_assignors = known;
         }

@@ -33,7 +33,7 @@ use subscription::Pattern;
 /// Partitions, in order.
 pub(crate) type Partitions = BTreeSet<PartitionId>;
 
-pub(crate) use assignor::is_known as is_known_assignor;
+pub(crate) use assignor::{is_known as is_known_assignor, named as assignor_named};
 pub(crate) use subscription::check_pattern;
 
 /// A consumer group. Members may also be of the classic protocol ([`ClassicFace`]).

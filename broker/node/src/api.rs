@@ -23,6 +23,7 @@ mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
+mod operations;
 mod owners;
 mod produce;
 mod update_features;

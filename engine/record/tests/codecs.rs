@@ -266,12 +266,8 @@ fn every_kind_of_lz4_frame_is_read_and_no_byte_of_it_may_be_another() {
     let far = [noise(70_000), vec![7; 200_000], noise(70_000), noise(9)].concat();
     let mut d = Decompressor::new();
     for bytes in [&far[..], &far[..50], &[]] {
-        for size in [
-            BlockSize::Max64KB,
-            BlockSize::Max256KB,
-            BlockSize::Max1MB,
-            BlockSize::Max4MB,
-        ] {
+        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB]
+        {
             for kind in 0..16_u8 {
                 let on = |bit: u8| kind & (1 << bit) != 0;
                 let info = FrameInfo::new()

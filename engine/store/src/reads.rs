@@ -144,7 +144,8 @@ impl Head {
 /// Where a search stands in a segment.
 enum Target {
     Offset(Offset),
-    Time(Timestamp),
+    /// The first batch with a record that late, among those that end at or above an offset.
+    Time(Timestamp, Offset),
 }
 
 impl Store {
@@ -239,7 +240,9 @@ impl Store {
         Ok((read, segment))
     }
 
-    /// The batch that holds the first record with a timestamp at or above `time`, whole; `None` if there is none.
+    /// The first batch that ends at or above `from` and has a record with a timestamp at or above `time`, whole; `None` if
+    /// there is none. Of the batch that holds `from`, that record may lie below it: whoever finds none above asks again
+    /// from the next batch on.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -247,9 +250,10 @@ impl Store {
         &self,
         id: PartitionId,
         time: Timestamp,
+        from: Offset,
     ) -> Result<Option<Read>, ReadError> {
         let p = self.partition(id).map_err(unknown)?;
-        let Some((place, head)) = self.find(&p, &Target::Time(time)).await? else {
+        let Some((place, head)) = self.find(&p, &Target::Time(time, from)).await? else {
             return Ok(None);
         };
         self.one_batch(&p, place, head).await.map(Some)
@@ -289,7 +293,10 @@ impl Store {
             let segments = p.log.segments();
             match target {
                 Target::Offset(o) => p.log.segment_of(*o).map(|s| s.name),
-                Target::Time(t) => segments.iter().find(|s| s.max_timestamp >= *t).map(|s| s.name),
+                Target::Time(t, from) => {
+                    let late = |s: &&log::Segment| s.max_timestamp >= *t && s.end > *from;
+                    segments.iter().find(late).map(|s| s.name)
+                }
             }
         };
         let mut next = first();
@@ -392,7 +399,7 @@ impl Store {
             expected = Some(head.last.next());
             let hit = match target {
                 Target::Offset(o) => head.last >= *o,
-                Target::Time(t) => head.max_timestamp >= *t && head.last >= start,
+                Target::Time(t, from) => head.max_timestamp >= *t && head.last >= start.max(*from),
             };
             if hit {
                 return Ok(Some((Place { segment: name, position }, head)));
@@ -404,7 +411,7 @@ impl Store {
     async fn floor(&self, p: &Shared, name: SegmentName, target: &Target) -> u32 {
         let look = |index: &Index| match target {
             Target::Offset(o) => index.floor(u32::try_from(*o - name.base).unwrap_or(u32::MAX)),
-            Target::Time(t) => index.floor_by_time(*t),
+            Target::Time(t, _) => index.floor_by_time(*t),
         };
         {
             let p = p.borrow();
@@ -630,7 +637,7 @@ fn cut(
 fn covers(target: &Target, name: SegmentName, first: &IndexEntry) -> bool {
     match target {
         Target::Offset(o) => *o - name.base >= i64::from(first.offset),
-        Target::Time(t) => first.max_timestamp_before < *t,
+        Target::Time(t, _) => first.max_timestamp_before < *t,
     }
 }
 

@@ -17,6 +17,19 @@ const RANGE: &str = "range";
 /// Rounds in which the uniform assignor evens out members that read different topics. Each round makes it better.
 const ROUNDS_MAX: usize = 16;
 
+/// Where Kafka's own assignors are classes.
+const CLASSES: &str = "org.apache.kafka.coordinator.group.assignor.";
+
+/// The name of an assignor that is there, from its name or from that of its class in Kafka.
+pub(crate) fn named(name: &str) -> Option<&'static str> {
+    match name.strip_prefix(CLASSES) {
+        Some("UniformAssignor") => Some(UNIFORM),
+        Some("RangeAssignor") => Some(RANGE),
+        Some(_) => None,
+        None => [UNIFORM, RANGE].into_iter().find(|known| *known == name),
+    }
+}
+
 /// Whether there is an assignor of this name.
 pub(crate) fn is_known(name: &str) -> bool {
     name == UNIFORM || name == RANGE

@@ -1,7 +1,6 @@
 //! DescribeCluster (KIP-700).
 
-use super::metadata::cluster_operations;
-use super::{Asked, read, reply};
+use super::{Asked, operations, read, reply};
 use crate::broker::Broker;
 use server::Reply;
 use wire::api::describe_cluster::{
@@ -9,8 +8,10 @@ use wire::api::describe_cluster::{
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-/// Asks for brokers; 2 asks for controllers.
+/// Asks for brokers.
 const BROKERS: i8 = 1;
+/// Asks for controllers, which have listeners of their own in Kafka.
+const CONTROLLERS: i8 = 2;
 
 pub(super) fn describe(
     broker: &Broker,
@@ -20,7 +21,11 @@ pub(super) fn describe(
     let request: DescribeClusterRequest = read(reader, asked)?;
     if request.endpoint_type != BROKERS {
         let body = DescribeClusterResponse {
-            error_code: ErrorCode::UNSUPPORTED_ENDPOINT_TYPE,
+            error_code: if request.endpoint_type == CONTROLLERS {
+                ErrorCode::MISMATCHED_ENDPOINT_TYPE
+            } else {
+                ErrorCode::UNSUPPORTED_ENDPOINT_TYPE
+            },
             error_message: Some("this listener describes brokers only"),
             endpoint_type: BROKERS,
             ..DescribeClusterResponse::default()
@@ -43,7 +48,7 @@ pub(super) fn describe(
         cluster_id: image.cluster_id().unwrap_or(""),
         controller_id: broker.metadata.me,
         brokers,
-        cluster_authorized_operations: cluster_operations(
+        cluster_authorized_operations: operations::of_cluster(
             request.include_cluster_authorized_operations,
         ),
         ..DescribeClusterResponse::default()

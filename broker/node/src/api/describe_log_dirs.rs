@@ -21,17 +21,16 @@ pub(super) async fn answer(
     let request: DescribeLogDirsRequest<'_> = read(reader, asked)?;
     // By name: asking for many partitions of many topics must not cost their product.
     let named = request.topics.as_ref().map(|topics| {
-        let mut named: BTreeMap<&str, (bool, BTreeSet<PartitionIndex>)> = BTreeMap::new();
+        let mut named: BTreeMap<&str, BTreeSet<PartitionIndex>> = BTreeMap::new();
         for t in topics {
-            let (all, some) = named.entry(t.topic).or_default();
-            *all |= t.partitions.is_empty();
-            some.extend(&t.partitions);
+            // Without partitions nothing of it is asked.
+            named.entry(t.topic).or_default().extend(&t.partitions);
         }
         named
     });
     let wanted = |name: &str, index| match &named {
         None => true,
-        Some(named) => named.get(name).is_some_and(|(all, some)| *all || some.contains(&index)),
+        Some(named) => named.get(name).is_some_and(|some| some.contains(&index)),
     };
     let listed: Vec<(Box<str>, Vec<PartitionId>)> = broker
         .metadata

@@ -1,7 +1,6 @@
 //! DescribeTopicPartitions (KIP-966): topics page by page, in the order of their names.
 
-use super::metadata::topic_operations;
-use super::{Asked, read, reply};
+use super::{Asked, operations, read, reply};
 use crate::broker::Broker;
 use cluster::{ClusterImage, Topic, name};
 use server::Reply;
@@ -27,8 +26,20 @@ pub(super) fn answer(
     } else {
         request.topics.iter().map(|t| t.name).collect()
     };
+    // A client goes on where it was told to: at a partition, of a topic that it asks for.
+    let astray = |c: &Cursor<'_>| {
+        c.partition_index.0 < 0 || !request.topics.is_empty() && !names.contains(c.topic_name)
+    };
+    if request.cursor.as_ref().is_some_and(astray) {
+        let topics = request.topics.iter().map(|t| refused(t.name)).collect();
+        let body = DescribeTopicPartitionsResponse {
+            topics,
+            ..DescribeTopicPartitionsResponse::default()
+        };
+        return Ok(reply(asked, &body));
+    }
     let (from, mut first) = match &request.cursor {
-        Some(c) => (c.topic_name, c.partition_index.0.max(0)),
+        Some(c) => (c.topic_name, c.partition_index.0),
         None => ("", 0),
     };
     names = names.split_off(from);
@@ -64,6 +75,15 @@ pub(super) fn answer(
         ..DescribeTopicPartitionsResponse::default()
     };
     Ok(reply(asked, &body))
+}
+
+/// There is no place for an error of the whole request: each topic has it.
+fn refused(topic: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: Some(topic),
+        ..DescribeTopicPartitionsResponseTopic::default()
+    }
 }
 
 fn unknown(topic: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
@@ -108,6 +128,6 @@ fn describe<'a>(
         topic_id: topic.id,
         is_internal: name::is_internal(&topic.name),
         partitions,
-        topic_authorized_operations: topic_operations(true),
+        topic_authorized_operations: operations::of_topic(true),
     }
 }

@@ -32,7 +32,7 @@ pub(super) use sync::answer as sync;
 use crate::broker::Broker;
 use crate::groups::partition_of;
 use cluster::name::CONSUMER_OFFSETS;
-use ids::{CoreId, PartitionId};
+use ids::{CoreId, PartitionId, PartitionIndex};
 use wire::api::ApiKey;
 use wire::{Reader, RequestHeader};
 
@@ -41,6 +41,11 @@ pub(super) fn partition(broker: &Broker, group: &str) -> Option<PartitionId> {
     let image = broker.metadata.image();
     let topic = image.topic_named(CONSUMER_OFFSETS)?;
     Some(PartitionId { topic: topic.id, index: partition_of(group, topic.partitions.len()) })
+}
+
+/// Whether there is such a partition.
+fn exists(broker: &Broker, topic: &str, index: PartitionIndex) -> bool {
+    broker.metadata.image().topic_named(topic).is_some_and(|t| t.partition(index).is_some())
 }
 
 /// The core that answers a request about one group; none for any other request, and if it is this one.

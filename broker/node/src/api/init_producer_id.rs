@@ -4,7 +4,7 @@ use super::{Asked, codes, read, reply};
 use crate::broker::Broker;
 use crate::metadata_log::ProposeError;
 use crate::shard::PartitionError;
-use ids::ProducerEpoch;
+use ids::{ProducerEpoch, ProducerId};
 use server::Reply;
 use std::rc::Rc;
 use wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -16,8 +16,11 @@ pub(super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: InitProducerIdRequest<'_> = read(reader, asked)?;
-    // Transactions are not served yet; clients do not try this code again.
-    if request.transactional_id.is_some() {
+    // A producer names both or neither of the id and the epoch that it has. And transactions are not served yet; clients do not
+    // try this code again.
+    let half = (request.producer_id == ProducerId::NONE)
+        != (request.producer_epoch == ProducerEpoch::NONE);
+    if half || request.transactional_id.is_some() {
         let body = InitProducerIdResponse {
             error_code: ErrorCode::INVALID_REQUEST,
             producer_epoch: ProducerEpoch::NONE,

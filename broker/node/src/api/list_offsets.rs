@@ -167,15 +167,37 @@ async fn look_up(broker: Rc<Broker>, id: PartitionId, q: Question) -> Result<Ans
             Ok(visible(found, bound, epoch_at))
         }
         time => {
-            let time = Timestamp(time);
-            let read =
-                store.batch_at_time(id, time).await.map_err(|e| codes::of_read(&e, i16::MAX))?;
-            let found = search(&broker, read, |view, d| {
-                first_at_or_after(view, time, start, d, DECOMPRESSED_BYTES_MAX)
-            })?;
+            let found = first_that_late(&broker, id, Timestamp(time), start).await?;
             Ok(visible(found, bound, epoch_at))
         }
     }
+}
+
+/// The first record at or above `start` that is not older than `time`.
+async fn first_that_late(
+    broker: &Broker,
+    id: PartitionId,
+    time: Timestamp,
+    start: Offset,
+) -> Result<Option<Found>, ErrorCode> {
+    let mut from = start;
+    // Twice: the batch that holds the start of the log may have its late records below it. Those behind lie above it whole,
+    // and their largest timestamp is that of a record.
+    for _ in 0..2 {
+        let read = broker.shard.store.batch_at_time(id, time, from).await;
+        let read = read.map_err(|e| codes::of_read(&e, i16::MAX))?;
+        let Some(read) = read else { return Ok(None) };
+        let mut next = from;
+        let found = search(broker, Some(read), |view, d| {
+            next = view.header().next_offset();
+            first_at_or_after(view, time, start, d, DECOMPRESSED_BYTES_MAX)
+        })?;
+        if found.is_some() || next <= from {
+            return Ok(found);
+        }
+        from = next;
+    }
+    Ok(None)
 }
 
 fn search(

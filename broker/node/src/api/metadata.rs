@@ -1,6 +1,6 @@
 //! Metadata: brokers, topics, leaders. Creates a topic on first mention where client and broker both agree.
 
-use super::{Asked, once, read, reply};
+use super::{Asked, once, operations, read, reply};
 use crate::broker::{Broker, CONTROLLER};
 use cluster::controller::{CreateTopics, NewTopic};
 use cluster::{ClusterImage, Topic, name};
@@ -15,22 +15,10 @@ use wire::api::metadata::{
 };
 use wire::{DecodeError, ErrorCode, Reader};
 
-/// Without an authorizer everything that the resource supports is allowed: one bit an operation (KIP-430).
-const TOPIC_OPERATIONS: i32 = 0b1_1101_1111_1000;
-const CLUSTER_OPERATIONS: i32 = 0b1_1111_1101_1000_0000;
-
 /// Which topics the client wants.
 enum Want<'a> {
     All,
     These(Vec<(Option<&'a str>, TopicId)>),
-}
-
-pub(super) fn topic_operations(asked: bool) -> i32 {
-    if asked { TOPIC_OPERATIONS & 0x1fff } else { i32::MIN }
-}
-
-pub(super) fn cluster_operations(asked: bool) -> i32 {
-    if asked { CLUSTER_OPERATIONS & 0x1fff } else { i32::MIN }
 }
 
 pub(super) async fn answer(
@@ -79,7 +67,7 @@ pub(super) async fn answer(
         cluster_id: image.cluster_id(),
         controller_id: broker.metadata.me,
         topics,
-        cluster_authorized_operations: cluster_operations(
+        cluster_authorized_operations: operations::of_cluster(
             request.include_cluster_authorized_operations,
         ),
         ..MetadataResponse::default()
@@ -161,7 +149,7 @@ fn one<'a>(
         error_code,
         name,
         topic_id: id,
-        topic_authorized_operations: topic_operations(with_operations),
+        topic_authorized_operations: operations::of_topic(with_operations),
         ..MetadataResponseTopic::default()
     };
     match name {
@@ -206,6 +194,6 @@ fn phrase<'a>(
         topic_id: topic.id,
         is_internal: name::is_internal(&topic.name),
         partitions,
-        topic_authorized_operations: topic_operations(with_operations),
+        topic_authorized_operations: operations::of_topic(with_operations),
     }
 }

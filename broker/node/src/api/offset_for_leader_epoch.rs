@@ -64,11 +64,6 @@ async fn look_up(
 ) -> Result<EpochEnd, ErrorCode> {
     let replica =
         broker.shard.check_epoch(id, known).map_err(|e| codes::of_partition(&e, i16::MAX).0)?;
-    let end = broker.shard.store.with_log(id, |l| (l.end_of_epoch(epoch), l.end()));
-    let (end, log_end) = end.map_err(|_| ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
-    // The present epoch may have no record yet; it ends where the log does.
-    if epoch == replica.epoch() {
-        return Ok(EpochEnd { epoch, end: log_end });
-    }
-    Ok(end)
+    let told = |log: &log::Log| log.epochs().told_by_leader(epoch, replica.epoch(), log.end());
+    broker.shard.store.with_log(id, told).map_err(|_| ErrorCode::NOT_LEADER_OR_FOLLOWER)
 }

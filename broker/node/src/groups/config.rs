@@ -138,4 +138,17 @@ mod tests {
         let assignors = config("group.consumer.assignors=range,unheard.Of\n", &[]);
         assert_eq!(assignors.consumer_assignors, ["range"]);
     }
+
+    #[test]
+    fn assignors_may_be_named_by_their_classes() {
+        let of = |names: &str| {
+            let package = "org.apache.kafka.coordinator.group.assignor";
+            let names = names.replace('@', package);
+            config(&format!("group.consumer.assignors={names}\n"), &[]).consumer_assignors
+        };
+        assert_eq!(of("@.RangeAssignor"), ["range"]);
+        assert_eq!(of("@.RangeAssignor,@.UniformAssignor"), ["range", "uniform"]);
+        assert_eq!(of("range,@.RangeAssignor,uniform"), ["range", "uniform"]);
+        assert_eq!(of("@.SimpleAssignor,unheard.Of"), ["uniform", "range"]);
+    }
 }

@@ -1,8 +1,8 @@
 //! Requests about groups that name one many times are answered once for each: an answer must not grow with what is asked
 //! twice.
 
+use crate::asking::ask;
 use crate::broker::{Broker, fresh};
-use crate::frames::ask;
 use std::time::{Duration, Instant};
 
 /// A compact array of names of one letter, each with `after` behind it.

@@ -2,11 +2,11 @@
 //! short or lost.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod asking;
 mod broker;
 mod descriptors;
 mod duplicates;
 mod flushing;
-mod frames;
 mod line;
 mod list_offsets;
 mod lost_commit;

@@ -68,8 +68,11 @@ impl Frame {
         let described = described.get(..described.len() - rest.len())?;
         let [checksum] = take(&mut rest)?;
         *input = rest;
-        (hash(described).to_le_bytes()[1] == checksum)
-            .then_some(Self { flags, block_max, content_size })
+        (hash(described).to_le_bytes()[1] == checksum).then_some(Self {
+            flags,
+            block_max,
+            content_size,
+        })
     }
 
     fn has(&self, flag: u8) -> bool {

@@ -355,9 +355,10 @@ fn a_pass_that_finds_no_descriptor_loses_nothing_and_faults_nobody() {
             .world
             .run(&rt, async move {
                 let report = compact(&store, PLENTY).await.unwrap();
-                let last = store.with_log(id(), |l| l.segments().last().unwrap().name.base);
-                assert_eq!(report.clean_end, last.unwrap());
-                assert_eq!(read_all(&store).await, compacted(&all, last.unwrap()));
+                let last =
+                    store.with_log(id(), |l| l.segments().last().unwrap().name.base).unwrap();
+                assert_eq!(report.clean_end, last);
+                assert_eq!(read_all(&store).await, compacted(&all, last));
                 store.settle_compaction().await;
                 check_files(&it, &store).await;
             })

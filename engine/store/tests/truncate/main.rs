@@ -215,9 +215,9 @@ fn a_cut_in_a_cold_segment_keeps_its_index_and_its_times() {
         }
         let most = store.batch_of_max_timestamp(partition(0)).await.unwrap().unwrap();
         assert_eq!(most.slices[0][..8], 62_i64.to_be_bytes());
-        let at = store.batch_at_time(partition(0), Timestamp(T0 + 90)).await.unwrap();
+        let at = store.batch_at_time(partition(0), Timestamp(T0 + 90), Offset(0)).await.unwrap();
         assert_eq!(at.unwrap().slices[0][..8], 62_i64.to_be_bytes(), "the first that late");
-        let none = store.batch_at_time(partition(0), Timestamp(T0 + 601)).await.unwrap();
+        let none = store.batch_at_time(partition(0), Timestamp(T0 + 601), Offset(0)).await.unwrap();
         assert!(none.is_none(), "what was cut is not found by its time");
     };
     node.life(async move |store| {

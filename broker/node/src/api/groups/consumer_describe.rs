@@ -1,7 +1,6 @@
 //! ConsumerGroupDescribe: epochs, members and assignments of consumer groups (KIP-848).
 
-use super::super::{Asked, once, read, reply};
-use super::describe::GROUP_OPERATIONS;
+use super::super::{Asked, once, operations, read, reply};
 use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::{DescribedConsumerGroup, DescribedPartitions};
@@ -26,8 +25,7 @@ pub(in super::super) async fn answer(
     let mut request: ConsumerGroupDescribeRequest<'_> = read(reader, asked)?;
     once(&mut request.group_ids, |group| *group);
     let found = ask_each(broker, &request.group_ids, look).await;
-    let operations =
-        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let operations = operations::of_group(request.include_authorized_operations);
     let groups = request
         .group_ids
         .iter()
@@ -49,6 +47,11 @@ async fn look(broker: Rc<Broker>, id: PartitionId, group: String) -> Found<Descr
 
 fn phrase<'a>(group_id: &'a str, found: &'a Found<DescribedConsumerGroup>) -> DescribedGroup<'a> {
     match found {
+        Ok(_) if group_id.is_empty() => DescribedGroup {
+            error_code: ErrorCode::INVALID_GROUP_ID,
+            error_message: Some("the group id is empty"),
+            ..DescribedGroup::default()
+        },
         Err(code) => DescribedGroup { group_id, error_code: *code, ..DescribedGroup::default() },
         Ok(None) => DescribedGroup {
             group_id,

@@ -1,6 +1,6 @@
 //! DescribeGroups: state, protocol and members of groups.
 
-use super::super::{Asked, once, read, reply};
+use super::super::{Asked, once, operations, read, reply};
 use super::each::{Found, ask_each};
 use crate::broker::Broker;
 use coordinator::DescribedGroup as Described;
@@ -14,8 +14,6 @@ use wire::{DecodeError, ErrorCode, Reader};
 
 /// From here on a group that does not exist is an error.
 const NOT_FOUND_FROM: i16 = 6;
-/// Read, delete and describe: what a group supports, one bit an operation (KIP-430).
-pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 
 pub(in super::super) async fn answer(
     broker: &Rc<Broker>,
@@ -25,8 +23,7 @@ pub(in super::super) async fn answer(
     let mut request: DescribeGroupsRequest<'_> = read(reader, asked)?;
     once(&mut request.groups, |group| *group);
     let found = ask_each(broker, &request.groups, look).await;
-    let operations =
-        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let operations = operations::of_group(request.include_authorized_operations);
     let groups = request
         .groups
         .iter()

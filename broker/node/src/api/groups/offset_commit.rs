@@ -1,7 +1,7 @@
 //! OffsetCommit: stores how far a group has read.
 
 use super::super::{Asked, read, reply};
-use super::partition;
+use super::{exists, partition};
 use crate::broker::Broker;
 use crate::groups::NoCoordinator;
 use coordinator::{CommitPartition, CommitTopic, OffsetCommit, OffsetCommitResponse as Committed};
@@ -24,10 +24,7 @@ pub(in super::super) async fn answer(
     reader: &mut Reader<'_>,
 ) -> Result<Reply, DecodeError> {
     let request: OffsetCommitRequest<'_> = read(reader, asked)?;
-    let exists = |topic: &str, index: PartitionIndex| {
-        let image = broker.metadata.image();
-        image.topic_named(topic).is_some_and(|t| t.partition(index).is_some())
-    };
+    let exists = |topic: &str, index| exists(broker, topic, index);
     let topics: Vec<CommitTopic<'_>> = request
         .topics
         .iter()

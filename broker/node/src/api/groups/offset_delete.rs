@@ -1,17 +1,20 @@
-//! OffsetDelete (KIP-496): forgets offsets of topics that a group does not read any more.
+//! OffsetDelete (KIP-496): forgets offsets of topics that a group does not read any more. What does not exist is told, as where
+//! offsets are committed: a mistyped topic is no success.
 
 use super::super::{Asked, read, reply};
-use super::partition;
+use super::{exists, partition};
 use crate::broker::Broker;
 use crate::groups::NoCoordinator;
 use coordinator::{OffsetDelete, OffsetDeleteResponse as Deleted};
+use ids::PartitionIndex;
 use server::Reply;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use wire::api::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition,
     OffsetDeleteResponseTopic,
 };
-use wire::{DecodeError, Reader};
+use wire::{DecodeError, ErrorCode, Reader};
 
 pub(in super::super) async fn answer(
     broker: &Rc<Broker>,
@@ -24,7 +27,11 @@ pub(in super::super) async fn answer(
         topics: request
             .topics
             .iter()
-            .map(|t| (t.name, t.partitions.iter().map(|p| p.partition_index).collect()))
+            .map(|t| {
+                let indexes = t.partitions.iter().map(|p| p.partition_index);
+                (t.name, indexes.filter(|index| exists(broker, t.name, *index)).collect())
+            })
+            .filter(|(_, partitions): &(_, Vec<_>)| !partitions.is_empty())
             .collect(),
     };
     let deleted = match partition(broker, request.group_id) {
@@ -33,23 +40,32 @@ pub(in super::super) async fn answer(
     };
     let deleted: Deleted =
         deleted.unwrap_or_else(|e| Deleted { error_code: e.code(), topics: Vec::new() });
+    let codes: BTreeMap<(&str, PartitionIndex), ErrorCode> = deleted
+        .topics
+        .iter()
+        .flat_map(|t| t.partitions.iter().map(|p| ((t.name.as_str(), p.partition), p.error_code)))
+        .collect();
+    // What is wrong with the group as a whole stands for everything.
+    let asked_for = request.topics.iter().filter(|_| deleted.error_code == ErrorCode::NONE);
+    let topics = asked_for
+        .map(|t| OffsetDeleteResponseTopic {
+            name: t.name,
+            partitions: t
+                .partitions
+                .iter()
+                .map(|p| OffsetDeleteResponsePartition {
+                    partition_index: p.partition_index,
+                    error_code: codes
+                        .get(&(t.name, p.partition_index))
+                        .copied()
+                        .unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+                })
+                .collect(),
+        })
+        .collect();
     let body = OffsetDeleteResponse {
         error_code: deleted.error_code,
-        topics: deleted
-            .topics
-            .iter()
-            .map(|t| OffsetDeleteResponseTopic {
-                name: &t.name,
-                partitions: t
-                    .partitions
-                    .iter()
-                    .map(|p| OffsetDeleteResponsePartition {
-                        partition_index: p.partition,
-                        error_code: p.error_code,
-                    })
-                    .collect(),
-            })
-            .collect(),
+        topics,
         ..OffsetDeleteResponse::default()
     };
     Ok(reply(asked, &body))

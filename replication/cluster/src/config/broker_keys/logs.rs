@@ -73,8 +73,8 @@ pub(super) const KEYS: &[Key] = &[
         ClusterWide,
         "Default of cleanup.policy.",
     ),
-    key("log.dir", Text, None, Any, ReadOnly, "The directory of the data."),
-    key("log.dirs", Text, None, Any, ReadOnly, "The directory of the data; one is taken."),
+    key("log.dir", List, None, Any, ReadOnly, "The directory of the data."),
+    key("log.dirs", List, None, Any, ReadOnly, "The directory of the data; one is taken."),
     key(
         "log.flush.interval.messages",
         Long,

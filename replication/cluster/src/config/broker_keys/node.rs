@@ -4,7 +4,7 @@ use super::{INT_MAX, Key, Synonym, key, same};
 use crate::config::key::{Check, Update, ValueType};
 use Check::{Any, AtLeast};
 use Update::{ClusterWide, PerBroker, ReadOnly};
-use ValueType::{Int, Long, String as Text};
+use ValueType::{Int, List, Long, String as Text};
 
 const NODE: &[Synonym] = &[same("node.id"), same("broker.id")];
 
@@ -12,10 +12,10 @@ const NODE: &[Synonym] = &[same("node.id"), same("broker.id")];
 pub(super) const KEYS: &[Key] = &[
     key(
         "advertised.listeners",
-        Text,
+        List,
         None,
         Any,
-        PerBroker,
+        ReadOnly,
         "Where clients are told to connect, for each listener.",
     ),
     key(
@@ -60,7 +60,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "listeners",
-        Text,
+        List,
         None,
         Any,
         PerBroker,

@@ -25,6 +25,88 @@ static CLIENT_METRICS_KEYS: &[Key] = &[
     Key::new("metrics", ValueType::List, Some(""), Check::Any, "Which metrics they push."),
 ];
 
+/// Between which two keys of the broker a key of a group must lie; without the first there is no lower bound.
+static GROUP_BOUNDS: &[(&str, Option<&str>, &str)] = &[
+    (
+        "consumer.assignment.interval.ms",
+        Some("group.consumer.min.assignment.interval.ms"),
+        "group.consumer.max.assignment.interval.ms",
+    ),
+    (
+        "consumer.heartbeat.interval.ms",
+        Some("group.consumer.min.heartbeat.interval.ms"),
+        "group.consumer.max.heartbeat.interval.ms",
+    ),
+    (
+        "consumer.session.timeout.ms",
+        Some("group.consumer.min.session.timeout.ms"),
+        "group.consumer.max.session.timeout.ms",
+    ),
+    (
+        "share.assignment.interval.ms",
+        Some("group.share.min.assignment.interval.ms"),
+        "group.share.max.assignment.interval.ms",
+    ),
+    (
+        "share.delivery.count.limit",
+        Some("group.share.min.delivery.count.limit"),
+        "group.share.max.delivery.count.limit",
+    ),
+    (
+        "share.heartbeat.interval.ms",
+        Some("group.share.min.heartbeat.interval.ms"),
+        "group.share.max.heartbeat.interval.ms",
+    ),
+    (
+        "share.partition.max.record.locks",
+        Some("group.share.min.partition.max.record.locks"),
+        "group.share.max.partition.max.record.locks",
+    ),
+    (
+        "share.record.lock.duration.ms",
+        Some("group.share.min.record.lock.duration.ms"),
+        "group.share.max.record.lock.duration.ms",
+    ),
+    (
+        "share.session.timeout.ms",
+        Some("group.share.min.session.timeout.ms"),
+        "group.share.max.session.timeout.ms",
+    ),
+    (
+        "streams.assignment.interval.ms",
+        Some("group.streams.min.assignment.interval.ms"),
+        "group.streams.max.assignment.interval.ms",
+    ),
+    (
+        "streams.heartbeat.interval.ms",
+        Some("group.streams.min.heartbeat.interval.ms"),
+        "group.streams.max.heartbeat.interval.ms",
+    ),
+    ("streams.num.standby.replicas", None, "group.streams.max.standby.replicas"),
+    (
+        "streams.session.timeout.ms",
+        Some("group.streams.min.session.timeout.ms"),
+        "group.streams.max.session.timeout.ms",
+    ),
+];
+
+/// Session timeout and heartbeat interval of each kind of group: the first must be the longer one. What a group does not set is
+/// the broker's, under the second name.
+static GROUP_SESSIONS: &[[(&str, &str); 2]] = &[
+    [
+        ("consumer.session.timeout.ms", "group.consumer.session.timeout.ms"),
+        ("consumer.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms"),
+    ],
+    [
+        ("share.session.timeout.ms", "group.share.session.timeout.ms"),
+        ("share.heartbeat.interval.ms", "group.share.heartbeat.interval.ms"),
+    ],
+    [
+        ("streams.session.timeout.ms", "group.streams.session.timeout.ms"),
+        ("streams.heartbeat.interval.ms", "group.streams.heartbeat.interval.ms"),
+    ],
+];
+
 fn client_metrics_key(name: &str) -> Option<&'static Key> {
     CLIENT_METRICS_KEYS.iter().find(|k| k.name == name)
 }
@@ -175,35 +257,49 @@ impl Controller {
     }
 
     fn check_group(&self, new: &Overrides) -> Result<(), ConfigError> {
+        let of_broker = |name| match self.layers().broker_value(name) {
+            Some(Value::Integer(v)) => Some(v),
+            Some(_) | None => None,
+        };
         for (name, value) in new {
             let key = group_key(name).ok_or_else(|| unknown("group", name, GROUP_KEYS))?;
             check_length(name, value)?;
             let value = key.parse(value)?;
-            let bounds = match key.name {
-                "consumer.session.timeout.ms" => (
-                    "group.consumer.min.session.timeout.ms",
-                    "group.consumer.max.session.timeout.ms",
-                ),
-                "consumer.heartbeat.interval.ms" => (
-                    "group.consumer.min.heartbeat.interval.ms",
-                    "group.consumer.max.heartbeat.interval.ms",
-                ),
-                _ => continue,
-            };
-            let bound = |name| match self.layers().broker_value(name) {
-                Some(Value::Integer(v)) => Some(v),
-                Some(_) | None => None,
-            };
-            if let (Value::Integer(v), Some(min), Some(max)) =
-                (&value, bound(bounds.0), bound(bounds.1))
-                && !(min..=max).contains(v)
+            let bounds = GROUP_BOUNDS.iter().find(|bounds| bounds.0 == key.name);
+            let (Value::Integer(v), Some((name, min, max))) = (&value, bounds) else { continue };
+            if let Some((min, bound)) = min.and_then(|min| Some((min, of_broker(min)?)))
+                && *v < bound
             {
-                let name = key.name;
-                let why = format!(
-                    "{name} must be from {min} ({}) to {max} ({}), not {v}",
-                    bounds.0, bounds.1
-                );
+                let why = format!("{name} must be at least {bound}, the broker's {min}, not {v}");
                 return Err(ConfigError::new(name, why));
+            }
+            if let Some(bound) = of_broker(max)
+                && *v > bound
+            {
+                let why = format!("{name} must be at most {bound}, the broker's {max}, not {v}");
+                return Err(ConfigError::new(name, why));
+            }
+        }
+        let effective = |(own, broker): (&str, &'static str)| {
+            let own = new.get(own).and_then(|value| group_key(own)?.parse(value).ok());
+            match own {
+                Some(Value::Integer(v)) => Some(v),
+                Some(_) | None => of_broker(broker),
+            }
+        };
+        for [session, heartbeat] in GROUP_SESSIONS {
+            // Members would be put out between two of their heartbeats.
+            let set = new.contains_key(session.0) || new.contains_key(heartbeat.0);
+            if set
+                && let (Some(timeout), Some(interval)) =
+                    (effective(*session), effective(*heartbeat))
+                && timeout <= interval
+            {
+                let (session, heartbeat) = (session.0, heartbeat.0);
+                let why = format!(
+                    "{session} must be greater than {heartbeat}, but they are {timeout} and {interval}"
+                );
+                return Err(ConfigError::new(session, why));
             }
         }
         Ok(())

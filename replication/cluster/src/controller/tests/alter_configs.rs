@@ -187,3 +187,88 @@ fn groups_and_metrics_subscriptions_are_checked_too() {
     assert_eq!(change(c, METRICS, "s", &[("nope", 0, "99")]), 42);
     assert_eq!(change(c, METRICS, "", &[("interval.ms", 0, "100")]), 42);
 }
+
+#[test]
+fn keys_of_groups_lie_within_the_bounds_of_the_broker() {
+    let mut controller = one();
+    let c = &mut controller;
+    // Key, below what the broker allows by default ("" where nothing is below), lowest, highest, above.
+    let bounds = [
+        ("consumer.assignment.interval.ms", "", "0", "15000", "15001"),
+        ("consumer.heartbeat.interval.ms", "4999", "5000", "15000", "15001"),
+        ("consumer.session.timeout.ms", "44999", "45000", "60000", "60001"),
+        ("share.assignment.interval.ms", "", "0", "15000", "15001"),
+        ("share.delivery.count.limit", "1", "2", "10", "11"),
+        ("share.heartbeat.interval.ms", "4999", "5000", "15000", "15001"),
+        ("share.partition.max.record.locks", "99", "100", "4000", "4001"),
+        ("share.record.lock.duration.ms", "14999", "15000", "60000", "60001"),
+        ("share.session.timeout.ms", "44999", "45000", "60000", "60001"),
+        ("streams.assignment.interval.ms", "", "0", "15000", "15001"),
+        ("streams.heartbeat.interval.ms", "4999", "5000", "15000", "15001"),
+        ("streams.num.standby.replicas", "", "0", "2", "3"),
+        ("streams.session.timeout.ms", "44999", "45000", "60000", "60001"),
+    ];
+    for (key, below, lowest, highest, above) in bounds {
+        for (value, expected) in [(below, 40), (lowest, 0), (highest, 0), (above, 40)] {
+            if !value.is_empty() {
+                assert_eq!(change(c, GROUP, "g", &[(key, 0, value)]), expected, "{key}={value}");
+            }
+        }
+    }
+    assert_eq!(change(c, GROUP, "g", &[("consumer.assignment.interval.ms", 0, "15000")]), 0);
+    assert_eq!(
+        value(c, Resource::group("g"), "consumer.assignment.interval.ms").as_deref(),
+        Some("15000")
+    );
+}
+
+#[test]
+fn broker_keys_change_where_kafka_lets_them() {
+    let mut controller = one();
+    let c = &mut controller;
+    // Set for all brokers, and for one.
+    for (key, value, for_all, for_one) in [
+        ("advertised.listeners", "PLAINTEXT://h:1", 42, 42),
+        ("listeners", "PLAINTEXT://h:1", 42, 0),
+        ("cordoned.log.dirs", "/d", 42, 0),
+        ("config.providers", "file", 0, 0),
+        ("remote.log.manager.copier.thread.pool.size", "9", 0, 0),
+        ("remote.log.manager.expiration.thread.pool.size", "9", 0, 0),
+        ("remote.log.manager.follower.thread.pool.size", "9", 0, 0),
+        ("remote.log.reader.threads", "9", 0, 0),
+        ("log.dirs", "/d", 42, 42),
+    ] {
+        assert_eq!(change(c, BROKER, "", &[(key, 0, value)]), for_all, "{key}");
+        assert_eq!(change(c, BROKER, "1", &[(key, 0, value)]), for_one, "{key}");
+    }
+    for key in ["listeners", "advertised.listeners", "log.dir", "log.dirs", "cordoned.log.dirs"] {
+        let key = crate::config::broker_keys::broker_key(key).unwrap();
+        assert_eq!(key.kind, crate::config::ValueType::List, "{}", key.name);
+    }
+}
+
+#[test]
+fn a_session_of_a_group_is_longer_than_its_heartbeat_interval() {
+    for kind in ["consumer", "share", "streams"] {
+        let file = format!(
+            "group.{kind}.min.session.timeout.ms=1000\ngroup.{kind}.max.heartbeat.interval.ms=50000\n"
+        );
+        let mut controller = cluster(1, &file);
+        let c = &mut controller;
+        let session = format!("{kind}.session.timeout.ms");
+        let heartbeat = format!("{kind}.heartbeat.interval.ms");
+        let mut set = |group: &str, pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(key, value)| (*key, 0, *value)).collect();
+            change(c, GROUP, group, &pairs)
+        };
+        // The other one is the broker's: 5,000 and 45,000.
+        assert_eq!(set("a", &[(&session, "5000")]), 40, "{kind}");
+        assert_eq!(set("a", &[(&session, "5001")]), 0, "{kind}");
+        assert_eq!(set("b", &[(&heartbeat, "45000")]), 40, "{kind}");
+        assert_eq!(set("b", &[(&heartbeat, "44999")]), 0, "{kind}");
+        // Or the group's own.
+        assert_eq!(set("c", &[(&session, "6000"), (&heartbeat, "6000")]), 40, "{kind}");
+        assert_eq!(set("c", &[(&session, "6001"), (&heartbeat, "6000")]), 0, "{kind}");
+        assert_eq!(set("c", &[(&heartbeat, "6001")]), 40, "{kind}");
+    }
+}
