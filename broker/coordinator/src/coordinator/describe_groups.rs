@@ -29,7 +29,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// What it says about itself; empty unless the group is stable.
     pub metadata: Vec<u8>,
-    /// What is assigned to it; empty unless the group is stable.
+    /// What is assigned to it; while the group rebalances, what it had in the last generation.
     pub assignment: Vec<u8>,
 }
 
@@ -52,7 +52,7 @@ impl Coordinator {
             client_id: m.client_id.clone(),
             client_host: m.client_host.clone(),
             metadata: if stable { m.metadata(&protocol).to_vec() } else { Vec::new() },
-            assignment: if stable { m.assignment.clone() } else { Vec::new() },
+            assignment: m.assignment.clone(),
         });
         Some(DescribedGroup {
             state: classic.state,
