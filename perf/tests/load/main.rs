@@ -173,7 +173,8 @@ fn what_was_due_before_is_not_in_the_rate() {
     let stage = &outcome.repeat.stages[0];
     assert!(stage.acknowledged <= 4_000 && stage.rate() <= 4_000.0, "{stage:?}");
     assert!(outcome.repeat.acknowledged_in_all == 4_800, "{:?}", outcome.repeat);
-    let lines = outcome.timeline.iter().filter_map(|line| line.split(',').nth(1)?.parse().ok());
+    let lines =
+        outcome.timeline.iter().filter_map(|line| line.split(',').nth(1)?.parse::<u64>().ok());
     assert!(lines.sum::<u64>() > 4_000, "{:?}", outcome.timeline);
 }
 
