@@ -176,7 +176,7 @@ fn a_delay_delays_only_what_it_names(io: Io) {
         let (s, q) = (disk.open(&slow, ALL).await.unwrap(), disk.open(&quick, ALL).await.unwrap());
         faults::add(rule(Point::Sync, &slow, 0, Some(1), Effect::Delay(DELAY)));
         let began = Instant::now();
-        let (done, was) = ringwood_runtime::sync::oneshot();
+        let (done, was) = oneshot();
         rt.spawn(async move {
             s.sync_data().await.unwrap();
             done.send(began.elapsed());

@@ -1,5 +1,4 @@
 //! A core knows when it was kept from its work: by a turn that took long, and by others on its processor.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use ids::CoreId;
 use ringwood_runtime::{RuntimeConfig, Tuning, run_with};

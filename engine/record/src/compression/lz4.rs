@@ -138,11 +138,11 @@ impl Reader {
                 let n = decompress(block, room, before).map_err(|e| {
                     // How far it came is not known.
                     *written += room.len() as u64;
-                    match e {
-                        block::DecompressError::OutputTooSmall { .. } if left < most => {
-                            DecompressError::TooLarge { limit: bytes_max }
-                        }
-                        _ => CORRUPT,
+                    let cramped = matches!(e, block::DecompressError::OutputTooSmall { .. });
+                    if cramped && left < most {
+                        DecompressError::TooLarge { limit: bytes_max }
+                    } else {
+                        CORRUPT
                     }
                 })?;
                 self.room.get(..n).unwrap_or(&[])

@@ -217,7 +217,7 @@ fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
     let world = World::new(7, sim);
     let node = world.add_node();
     let rt = world.core(node, CoreId(0));
-    // So small that the second checkpoint writes manifest and rest log anew.
+    // So small that a later checkpoint writes the manifest anew.
     let thresholds = Thresholds { rewrite_min: 4096, ..Thresholds::default() };
     let config = Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
     let (it, again) = (rt.clone(), config.clone());
@@ -231,7 +231,6 @@ fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
             for n in 0..MANY {
                 store.create(partition(n), PartitionConfig::default());
             }
-            let mut rewritten = 0;
             for round in 0..6 {
                 for n in 0..MANY {
                     append(&store, partition(n), batch(1, &[round; 60])).await;
@@ -240,13 +239,11 @@ fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
                 let counters = store.counters().0;
                 let most = counters.checkpoint_slice_max;
                 assert!((32..=64).contains(&most), "{most} partitions in one turn, round {round}");
-                rewritten = counters.rest_rewrites;
                 for n in (0..MANY).step_by(997) {
                     let expected = usize::from(round + 1) * (61 + 60);
                     assert_eq!(read_all(&store, partition(n)).await.len(), expected);
                 }
             }
-            assert!(rewritten > 0, "the rest log was never written anew");
         })
         .expect_done();
     world.power_cut(node);
@@ -263,6 +260,65 @@ fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
             for n in (0..MANY).step_by(997) {
                 assert_eq!(read_all(&store, partition(n)).await.len(), 6 * (61 + 60));
             }
+        })
+        .expect_done();
+}
+
+/// The rest log is written anew, and the checkpoint gives the core away while half of the partitions have their pieces in the new
+/// one and the others in the old: whoever reads then finds all there is.
+#[test]
+fn readers_find_everything_while_the_rest_log_changes() {
+    const MANY: i32 = 600;
+    const SIZE: usize = 1_500;
+    let sim = SimConfig { memory_limit: 4 << 20, ..SimConfig::default() };
+    let world = World::new(8, sim);
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let ring = 4 << 20;
+    let thresholds =
+        Thresholds { blocks_due: 4096, rewrite_min: 64 << 10, ..Thresholds::default() };
+    let config = Config { ring_bytes: ring, free_bytes_min: 0, thresholds, ..Config::default() };
+    let it = rt.clone();
+    world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, ring).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..MANY {
+                store.create(partition(n), PartitionConfig::default());
+            }
+            let (mut within, mut changes, mut from_rest) = (0, 0, 0);
+            for round in 1..=6_usize {
+                for n in 0..MANY {
+                    append(&store, partition(n), batch(1, &vec![7; SIZE])).await;
+                }
+                store.flush().await;
+                let under_way = Rc::new(Cell::new(true));
+                let (taking, over) = (store.clone(), Rc::clone(&under_way));
+                let (before, read) =
+                    (store.counters().0.rest_rewrites, store.counters().0.rest_reads);
+                it.spawn(async move {
+                    taking.checkpoint().await;
+                    over.set(false);
+                });
+                let mut n = 0;
+                while under_way.get() {
+                    n = (n + 37) % MANY;
+                    let found = read_all(&store, partition(n)).await.len();
+                    assert_eq!(found, round * (61 + SIZE), "partition {n}, round {round}");
+                    within += u64::from(under_way.get());
+                    it.sleep(Duration::from_micros(20)).await;
+                }
+                let rewritten = store.counters().0.rest_rewrites - before;
+                changes += rewritten;
+                from_rest += if rewritten > 0 { store.counters().0.rest_reads - read } else { 0 };
+            }
+            assert!(within > 20, "{within} reads beside a checkpoint");
+            assert!(changes > 0, "the rest log was never written anew");
+            assert!(from_rest > 20, "{from_rest} reads of a rest log that was written anew");
+            store.close().await;
         })
         .expect_done();
 }
