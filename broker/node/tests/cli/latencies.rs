@@ -22,9 +22,8 @@ fn stages_and_metrics_count_what_was_produced() {
         assert!(Instant::now() < deadline, "{table}");
         std::thread::sleep(Duration::from_millis(100));
     };
-    for stage in
-        ["receive", "decode", "append", "commit", "write", "flush", "wake", "encode", "send"]
-    {
+    // The flush of a commit that stands alone has the time of its write.
+    for stage in ["receive", "decode", "append", "commit", "flush", "wake", "encode", "send"] {
         assert!(table.contains(&format!("Produce\t{stage}\t")), "{stage}: {table}");
     }
     assert!(!table.contains("Metadata"), "{table}");
