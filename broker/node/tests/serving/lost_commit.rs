@@ -3,7 +3,7 @@
 
 use crate::broker::{Broker, fresh};
 use crate::line::Line;
-use crate::requests::{OFFSET_COMMIT, commit, committed};
+use crate::requests::{FIND_COORDINATOR, OFFSET_COMMIT, commit, committed, coordinator};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -55,6 +55,7 @@ fn a_commit_that_cannot_be_written_is_refused_for_now_and_at_once() {
     let broker = Broker::serving_with(&data, &options);
     broker.command(&["topic", "create", "t"]);
     let mut line = Line::to(&broker);
+    line.ask(FIND_COORDINATOR, &coordinator("g"));
     for offset in 1..=5 {
         assert_eq!(answer(&mut line, offset, &format!("commit-number-{offset}")), ErrorCode::NONE);
     }

@@ -4,7 +4,6 @@
 
 mod asking;
 mod broker;
-mod descriptors;
 mod duplicates;
 mod flushing;
 mod line;

@@ -4,8 +4,8 @@
 use crate::broker::{Broker, fresh};
 use crate::line::Line;
 use crate::requests::{
-    CREATE_TOPICS, METADATA, OFFSET_COMMIT, PRODUCE, batch, commit, committed, create, created,
-    known, metadata, produce, produced,
+    CREATE_TOPICS, FIND_COORDINATOR, METADATA, OFFSET_COMMIT, PRODUCE, batch, commit, committed,
+    coordinator, create, created, known, metadata, produce, produced,
 };
 use ids::{Offset, PartitionIndex};
 use std::time::{Duration, Instant};
@@ -54,6 +54,7 @@ fn an_offset_is_committed_for_the_next_request_of_the_connection() {
     let broker = Broker::serving(&fresh("order-offsets"));
     broker.command(&["topic", "create", "t"]);
     let mut line = Line::to(&broker);
+    line.ask(FIND_COORDINATOR, &coordinator("g"));
     let deadline = Instant::now() + Duration::from_secs(30);
     while committed(&line.ask(OFFSET_COMMIT, &commit("g", "t", 0, ""))) != ErrorCode::NONE {
         assert!(Instant::now() < deadline, "the group has no coordinator");

@@ -4,6 +4,7 @@ use client::Reply;
 use ids::{Offset, PartitionIndex, Timestamp};
 use record::BatchBuilder;
 use wire::api::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
+use wire::api::find_coordinator::FindCoordinatorRequest;
 use wire::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use wire::api::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -13,9 +14,15 @@ use wire::api::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, 
 use wire::{ErrorCode, Records};
 
 pub(crate) const CREATE_TOPICS: i16 = 7;
+pub(crate) const FIND_COORDINATOR: i16 = 3;
 pub(crate) const METADATA: i16 = 12;
 pub(crate) const OFFSET_COMMIT: i16 = 8;
 pub(crate) const PRODUCE: i16 = 9;
+
+/// Who coordinates a group: the first to ask makes `__consumer_offsets`.
+pub(crate) fn coordinator(group: &str) -> FindCoordinatorRequest<'_> {
+    FindCoordinatorRequest { key: group, ..FindCoordinatorRequest::default() }
+}
 
 /// A topic of one partition.
 pub(crate) fn create(topic: &str) -> CreateTopicsRequest<'_> {

@@ -61,6 +61,7 @@ const PURE_USES: &[&str] = &[
     "siphasher",
     "smallvec",
     "snap",
+    "twox-hash",
     "zstd",
 ];
 

@@ -365,7 +365,7 @@ fn a_pass_that_finds_no_descriptor_loses_nothing_and_faults_nobody() {
             .expect_done();
         assert_eq!(scene.world.fault_of(scene.node), None, "after {after}");
     }
-    assert!(whole > 4 && given_up > 4, "{whole} whole, {given_up} given up");
+    assert!(whole > 4 && given_up > 0, "{whole} whole, {given_up} given up");
 }
 
 #[test]

@@ -148,7 +148,6 @@ fn a_cursor_below_zero_does_not_go_round_in_circles() {
             topics: vec![describe_topic_partitions::TopicRequest { name: TOPIC }],
             response_partition_limit: 3,
             cursor: Some(Cursor { topic_name: TOPIC, partition_index }),
-            ..DescribeTopicPartitionsRequest::default()
         };
         let body = caller.call(0, &request).await?;
         let answer = DescribeTopicPartitionsResponse::decode(&body, 0).ok()?;
