@@ -37,7 +37,8 @@ fn steps(suite: &str) -> Result<Vec<Command>, Fault> {
             vec![command("python3", &["-m", "venv", "venv"]), pip]
         }
         "node" => {
-            for file in ["package.json", "package-lock.json", "client.js", "groups.js"] {
+            for file in ["package.json", "package-lock.json", "client.js", "codecs.js", "groups.js"]
+            {
                 copy(from.join(file), into.join(file))?;
             }
             vec![command("npm", &["ci", "--no-audit", "--no-fund"])]

@@ -126,7 +126,12 @@ impl Clients {
 
     async fn append(&self, id: PartitionId) {
         let (count, body) = self.size();
-        self.store.admit(body + crate::batch::HEADER + 8).await;
+        // What a crash has left unanswered may be sent again in its place, and be larger.
+        let again = self.model.borrow().parts.get(&id).map_or(0, |p| {
+            let batches = p.producers.iter().flat_map(|producer| &producer.again);
+            batches.map(|batch| batch.bytes.len()).max().unwrap_or(0)
+        });
+        self.store.admit(again.max(body + crate::batch::HEADER + 8)).await;
         let (batch, producer) = {
             let mut model = self.model.borrow_mut();
             let number = model.batch_number();
