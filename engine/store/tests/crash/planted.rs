@@ -37,6 +37,10 @@ const ALL: &[Planted] = &[
     Planted::TruncationNotJournalled,
     Planted::UnlinkBeforeTheTruncate,
     Planted::OlderGenerationCounts,
+    Planted::TransactionIndexBehind,
+    Planted::AbortsForgottenAtReplay,
+    Planted::TransactionIndexNotRebuilt,
+    Planted::EndedTransactionsStayEnded,
 ];
 
 /// Bugs that need a moment of their own.
