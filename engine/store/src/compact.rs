@@ -31,6 +31,7 @@ pub(crate) mod source;
 mod transactions;
 mod whole;
 
+pub(crate) use self::keys::end_of_transaction;
 pub(crate) use self::replaced::{Replaced, settled, start};
 
 use crate::compact::keys::Mapped;
@@ -40,6 +41,7 @@ use crate::compact::source::Source;
 use crate::compact::transactions::Left;
 use crate::partition::Shared;
 use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
+use crate::txn_index;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Candidate, Compaction, Segment, SegmentName};
 use record::{CompactOutcome, Compressor, Decompressor};
@@ -356,6 +358,15 @@ impl Pass<'_> {
                 return Err(CompactFailure::io("cannot write a compacted segment", &e));
             }
         };
+        let aborted = txn_index::kept(self.store, &self.p, &segments, out.markers()).await;
+        let mut finished = finished;
+        match aborted {
+            Ok(aborted) => finished.segment.aborted = log::Aborted::in_memory(aborted),
+            Err(e) => {
+                out.discard().await;
+                return Err(CompactFailure::Io(format!("the aborted transactions: {e}")));
+            }
+        }
         self.report.bytes_written += u64::from(finished.segment.len);
         // A checkpoint under way counts files of the old segments.
         while self.inner().checkpointing.get() {
@@ -387,7 +398,7 @@ impl Pass<'_> {
 
     fn segment(&self, name: SegmentName) -> Option<Segment> {
         let p = self.p.borrow();
-        p.log.segment(name).map(|s| Segment { index: log::Index::default(), ..*s })
+        p.log.segment(name).map(Segment::without_index)
     }
 
     /// Copies what stays of the first of `names` and of those behind it that `out` takes in; which, none if one of them has left

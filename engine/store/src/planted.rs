@@ -71,6 +71,14 @@ pub enum Planted {
     FileClosedUnderItsWriter,
     /// A completion counts for a partition whatever has been truncated meanwhile.
     OlderGenerationCounts,
+    /// An entry of the manifest leaves out aborted transactions that no index file holds.
+    TransactionIndexBehind,
+    /// A start does not note which transactions the ring's markers abort.
+    AbortsForgottenAtReplay,
+    /// What a damaged transaction index held is taken for nothing.
+    TransactionIndexNotRebuilt,
+    /// A transaction whose end is cut off stays ended.
+    EndedTransactionsStayEnded,
 }
 
 #[cfg(feature = "planted")]

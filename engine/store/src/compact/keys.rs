@@ -170,7 +170,7 @@ impl Pass<'_> {
 }
 
 /// How the transaction ended that this control batch marks the end of; none if it marks none.
-pub(super) fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
+pub(crate) fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
     let mut records = batch.records().map_err(|_| "a control batch that is compressed")?;
     let Some(record) = records.next() else { return Ok(None) };
     let record = record.map_err(|_| "a control record that cannot be read")?;

@@ -82,7 +82,8 @@ impl Clients {
                 continue;
             }
             match self.below(400) {
-                0..300 => self.append(id).await,
+                0..250 => self.append(id).await,
+                250..300 => self.end_transaction(id).await,
                 300..330 => self.repeat(id).await,
                 330..340 => self.leave_a_gap(id),
                 340..362 => self.read(id).await,
@@ -157,7 +158,11 @@ impl Clients {
                         None => {
                             let sequence = producer.sequence();
                             producer.next += count;
-                            Rc::new(Batch::build(number, count, body, Some(sequence)))
+                            let batch = Batch::build(number, count, body, Some(sequence));
+                            Rc::new(match producer.transactional {
+                                true => batch.in_transaction(),
+                                false => batch,
+                            })
                         }
                     };
                     (batch, Some(usize::try_from(n).unwrap()))
@@ -165,6 +170,26 @@ impl Clients {
             }
         };
         self.send(id, batch, producer);
+    }
+
+    /// A coordinator's marker for one of the open transactions, whoever its producer was.
+    async fn end_transaction(&self, id: PartitionId) {
+        self.store.admit(200).await;
+        let (batch, aborts) = {
+            let mut model = self.model.borrow_mut();
+            let number = model.batch_number();
+            let Some(p) = model.parts.get(&id) else { return };
+            if p.unacked > 40 || p.truncating.is_some() {
+                return;
+            }
+            let open: Vec<i64> = p.open().map(|t| t.producer).collect();
+            let nth = usize::try_from(self.below(open.len() as u64)).unwrap();
+            let Some(producer) = open.get(nth) else { return };
+            let aborts = !self.one_in(3);
+            (Batch::marker(number, *producer, aborts), aborts)
+        };
+        self.tally.one(if aborts { "transaction aborted" } else { "transaction committed" });
+        self.send(id, Rc::new(batch), None);
     }
 
     fn send(&self, id: PartitionId, batch: Rc<Batch>, producer: Option<usize>) {

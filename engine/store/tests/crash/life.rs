@@ -9,7 +9,7 @@ use crate::clients::{Clients, Verdict};
 use crate::damage;
 use crate::model::{Found, Life, Model};
 use crate::random::Random;
-use crate::reading::{look_up, read_all};
+use crate::reading::{look_up, read_all, transactions};
 use crate::settings::Settings;
 use crate::tally::Tally;
 use ids::{CoreId, PartitionId};
@@ -427,6 +427,7 @@ impl Explorer {
                 for id in store.partitions() {
                     let mut f = read_all(&store, id, chunk).await;
                     look_up(&store, id, &mut f, places).await;
+                    transactions(&store, id, &mut f).await;
                     found.borrow_mut().insert(id, f);
                 }
             }
@@ -447,6 +448,14 @@ impl Explorer {
         }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
+        for p in model.parts.values().filter(|p| !p.txns_unknown && p.life == Life::Here) {
+            self.tally.add("aborted transactions compared", p.aborted().count() as u64);
+            self.tally.add("open transactions compared", p.open().count() as u64);
+        }
+        for store in &process.stores {
+            let rebuilt = store.counters().0.txn_indexes_rebuilt;
+            self.tally.add("transaction index made good from the log", rebuilt);
+        }
         for report in &process.reports {
             self.tally.add("batches replayed", report.batches);
         }
@@ -588,6 +597,7 @@ impl Explorer {
             t.add("cold reads of segments", counters.cold_reads);
             t.add("reads of the rest log", counters.rest_reads);
             t.add("strays removed", counters.strays);
+            t.add("transaction index written", counters.txn_index_entries);
         }
         *model = shared.borrow().clone();
         Ok(())

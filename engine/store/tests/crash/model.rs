@@ -35,11 +35,21 @@ pub(crate) enum Life {
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     pub(crate) id: i64,
+    /// Its batches are parts of transactions.
+    pub(crate) transactional: bool,
     pub(crate) next: i32,
     /// Its last batches with their base offsets, oldest first.
     pub(crate) sent: VecDeque<(i64, Rc<Batch>)>,
     /// Batches without an ack that a crash has taken: they are sent again, in order.
     pub(crate) again: VecDeque<Rc<Batch>>,
+}
+
+/// A transaction: whose, where it begins, its marker and whether that aborts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Txn {
+    pub(crate) producer: i64,
+    pub(crate) first: i64,
+    pub(crate) end: Option<(i64, bool)>,
 }
 
 /// How many of its last batches the broker remembers (KIP-98).
@@ -75,10 +85,14 @@ pub(crate) struct Part {
     pub(crate) dropped_bases: Vec<i64>,
     /// New starts of the log that were asked for and not answered.
     pub(crate) starting: usize,
+    /// The transactions of its log, in the order in which they began.
+    pub(crate) txns: Vec<Txn>,
+    /// A damage has taken something that says which there are.
+    pub(crate) txns_unknown: bool,
 }
 
 /// What a reader found of one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) start: i64,
     pub(crate) end: i64,
@@ -86,6 +100,24 @@ pub(crate) struct Found {
     pub(crate) incomplete: Option<String>,
     /// The read that failed, if one did.
     pub(crate) broken: Option<String>,
+    /// The last stable offset.
+    pub(crate) stable: i64,
+    /// The aborted transactions: producer, first and last offset; or why they cannot be told.
+    pub(crate) aborted: Result<Vec<(i64, i64, i64)>, String>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            end: 0,
+            bytes: Vec::new(),
+            incomplete: None,
+            broken: None,
+            stable: 0,
+            aborted: Ok(Vec::new()),
+        }
+    }
 }
 
 /// What a deliberate damage excuses.
@@ -178,6 +210,8 @@ impl Model {
                 cut_from: None,
                 dropped_bases: Vec::new(),
                 starting: 0,
+                txns: Vec::new(),
+                txns_unknown: false,
             };
             self.parts.insert(id, part);
             ids.push(id);
@@ -195,7 +229,8 @@ impl Model {
     fn fresh_producer(&mut self) -> Producer {
         self.next_producer += 1;
         let id = self.next_producer;
-        Producer { id, next: 0, sent: VecDeque::new(), again: VecDeque::new() }
+        let (sent, again) = (VecDeque::new(), VecDeque::new());
+        Producer { id, transactional: id % 2 == 0, next: 0, sent, again }
     }
 
     pub(crate) fn batch_number(&mut self) -> u64 {
@@ -225,6 +260,7 @@ impl Model {
                 producer.sent.pop_front();
             }
         }
+        p.note_transaction(base, &batch);
         p.log.push_back(Entry { base, end, epoch, batch, acked: None });
         Ok(())
     }
@@ -306,6 +342,23 @@ impl Model {
             producer.again.clear();
             producer.next = next;
         }
+        let cut = p.txns.iter().filter(|t| t.first < to);
+        let cut = cut.filter_map(|t| match t.end {
+            Some((marker, _)) if marker >= to => {
+                // It is open again; all that is known of it is what the log still holds.
+                let own = |e: &&Entry| {
+                    e.base >= t.first
+                        && e.end <= to
+                        && e.end > start
+                        && e.batch.meta.transactional
+                        && e.batch.sequence.is_some_and(|s| s.producer == t.producer)
+                };
+                p.log.iter().find(own).map(|e| Txn { first: e.base, end: None, ..*t })
+            }
+            Some(_) | None => Some(*t),
+        });
+        p.txns = cut.collect();
+        p.txns.sort_by_key(|t| t.first);
         p.log.retain(|e| e.end <= to);
         p.end = to;
         p.served = p.served.min(to);
@@ -464,7 +517,11 @@ impl Model {
         p.start = f.start;
         p.starts_asked.clear();
         p.served = f.end;
+        p.txns_unknown |= lax;
         self.lose(id, f.end);
+        if let Some(p) = self.parts.get(&id).filter(|p| !p.txns_unknown) {
+            p.verify_transactions(f, unreadable).map_err(|e| format!("{id}: {e}"))?;
+        }
         Ok(if lax { 0 } else { taken })
     }
 
@@ -492,6 +549,10 @@ impl Model {
         for e in &mut p.log {
             // It was shown; whether its ack arrived makes no difference any more.
             e.acked.get_or_insert(0);
+        }
+        p.txns.retain(|t| t.first < end);
+        for t in &mut p.txns {
+            t.end = t.end.filter(|(marker, _)| *marker < end);
         }
         p.end = end;
         p.unacked = 0;
@@ -528,6 +589,64 @@ impl Model {
     pub(crate) fn crash(&mut self, power: bool, now: u64) {
         self.power |= power;
         self.crashed_at.get_or_insert(now);
+    }
+}
+
+impl Part {
+    fn note_transaction(&mut self, base: i64, batch: &Batch) {
+        if !batch.meta.transactional {
+            return;
+        }
+        let producer = batch.meta.producer_id.0;
+        let open = self.txns.iter_mut().find(|t| t.producer == producer && t.end.is_none());
+        match (open, batch.aborts) {
+            (Some(open), Some(aborts)) => open.end = Some((base, aborts)),
+            (None, None) => self.txns.push(Txn { producer, first: base, end: None }),
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+    }
+
+    /// The transactions that have no end.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Txn> {
+        self.txns.iter().filter(|t| t.end.is_none())
+    }
+
+    /// How many aborted transactions a reader of all of the log is told of.
+    pub(crate) fn aborted(&self) -> impl Iterator<Item = (i64, i64, i64)> {
+        let of = |t: &Txn| t.end.filter(|e| e.1).map(|e| (t.producer, t.first, e.0));
+        self.txns.iter().filter_map(of).filter(|t| t.2 >= self.start)
+    }
+
+    fn verify_transactions(&self, f: &Found, unreadable: bool) -> Result<(), String> {
+        let stable = self.open().map(|t| t.first.max(f.start)).min().unwrap_or(f.end);
+        if f.stable != stable.min(f.end) {
+            return Err(format!("the last stable offset is {}, not {stable}", f.stable));
+        }
+        let found = match &f.aborted {
+            Ok(found) => found,
+            Err(_) if unreadable => return Ok(()),
+            Err(e) => return Err(format!("what was aborted cannot be told: {e}")),
+        };
+        let expected: Vec<(i64, i64, i64)> = self.aborted().collect();
+        // Of one that begins below the log's start an index that was made good tells what is left, if anything is.
+        let known = |t: &(i64, i64, i64)| {
+            expected
+                .iter()
+                .any(|e| (e.0, e.2) == (t.0, t.2) && (e.1 == t.1 || (e.1 < f.start && e.1 < t.1)))
+        };
+        if let Some(t) = found.iter().find(|t| !known(t)) {
+            return Err(format!("the transaction {t:?} was not aborted, but {expected:?}"));
+        }
+        let told = |e: &(i64, i64, i64)| found.iter().any(|t| (t.0, t.2) == (e.0, e.2));
+        if let Some(e) = expected.iter().find(|e| e.1 >= f.start && !told(e)) {
+            return Err(format!(
+                "the transaction {e:?} was aborted, and what is told is {found:?}"
+            ));
+        }
+        match found.windows(2).all(|w| w[0].2 < w[1].2) {
+            true => Ok(()),
+            false => Err(format!("not in the order of the markers: {found:?}")),
+        }
     }
 }
 

@@ -39,6 +39,10 @@ const ALL: &[Planted] = &[
     Planted::UnlinkBeforeTheTruncate,
     Planted::FileClosedUnderItsWriter,
     Planted::OlderGenerationCounts,
+    Planted::TransactionIndexBehind,
+    Planted::AbortsForgottenAtReplay,
+    Planted::TransactionIndexNotRebuilt,
+    Planted::EndedTransactionsStayEnded,
 ];
 
 /// Bugs that need a moment of their own.
