@@ -383,6 +383,19 @@ mod tests {
     }
 
     #[test]
+    fn what_version_2_has_written_is_read() {
+        let mut bytes = Vec::new();
+        a_log().encode(&mut bytes);
+        let now = Log::decode(&mut Cursor::new(&bytes)).unwrap();
+        // It knew no transactions; without any its form is the same.
+        assert_eq!(std::mem::replace(&mut bytes[0], 2), VERSION);
+        assert_eq!(Log::decode(&mut Cursor::new(&bytes)).unwrap(), now);
+        bytes[0] = VERSION + 1;
+        let newer = Log::decode(&mut Cursor::new(&bytes));
+        assert_eq!(newer, Err(EntryError::Version(VERSION + 1)));
+    }
+
+    #[test]
     fn every_truncation_is_an_error() {
         let mut bytes = Vec::new();
         a_log().encode(&mut bytes);

@@ -10,8 +10,8 @@ mod gap;
 mod verify;
 pub(crate) mod walk;
 
-pub use accept::{AcceptError, Loss};
 pub use aborted::AbortedLine;
+pub use accept::{AcceptError, Loss};
 pub use dump::{BatchLine, CommitLine, RecordLine, RingLine};
 pub use verify::{Finding, Severity, Verified};
 

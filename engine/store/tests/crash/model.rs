@@ -50,6 +50,9 @@ pub(crate) struct Txn {
     pub(crate) producer: i64,
     pub(crate) first: i64,
     pub(crate) end: Option<(i64, bool)>,
+    /// A truncation has taken all of it that the log still held. It is open only if the store knows of older batches of its
+    /// producer, which retention has taken; and nothing of it can be read.
+    pub(crate) unsure: bool,
 }
 
 /// How many of its last batches the broker remembers (KIP-98).
@@ -343,19 +346,23 @@ impl Model {
             producer.next = next;
         }
         let cut = p.txns.iter().filter(|t| t.first < to);
-        let cut = cut.filter_map(|t| match t.end {
-            Some((marker, _)) if marker >= to => {
-                // It is open again; all that is known of it is what the log still holds.
-                let own = |e: &&Entry| {
-                    e.base >= t.first
-                        && e.end <= to
-                        && e.end > start
-                        && e.batch.meta.transactional
-                        && e.batch.sequence.is_some_and(|s| s.producer == t.producer)
-                };
-                p.log.iter().find(own).map(|e| Txn { first: e.base, end: None, ..*t })
+        let cut = cut.filter_map(|t| {
+            let own = |e: &&Entry| {
+                e.base >= t.first
+                    && e.batch.meta.transactional
+                    && e.batch.sequence.is_some_and(|s| s.producer == t.producer)
+            };
+            let left = p.log.iter().filter(own).find(|e| e.end <= to && e.end > start);
+            match t.end {
+                Some((marker, _)) if marker >= to => {
+                    // It is open again; all that is known of it is what the log still holds.
+                    left.map(|e| Txn { first: e.base, end: None, ..*t })
+                }
+                None if left.is_none() && p.log.iter().filter(own).any(|e| e.end > to) => {
+                    Some(Txn { unsure: true, ..*t })
+                }
+                Some(_) | None => Some(*t),
             }
-            Some(_) | None => Some(*t),
         });
         p.txns = cut.collect();
         p.txns.sort_by_key(|t| t.first);
@@ -598,11 +605,13 @@ impl Part {
             return;
         }
         let producer = batch.meta.producer_id.0;
-        let open = self.txns.iter_mut().find(|t| t.producer == producer && t.end.is_none());
-        match (open, batch.aborts) {
-            (Some(open), Some(aborts)) => open.end = Some((base, aborts)),
-            (None, None) => self.txns.push(Txn { producer, first: base, end: None }),
-            (Some(_), None) | (None, Some(_)) => {}
+        let mut open = self.txns.iter_mut().filter(|t| t.producer == producer && t.end.is_none());
+        match batch.aborts {
+            Some(aborts) => open.for_each(|t| t.end = Some((base, aborts))),
+            None if open.all(|t| t.unsure) => {
+                self.txns.push(Txn { producer, first: base, end: None, unsure: false });
+            }
+            None => {}
         }
     }
 
@@ -618,9 +627,15 @@ impl Part {
     }
 
     fn verify_transactions(&self, f: &Found, unreadable: bool) -> Result<(), String> {
-        let stable = self.open().map(|t| t.first.max(f.start)).min().unwrap_or(f.end);
-        if f.stable != stable.min(f.end) {
-            return Err(format!("the last stable offset is {}, not {stable}", f.stable));
+        let sure = self.open().filter(|t| !t.unsure).map(|t| t.first.max(f.start)).min();
+        let stable = sure.unwrap_or(f.end).min(f.end);
+        let unsure = self.open().any(|t| t.unsure) && f.stable == f.start;
+        if f.stable != stable && !unsure {
+            let open: Vec<&Txn> = self.open().collect();
+            return Err(format!(
+                "the last stable offset is {}, not {stable}: {open:?} from {} to {}, {} truncations",
+                f.stable, f.start, f.end, self.truncations
+            ));
         }
         let found = match &f.aborted {
             Ok(found) => found,

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use store::inspect::Inspector;
 use store::{CompactBudget, Config, DataDir, PartitionConfig, Store, Thresholds};
 
 const ROOT: &str = "/data";
@@ -198,6 +199,24 @@ impl Scene {
         result
     }
 
+    /// How many transaction indexes `verify` finds damaged, and the aborted transactions that `dump` shows.
+    fn inspected(&self) -> (usize, Vec<(i64, i64, i64)>) {
+        let rt = self.world.core(self.node, CoreId(0));
+        let it = rt.clone();
+        let inspected = self.world.run(&rt, async move {
+            let inspector = Inspector::open(&it, Path::new(ROOT)).await.unwrap();
+            let (mut damaged, mut shown) = (0, Vec::new());
+            let on_finding = |f: store::inspect::Finding| {
+                assert!(f.place.starts_with("transaction index"), "{f:?}");
+                damaged += 1;
+            };
+            inspector.verify(|_| {}, on_finding).await;
+            inspector.dump_aborted(|_| true, |line| shown.extend(line.txn)).await;
+            (damaged, short(&shown))
+        });
+        inspected.expect_done()
+    }
+
     fn index_files(&self) -> Vec<PathBuf> {
         let all = self.world.disk_image(self.node).into_keys();
         all.filter(|p| p.extension().is_some_and(|e| e == "txnindex")).collect()
@@ -224,6 +243,9 @@ impl Scene {
 fn what_is_stable_and_what_was_aborted_are_known_after_every_start() {
     let scene = Scene::filled(1);
     assert!(scene.index_files().len() > 5, "{:?}", scene.index_files());
+    let (damaged, shown) = scene.inspected();
+    assert_eq!(damaged, 0);
+    assert_eq!(shown, scene.written.borrow().aborted(0, i64::MAX));
     scene.run(async |store, w| {
         w.check(&store).await;
         let in_file = |l: &log::Log| l.segments().iter().map(|s| s.aborted.in_file()).sum::<u32>();
@@ -264,6 +286,7 @@ fn a_damaged_or_missing_index_is_made_good_from_the_log_and_written_anew() {
     let rt = scene.world.core(scene.node, CoreId(0));
     let (it, path) = (rt.clone(), gone.clone());
     scene.world.run(&rt, async move { it.disk().remove_file(&path).await.unwrap() }).expect_done();
+    assert!(scene.inspected().0 > 5, "verify names them, and repairs nothing");
     scene.run(async |store, w| {
         w.check(&store).await;
         assert!(store.counters().0.txn_indexes_rebuilt > 5);
