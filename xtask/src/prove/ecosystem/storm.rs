@@ -67,12 +67,13 @@ impl Phase {
     }
 
     /// What a phase that was played before must say of itself to be the same.
-    pub(super) fn likeness(&self, options: &Options) -> [(&'static str, Value); 4] {
+    pub(super) fn likeness(&self, options: &Options) -> [(&'static str, Value); 5] {
         [
             ("members", json!(self.members)),
             ("minutes", json!(options.minutes)),
             ("kills_asked", json!(options.kills)),
             ("seed", json!(options.seed)),
+            ("sources", json!(options.sources)),
         ]
     }
 }
