@@ -28,7 +28,7 @@ usage: cargo xtask check
                                   [--state FILE] [--seed N]
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
        cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
-       cargo xtask prove compaction [--updates N] [--keys N] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
+       cargo xtask prove compaction [--updates N] [--keys N] [--dedupe BYTES] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
        cargo xtask prove crash [--images N] [--release] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
                                  [--disks here,ext4,xfs]
