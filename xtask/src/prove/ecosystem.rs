@@ -26,8 +26,8 @@ use crate::tally::say;
 use crate::{Fault, program, tree};
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 6] =
-    ["verifiable", "verifiable-consumer", "retention", "streams", "connect", "storm"];
+const PARTS: [&str; 7] =
+    ["verifiable", "verifiable-consumer", "retention", "streams", "connect", "migration", "storm"];
 
 struct Options {
     only: Vec<String>,
@@ -240,6 +240,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             "retention" => run.part(&options.state, part, retention::play)?,
             "streams" => run.part(&options.state, part, streams::play)?,
             "connect" => run.part(&options.state, part, connect::play)?,
+            "migration" => run.part(&options.state, part, storm::migration::play)?,
             _ => run.storm(&options, has_java)?,
         }
     }
