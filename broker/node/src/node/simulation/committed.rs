@@ -129,7 +129,7 @@ async fn read(rt: Runtime, inside: Inside) {
 
     // The high watermark moves, and nobody who waits for committed data gets anything; then the transaction ends.
     let (began, later) = (rt.now(), inside.broker.rt.clone());
-    inside.broker.rt.spawn(async move {
+    later.clone().spawn(async move {
         later.sleep(Duration::from_millis(300)).await;
         assert_eq!(inside.data(3, 0).await, 4);
         assert_eq!(inside.end(3, EndTxn::Commit).await, 5);
