@@ -9,6 +9,9 @@
 //! index; for a producer whose last five batches are all cut, the log back to a batch of his; where there are transactions, the
 //! log from where the oldest of them begins that was open when the segment began that holds the end. Files of dropped segments
 //! go when the record is flushed; a checkpoint leaves out what the truncation has taken only then, too.
+//!
+//! A start follows the record with the segments that the manifest names. So one that compaction has made is cut only when a
+//! checkpoint has named it.
 
 use crate::format::record::Type;
 use crate::format::truncate::{Cut, Truncated};
@@ -29,7 +32,7 @@ use std::rc::Rc;
 /// Why a log cannot be cut back. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TruncateError {
-    /// The partition is not here, or incomplete.
+    /// The partition is not here, or incomplete; or the disk is too full for the checkpoint that has to come first.
     Refused(Refusal),
     /// What is to be left cannot be read.
     Read(ReadError),
@@ -88,6 +91,14 @@ impl Store {
                 return Ok(p.borrow().log.end());
             }
             let Some(plan) = self.plan(&p, to).await? else { continue };
+            if names_what_no_manifest_does(&p.borrow(), &plan) {
+                self.settle_compaction().await;
+                // Without room for a checkpoint it waits for no one.
+                if let Some(free) = inner.full.get().filter(|_| !p.borrow().replaced.is_empty()) {
+                    return Err(TruncateError::Refused(Refusal::DiskFull { free }));
+                }
+                continue;
+            }
             let unsettled = p.borrow().log.producers().cut_windows(plan.end).1;
             let more: BTreeSet<ProducerId> =
                 unsettled.into_iter().filter(|id| !from_log.contains_key(id)).collect();
@@ -141,6 +152,9 @@ impl Store {
         let mut guard = shared.borrow_mut();
         let p = &mut *guard;
         refuse(p)?;
+        if names_what_no_manifest_does(p, plan) {
+            return Ok(None);
+        }
         let Some(payload) = self.payload(p, plan, from_log).filter(|_| still_fits(p, plan)) else {
             return Ok(None);
         };
@@ -363,6 +377,18 @@ fn refuse(p: &Partition) -> Result<(), TruncateError> {
         Some(why) => Err(TruncateError::Refused(Refusal::Incomplete(why.clone()))),
         None => Ok(()),
     }
+}
+
+/// Whether a segment would be cut that compaction has made, while the manifest still names those it was made of: a start
+/// would not find it.
+fn names_what_no_manifest_does(p: &Partition, plan: &Plan) -> bool {
+    let Some(kept) = plan.cut.as_ref().filter(|_| !planted::is(Planted::CutOfAnUnnamedSegment))
+    else {
+        return false;
+    };
+    let cut = kept.segment.name;
+    let Some(s) = p.log.segment(cut) else { return false };
+    s.compacted && p.replaced.iter().any(|of| of.base >= cut.base && of.base < s.end)
 }
 
 /// Whether the log is still one that can be cut as planned.

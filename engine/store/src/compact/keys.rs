@@ -83,6 +83,9 @@ impl Pass<'_> {
                     return Ok(self.interrupted(map));
                 }
             }
+            if self.is_gone(&source) {
+                return Ok(self.interrupted(map));
+            }
         }
         Ok(map)
     }
@@ -162,6 +165,10 @@ impl Pass<'_> {
                     end = found.from;
                     break 'segments;
                 }
+            }
+            if self.is_gone(&source) {
+                end = found.from;
+                break;
             }
         }
         let open = outcomes.first_open().unwrap_or(end);

@@ -5,6 +5,7 @@
 
 use crate::format::{BLOCK, blocks};
 use crate::partition::SegmentFile;
+use crate::planted::{self, Planted};
 use crate::store::Inner;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Config, Index, IndexEntry, Segment, SegmentName};
@@ -226,6 +227,7 @@ impl Output {
         }
         let (index, entries) = self.write_index().await?;
         let written = u32::try_from(self.written).unwrap_or(u32::MAX);
+        let synced = planted::is(Planted::CompactedNotSynced);
         let file = SegmentFile {
             file: Some(log),
             submitted: written,
@@ -233,8 +235,8 @@ impl Output {
             allocated: self.written,
             index_written: entries,
             index_base: entries,
-            unsynced: true,
-            unsynced_index: Some(index),
+            unsynced: !synced,
+            unsynced_index: (!synced).then_some(index),
             ..SegmentFile::default()
         };
         Ok(Finished { segment: self.segment(from), file })

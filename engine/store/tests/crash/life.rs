@@ -6,6 +6,7 @@
 
 use crate::autopsy::{Autopsy, Examined, Ring, look};
 use crate::clients::{Clients, Verdict};
+use crate::compaction::Compacted;
 use crate::damage;
 use crate::model::{Found, Life, Model};
 use crate::random::Random;
@@ -80,6 +81,7 @@ impl Explorer {
         let slowest = s.store.flush_every + s.sim.write.1 + s.sim.sync.1 * 10;
         let bound = u64::try_from(slowest.as_nanos()).unwrap();
         let mut model = Model::new(s.cores, bound);
+        model.compacted = Compacted::draw(s.seed, s.compacts);
         for (partitions, fsync) in &s.topics {
             for id in model.create_topic(*partitions, *fsync) {
                 for _ in 0..self.below(3) {
@@ -110,6 +112,7 @@ impl Explorer {
     /// Power goes, or the process is killed.
     fn crash(&self, world: &World, node: NodeId, model: &mut Model) {
         let now = world.now().0;
+        model.compacted.at_crash(&self.tally);
         if self.one_in(3) {
             let late = world.writes_in_flight(node) as u64;
             self.tally.add("late write after a kill", u64::from(late > 0));

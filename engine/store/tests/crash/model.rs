@@ -8,6 +8,7 @@
 //! - What one recovery has shown is there after the next.
 
 use crate::batch::{Batch, Sequence, cut};
+use crate::compaction::{Compacted, Seen};
 use ids::{Offset, PartitionId, PartitionIndex, TopicId};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -168,6 +169,8 @@ pub(crate) struct Model {
     pub(crate) power: bool,
     pub(crate) crashed_at: Option<u64>,
     pub(crate) excuse: Excuse,
+    /// What is compacted.
+    pub(crate) compacted: Compacted,
 }
 
 impl Model {
@@ -183,6 +186,7 @@ impl Model {
             power: false,
             crashed_at: None,
             excuse: Excuse::default(),
+            compacted: Compacted::default(),
         }
     }
 
@@ -223,6 +227,10 @@ impl Model {
     }
 
     pub(crate) fn add_producer(&mut self, id: PartitionId) {
+        // Which batches are left of one would follow from what passes have removed.
+        if self.compacted.covers(&id) {
+            return;
+        }
         let producer = self.fresh_producer();
         if let Some(p) = self.parts.get_mut(&id) {
             p.producers.push(producer);
@@ -309,7 +317,10 @@ impl Model {
         let Some(p) = self.parts.get_mut(&id) else { return Ok(()) };
         let asked = p.truncating.take();
         match asked {
-            Some((to, start)) if to == end => self.cut_back(id, to, start),
+            Some((to, start)) if self.compacted.may_end(id, &p.log, end, to) => {
+                self.cut_back(id, end, start);
+                self.compacted.cut_back(id, end);
+            }
             other => return Err(format!("{id}: truncated to {end}, which was asked as {other:?}")),
         }
         Ok(())
@@ -402,10 +413,11 @@ impl Model {
         for id in ids {
             // Asked for, and not answered: it has happened, or it has not.
             let asked = self.parts.get_mut(&id).and_then(|p| p.truncating.take());
-            if let Some((to, start)) = asked.filter(|(to, _)| {
-                found.get(&id).is_some_and(|f| f.end == *to && f.incomplete.is_none())
-            }) {
-                self.cut_back(id, to, start);
+            let end = found.get(&id).filter(|f| f.incomplete.is_none()).map(|f| f.end);
+            if let (Some((to, start)), Some(end)) = (asked, end)
+                && self.compacted.may_end(id, &self.parts[&id].log, end, to)
+            {
+                self.cut_back(id, end, start);
             }
             let part = &self.parts[&id];
             let must = self.must(id, part);
@@ -413,6 +425,7 @@ impl Model {
                 None => self.verify_absent(id, must)?,
                 Some(f) => taken += self.verify_present(id, must, f)?,
             }
+            self.compacted.cut_back(id, self.parts[&id].end);
         }
         self.power = false;
         self.crashed_at = None;
@@ -493,7 +506,13 @@ impl Model {
         // What is there, batch for batch.
         let batches = cut(&f.bytes).map_err(|e| format!("{id}: {e}"))?;
         let mut at = f.start;
-        for (base, end, bytes) in &batches {
+        let compacted = self.compacted.covers(&id);
+        if compacted {
+            let seen = if lax { Seen::Damaged } else { Seen::AtOnce };
+            let unknown = |base, end: i64| (lax && base < lowest) || uncut(end - 1);
+            at = self.compacted.check(id, &p.log, at, &batches, seen, unknown)?;
+        }
+        for (base, end, bytes) in batches.iter().filter(|_| !compacted) {
             let first = at == f.start && *base <= at && *end > at;
             if *base != at && !first {
                 return Err(format!("{id}: a batch at {base} where {at} was to come"));
@@ -576,6 +595,11 @@ impl Model {
     ) -> Result<(), String> {
         let Some(p) = self.parts.get(&id) else { return Ok(()) };
         let batches = cut(bytes).map_err(|e| format!("{id}: {e}"))?;
+        if self.compacted.covers(&id) {
+            let checked =
+                self.compacted.check(id, &p.log, from, &batches, Seen::Beside, |_, _| false);
+            return checked.map(drop);
+        }
         let mut at = from;
         for (base, end, bytes) in batches {
             if !(base == at || (at == from && base < at && end > at)) {
