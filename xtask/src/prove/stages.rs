@@ -78,6 +78,8 @@ struct Count {
 /// `cargo xtask prove stages`: whether they cost no more than they may.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
+    // What callgrind writes goes there, whoever built the brokers.
+    std::fs::create_dir_all(tree::work().join("stages"))?;
     let with = binary(options.with.as_deref(), "with", &[])?;
     let without =
         binary(options.without.as_deref(), "without", &["--features", "stages-compiled-out"])?;
@@ -116,7 +118,6 @@ fn binary(given: Option<&Path>, name: &str, features: &[&str]) -> Result<PathBuf
         return Ok(path.canonicalize()?);
     }
     let folder = tree::work().join("stages");
-    std::fs::create_dir_all(&folder)?;
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(tree::root()).args(["build", "--release", "--package", "ringwood"]);
     build.args(features);
