@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     failure::Failure,
     measure::Scene,
-    memory::MemoryArgs,
+    memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
     terminal,
 };
@@ -60,6 +60,11 @@ impl Start {
 impl HostArgs {
     /// Starts a broker with these arguments where none is named, and keeps this process to the client's cores.
     pub(crate) fn open(&self, arguments: &[&str]) -> Result<Host, Failure> {
+        self.open_after(memory::BYTES_MAX, arguments)
+    }
+
+    /// The same, after touching so much memory at most.
+    pub(crate) fn open_after(&self, touch: u64, arguments: &[&str]) -> Result<Host, Failure> {
         if !self.bootstrap.is_empty() {
             return Ok(Host {
                 bootstrap: self.bootstrap.clone(),
@@ -69,7 +74,7 @@ impl HostArgs {
             });
         }
         let sides = self.cores.sides()?;
-        let memory = self.memory.touch();
+        let memory = self.memory.touch(touch);
         terminal::note(&memory);
         sides.keep_client()?;
         let start = Start {

@@ -17,7 +17,10 @@ use crate::{machine, spec::format_bytes};
 const PIECE: u64 = 64 << 20;
 
 /// As much as this is enough for a broker and its page cache.
-const BYTES_MAX: u64 = 8 << 30;
+pub(crate) const BYTES_MAX: u64 = 8 << 30;
+
+/// As much as this is enough for a quarter of a minute: what a broker takes for its buffers, the rings and the client.
+pub(crate) const BYTES_QUICK: u64 = 2 << 30;
 
 /// A share of what is free, so that nobody is pushed out.
 const FREE_SHARE: u64 = 2;
@@ -28,8 +31,8 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// Options of the commands that start a broker.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct MemoryArgs {
-    /// Do not write to 8 GiB of memory (at most half of what is free, at most 10 s) before the broker starts: without it the first run on a
-    /// virtual machine may measure how its host finds memory
+    /// Do not write to 8 GiB of memory (`quick`: 2 GiB; at most half of what is free, at most 10 s) before the broker starts: then the first run
+    /// on a virtual machine may measure how its host finds memory
     #[arg(long)]
     cold_memory: bool,
 }
@@ -43,20 +46,20 @@ pub(crate) struct Touched {
 }
 
 impl MemoryArgs {
-    /// Touches memory, where that was not forbidden, and says in words what was done. To be called before the process keeps to the client's
-    /// cores.
-    pub(crate) fn touch(self) -> String {
+    /// Touches memory, so much at most, where that was not forbidden, and says in words what was done. To be called before the process keeps
+    /// to the client's cores.
+    pub(crate) fn touch(self, most: u64) -> String {
         if self.cold_memory {
             return "memory as it was found (--cold-memory)".to_owned();
         }
-        let wanted = wanted(machine::memory_available().unwrap_or(0));
+        let wanted = wanted(machine::memory_available().unwrap_or(0), most);
         touch(wanted, thread::available_parallelism().map_or(1, usize::from), TIME_MAX).to_string()
     }
 }
 
 /// How much is to be touched, in whole pieces, where so much is free.
-fn wanted(available: u64) -> u64 {
-    (available / FREE_SHARE).min(BYTES_MAX) / PIECE * PIECE
+fn wanted(available: u64, most: u64) -> u64 {
+    (available / FREE_SHARE).min(most) / PIECE * PIECE
 }
 
 fn touch(wanted: u64, threads: usize, limit: Duration) -> Touched {
@@ -105,10 +108,11 @@ mod tests {
 
     #[test]
     fn no_more_than_half_of_what_is_free_and_eight_gib() {
-        assert_eq!(wanted(0), 0);
-        assert_eq!(wanted(3 << 30), 3 << 29);
-        assert_eq!(wanted(PIECE * 3), PIECE);
-        assert_eq!(wanted(u64::MAX), 8 << 30);
+        assert_eq!(wanted(0, BYTES_MAX), 0);
+        assert_eq!(wanted(3 << 30, BYTES_MAX), 3 << 29);
+        assert_eq!(wanted(PIECE * 3, BYTES_MAX), PIECE);
+        assert_eq!(wanted(u64::MAX, BYTES_MAX), 8 << 30);
+        assert_eq!(wanted(u64::MAX, BYTES_QUICK), 2 << 30);
     }
 
     #[test]
@@ -133,6 +137,6 @@ mod tests {
         assert_eq!((touched.bytes, touched.wanted), (0, BYTES_MAX));
         assert!(touched.to_string().ends_with(", of 8.0 GiB that were to be"), "{touched}");
         let args = MemoryArgs { cold_memory: true };
-        assert!(args.touch().contains("--cold-memory"));
+        assert!(args.touch(0).contains("--cold-memory"));
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores, measure},
-    memory::MemoryArgs,
+    memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
     run::{Directory, Recording, Run, Stage, Verdict},
     spec::{self, Quantile, RateSpec, SizeSpec},
@@ -204,7 +204,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
     // Kafka has the first turn: it must not be the one that finds the memory.
-    let memory = args.memory.touch();
+    let memory = args.memory.touch(memory::BYTES_MAX);
     terminal::note(&memory);
     sides.keep_client()?;
     let kafka =
