@@ -1,8 +1,9 @@
 //! `perf curve`: the same keyed records over more and more partitions, and where it bends.
 //!
 //! The more partitions the same rate is spread over, the smaller the batches: 20,000 records a second over 10,000 partitions are
-//! one record each. Each point is measured twice, open loop: up a ramp of doubled rates, whose best stage is what the broker
-//! carries, and at one rate for all, whose percentiles, flushes and bytes written can be held against each other.
+//! one record each. Each point is measured three times, open loop: at one rate for all, whose percentiles, flushes and bytes written
+//! can be held against each other; up a ramp of doubled rates; and at a little less than its best stage, which lasts a second or
+//! two and may have lived on what a buffer takes. What the broker carries is what it keeps up with for a whole measurement.
 
 use std::{
     fs,
@@ -16,8 +17,8 @@ use crate::{
     latency::Kind,
     load::Plan,
     machine::Machine,
-    measure::{Scene, half_of_the_cores, measure},
-    run::{Directory, Recording, Run},
+    measure::{Leftover, Scene, half_of_the_cores, measure_and_leave},
+    run::{Directory, Recording, Run, Verdict},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
     terminal::{self, Tone},
     view::{self, Align, Cell, Table},
@@ -52,6 +53,9 @@ pub struct CurveArgs {
     /// Write table and plots as one page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the table as Markdown; `-` is stdout, instead of the text
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<String>,
     /// Write the points as JSON; `-` is stdout, instead of the table
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -62,8 +66,12 @@ pub struct CurveArgs {
 struct Point {
     size: String,
     partitions: u32,
-    /// Records a second that the best stage of the ramp had acknowledged.
+    /// Records a second that it kept up with for a whole measurement, or, where it did with none, that the best stage of the ramp had.
     carried: f64,
+    /// It kept up with that for a whole measurement.
+    confirmed: bool,
+    /// Records a second that the best stage of the ramp had acknowledged.
+    ramp_best: f64,
     /// The generator was the bound of the ramp: the broker may carry more.
     at_least: bool,
     /// `response` at the common rate, nanoseconds.
@@ -83,6 +91,9 @@ const CARRIED_MIN: f64 = 0.8;
 
 /// ... or the p99 rises above so many times the best before it.
 const P99_MAX: f64 = 2.0;
+
+/// The shares of the ramp's best stage that are tried for a whole measurement, until the broker keeps up with one.
+const CONFIRMED: [f64; 3] = [0.95, 0.8, 0.6];
 
 /// Runs the command.
 ///
@@ -117,8 +128,10 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
                 ..Plan::default()
             };
             // A point that cannot be had is a row of the table, not its end.
-            let mut point = point(args, &plan, *rate, &scene, &mut fingerprint)
+            let mut left = Vec::new();
+            let mut point = point(args, &plan, *rate, &scene, &mut fingerprint, &mut left)
                 .unwrap_or_else(|e| Point { failure: Some(e.to_string()), ..Point::default() });
+            left.into_iter().for_each(Leftover::delete);
             (point.size, point.partitions) = (size.to_string(), *partitions);
             points.push(point);
         }
@@ -138,16 +151,18 @@ fn point(
     rate: u64,
     scene: &Scene,
     fingerprint: &mut String,
+    left: &mut Vec<Leftover>,
 ) -> Result<Point, Failure> {
     let name = format!("{}-{}", plan.size, plan.partitions);
     // The one at a steady rate first: the ramp ends in overload.
     let steady = Plan { rate: RateSpec::constant(rate), ..plan.clone() };
-    let (calm, recording) = measure(&steady, scene)?;
+    let (calm, recording) = measure_and_leave(&steady, scene, left)?;
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     calm.broker.fingerprint.clone_into(fingerprint);
     let rates = (0..=args.doublings).map(|doubling| rate << doubling).collect();
     let ramp = Plan { rate: RateSpec::Stages(rates), ..plan.clone() };
-    let (ramp, recorded) = measure(&ramp, &Scene { admin: None, ..scene.clone() })?;
+    let quiet = Scene { admin: None, ..scene.clone() };
+    let (ramp, recorded) = measure_and_leave(&ramp, &quiet, left)?;
     keep(args, &format!("{name}-ramp"), &ramp, &recorded)?;
     let total = recording.total();
     let at = |percent: f64| {
@@ -155,13 +170,38 @@ fn point(
         total.at(Kind::Response, quantile).filter(|_| !calm.verdict.is_invalid())
     };
     let stages = || ramp.repeats.iter().flat_map(|repeat| &repeat.stages);
-    let carried = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);
+    let best = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);
+    // The steady rate is a whole measurement as well.
+    let mut confirmed = matches!(calm.verdict, Verdict::Valid).then(|| calm.rate());
+    for share in CONFIRMED {
+        let rate = best * share;
+        if confirmed.is_some_and(|confirmed| rate <= confirmed) {
+            break;
+        }
+        let plan = Plan { rate: RateSpec::constant((rate as u64).max(1)), ..plan.clone() };
+        let (run, recording) = measure_and_leave(&plan, &quiet, left)?;
+        keep(args, &format!("{name}-carried-{:.0}", share * 100.0), &run, &recording)?;
+        if kept_up(&run, rate) {
+            confirmed = Some(run.rate());
+            break;
+        }
+        // A generator that cannot be in time at this rate tells nothing of the broker.
+        terminal::note(&format!(
+            "{}/s for {:?}: {}",
+            format_count(rate),
+            plan.duration,
+            run.verdict
+        ));
+    }
+    let carried = confirmed.unwrap_or(best);
     // The ramp ended before the broker did, or the generator could not follow it.
     let highest = stages().filter_map(|stage| stage.target).fold(0.0, f64::max);
     let inside = calm.broker.inside().unwrap_or_default();
     Ok(Point {
         carried,
-        at_least: ramp.verdict.is_invalid() || carried > highest * 0.98,
+        confirmed: confirmed.is_some(),
+        ramp_best: best,
+        at_least: ramp.verdict.is_invalid() || best > highest * 0.98,
         p50: at(50.0),
         p99: at(99.0),
         flushes_per_second: inside.flushes_per_second,
@@ -170,6 +210,12 @@ fn point(
         verdict: calm.verdict.word().to_owned(),
         ..Point::default()
     })
+}
+
+/// Whether the broker kept up with this rate for the whole measurement. A generator that was late in some percentile, but made and had
+/// acknowledged its records, is enough for that.
+fn kept_up(run: &Run, rate: f64) -> bool {
+    !matches!(run.verdict, Verdict::Saturated(_)) && run.rate() >= rate * 0.98
 }
 
 fn keep(args: &CurveArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
@@ -219,6 +265,7 @@ fn table(args: &CurveArgs, points: &[Point]) -> Table {
     let header = [
         "size, partitions".to_owned(),
         "carried records/s".to_owned(),
+        "best second".to_owned(),
         format!("p50 at {}", args.rate),
         format!("p99 at {}", args.rate),
         "flushes/s".to_owned(),
@@ -238,12 +285,16 @@ fn table(args: &CurveArgs, points: &[Point]) -> Table {
         let at_least = if point.at_least { ">=" } else { "" };
         let cells = [
             format!("{at_least}{}", format_count(point.carried)),
+            format_count(point.ramp_best),
             nanos(point.p50),
             nanos(point.p99),
             count(point.flushes_per_second),
             count(point.records_per_flush),
             point.write_amplification.map_or_else(|| "n/a".into(), |times| format!("{times:.2}")),
-            point.verdict.clone(),
+            match point.confirmed {
+                true => point.verdict.clone(),
+                false => format!("{}, carried not confirmed", point.verdict),
+            },
         ];
         table.row(std::iter::once(name).chain(cells.map(Cell::plain)).collect());
     }
@@ -302,7 +353,11 @@ fn report(
         Some(path) => write(Path::new(path), &json)?,
         None => {}
     }
-    if args.json.as_deref() != Some("-") {
+    if let Some(place) = args.markdown.as_deref() {
+        let bends: String = bends.iter().map(|bend| format!("- {bend}\n")).collect();
+        view::put_markdown(place, &format!("{head}\n\n{}\n{bends}", table.markdown()))?;
+    }
+    if [args.json.as_deref(), args.markdown.as_deref()].iter().all(|to| *to != Some("-")) {
         let colour = terminal::colour();
         terminal::print(&format!("{head}\n{}{}\n", table.render(colour), bends.join("\n")));
     }
@@ -315,6 +370,26 @@ mod tests {
 
     fn point(partitions: u32, carried: f64, p99: u64) -> Point {
         Point { partitions, carried, p99: Some(p99), ..Point::default() }
+    }
+
+    #[test]
+    fn a_rate_is_carried_if_all_of_a_measurement_kept_up() {
+        let run = |acknowledged, verdict| Run {
+            repeats: vec![crate::run::Repeat {
+                stages: vec![crate::run::Stage {
+                    seconds: 9.0,
+                    acknowledged,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            verdict,
+            ..Run::default()
+        };
+        assert!(kept_up(&run(9_000, Verdict::Valid), 1_000.0));
+        assert!(kept_up(&run(9_000, Verdict::Invalid("late".into())), 1_000.0));
+        assert!(!kept_up(&run(8_000, Verdict::Valid), 1_000.0));
+        assert!(!kept_up(&run(9_000, Verdict::Saturated("held".into())), 1_000.0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     run::{Directory, Recording, Run},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count},
     terminal::{self, Tone},
-    view::{Align, Cell, Table},
+    view::{self, Align, Cell, Table},
 };
 
 /// Options of `perf gauntlet`.
@@ -35,6 +35,9 @@ pub struct GauntletArgs {
     /// Keep every run here
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
+    /// Write the table as Markdown; `-` is stdout, instead of the text
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<String>,
     /// Exit with 3 where a scenario's p99 is more than so many times the baseline's, and with 8 where one has none
     #[arg(long)]
     fail_above: Option<f64>,
@@ -159,10 +162,14 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         }
         table.row(row(&name, &played, base));
     }
-    let mut text = format!("{fingerprint}, {} of values of 1 KiB, {}\n", args.rate, host.sides);
-    text.push_str(&table.render(terminal::colour()));
-    text.push_str(&last_line(worst, played_count, &unknown));
-    terminal::print(&text);
+    let head = format!("{fingerprint}, {} of values of 1 KiB, {}\n", args.rate, host.sides);
+    let last = last_line(worst, played_count, &unknown);
+    if let Some(place) = args.markdown.as_deref() {
+        view::put_markdown(place, &format!("{head}\n{}\n{last}", table.markdown()))?;
+    }
+    if args.markdown.as_deref() != Some("-") {
+        terminal::print(&format!("{head}{}{last}", table.render(terminal::colour())));
+    }
     if base.is_none() {
         invalids.push("the baseline has no p99 to hold the others against".into());
     }

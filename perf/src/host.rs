@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::{
     failure::Failure,
     measure::Scene,
+    memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
+    terminal,
 };
 
 /// Options of the commands that start a broker where none is named.
@@ -25,6 +27,8 @@ pub struct HostArgs {
     ringwood: Option<PathBuf>,
     #[command(flatten)]
     cores: CoreArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 /// A broker to measure. One of our own ends with this.
@@ -32,7 +36,7 @@ pub struct HostArgs {
 pub(crate) struct Host {
     bootstrap: Vec<String>,
     admin: Option<String>,
-    /// Which cores broker and client have; empty where they were not ours to divide.
+    /// Which cores broker and client have, and what became of the memory before; empty where they were not ours to divide.
     pub(crate) sides: String,
     own: Option<(Start, OwnBroker)>,
 }
@@ -56,6 +60,11 @@ impl Start {
 impl HostArgs {
     /// Starts a broker with these arguments where none is named, and keeps this process to the client's cores.
     pub(crate) fn open(&self, arguments: &[&str]) -> Result<Host, Failure> {
+        self.open_after(memory::BYTES_MAX, arguments)
+    }
+
+    /// The same, after touching so much memory at most.
+    pub(crate) fn open_after(&self, touch: u64, arguments: &[&str]) -> Result<Host, Failure> {
         if !self.bootstrap.is_empty() {
             return Ok(Host {
                 bootstrap: self.bootstrap.clone(),
@@ -65,6 +74,8 @@ impl HostArgs {
             });
         }
         let sides = self.cores.sides()?;
+        let memory = self.memory.touch(touch);
+        terminal::note(&memory);
         sides.keep_client()?;
         let start = Start {
             program: self.ringwood.clone(),
@@ -76,7 +87,7 @@ impl HostArgs {
         Ok(Host {
             bootstrap: vec![own.address().to_owned()],
             admin: own.admin().map(str::to_owned),
-            sides: sides.words(),
+            sides: format!("{}; {memory}", sides.words()),
             own: Some((start, own)),
         })
     }

@@ -25,14 +25,25 @@ pub enum Kind {
     EndToEnd,
     /// How late the generator itself acted. Not a property of the broker: it says whether the run can be believed.
     Lag,
-    /// The response as it would have been had the generator acted in time: each record's, less what its batch was closed too late.
+    /// The least that the response was had the generator acted in time: each record's, less what its batch was closed too late, and less
+    /// what its answer may have waited to be read.
     Prompt,
+    /// The same of what came to a consumer: less what the batch was closed too late, and less what its receipt may have waited to be read.
+    #[value(name = "e2e-prompt")]
+    PromptEndToEnd,
 }
 
 impl Kind {
     /// Every kind, in the order of the files.
-    pub const ALL: [Self; 6] =
-        [Self::Response, Self::Service, Self::Delay, Self::EndToEnd, Self::Lag, Self::Prompt];
+    pub const ALL: [Self; 7] = [
+        Self::Response,
+        Self::Service,
+        Self::Delay,
+        Self::EndToEnd,
+        Self::Lag,
+        Self::Prompt,
+        Self::PromptEndToEnd,
+    ];
 
     /// The name in files and tables.
     #[must_use]
@@ -44,6 +55,7 @@ impl Kind {
             Self::EndToEnd => "e2e",
             Self::Lag => "lag",
             Self::Prompt => "prompt",
+            Self::PromptEndToEnd => "e2e-prompt",
         }
     }
 
@@ -57,6 +69,7 @@ impl Kind {
             Self::EndToEnd => "End to end",
             Self::Lag => "Generator lag",
             Self::Prompt => "Response without the generator's lag",
+            Self::PromptEndToEnd => "End to end without the generator's lag",
         }
     }
 
@@ -197,7 +210,7 @@ impl Latency {
 /// One distribution of each kind: what a worker keeps and an interval carries.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
-    kinds: [Latency; 6],
+    kinds: [Latency; 7],
 }
 
 impl Latencies {

@@ -9,7 +9,7 @@
 //!  protocol                          as much of Kafka as a load needs                                        (pure)
 //!  load                              producers, consumers, collector: the only part that sends and waits
 //!  measure, quick, gauntlet, curve,
-//!  peers, host                       which loads are run, and against whom
+//!  peers, host, memory               which loads are run, and against whom
 //!  compare, show, view               runs as tables, plots and pages
 //!  ceiling, machine                  what the machine could do at most, and what it is
 //! ```
@@ -29,6 +29,7 @@ pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod measure;
+mod memory;
 mod own;
 pub mod peers;
 pub mod protocol;

@@ -34,6 +34,16 @@ pub struct Machine {
     pub storage: Option<Storage>,
 }
 
+/// Bytes that could be given to somebody without pushing anybody out, within the control group's bound. `None`: the system does not tell.
+pub(crate) fn memory_available() -> Option<u64> {
+    let meminfo = text("/proc/meminfo");
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
+    let group = |name| text(&format!("/sys/fs/cgroup/{name}")).trim().parse::<u64>().ok();
+    let room = group("memory.max").zip(group("memory.current"));
+    Some(room.map_or(free, |(most, now)| free.min(most.saturating_sub(now))))
+}
+
 impl Machine {
     /// Looks around. `directory` is the broker's data directory where it is known, else the run directory.
     #[must_use]

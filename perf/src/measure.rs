@@ -25,7 +25,7 @@ pub struct RunArgs {
     /// Records a second: 200k/s, a ramp 100k..1M:6 (six stages share the duration), or max
     #[arg(long, default_value = "100k/s", conflicts_with = "find_max")]
     rate: RateSpec,
-    /// Search for the highest rate at which this holds: 'p99.9<10ms'
+    /// Search for the highest rate at which this holds: 'p99.9<10ms'. The topics of all tries are kept until the last has ended
     #[arg(long, value_name = "CONDITION")]
     find_max: Option<Assertion>,
     /// Bytes of a value: 1KiB, 100..2000 (uniform), file:PATH (its lines)
@@ -240,10 +240,21 @@ pub(crate) fn half_of_the_cores() -> usize {
 /// No broker, a plan that cannot be, an invalid run, or one that `--verify` finds at fault.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (mut plan, scene) = (args.plan()?, args.scene()?);
+    // Deleting gigabytes is work for the broker, and some do it a minute later: no measurement is to have it in its percentiles.
+    let mut left = Vec::new();
     if let Some(condition) = args.find_max {
-        plan.rate = RateSpec::constant(find_max(&plan, &scene, condition)?);
+        let found = find_max(&plan, &scene, condition, &mut left);
+        plan.rate = RateSpec::constant(match found {
+            Ok(rate) => rate,
+            Err(failure) => {
+                left.into_iter().for_each(Leftover::delete);
+                return Err(failure);
+            }
+        });
     }
-    let (run, recording) = measure(&plan, &scene)?;
+    let measured = measure_and_leave(&plan, &scene, &mut left);
+    left.into_iter().for_each(Leftover::delete);
+    let (run, recording) = measured?;
     if let Some(path) = &args.out {
         Directory::at(path).save(&run, &recording)?;
     }
@@ -462,12 +473,17 @@ const PROBES: u32 = 7;
 const KEPT_UP: f64 = 0.98;
 
 /// Searches for the highest rate at which the condition holds: first how much goes at all, then by halves.
-fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Failure> {
+fn find_max(
+    plan: &Plan,
+    scene: &Scene,
+    condition: Assertion,
+    left: &mut Vec<Leftover>,
+) -> Result<u64, Failure> {
     if matches!(condition.bound, Bound::Percent(_)) || condition.subject == Subject::Rate {
         return Err(Failure::Usage("--find-max takes a latency and a time: 'p99.9<10ms'".into()));
     }
     let quiet = Scene { repeat: 1, quiet: true, ..scene.clone() };
-    let (all, _) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet)?;
+    let (all, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet, left)?;
     let mut high = all.rate();
     terminal::note(&format!("without a bound on latency: {}/s", format_count(high)));
     let mut low = 0.0;
@@ -477,7 +493,7 @@ fn find_max(plan: &Plan, scene: &Scene, condition: Assertion) -> Result<u64, Fai
     let mut rate = high * 0.9;
     for _ in 0..PROBES {
         let probe = Plan { rate: RateSpec::constant((rate as u64).max(1)), ..plan.clone() };
-        let (run, recording) = measure(&probe, &quiet)?;
+        let (run, recording) = measure_and_leave(&probe, &quiet, left)?;
         let holds = holds(&recording.total(), condition)
             && run.rate() >= rate * KEPT_UP
             && !matches!(run.verdict, Verdict::Invalid(_));

@@ -25,10 +25,11 @@ use crate::{
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores, measure},
+    memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
     run::{Directory, Recording, Run, Stage, Verdict},
     spec::{self, Quantile, RateSpec, SizeSpec},
-    terminal,
+    terminal, view,
 };
 use kafka::Kafka;
 use report::Report;
@@ -71,8 +72,10 @@ pub struct PeersArgs {
     short: bool,
     #[command(flatten)]
     cores: CoreArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// Hold `perf run --verify` against `kafka-producer-perf-test` and `kafka-consumer-perf-test` at the same rate instead
-    #[arg(long, conflicts_with_all = ["html", "json"])]
+    #[arg(long, conflicts_with_all = ["html", "json", "markdown"])]
     check: bool,
     /// Only the pair that flushes, or only the one that does not
     #[arg(long, value_enum)]
@@ -83,6 +86,9 @@ pub struct PeersArgs {
     /// The report as one page [default: report.html in --out, else in --dir]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the table and the targets as Markdown; `-` is stdout, instead of the text
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<String>,
     /// Write the numbers of every turn as JSON; `-` is stdout, instead of the table
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -197,6 +203,9 @@ const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
+    // Kafka has the first turn: it must not be the one that finds the memory.
+    let memory = args.memory.touch(memory::BYTES_MAX);
+    terminal::note(&memory);
     sides.keep_client()?;
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
@@ -243,6 +252,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         duration,
         args,
         sides: &sides,
+        memory,
         bounds,
         seen: &all,
     };
@@ -261,7 +271,10 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         }
         None => {}
     }
-    if args.json.as_deref() != Some("-") {
+    if let Some(place) = args.markdown.as_deref() {
+        view::put_markdown(place, &report.markdown())?;
+    }
+    if [args.json.as_deref(), args.markdown.as_deref()].iter().all(|to| *to != Some("-")) {
         terminal::print(&report.text());
         terminal::print(&format!("report: {}\n", html.display()));
     }

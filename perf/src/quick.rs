@@ -13,6 +13,7 @@ use crate::{
     latency::{Kind, Latencies},
     load::Plan,
     measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
+    memory,
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal,
@@ -42,7 +43,7 @@ const CALM: Duration = Duration::from_secs(6);
 pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     // A text without its marks is found out before the quarter of a minute, not after it.
     let page = args.into.as_deref().map(Page::open).transpose()?;
-    let host = args.host.open(&[])?;
+    let host = args.host.open_after(memory::BYTES_QUICK, &[])?;
     // Its counters are not shown, and reading them takes seconds.
     let scene = Scene { admin: None, ..host.scene() };
     let mut left = Vec::new();

@@ -13,7 +13,7 @@ pub(crate) use html::{
 };
 pub(crate) use plot::{percentile_plot, sparkline};
 pub(crate) use svg::{decades_svg, percentile_svg};
-pub(crate) use table::{Align, Cell, Table};
+pub(crate) use table::{Align, Cell, Table, put_markdown};
 
 /// A named line of (quantile, nanoseconds).
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! What a number is worth: the value, or that the generator's own lateness may have made it.
 //!
-//! A batch that the generator closed late makes its records' latencies longer than the broker made them, by at most that lateness.
-//! The truth lies between what was measured and what is left without it ([`Kind::Prompt`]). Where the two are near each other the
+//! A batch that the generator closed late makes its records' latencies longer than the broker made them, by at most that lateness; so does
+//! an answer that it came late to read. The truth lies between what was measured and what is left without both ([`Kind::Prompt`],
+//! [`Kind::PromptEndToEnd`]). Where the two are near each other the
 //! number is the broker's; where they are not it is nobody's, and none is given. A percentile may be good beside one that is not:
 //! one late record in a thousand moves no p99, and may be all of a p99.9.
 
@@ -73,12 +74,12 @@ impl Latencies {
     #[must_use]
     pub fn mean(&self, kind: Kind) -> Option<f64> {
         let mean = self.of(kind).mean()?;
-        let least = match kind {
-            Kind::Response if self.has_prompt() => self.of(Kind::Prompt).mean()?,
-            Kind::Response | Kind::Delay | Kind::EndToEnd => {
+        let least = match (kind, self.prompt_of(kind)) {
+            (_, Some(prompt)) => prompt.mean()?,
+            (Kind::Response | Kind::Delay | Kind::EndToEnd, None) => {
                 mean - self.of(Kind::Lag).mean().unwrap_or(0.0)
             }
-            Kind::Service | Kind::Lag | Kind::Prompt => mean,
+            (Kind::Service | Kind::Lag | Kind::Prompt | Kind::PromptEndToEnd, None) => mean,
         };
         is_near(mean, least).then_some(mean)
     }
@@ -88,18 +89,28 @@ impl Latencies {
     #[must_use]
     pub fn moved(&self, kind: Kind, quantile: Quantile) -> Option<(u64, u64)> {
         let measured = raw(self.of(kind), quantile.fraction());
-        let least = match kind {
-            Kind::Response if self.has_prompt() => raw(self.of(Kind::Prompt), quantile.fraction()),
-            Kind::Response | Kind::Delay | Kind::EndToEnd => self.least(kind, quantile.fraction()),
-            Kind::Service | Kind::Lag | Kind::Prompt => measured,
+        let least = match (kind, self.prompt_of(kind)) {
+            (_, Some(prompt)) => raw(prompt, quantile.fraction()),
+            (Kind::Response | Kind::Delay | Kind::EndToEnd, None) => {
+                self.least(kind, quantile.fraction())
+            }
+            (Kind::Service | Kind::Lag | Kind::Prompt | Kind::PromptEndToEnd, None) => measured,
         };
         let least = least.min(measured);
         (!is_near(measured as f64, least as f64)).then_some((measured, least))
     }
 
-    /// Whether each response is there without its lag as well. A log of an earlier version has the lag alone.
-    fn has_prompt(&self) -> bool {
-        self.of(Kind::Prompt).count() == self.of(Kind::Response).count()
+    /// The same records without what the generator added, where each of them is there so as well. A log of an earlier version has the lag
+    /// alone, and so has what was read too far behind the producers.
+    fn prompt_of(&self, kind: Kind) -> Option<&Latency> {
+        let prompt = match kind {
+            Kind::Response => self.of(Kind::Prompt),
+            Kind::EndToEnd => self.of(Kind::PromptEndToEnd),
+            Kind::Service | Kind::Delay | Kind::Lag | Kind::Prompt | Kind::PromptEndToEnd => {
+                return None;
+            }
+        };
+        (prompt.count() == self.of(kind).count()).then_some(prompt)
     }
 
     /// What a quantile is at the least, known only how the lags are spread and not which record had which: if at most a share `e` of
@@ -175,6 +186,27 @@ mod tests {
         let all = measured(100_000, &[(40_000, 100_000)]);
         assert_eq!(told(&all, Kind::Response), [true; 4]);
         assert!(all.mean(Kind::Response).is_some());
+    }
+
+    #[test]
+    fn the_lateness_of_other_records_is_none_of_a_latency_s() {
+        // One batch of fifty is late by 2 ms, and its records are fast all the same; the slow ones were closed in time.
+        let mut all = Latencies::default();
+        for (count, service, late) in [(2_000, 1_000_000, 2_000_000), (95_000, 1_000_000, 10_000)] {
+            all.of_mut(Kind::EndToEnd).record_n(service + late, count);
+            all.of_mut(Kind::PromptEndToEnd).record_n(service, count);
+            all.of_mut(Kind::Lag).record_n(late, count);
+        }
+        all.of_mut(Kind::EndToEnd).record_n(9_000_000, 3_000);
+        all.of_mut(Kind::PromptEndToEnd).record_n(9_000_000, 3_000);
+        all.of_mut(Kind::Lag).record_n(10_000, 3_000);
+        assert_eq!(told(&all, Kind::EndToEnd), [true; 4]);
+        // The spread of the lags alone cannot tell.
+        *all.of_mut(Kind::PromptEndToEnd) = Latency::new();
+        assert!(told(&all, Kind::EndToEnd).contains(&false));
+        // A record without its pair: then no pair is believed.
+        all.of_mut(Kind::PromptEndToEnd).record_n(1, 99_999);
+        assert!(told(&all, Kind::EndToEnd).contains(&false));
     }
 
     #[test]

@@ -166,11 +166,16 @@ impl Collector {
             return;
         }
         let whole = self.stages.entry(stage).or_default();
-        whole.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        let censor = |latencies: &mut Latencies| {
+            for kind in [Kind::EndToEnd, Kind::PromptEndToEnd] {
+                latencies.of_mut(kind).censor(at_least, count);
+            }
+        };
+        censor(&mut whole.latencies);
         whole.counters.missing += count;
         let last = self.seconds.keys().next_back().copied().unwrap_or(0);
         let second = self.seconds.entry(last).or_default();
-        second.latencies.of_mut(Kind::EndToEnd).censor(at_least, count);
+        censor(&mut second.latencies);
         second.counters.missing += count;
     }
 

@@ -6,14 +6,16 @@
 use std::sync::{Arc, OnceLock};
 
 use record::{Codec, Decompressor};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use super::{
     clock::Clock,
     effort::{self, Effort},
+    lateness::Lateness,
     links::{Links, Repair},
     meter::Meter,
     plan::Plan,
+    reading::Reading,
     socket::Socket,
     target::Target,
 };
@@ -81,6 +83,8 @@ pub(super) struct Desk {
     /// Where the backlog ends in each partition; nothing where there is none.
     pub(super) backlog: Vec<i64>,
     pub(super) decompressor: Decompressor,
+    /// How late each batch was closed.
+    pub(super) lateness: Arc<Lateness>,
 }
 
 /// A batch does not decompress to more than this.
@@ -181,8 +185,8 @@ impl Consumer {
         }
     }
 
-    /// Reads the answer of one connection.
-    fn answer(&mut self, link: usize, desk: &mut Desk) {
+    /// Reads the answer of one connection. It did not come before `earliest`.
+    fn answer(&mut self, link: usize, earliest: u64, desk: &mut Desk) {
         let Some(place) = self.links.get_mut(link) else { return };
         let alive = match place.socket.receive() {
             Ok(alive) => alive,
@@ -260,7 +264,9 @@ impl Consumer {
             let partition = desk.target.partition(part.topic, part.partition);
             let place = self.positions.iter().position(|p| Some(p.partition) == partition);
             if let Some(place) = place {
-                read(&mut self.positions[place].checker, starts[place], part.records, now, desk);
+                let Position { partition, checker, .. } = &mut self.positions[place];
+                let times = (earliest, now);
+                read(checker, *partition, starts[place], part.records, times, desk);
             }
         }
     }
@@ -274,8 +280,15 @@ fn advance(position: &mut Position, mut records: &[u8]) {
 }
 
 /// Reads the records from `start` on. A batch may begin before it: those records were read already.
-fn read(checker: &mut Checker, start: i64, mut records: &[u8], now: u64, desk: &mut Desk) {
-    let Desk { plan, meter, run, decompressor, .. } = desk;
+fn read(
+    checker: &mut Checker,
+    partition: u32,
+    start: i64,
+    mut records: &[u8],
+    (earliest, now): (u64, u64),
+    desk: &mut Desk,
+) {
+    let Desk { plan, meter, run, decompressor, lateness, .. } = desk;
     let mut count = 0;
     while let Ok(Some(batch)) = batch::next(&mut records) {
         if batch.is_control() {
@@ -290,17 +303,25 @@ fn read(checker: &mut Checker, start: i64, mut records: &[u8], now: u64, desk: &
                 .map_err(|_| ()),
             None => Err(()),
         };
+        // How late the batch was closed, which its first record finds out.
+        let mut late = None;
         let walked = body.and_then(|body| {
             batch::walk(body, |delta, value| {
                 let offset = batch.base_offset.saturating_add(delta);
+                if offset < start && late.is_some() {
+                    return;
+                }
+                let read = stamp::read(value, *run);
+                if let Read::Timed { intended } | Read::Verified { intended, .. } = read {
+                    let late = *late.get_or_insert_with(|| lateness.get(partition, intended));
+                    if offset >= start {
+                        meter.on_received(intended, earliest, now, late);
+                    }
+                }
                 if offset < start {
                     return;
                 }
                 count += 1;
-                let read = stamp::read(value, *run);
-                if let Read::Timed { intended } | Read::Verified { intended, .. } = read {
-                    meter.on_received(intended, now);
-                }
                 if plan.verify {
                     checker.on_record(offset, read);
                 }
@@ -322,6 +343,7 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
     effort::wake_on_time();
     let clock = desk.clock;
     let mut caught_up_at = None;
+    let mut reading = Reading::new(clock);
     loop {
         let now = clock.now();
         for consumer in &mut consumers {
@@ -344,8 +366,8 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
         let paused = consumers.iter().flat_map(|consumer| &consumer.links);
         let next = paused.map(|link| link.not_before.saturating_sub(now)).filter(|left| *left > 0);
         let nanos = next.min().unwrap_or(u64::MAX).clamp(1_000_000, 20_000_000);
-        for (consumer, link) in wait(&consumers, nanos as i64) {
-            consumers[consumer].answer(link, &mut desk);
+        for (consumer, link) in wait(&consumers, nanos, &mut reading) {
+            consumers[consumer].answer(link, reading.earliest(), &mut desk);
         }
     }
     let effort = desk.meter.finish(clock.now());
@@ -354,7 +376,7 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
     Consumed { checkers, effort, caught_up_at }
 }
 
-fn wait(consumers: &[Consumer], nanos: i64) -> Vec<(usize, usize)> {
+fn wait(consumers: &[Consumer], nanos: u64, reading: &mut Reading) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     let mut fds: Vec<PollFd<'_>> = Vec::new();
     for (number, consumer) in consumers.iter().enumerate() {
@@ -367,8 +389,7 @@ fn wait(consumers: &[Consumer], nanos: i64) -> Vec<(usize, usize)> {
             places.push((number, link));
         }
     }
-    // An interrupted sleep is a short one: the loop looks at the clock again.
-    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: nanos as _ }));
+    reading.look(&mut fds, nanos);
     let answered = PollFlags::IN | PollFlags::ERR | PollFlags::HUP;
     let is_answered = |fd: &PollFd<'_>| fd.revents().intersects(answered);
     fds.iter().zip(places).filter(|(fd, _)| is_answered(fd)).map(|(_, place)| place).collect()

@@ -130,24 +130,32 @@ impl Meter {
         }
     }
 
-    /// A batch was closed; it should have been at `planned`.
-    pub(super) fn on_closed(&mut self, dues: &mut Dues, planned: u64, now: u64, count: u64) {
+    /// A batch was closed; it should have been at `planned`. Gives back how late that was.
+    pub(super) fn on_closed(&mut self, dues: &mut Dues, planned: u64, now: u64, count: u64) -> u64 {
         let late = now.saturating_sub(planned);
         dues.close_late(late);
         if let Some(share) = self.share(planned) {
             share.latencies.of_mut(Kind::Lag).record_n(late, count);
         }
+        late
     }
 
-    /// A batch that was sent at `sent` is acknowledged now.
-    pub(super) fn on_acknowledged(&mut self, dues: &Dues, sent: u64, now: u64, bytes: u64) {
+    /// A batch that was sent at `sent` is acknowledged now; its answer may have come at `earliest`.
+    pub(super) fn on_acknowledged(
+        &mut self,
+        dues: &Dues,
+        sent: u64,
+        earliest: u64,
+        now: u64,
+        bytes: u64,
+    ) {
+        let prompt = earliest.clamp(sent.min(now), now).saturating_sub(dues.late());
         self.last_acknowledged = self.last_acknowledged.max(now);
         for segment in dues.segments() {
             let Some(share) = self.share(segment.first) else { continue };
             let since = |then: u64, due: u64| then.saturating_sub(due);
             let latencies = &mut share.latencies;
-            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, now - dues.late().min(now))]
-            {
+            for (kind, then) in [(Kind::Response, now), (Kind::Prompt, prompt)] {
                 latencies.of_mut(kind).record_line(
                     since(then, segment.first),
                     since(then, segment.last),
@@ -202,10 +210,22 @@ impl Meter {
         }
     }
 
-    /// A consumer has records, due at these times, since now.
-    pub(super) fn on_received(&mut self, intended: u64, now: u64) {
+    /// A consumer has a record, due at this time, since now; it may have been there at `earliest`. `late`: how late its batch was closed,
+    /// where that is known.
+    pub(super) fn on_received(
+        &mut self,
+        intended: u64,
+        earliest: u64,
+        now: u64,
+        late: Option<u64>,
+    ) {
         if let Some(share) = self.share(intended) {
-            share.latencies.of_mut(Kind::EndToEnd).record(now.saturating_sub(intended));
+            let latencies = &mut share.latencies;
+            latencies.of_mut(Kind::EndToEnd).record(now.saturating_sub(intended));
+            if let Some(late) = late {
+                let prompt = earliest.min(now).saturating_sub(late).saturating_sub(intended);
+                latencies.of_mut(Kind::PromptEndToEnd).record(prompt);
+            }
         }
     }
 

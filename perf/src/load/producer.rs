@@ -19,6 +19,7 @@ use super::{
     batches::{Batches, Closed},
     clock::Clock,
     effort::Effort,
+    lateness::Lateness,
     links::{Links, Repair},
     meter::Meter,
     plan::Plan,
@@ -57,6 +58,8 @@ pub(super) struct Shop {
     pub(super) deadline: u64,
     pub(super) produced: Produced,
     pub(super) compressor: Compressor,
+    /// Where consumers find how late a batch was closed.
+    pub(super) lateness: Arc<Lateness>,
 }
 
 #[derive(Debug)]

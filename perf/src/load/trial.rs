@@ -14,6 +14,7 @@ use super::{
     collector::{Collector, Live},
     consumer::{self, Consumed, Consumer, Desk, Goal},
     effort::Effort,
+    lateness::Lateness,
     links::Links,
     meter::{Meter, Report},
     plan::{Acks, Plan},
@@ -114,6 +115,9 @@ pub fn trial(
         };
         hands[at % workers].push(Producer::new(at as u32, source, batches, links));
     }
+    // Nobody asks where nobody reads.
+    let asked = if plan.consumers > 0 && plan.is_timed() { target.partitions() } else { 0 };
+    let lateness = Arc::new(Lateness::of(asked as usize));
     let goal = Arc::new(OnceLock::new());
     let mut seats: Vec<Vec<Consumer>> = Vec::new();
     if !consumer_links.is_empty() {
@@ -139,12 +143,16 @@ pub fn trial(
             run,
             backlog: backlog.clone(),
             decompressor: Decompressor::new(),
+            lateness: Arc::clone(&lateness),
         };
         consuming.push(spawn("consumer", at, move || consumer::work(consumers, desk))?);
     }
     let mut producing: Vec<JoinHandle<Produced>> = Vec::new();
     for (at, producers) in hands.into_iter().enumerate() {
-        let shop = shop(plan, target, clock, meter(at), deadline);
+        let shop = Shop {
+            lateness: Arc::clone(&lateness),
+            ..shop(plan, target, clock, meter(at), deadline)
+        };
         producing.push(spawn("producer", at, move || producer::work(producers, shop))?);
     }
     drop(sender);
@@ -278,6 +286,7 @@ fn shop(plan: &Arc<Plan>, target: &Arc<Target>, clock: Clock, meter: Meter, dead
         deadline,
         produced: Produced { ends, ..Produced::default() },
         compressor: Compressor::new(),
+        lateness: Arc::default(),
     }
 }
 

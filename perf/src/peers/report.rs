@@ -10,7 +10,7 @@ use crate::{
     machine::Machine,
     own::Sides,
     run::Verdict,
-    spec::{Quantile, SizeSpec, format_bytes, format_count, format_nanos},
+    spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal::{self, Tone},
     view::{self, Align, Cell, Line, Table},
 };
@@ -23,6 +23,8 @@ pub(super) struct Report<'a> {
     pub(super) duration: Duration,
     pub(super) args: &'a PeersArgs,
     pub(super) sides: &'a Sides,
+    /// What became of the memory before the first turn.
+    pub(super) memory: String,
     pub(super) bounds: Bounds,
     pub(super) seen: &'a [Seen],
 }
@@ -60,6 +62,14 @@ impl Report<'_> {
             text.push_str(&format!("\n{}: {}\n", seen.contender.name(), seen.command.join(" ")));
             text.push_str(&seen.configuration);
         }
+        text
+    }
+
+    /// For a page of the documentation: the machine, the work, both tables, the notes.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = format!("{}\n\n{}\n\n", self.machine_line(), self.work_line());
+        text.push_str(&format!("{}\n{}", self.table().markdown(), self.targets().markdown()));
+        self.notes().iter().for_each(|note| text.push_str(&format!("\n{note}\n")));
         text
     }
 
@@ -124,12 +134,13 @@ impl Report<'_> {
     fn work_line(&self) -> String {
         format!(
             "median of {} interleaved turns, each part {:.0} s after as long a warm-up; values of {}, {} partitions, acks=all, \
-             4 producers, 1 consumer at the rate and in the fetching; fresh broker and data each turn; {}",
+             4 producers, 1 consumer at the rate and in the fetching; fresh broker and data each turn; {}; {}",
             self.turns,
             self.duration.as_secs_f64(),
             self.args.size,
             self.args.partitions,
-            self.sides.words()
+            self.sides.words(),
+            self.memory
         )
     }
 
@@ -182,6 +193,17 @@ impl Report<'_> {
                 latency(turns, place).map(|nanos| format_nanos(nanos as u64))
             });
         }
+        // How far below saturation that is: the target speaks of half.
+        row(format!("{} in % of its max", self.args.rate), &|turns| {
+            let max = median(&each(turns, |turn| Some(turn.rate))).filter(|max| *max > 0.0)?;
+            let RateSpec::Stages(rates) = &self.args.rate else { return None };
+            let rate = rates.iter().copied().max()? as f64;
+            Some(format!(
+                "{}{:.1}",
+                if at_least(turns).is_empty() { "" } else { "<=" },
+                rate / max * 100.0
+            ))
+        });
         row("memory".into(), &|turns| {
             median(&each(turns, |turn| Some(turn.resident_bytes as f64))).map(format_bytes)
         });
@@ -445,6 +467,7 @@ mod tests {
             duration: Duration::from_secs(8),
             args: &args,
             sides: &Sides::default(),
+            memory: "8.0 GiB of memory touched first".into(),
             bounds: Bounds {
                 flush_p99: Some(3e6),
                 round_trip_p99: Some(1e6),
@@ -463,6 +486,13 @@ mod tests {
         assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
         assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
         assert!(line("the same of its cores").contains("10.00"), "{text}");
+        // 50,000 of 2.5 M, and of 900,000; the generator was the bound of none.
+        assert!(line("50.0k/s in % of its max").ends_with("2.0"), "{text}");
+        assert!(line("50.0k/s in % of its max").contains("5.6"), "{text}");
+        let markdown = report.markdown();
+        assert!(markdown.contains("\n| max records/s | 900.0k | 2.50M |\n"), "{markdown}");
+        assert!(markdown.contains("| durable ingest of 100 B records |"), "{markdown}");
+        assert!(text.contains("8.0 GiB of memory touched first"), "{text}");
         assert!(line("page cache grown by").contains("3.0 GiB"), "{text}");
         assert!(line("durable p99 against Kafka").ends_with("reached"), "{text}");
         // 1.5 times 3 ms and 1 ms.

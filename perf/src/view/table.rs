@@ -1,6 +1,11 @@
-//! A table in plain text.
+//! A table in plain text, and as Markdown.
 
-use crate::terminal::{Tone, tint};
+use std::{fs, path::Path};
+
+use crate::{
+    failure::Failure,
+    terminal::{self, Tone, tint},
+};
 
 /// Which side the text leans to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +86,42 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The table as Markdown, for a page of the documentation. A row that ends early ends early there too.
+    pub(crate) fn markdown(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let mut text = "|".to_owned();
+            let mut count = 0;
+            for cell in cells {
+                // What would end the cell, or be taken for a mark of the language.
+                let cell = cell.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ");
+                text.push_str(&format!(" {cell} |"));
+                count += 1;
+            }
+            text.push_str(&"  |".repeat(columns.saturating_sub(count)));
+            text + "\n"
+        };
+        let mut text = line(&mut self.header.iter().map(String::as_str));
+        let lean = if self.align == Align::Right { "---:|" } else { "---|" };
+        text.push_str(&format!("|---|{}\n", lean.repeat(columns.saturating_sub(1))));
+        for row in &self.rows {
+            text.push_str(&line(&mut row.iter().map(|cell| cell.text.as_str())));
+        }
+        text
+    }
+}
+
+/// Writes a text of Markdown to a file; `-` is stdout.
+pub(crate) fn put_markdown(place: &str, text: &str) -> Result<(), Failure> {
+    if place == "-" {
+        terminal::print(text);
+        return Ok(());
+    }
+    let path = Path::new(place);
+    fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +134,17 @@ mod tests {
         assert_eq!(
             table.render(false),
             "what         a\n-----  -------\np50    1.00 ms\np99.9    12 ms\n"
+        );
+    }
+
+    #[test]
+    fn markdown_has_every_column_in_every_row() {
+        let mut table = Table::new(["what", "a", "b"], Align::Right);
+        table.row(["x|y", "1", "<2"].map(Cell::plain).into());
+        table.row(vec![Cell::plain("z"), Cell::plain("FAILED")]);
+        assert_eq!(
+            table.markdown(),
+            "| what | a | b |\n|---|---:|---:|\n| x\\|y | 1 | &lt;2 |\n| z | FAILED |  |\n"
         );
     }
 }

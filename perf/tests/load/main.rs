@@ -345,6 +345,21 @@ fn an_altered_record_is_named() {
 }
 
 #[test]
+fn what_is_received_is_there_without_the_generators_lag_as_well() {
+    for keys in [KeySpec::None, KeySpec::Random(100)] {
+        let plan = Plan { groups: 2, verify: false, keys, ..verified() };
+        let outcome = run(Script { delay: Duration::from_millis(5), ..Script::default() }, &plan);
+        let [whole, prompt] =
+            [Kind::EndToEnd, Kind::PromptEndToEnd].map(|kind| outcome.total.of(kind));
+        assert_eq!((whole.count(), prompt.count()), (8_000, 8_000));
+        let mean = |latency: &Latency| latency.mean().unwrap();
+        assert!(mean(prompt) <= mean(whole), "{} {}", mean(prompt), mean(whole));
+        // Not less than the broker took, and the linger of most.
+        assert!(mean(prompt) > 2e6, "{}", mean(prompt));
+    }
+}
+
+#[test]
 fn a_refused_batch_is_counted_at_the_time_out() {
     let refused = Script { refuse: Some((60, 19)), ..Script::default() };
     let outcome = run(refused, &Plan { warmup: Duration::ZERO, ..verified() });

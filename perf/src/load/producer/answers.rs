@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Producer {
-    /// Reads the answers of one connection.
-    pub(super) fn answers(&mut self, link: usize, shop: &mut Shop) {
+    /// Reads the answers of one connection. None of them came before `earliest`.
+    pub(super) fn answers(&mut self, link: usize, earliest: u64, shop: &mut Shop) {
         let Some(place) = self.links.get_mut(link) else { return };
         let mut failure = match place.socket.receive() {
             Ok(true) => None,
@@ -33,7 +33,7 @@ impl Producer {
                 failure = Some("an answer to no question".into());
                 break;
             };
-            match book(frame, &flight, now, self.number, shop) {
+            match book(frame, &flight, (earliest, now), self.number, shop) {
                 Ok(None) => {}
                 Ok(Some(code)) => refused = Some(code),
                 Err(why) => {
@@ -116,11 +116,11 @@ impl Producer {
     }
 }
 
-/// Books one answer. Gives back an error code that some partition had.
+/// Books one answer, which is read now and did not come before `earliest`. Gives back an error code that some partition had.
 fn book(
     frame: &[u8],
     flight: &Flight,
-    now: u64,
+    (earliest, now): (u64, u64),
     producer: u32,
     shop: &mut Shop,
 ) -> Result<Option<i16>, String> {
@@ -141,7 +141,8 @@ fn book(
         match place.ok().and_then(|place| answers.get(place)) {
             // 46: the batch had been written before; it is there.
             Some((_, 0 | 46, base)) => {
-                shop.meter.on_acknowledged(&batch.dues, flight.at, now, batch.bytes);
+                let Sent { dues, bytes, .. } = batch;
+                shop.meter.on_acknowledged(dues, flight.at, earliest, now, *bytes);
                 let end = &mut shop.produced.ends[batch.partition as usize];
                 *end = (*end).max(base + i64::from(batch.count));
             }

@@ -158,7 +158,14 @@ impl Producer {
 
     fn enqueue(&mut self, mut batch: Closed, planned: u64, now: u64, shop: &mut Shop) {
         if !self.held {
-            shop.meter.on_closed(&mut batch.dues, planned, now, u64::from(batch.count));
+            let count = u64::from(batch.count);
+            let late = shop.meter.on_closed(&mut batch.dues, planned, now, count);
+            if let Some(first) = batch.dues.first() {
+                shop.lateness.put(batch.partition, first, late);
+            }
+        } else if let Some(first) = batch.dues.first() {
+            // It waited for the broker: none of its time is the generator's.
+            shop.lateness.put(batch.partition, first, 0);
         }
         self.waiting_bytes += batch.bytes.len();
         match self.of_partition.get(batch.partition as usize) {

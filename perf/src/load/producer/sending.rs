@@ -105,7 +105,7 @@ impl Producer {
                 while link.flying.front().is_some_and(|flight| flight.mark <= written) {
                     let Some(flight) = link.flying.pop_front() else { break };
                     for batch in &flight.batches {
-                        shop.meter.on_acknowledged(&batch.dues, flight.at, now, batch.bytes);
+                        shop.meter.on_acknowledged(&batch.dues, flight.at, now, now, batch.bytes);
                     }
                 }
             }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use super::{Produced, Producer, Shop, Source};
-use crate::load::effort::{self, Effort};
+use crate::load::{
+    effort::{self, Effort},
+    reading::Reading,
+};
 
 /// Drives these producers until their schedules are over and everything is acknowledged, or until the deadline.
 pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Produced {
@@ -14,6 +17,7 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
     let keeps_schedule = producers.iter().any(|p| matches!(p.source, Source::Schedule(_)));
     let goes_first = keeps_schedule && effort::go_first();
     let clock = shop.clock;
+    let mut reading = Reading::new(clock);
     loop {
         let now = clock.now();
         for producer in &mut producers {
@@ -39,8 +43,8 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
             .chain([shop.meter.next_report(), shop.deadline, now + 100_000_000])
             .min()
             .unwrap_or(now);
-        for (producer, link) in wait(&producers, wake.saturating_sub(now)) {
-            producers[producer].answers(link, &mut shop);
+        for (producer, link) in wait(&producers, wake.saturating_sub(now), &mut reading) {
+            producers[producer].answers(link, reading.earliest(), &mut shop);
         }
     }
     // The window's last reading may still be due when everything was acknowledged early.
@@ -63,7 +67,7 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
 }
 
 /// Sleeps until an answer comes, a socket takes more, or the time is over. Gives back the (producer, link) with answers.
-fn wait(producers: &[Producer], nanos: u64) -> Vec<(usize, usize)> {
+fn wait(producers: &[Producer], nanos: u64, reading: &mut Reading) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     let mut fds: Vec<PollFd<'_>> = Vec::new();
     for (number, producer) in producers.iter().enumerate() {
@@ -76,10 +80,7 @@ fn wait(producers: &[Producer], nanos: u64) -> Vec<(usize, usize)> {
             places.push((number, link));
         }
     }
-    let timeout =
-        Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as _ };
-    // An interrupted sleep is a short one: the loop looks at the clock again.
-    let _ = poll(&mut fds, Some(&timeout));
+    reading.look(&mut fds, nanos);
     let answered = PollFlags::IN | PollFlags::ERR | PollFlags::HUP;
     let is_answered = |fd: &PollFd<'_>| fd.revents().intersects(answered);
     fds.iter().zip(places).filter(|(fd, _)| is_answered(fd)).map(|(_, place)| place).collect()

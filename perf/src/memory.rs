@@ -1,0 +1,142 @@
+//! Memory that has been touched before anything is measured.
+//!
+//! A virtual machine's host gives a page its memory when the page is written for the first time since the machine started. That takes
+//! several times as long as the guest's own fault for a page, and whoever comes first pays for it: the first measurement after
+//! the start would be of the host. So the commands that start a broker first write to as much memory as a broker may come to use,
+//! and give it back: the kernel hands out again what it got back last.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{machine, spec::format_bytes};
+
+/// Memory is touched in pieces of this size.
+const PIECE: u64 = 64 << 20;
+
+/// As much as this is enough for a broker and its page cache.
+pub(crate) const BYTES_MAX: u64 = 8 << 30;
+
+/// As much as this is enough for a quarter of a minute: what a broker takes for its buffers, the rings and the client.
+pub(crate) const BYTES_QUICK: u64 = 2 << 30;
+
+/// A share of what is free, so that nobody is pushed out.
+const FREE_SHARE: u64 = 2;
+
+/// However much is left then.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Options of the commands that start a broker.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct MemoryArgs {
+    /// Do not write to 8 GiB of memory (`quick`: 2 GiB; at most half of what is free, at most 10 s) before the broker starts: then the first run
+    /// on a virtual machine may measure how its host finds memory
+    #[arg(long)]
+    cold_memory: bool,
+}
+
+/// What was touched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Touched {
+    bytes: u64,
+    wanted: u64,
+    seconds: f64,
+}
+
+impl MemoryArgs {
+    /// Touches memory, so much at most, where that was not forbidden, and says in words what was done. To be called before the process keeps
+    /// to the client's cores.
+    pub(crate) fn touch(self, most: u64) -> String {
+        if self.cold_memory {
+            return "memory as it was found (--cold-memory)".to_owned();
+        }
+        let wanted = wanted(machine::memory_available().unwrap_or(0), most);
+        touch(wanted, thread::available_parallelism().map_or(1, usize::from), TIME_MAX).to_string()
+    }
+}
+
+/// How much is to be touched, in whole pieces, where so much is free.
+fn wanted(available: u64, most: u64) -> u64 {
+    (available / FREE_SHARE).min(most) / PIECE * PIECE
+}
+
+fn touch(wanted: u64, threads: usize, limit: Duration) -> Touched {
+    let (began, left) = (Instant::now(), AtomicU64::new(wanted / PIECE));
+    let take = || {
+        let less = |left: u64| left.checked_sub(1);
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    };
+    let work = || {
+        let mut held: Vec<Vec<u8>> = Vec::new();
+        while began.elapsed() < limit && take() {
+            let mut piece = Vec::new();
+            // What the system does not give is not touched.
+            if piece.try_reserve_exact(PIECE as usize).is_err() {
+                break;
+            }
+            piece.resize(PIECE as usize, 1_u8);
+            held.push(std::hint::black_box(piece));
+        }
+        held
+    };
+    // All of it is held until the last piece is there, or the same pages would be touched again.
+    let held: Vec<Vec<u8>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.clamp(1, 16)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    let bytes = held.len() as u64 * PIECE;
+    Touched { bytes, wanted, seconds: began.elapsed().as_secs_f64() }
+}
+
+impl std::fmt::Display for Touched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { bytes, wanted, seconds } = *self;
+        let amount = format_bytes(bytes as f64);
+        write!(f, "{amount} of memory touched first, in {seconds:.1} s")?;
+        if bytes < wanted {
+            write!(f, ", of {} that were to be", format_bytes(wanted as f64))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_half_of_what_is_free_and_eight_gib() {
+        assert_eq!(wanted(0, BYTES_MAX), 0);
+        assert_eq!(wanted(3 << 30, BYTES_MAX), 3 << 29);
+        assert_eq!(wanted(PIECE * 3, BYTES_MAX), PIECE);
+        assert_eq!(wanted(u64::MAX, BYTES_MAX), 8 << 30);
+        assert_eq!(wanted(u64::MAX, BYTES_QUICK), 2 << 30);
+    }
+
+    #[test]
+    fn pages_are_written_and_given_back() {
+        let faults = || {
+            let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+            // Behind the name in brackets: the eighth is the count of faults without input.
+            let rest = text.rsplit_once(") ").unwrap().1;
+            rest.split(' ').nth(7).unwrap().parse::<u64>().unwrap()
+        };
+        let before = faults();
+        let touched = touch(2 * PIECE, 2, TIME_MAX);
+        assert_eq!((touched.bytes, touched.wanted), (2 * PIECE, 2 * PIECE));
+        // A fault for each 2 MiB at the least, where the kernel has pages so large.
+        assert!(faults() - before >= 2 * PIECE / (2 << 20), "{}", faults() - before);
+        assert!(touched.to_string().starts_with("128.0 MiB of memory touched first, in "));
+    }
+
+    #[test]
+    fn the_time_is_bounded_and_the_rest_is_told() {
+        let touched = touch(BYTES_MAX, 1, Duration::ZERO);
+        assert_eq!((touched.bytes, touched.wanted), (0, BYTES_MAX));
+        assert!(touched.to_string().ends_with(", of 8.0 GiB that were to be"), "{touched}");
+        let args = MemoryArgs { cold_memory: true };
+        assert!(args.touch(0).contains("--cold-memory"));
+    }
+}
