@@ -242,9 +242,7 @@ fn a_truncation_into_a_new_segment_that_no_manifest_names_is_followed_by_a_start
             let store = open(&rt).await;
             compact(&store, PLENTY).await.unwrap();
             assert!(store.replaced_bytes() > 0, "a checkpoint has named it already");
-            let first = store
-                .with_log(id(), |l| l.segments()[0].without_index())
-                .unwrap();
+            let first = store.with_log(id(), |l| l.segments()[0].without_index()).unwrap();
             assert!(first.compacted);
             let before = read_all(&store).await;
             let inside = Offset(first.end.0 - 15);
