@@ -263,10 +263,9 @@ impl Compacted {
 impl Clients {
     /// One pass over a partition, if the core has none under way.
     pub(crate) async fn pass(self: Rc<Self>, id: PartitionId) {
-        let (strays, map_bytes, rate) = {
+        let (strays, map_bytes) = {
             let mut random = self.random.borrow_mut();
-            let map_bytes = random.pick(&[24 * 8, 24 * 40, 1 << 16]);
-            (random.one_in(4), map_bytes, random.pick(&[1e6, f64::MAX]))
+            (random.one_in(4), random.pick(&[24 * 20, 1 << 16, 1 << 16]))
         };
         {
             let mut model = self.model.borrow_mut();
@@ -279,7 +278,7 @@ impl Clients {
         if strays && let Err(e) = self.store.remove_strays(id).await {
             self.verdict.guilty(format!("{id}: strays cannot be removed: {e}"));
         }
-        self.pass_now(id, CompactBudget { map_bytes, bytes_per_second: rate }).await;
+        self.pass_now(id, CompactBudget { map_bytes, bytes_per_second: f64::MAX }).await;
         self.model.borrow_mut().compacted.running.remove(&self.core);
     }
 
