@@ -117,7 +117,7 @@ impl Clients {
         match self.below(30) {
             0 => self.delete_topic(id).await,
             1..4 => self.delete_records(id).await,
-            4..6 => self.truncate(id).await,
+            4 | 5 => self.truncate(id).await,
             7..9 => self.checkpoint(),
             9..12 => self.store.settle_compaction().await,
             _ => {}

@@ -42,7 +42,7 @@ pub(crate) fn batch(number: u64, count: i32, body: usize) -> Batch {
         let key = if x.is_multiple_of(7) { 100 + x / 7 % 50 } else { x % 6 };
         let mut value = (number << 8 | r).to_be_bytes().to_vec();
         value.resize(8 + fill, x.to_le_bytes()[3]);
-        let value = (x / 1_000 % 5 > 0).then_some(value);
+        let value = (!(x / 1_000).is_multiple_of(5)).then_some(value);
         b.push(time, Some(format!("{key}").as_bytes()), value.as_deref(), &[]);
     }
     let bytes = b.build().unwrap();
