@@ -109,13 +109,16 @@ impl Clients {
 
     /// Begins a pass, and perhaps something else while it goes on.
     async fn disturb_a_pass(self: &Rc<Self>, id: PartitionId) {
+        if self.one_in(2) {
+            return Rc::clone(self).pass(id).await;
+        }
         self.rt.spawn(Rc::clone(self).pass(id));
         let after = self.below(4_000);
         self.rt.sleep(Duration::from_micros(after)).await;
         match self.below(30) {
             0 => self.delete_topic(id).await,
             1..4 => self.delete_records(id).await,
-            4..7 => self.truncate(id).await,
+            4 | 5 => self.truncate(id).await,
             7..9 => self.checkpoint(),
             9..12 => self.store.settle_compaction().await,
             _ => {}

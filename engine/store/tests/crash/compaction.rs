@@ -42,7 +42,7 @@ pub(crate) fn batch(number: u64, count: i32, body: usize) -> Batch {
         let key = if x.is_multiple_of(7) { 100 + x / 7 % 50 } else { x % 6 };
         let mut value = (number << 8 | r).to_be_bytes().to_vec();
         value.resize(8 + fill, x.to_le_bytes()[3]);
-        let value = (x / 1_000 % 5 > 0).then_some(value);
+        let value = (!(x / 1_000).is_multiple_of(5)).then_some(value);
         b.push(time, Some(format!("{key}").as_bytes()), value.as_deref(), &[]);
     }
     let bytes = b.build().unwrap();
@@ -263,10 +263,9 @@ impl Compacted {
 impl Clients {
     /// One pass over a partition, if the core has none under way.
     pub(crate) async fn pass(self: Rc<Self>, id: PartitionId) {
-        let (strays, map_bytes, rate) = {
+        let (strays, map_bytes) = {
             let mut random = self.random.borrow_mut();
-            let map_bytes = random.pick(&[24 * 8, 24 * 40, 1 << 16]);
-            (random.one_in(4), map_bytes, random.pick(&[1e6, f64::MAX]))
+            (random.one_in(4), random.pick(&[24 * 20, 1 << 16, 1 << 16]))
         };
         {
             let mut model = self.model.borrow_mut();
@@ -279,7 +278,7 @@ impl Clients {
         if strays && let Err(e) = self.store.remove_strays(id).await {
             self.verdict.guilty(format!("{id}: strays cannot be removed: {e}"));
         }
-        self.pass_now(id, CompactBudget { map_bytes, bytes_per_second: rate }).await;
+        self.pass_now(id, CompactBudget { map_bytes, bytes_per_second: f64::MAX }).await;
         self.model.borrow_mut().compacted.running.remove(&self.core);
     }
 

@@ -50,7 +50,7 @@ impl Settings {
         let (at_once, crowded, drops) = (own.pick(&[1, 3, 32]), own.one_in(6), own.one_in(4));
         let mut files = Random::new(seed ^ 0xf1_1e5);
         let kept = files.pick(&[0, 1, 512]);
-        let compacts = Random::new(seed ^ 0xc0_4ac7).one_in(4);
+        let compacts = Random::new(seed ^ 0xc0_4ac7).one_in(3);
         let ring =
             r.pick(&[64 << 10, 64 << 10, 128 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20]);
         let ring = if crowded { 64 << 10 } else { ring };
@@ -119,6 +119,7 @@ impl Settings {
         let body_usual = if tiny { 16 } else { r.pick(&[60, 300, 1500]).min(largest - 100) };
         // About so many effects come of one request; the whole is divided so that each world yields its share of images.
         let (requests, rounds) = (r.between(120, 400) * if tiny { 5 } else { 1 }, r.between(1, 3));
+        let body_usual = if compacts { 1_500 } else { body_usual };
         let gap = (requests * rounds * 3 / images.max(1) / if tiny { 5 } else { 1 }).max(1);
         Self {
             seed,
@@ -128,7 +129,7 @@ impl Settings {
             log,
             topics,
             clients: if crowded { 10 } else { r.between(1, 5) },
-            requests,
+            requests: if compacts { requests * 2 } else { requests },
             rounds,
             gap,
             body_max: if compacts { (largest - 100).min(3_000) } else { largest - 100 },
