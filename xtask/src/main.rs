@@ -28,7 +28,7 @@ usage: cargo xtask check
                                   [--state FILE] [--seed N]
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
        cargo xtask prove partitions [--count N] [--with-data N] [--release] [--state FILE]
-       cargo xtask prove compaction [--updates N] [--keys N] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
+       cargo xtask prove compaction [--updates N] [--keys N] [--dedupe BYTES] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
        cargo xtask prove crash [--images N] [--release] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
                                  [--disks here,ext4,xfs]
@@ -65,7 +65,8 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         (callgrind); no more than 1 %
         storms: rebalance storms of many members in the simulator, both protocols, on every processor
         ecosystem: Kafka's verifiable clients (verifiable, verifiable-consumer), where logs begin
-        (retention), streams and connect, and groups of six clients in a storm of rebalances (storm),
+        (retention), streams and connect, a group that rolls to the consumer protocol and back (migration), and groups of six
+        clients in a storm of rebalances (storm),
         a few groups at a time, while the broker is killed with -9";
 
 fn main() -> ExitCode {

@@ -1,7 +1,10 @@
 //! Where things lie in the checkout.
 
+mod sources;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+pub(crate) use self::sources::sources;
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
@@ -12,17 +15,6 @@ pub(crate) fn root() -> PathBuf {
 /// Cargo's target directory.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
-/// The revision of the checkout; with `+` if something in it differs. Empty where there is no git.
-pub(crate) fn revision() -> String {
-    let git = |words: &[&str]| {
-        let out = Command::new("git").args(words).current_dir(root()).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    let head = git(&["rev-parse", "HEAD"]).unwrap_or_default();
-    let differs = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-    if differs { format!("{head}+") } else { head }
 }
 
 /// Where the client programs live.

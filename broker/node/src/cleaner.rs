@@ -113,7 +113,7 @@ async fn round(broker: &Rc<Broker>) -> bool {
         if !config.cleanup.compact || broker.cleaner.failed.borrow().contains_key(&replica.id) {
             continue;
         }
-        let stable = replica.last_stable_offset();
+        let stable = broker.shard.last_stable(&replica);
         let found = broker.shard.store.compactable(replica.id, &compaction(&config), stable);
         let Some(found) = found else { continue };
         max_dirty = max_dirty.max(found.ratio());
@@ -144,7 +144,7 @@ async fn pass(broker: &Rc<Broker>, replica: &Replica) -> bool {
     };
     let how = compaction(&replica.config.borrow());
     let began = broker.rt.now();
-    let stable = replica.last_stable_offset();
+    let stable = broker.shard.last_stable(replica);
     let before = broker.shard.store.with_log(replica.id, log::Log::clean_end);
     let result = broker.shard.store.compact(replica.id, &how, budget, stable).await;
     let took = broker.rt.now().since(began);

@@ -256,6 +256,12 @@ impl Shard {
         self.partitions.borrow().values().cloned().collect()
     }
 
+    /// The offset below which a reader of committed data may read; moves only with the high watermark and the log's start.
+    pub(crate) fn last_stable(&self, replica: &Replica) -> Offset {
+        let high_watermark = replica.high_watermark();
+        self.store.last_stable(replica.id, high_watermark).unwrap_or(high_watermark)
+    }
+
     fn on_progress(&self, progress: &Progress) {
         let Some(replica) = self.replica(progress.partition) else { return };
         {
@@ -278,6 +284,8 @@ impl Shard {
             {
                 f(high_watermark);
             }
+            // Ends of transactions below it count from now on.
+            self.last_stable(replica);
             replica.waiters.borrow_mut().on_committed(high_watermark);
         }
     }
@@ -464,11 +472,6 @@ impl Replica {
     /// The offset below which records are committed.
     pub(crate) fn high_watermark(&self) -> Offset {
         self.leader.borrow().high_watermark()
-    }
-
-    /// The offset below which a reader of committed transactions may read: no transaction is open yet.
-    pub(crate) fn last_stable_offset(&self) -> Offset {
-        self.high_watermark()
     }
 
     /// Whether as many replicas are in sync as an acknowledged append needs.

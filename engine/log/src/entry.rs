@@ -4,13 +4,15 @@
 //! what is read is checked against the log's own invariants. Indexes are not part of it, they have files of their own.
 
 use crate::producers::Producer;
-use crate::{Epochs, Log, Producers, Segment, SegmentName, WrittenBatch};
+use crate::{Aborted, AbortedTxn, Epochs, Log, Producers, Segment, SegmentName, WrittenBatch};
 use ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::fmt;
 
-/// Version 1 knew no compaction: no flags of segments, and no end of the compacted part.
-const VERSION: u8 = 2;
+/// Version 1 knew no compaction: no flags of segments, and no end of the compacted part. Version 2 knew no transactions.
+const VERSION: u8 = 3;
 const COMPACTED: u8 = 1;
+/// What is known of transactions follows the flags.
+const TRANSACTIONAL: u8 = 2;
 
 /// Why bytes are not the state of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +145,11 @@ impl Log {
         put_count(out, self.segments.len());
         for s in &self.segments {
             s.encode(out);
-            out.push(if s.compacted { COMPACTED } else { 0 });
+            let compacted = if s.compacted { COMPACTED } else { 0 };
+            out.push(compacted | if s.transactional { TRANSACTIONAL } else { 0 });
+            if s.transactional {
+                s.encode_transactions(out);
+            }
         }
         self.producers.encode(out);
     }
@@ -175,7 +181,11 @@ impl Log {
         let mut segments = Vec::new();
         for _ in 0..c.count(Segment::ENCODED)? {
             let mut s = Segment::decode(c)?;
-            s.compacted = version > 1 && c.u8()? & COMPACTED != 0;
+            let flags = if version > 1 { c.u8()? } else { 0 };
+            s.compacted = flags & COMPACTED != 0;
+            if version > 2 && flags & TRANSACTIONAL != 0 {
+                s.decode_transactions(c)?;
+            }
             segments.push(s);
         }
         // A compacted segment was created after those that follow it.
@@ -199,6 +209,7 @@ impl Log {
             producers,
             roll_next,
             clean_end,
+            ended: Vec::new(),
         })
     }
 }
@@ -241,6 +252,45 @@ impl Segment {
             return Err(EntryError::Invalid("a segment ends before it starts"));
         }
         Ok(s)
+    }
+}
+
+impl Segment {
+    /// An aborted transaction: marker relative to the segment, producer, first offset, last stable offset.
+    const ENCODED_ABORT: usize = 28;
+
+    fn encode_transactions(&self, out: &mut Vec<u8>) {
+        put_i64(out, self.unstable_from.0);
+        out.extend_from_slice(&self.aborted.in_file().to_le_bytes());
+        put_i64(out, self.aborted.file_last().0);
+        put_count(out, self.aborted.tail().len());
+        for t in self.aborted.tail() {
+            // As in the index's file, without the CRC: the manifest has its own.
+            out.extend_from_slice(&t.to_bytes(self.name.base)[4..]);
+        }
+    }
+
+    fn decode_transactions(&mut self, c: &mut Cursor<'_>) -> Result<(), EntryError> {
+        self.transactional = true;
+        self.unstable_from = Offset(c.i64()?);
+        if self.unstable_from.0 < 0 || self.unstable_from > self.name.base {
+            return Err(EntryError::Invalid("a transaction was open before it began"));
+        }
+        let (in_file, file_last) = (c.u32()?, Offset(c.i64()?));
+        let mut tail = Vec::new();
+        for _ in 0..c.count(Self::ENCODED_ABORT)? {
+            tail.push(AbortedTxn {
+                last: Offset(self.name.base.0.saturating_add(i64::from(c.u32()?))),
+                producer_id: ProducerId(c.i64()?),
+                first: Offset(c.i64()?),
+                last_stable: Offset(c.i64()?),
+            });
+        }
+        let inside = tail.last().is_none_or(|t| t.last < self.end);
+        self.aborted = Aborted::from_parts(in_file, file_last, tail)
+            .filter(|_| inside)
+            .ok_or(EntryError::Invalid("aborted transactions that cannot be"))?;
+        Ok(())
     }
 }
 
@@ -330,6 +380,19 @@ mod tests {
             s.index.clear();
         }
         assert_eq!(log, again);
+    }
+
+    #[test]
+    fn what_version_2_has_written_is_read() {
+        let mut bytes = Vec::new();
+        a_log().encode(&mut bytes);
+        let now = Log::decode(&mut Cursor::new(&bytes)).unwrap();
+        // It knew no transactions; without any its form is the same.
+        assert_eq!(std::mem::replace(&mut bytes[0], 2), VERSION);
+        assert_eq!(Log::decode(&mut Cursor::new(&bytes)).unwrap(), now);
+        bytes[0] = VERSION + 1;
+        let newer = Log::decode(&mut Cursor::new(&bytes));
+        assert_eq!(newer, Err(EntryError::Version(VERSION + 1)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `log.rs` | the machine: append, replay, truncate, log start |
 //! | `segment.rs` | the files of the log, as numbers |
+//! | `aborted.rs` | which transactions were aborted (KIP-98) |
 //! | `index.rs` | where in a segment an offset or a time is found |
 //! | `epochs.rs` | which leader epoch began at which offset (KIP-101) |
 //! | `producers.rs` | idempotent producers: sequences and duplicates (KIP-98) |
@@ -18,6 +19,7 @@
 //! | `entry.rs` | the whole state as bytes, for manifest and snapshot |
 #![forbid(unsafe_code)]
 
+mod aborted;
 mod batch;
 mod compact;
 mod entry;
@@ -28,6 +30,7 @@ mod producers;
 mod retention;
 mod segment;
 
+pub use crate::aborted::{Aborted, AbortedTxn};
 pub use crate::batch::BatchMeta;
 pub use crate::compact::{Candidate, Compaction, KeyMap, Mapped, sealed_below, takes_in};
 pub use crate::entry::{Cursor, EntryError};

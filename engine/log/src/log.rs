@@ -1,8 +1,10 @@
 //! The machine: append, replay, truncate, log start.
 
-use crate::{BatchMeta, Epochs, IndexEntry, Producers, Segment, SegmentName, SequenceError};
+use crate::{
+    AbortedTxn, BatchMeta, Epochs, IndexEntry, Producers, Segment, SegmentName, SequenceError,
+};
 use crate::{EpochEnd, WrittenBatch};
-use ids::{LeaderEpoch, Offset, Timestamp};
+use ids::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
 /// What the log reads of its topic's configuration; may change at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,17 @@ pub struct Log {
     pub(crate) roll_next: bool,
     /// Below this every key has been compacted against all records below this.
     pub(crate) clean_end: Offset,
+    /// Transactions that have ended, while their marker may not be committed yet: until then a reader of committed data must
+    /// not read them. Not part of the state on disk: what is there is durable.
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// A transaction whose end is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    producer: ProducerId,
+    first: Offset,
+    marker: Offset,
 }
 
 impl Log {
@@ -217,7 +230,12 @@ impl Log {
         index_interval: u32,
     ) {
         if self.segments.last().is_none_or(|s| s.name != place.segment) {
-            self.segments.push(Segment::new(place.segment, now));
+            let mut new = Segment::new(place.segment, now);
+            if let Some(open) = self.producers.first_open_transaction() {
+                new.unstable_from = open;
+                new.transactional = true;
+            }
+            self.segments.push(new);
             self.next_creation = place.segment.creation + 1;
             self.roll_next = false;
         }
@@ -241,12 +259,47 @@ impl Log {
         }
         self.end = base_offset + i64::from(batch.offsets);
         active.end = self.end;
+        active.transactional |= batch.transactional;
         self.epochs.note(epoch, base_offset);
         if batch.is_idempotent() {
             self.producers.note(batch, base_offset, now);
         } else if batch.control && batch.producer_id.0 >= 0 {
-            self.producers.note_marker(batch, now);
+            active.transactional = true;
+            if let Some(first) = self.producers.note_marker(batch, now) {
+                let producer = batch.producer_id;
+                self.ended.push(Ended { producer, first, marker: base_offset });
+            }
         }
+    }
+
+    /// The marker at `marker`, which is the batch that was appended last, aborts its transaction. Nothing if there was none that
+    /// it could end.
+    pub fn abort(&mut self, marker: Offset) {
+        let last_stable = self.producers.first_open_transaction().unwrap_or(marker.next());
+        let Some(ended) = self.ended.last().filter(|e| e.marker == marker) else { return };
+        let Some(active) = self.segments.last_mut() else { return };
+        active.aborted.push(AbortedTxn {
+            producer_id: ended.producer,
+            first: ended.first,
+            last: marker,
+            last_stable,
+        });
+    }
+
+    /// The last stable offset: what a reader of committed data may read is below it. It is the high watermark, or the first
+    /// offset of the oldest transaction of which no end is below the high watermark.
+    #[must_use]
+    pub fn last_stable(&self, high_watermark: Offset) -> Offset {
+        let undecided = self.ended.iter().filter(|e| e.marker >= high_watermark).map(|e| e.first);
+        match undecided.chain(self.producers.first_open_transaction()).min() {
+            Some(first) => first.max(self.start).min(high_watermark),
+            None => high_watermark,
+        }
+    }
+
+    /// Everything below `high_watermark` is committed, and will not be taken back: ends of transactions too.
+    pub fn on_committed(&mut self, high_watermark: Offset) {
+        self.ended.retain(|e| e.marker >= high_watermark);
     }
 
     /// Moves the start of the log up to `to` (retention, DeleteRecords) and drops the segments below it. A log whose start
@@ -296,6 +349,7 @@ impl Log {
         self.clean_end = self.clean_end.min(to);
         self.epochs.truncate(to);
         self.producers = producers;
+        self.ended.retain(|e| e.marker < to);
         self.roll_next = !self.segments.is_empty();
         Dropped { segments }
     }
@@ -309,6 +363,7 @@ impl Log {
         self.clean_end = to;
         self.epochs = Epochs::default();
         self.producers = Producers::default();
+        self.ended.clear();
         self.roll_next = false;
         Dropped { segments }
     }
@@ -439,9 +494,9 @@ impl Log {
     /// A copy without the indexes, which have files of their own: what a checkpoint keeps of the state after its commit.
     #[must_use]
     pub fn without_index(&self) -> Self {
-        let bare = |s: &Segment| Segment { index: crate::Index::default(), ..*s };
         Self {
-            segments: self.segments.iter().map(bare).collect(),
+            segments: self.segments.iter().map(Segment::without_index).collect(),
+            ended: self.ended.clone(),
             epochs: self.epochs.clone(),
             producers: self.producers.clone(),
             ..*self

@@ -8,6 +8,7 @@ use crate::BatchMeta;
 use crate::batch::add_sequence;
 use hashbrown::HashMap;
 use ids::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use std::collections::BTreeSet;
 
 /// How many batches a producer may have in flight, and so how many are remembered (KIP-98).
 pub(crate) const WINDOW: usize = 5;
@@ -105,6 +106,8 @@ pub enum SequenceError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
     by_id: HashMap<ProducerId, Producer, foldhash::fast::FixedState>,
+    /// The open transactions: first offset and producer, oldest first.
+    open: BTreeSet<(Offset, ProducerId)>,
 }
 
 /// How many producers one partition remembers; beyond that the longest silent ones are forgotten.
@@ -169,12 +172,13 @@ impl Producers {
         producer.last_append = producer.last_append.max(now);
         if batch.transactional && producer.transaction_start.is_none() {
             producer.transaction_start = Some(base_offset);
+            self.open.insert((base_offset, batch.producer_id));
         }
     }
 
     /// Notes a transaction marker: the producer's transaction is over, and its epoch may have risen. One of an older epoch
-    /// changes nothing.
-    pub fn note_marker(&mut self, marker: &BatchMeta, now: Timestamp) {
+    /// changes nothing. The first offset of the transaction that it has ended, if there was one.
+    pub fn note_marker(&mut self, marker: &BatchMeta, now: Timestamp) -> Option<Offset> {
         if !self.by_id.contains_key(&marker.producer_id) && self.by_id.len() >= PRODUCERS_MAX {
             self.forget_the_silent();
         }
@@ -183,13 +187,17 @@ impl Producers {
             .entry(marker.producer_id)
             .or_insert_with(|| Producer::new(marker.producer_epoch));
         if marker.producer_epoch < producer.epoch {
-            return;
+            return None;
         }
+        let ended = producer.transaction_start.take();
         if marker.producer_epoch > producer.epoch {
             *producer = Producer::new(marker.producer_epoch);
         }
-        producer.transaction_start = None;
         producer.last_append = producer.last_append.max(now);
+        if let Some(first) = ended {
+            self.open.remove(&(first, marker.producer_id));
+        }
+        ended
     }
 
     /// Forgets producers whose last append is more than `expiration_ms` ago, unless a transaction is open.
@@ -224,28 +232,78 @@ impl Producers {
         (known, unknown)
     }
 
-    /// Forgets the longest silent of them until at most `most` are left.
+    /// Forgets the longest silent of them until at most `most` are left; those with an open transaction last.
     pub fn keep_newest(&mut self, most: usize) {
-        let mut ages: Vec<(Timestamp, ProducerId)> =
-            self.sorted().into_iter().map(|(id, p)| (p.last_append, id)).collect();
+        let rank = |p: &Producer| (p.transaction_start.is_some(), p.last_append);
+        let mut ages: Vec<((bool, Timestamp), ProducerId)> =
+            self.sorted().into_iter().map(|(id, p)| (rank(p), id)).collect();
         ages.sort_unstable();
         for (_, id) in ages.into_iter().take(self.len().saturating_sub(most)) {
-            self.by_id.remove(&id);
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: ProducerId) {
+        if let Some(first) = self.by_id.remove(&id).and_then(|p| p.transaction_start) {
+            self.open.remove(&(first, id));
+        }
+    }
+
+    /// Those of them with an open transaction.
+    #[must_use]
+    pub fn with_open_transactions(&self) -> Self {
+        let mut open = Self::default();
+        for (_, id) in &self.open {
+            if let Some(p) = self.by_id.get(id) {
+                open.insert(*id, p.clone());
+            }
+        }
+        open
+    }
+
+    /// Completes what a truncation says of producers, which were `now` before: which transactions are open where the log ends
+    /// afterwards. `open` was formed from the log below that end; who is not in it has none there but one that is open now.
+    pub fn reopen(&mut self, now: &Self, open: &Self) {
+        for p in self.by_id.values_mut() {
+            p.transaction_start = None;
+        }
+        self.open.clear();
+        for (id, found) in open.sorted() {
+            let since = now.get(id).and_then(|p| p.transaction_start);
+            let still = since.is_some() && since <= found.transaction_start;
+            if still && self.get(id).is_none() {
+                continue;
+            }
+            let mut p = self.get(id).unwrap_or(found).clone();
+            p.transaction_start = found.transaction_start;
+            self.insert(id, p);
         }
     }
 
     /// The state at `end`, of which `below` was formed from the batches that the log still holds below it. A producer that
-    /// wrote nothing at or above `end` keeps what is known of it, also what retention has taken from the log.
+    /// wrote nothing at or above `end` keeps what is known of it, also what retention has taken from the log; but a transaction
+    /// whose end lies above is open again.
     #[must_use]
     pub fn cut_back(&self, end: Offset, below: &Self) -> Self {
         let mut cut = Self::default();
         for (id, p) in self.sorted() {
             let wrote_above = p.batches().any(|b| b.last_offset >= end);
-            let kept = if wrote_above { below.get(id) } else { Some(p) };
+            let open = p.transaction_start.filter(|s| *s < end);
+            let told = below.get(id);
+            let ended_above = open.is_none() && told.is_some_and(|b| b.transaction_start.is_some());
+            let other_epoch = ended_above && told.is_some_and(|b| b.epoch != p.epoch);
+            let kept = if wrote_above || other_epoch { told } else { Some(p) };
             if let Some(kept) = kept {
+                let told = told.and_then(|b| b.transaction_start);
                 let mut kept = kept.clone();
-                kept.transaction_start = kept.transaction_start.filter(|s| *s < end);
+                kept.transaction_start = open.or(told).filter(|s| *s < end);
                 cut.insert(id, kept);
+            }
+        }
+        // Whose transaction had ended, and who has been forgotten since.
+        for (id, p) in below.sorted() {
+            if self.get(id).is_none() && p.transaction_start.is_some() {
+                cut.insert(id, p.clone());
             }
         }
         cut
@@ -294,12 +352,15 @@ impl Producers {
     /// The first offset of the oldest open transaction.
     #[must_use]
     pub fn first_open_transaction(&self) -> Option<Offset> {
-        self.by_id.values().filter_map(|p| p.transaction_start).min()
+        self.open.first().map(|(first, _)| *first)
     }
 
     /// Takes what is known of one producer from elsewhere.
     pub fn insert(&mut self, id: ProducerId, producer: Producer) {
+        let open = producer.transaction_start;
+        self.remove(id);
         self.by_id.insert(id, producer);
+        self.open.extend(open.map(|first| (first, id)));
     }
 }
 
@@ -449,6 +510,52 @@ mod tests {
         let mut none = Producers::default();
         none.note_marker(&marker(3), Timestamp(1));
         assert_eq!(none.get(ProducerId(7)).unwrap().epoch, ProducerEpoch(3));
+    }
+
+    #[test]
+    fn a_cut_below_a_marker_opens_the_transaction_again() {
+        let of = |id, b: BatchMeta| BatchMeta { producer_id: ProducerId(id), ..b };
+        let data = |id, first| of(id, BatchMeta { transactional: true, ..batch(0, first, 1) });
+        let marker = |id, epoch| {
+            let marker = BatchMeta { transactional: true, control: true, ..batch(epoch, -1, 1) };
+            of(id, marker)
+        };
+        // 1 ends at 6 and goes on at 8, 2 ends at 7 with another epoch, 3 stays open, 4 ended below the cut.
+        let now = |upto: i64| {
+            let mut p = Producers::default();
+            let all = [
+                (0, data(4, 0)),
+                (2, marker(4, 0)),
+                (3, data(1, 0)),
+                (4, data(2, 0)),
+                (5, data(3, 0)),
+                (6, marker(1, 0)),
+                (7, marker(2, 1)),
+                (8, data(1, 1)),
+            ];
+            for (at, b) in all.into_iter().filter(|(at, _)| *at < upto) {
+                if b.control {
+                    p.note_marker(&b, Timestamp(1));
+                } else {
+                    p.note(&b, Offset(at), Timestamp(1));
+                }
+            }
+            p
+        };
+        let all = now(100);
+        assert_eq!(all.first_open_transaction(), Some(Offset(5)));
+        let below = now(6);
+        let mut told = all.cut_windows(Offset(6)).0;
+        told.reopen(&all, &below.with_open_transactions());
+        let ids = |p: &Producers| p.sorted().iter().map(|(id, _)| id.0).collect::<Vec<_>>();
+        assert_eq!(ids(&told), [1, 2], "3 is as it was");
+        let cut = all.cut_back(Offset(6), &told);
+        assert_eq!(cut, below);
+        assert_eq!(cut.first_open_transaction(), Some(Offset(3)));
+        // Only the second transaction of 1 is cut off.
+        let mut told = all.cut_windows(Offset(8)).0;
+        told.reopen(&all, &now(8).with_open_transactions());
+        assert_eq!(all.cut_back(Offset(8), &told), now(8));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The files of the log, as numbers.
 
-use crate::Index;
+use crate::{Aborted, Index};
 use ids::{Offset, Timestamp};
 use std::fmt;
 
@@ -41,6 +41,12 @@ pub struct Segment {
     pub appended_at: Timestamp,
     /// Compaction has written it: its offsets have gaps.
     pub compacted: bool,
+    /// It holds batches of transactions, or begins while one is open.
+    pub transactional: bool,
+    /// Where the oldest transaction begins that was open at its first offset; that offset if none was.
+    pub unstable_from: Offset,
+    /// The aborted transactions whose markers it holds.
+    pub aborted: Aborted,
     /// The part of the index that is in memory.
     pub index: Index,
 }
@@ -59,7 +65,30 @@ impl Segment {
             created_at: now,
             appended_at: now,
             compacted: false,
+            transactional: false,
+            unstable_from: name.base,
+            aborted: Aborted::default(),
             index: Index::default(),
+        }
+    }
+
+    /// The same without its index, which has a file of its own.
+    #[must_use]
+    pub fn without_index(&self) -> Self {
+        Self {
+            index: Index::default(),
+            aborted: self.aborted.clone(),
+            name: self.name,
+            len: self.len,
+            end: self.end,
+            max_timestamp: self.max_timestamp,
+            max_timestamp_batch: self.max_timestamp_batch,
+            first_timestamp: self.first_timestamp,
+            created_at: self.created_at,
+            appended_at: self.appended_at,
+            compacted: self.compacted,
+            transactional: self.transactional,
+            unstable_from: self.unstable_from,
         }
     }
 

@@ -20,8 +20,9 @@ use crate::planted::{self, Planted};
 use crate::reserve::is_out_of_files;
 use crate::rest_log::{self, write_aligned};
 use crate::store::Inner;
+use crate::txn_index;
 use crate::writer;
-use ids::{PartitionId, Timestamp};
+use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Segment, SegmentName};
 use runtime::sync::oneshot;
 use runtime::{File, Open};
@@ -56,7 +57,11 @@ pub(crate) struct Manifest {
 struct Taken {
     partition: Shared,
     state: State,
+    indexed: Vec<Indexed>,
 }
+
+/// How many entries the file of a segment's transaction index had, and has now.
+type Indexed = (SegmentName, u32, u32);
 
 /// A partition whose segments hold what they are to hold of its state after N. Nobody else writes its blocks meanwhile.
 struct Written {
@@ -65,6 +70,7 @@ struct Written {
     last_record: u64,
     /// One for each segment: bytes and index entries in its files.
     files: Vec<DurableFile>,
+    indexed: Vec<Indexed>,
 }
 
 struct Plan {
@@ -265,7 +271,7 @@ async fn bring_to_files(inner: &Rc<Inner>, p: &Shared, number: u64) -> io::Resul
     if p.borrow().deleted {
         return Ok(None);
     }
-    let (log, last_record) = {
+    let (mut log, last_record) = {
         let mut p = p.borrow_mut();
         p.writing = true;
         match p.snapshot.take() {
@@ -282,7 +288,17 @@ async fn bring_to_files(inner: &Rc<Inner>, p: &Shared, number: u64) -> io::Resul
         }
     };
     match write_files(inner, p, &log).await {
-        Ok(files) => Ok(Some(Written { partition: Rc::clone(p), log, last_record, files })),
+        Ok((files, indexed)) => {
+            for (name, _, now) in &indexed {
+                if let Some(s) = log.segment_mut(*name) {
+                    s.aborted.moved_to_file(*now);
+                    if planted::is(Planted::TransactionIndexBehind) {
+                        s.aborted = s.aborted.cut(Offset::ZERO);
+                    }
+                }
+            }
+            Ok(Some(Written { partition: Rc::clone(p), log, last_record, files, indexed }))
+        }
         Err(e) => {
             {
                 let mut p = p.borrow_mut();
@@ -295,8 +311,13 @@ async fn bring_to_files(inner: &Rc<Inner>, p: &Shared, number: u64) -> io::Resul
     }
 }
 
-async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec<DurableFile>> {
+async fn write_files(
+    inner: &Rc<Inner>,
+    p: &Shared,
+    log: &Log,
+) -> io::Result<(Vec<DurableFile>, Vec<Indexed>)> {
     let mut files: Vec<DurableFile> = Vec::new();
+    let mut indexed: Vec<Indexed> = Vec::new();
     for s in log.segments() {
         let here = still_here(p, s.name, s.len);
         let still_here = here.is_some();
@@ -316,6 +337,10 @@ async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec
             }
             let written = p.borrow().files.get(&s.name).map_or(0, |f| f.written);
             writer::write_index(inner, p, s.name, written.min(len), sealed).await?;
+            if !s.aborted.tail().is_empty() {
+                let now = txn_index::write(inner, p, s, sealed).await?;
+                indexed.push((s.name, s.aborted.in_file(), now));
+            }
         }
         let (mut bytes, index_entries) =
             p.borrow().files.get(&s.name).map_or((0, 0), |f| (f.written, f.index_written));
@@ -324,7 +349,7 @@ async fn write_files(inner: &Rc<Inner>, p: &Shared, log: &Log) -> io::Result<Vec
         }
         files.push(DurableFile { name: s.name, bytes, index_entries });
     }
-    Ok(files)
+    Ok((files, indexed))
 }
 
 /// How many of a segment's first `len` bytes the log still holds; none if the segment has left it.
@@ -334,7 +359,7 @@ fn still_here(p: &Shared, name: SegmentName, len: u32) -> Option<u32> {
 
 /// Brings what no block holds into the rest log, and notes the partition's state after N.
 async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> {
-    let Written { partition: p, log, last_record, mut files } = w;
+    let Written { partition: p, log, last_record, mut files, indexed } = w;
     let mut pieces: Vec<RestPiece> = Vec::new();
     for (s, f) in log.segments().iter().zip(&files) {
         // What a truncation has taken since N is not to be had, and not needed: its record follows in the ring.
@@ -353,7 +378,7 @@ async fn note(inner: &Rc<Inner>, plan: &mut Plan, w: Written) -> io::Result<()> 
     let unused_from = p.borrow().unused_from(log.end(), incomplete.is_some());
     let state =
         State { log, files, rest: pieces, last_record, directory: 0, incomplete, unused_from };
-    plan.taken.push(Taken { partition: p, state });
+    plan.taken.push(Taken { partition: p, state, indexed });
     Ok(())
 }
 
@@ -647,6 +672,13 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         for d in &t.state.files {
             if let Some(f) = p.files.get_mut(&d.name) {
                 f.durable = f.durable.max(d.bytes);
+            }
+        }
+        for (name, before, now) in t.indexed {
+            // One that was found damaged meanwhile is in memory now, and is written by the next checkpoint.
+            let live = p.log.segment_mut(name).filter(|s| s.aborted.in_file() == before);
+            if let Some(s) = live {
+                s.aborted.moved_to_file(now);
             }
         }
         let names: Vec<SegmentName> = p.log.segments().iter().map(|s| s.name).collect();

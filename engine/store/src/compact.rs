@@ -31,6 +31,7 @@ pub(crate) mod source;
 mod transactions;
 mod whole;
 
+pub(crate) use self::keys::end_of_transaction;
 pub(crate) use self::replaced::{Replaced, settled, start};
 
 use crate::compact::keys::Mapped;
@@ -39,7 +40,9 @@ use crate::compact::pace::Pace;
 use crate::compact::source::Source;
 use crate::compact::transactions::Left;
 use crate::partition::Shared;
+use crate::planted::{self, Planted};
 use crate::store::{Inner, Refusal, Store, remove_partition_files, unlink_segments};
+use crate::txn_index;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Candidate, Compaction, Segment, SegmentName};
 use record::{CompactOutcome, Compressor, Decompressor};
@@ -89,7 +92,8 @@ pub enum EndedEarly {
     MapFull,
     /// A transaction begins here whose end is not in a sealed segment yet.
     Transaction,
-    /// The log's start moved, the partition went away or the store is stopping: what was done until then counts.
+    /// The log's start moved, the log was truncated, the partition went away or the store is stopping: what was done until
+    /// then counts.
     Interrupted,
 }
 
@@ -141,6 +145,8 @@ struct Pass<'a> {
     p: Shared,
     id: PartitionId,
     how: Compaction,
+    /// How often the log had been truncated when the pass began: what it has mapped may be cut off by another.
+    generation: u32,
     now: Timestamp,
     pace: Pace,
     decompressor: Decompressor,
@@ -184,11 +190,13 @@ impl Store {
             return Err(CompactFailure::Refused(Refusal::Incomplete(why.clone())));
         }
         let rt = &self.inner.rt;
+        let generation = p.borrow().log.generation();
         let mut pass = Pass {
             store: self,
             p,
             id,
             how: *how,
+            generation,
             now: rt.wall(),
             pace: Pace::new(Rc::clone(&self.inner), budget.bytes_per_second),
             decompressor: Decompressor::new(),
@@ -280,6 +288,11 @@ impl Pass<'_> {
             }
             left = left.get(taken..).unwrap_or(&[]);
         }
+        // The last group may have been left as it was, which takes a while.
+        if self.is_over() {
+            self.report.ended_early = Some(EndedEarly::Interrupted);
+            return Ok(());
+        }
         self.report.before = before;
         self.report.after = sizes(&self.p);
         let mut p = self.p.borrow_mut();
@@ -290,7 +303,13 @@ impl Pass<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.p.borrow().deleted || self.store.inner.stopping.get()
+        let p = self.p.borrow();
+        p.deleted || p.log.generation() != self.generation || self.store.inner.stopping.get()
+    }
+
+    /// Whether what was read of a segment says nothing any more: the pass ends.
+    fn is_gone(&self, source: &Source<'_>) -> bool {
+        self.is_over() || source.is_gone()
     }
 
     fn inner(&self) -> &Rc<Inner> {
@@ -314,9 +333,12 @@ impl Pass<'_> {
         self.told = now;
     }
 
-    /// The next batch of a segment.
+    /// The next batch of a segment; none at its end, and none if it `is_gone`: files that are being removed look damaged.
     async fn next(&mut self, source: &mut Source<'_>) -> Result<Option<Slice>, CompactFailure> {
-        let next = source.next().await?;
+        let next = match source.next().await {
+            Err(_) if self.is_gone(source) => None,
+            next => next?,
+        };
         if source.take_waited() {
             self.pace.waited();
             self.tell();
@@ -340,8 +362,10 @@ impl Pass<'_> {
         let mut out = Output::new(Rc::clone(self.inner()), self.id, name, config);
         let copied = self.copy(names, map, &mut out).await;
         let segments = match copied {
-            Ok(segments) if segments.len() > 1 || out.changed() => segments,
-            // Nothing was copied, or what was there before and what would be there afterwards are the same.
+            Ok(segments) if segments.len() > 1 || (segments.len() == 1 && out.changed()) => {
+                segments
+            }
+            // The pass was interrupted, or what was there before and what would be there afterwards are the same.
             Ok(_) | Err(_) => {
                 out.discard().await;
                 self.after_discard().await;
@@ -353,9 +377,19 @@ impl Pass<'_> {
             Ok(finished) => finished,
             Err(e) => {
                 out.discard().await;
+                self.after_discard().await;
                 return Err(CompactFailure::io("cannot write a compacted segment", &e));
             }
         };
+        let aborted = txn_index::kept(self.store, &self.p, &segments, out.markers()).await;
+        let mut finished = finished;
+        match aborted {
+            Ok(aborted) => finished.segment.aborted = log::Aborted::in_memory(aborted),
+            Err(e) => {
+                out.discard().await;
+                return Err(CompactFailure::Io(format!("the aborted transactions: {e}")));
+            }
+        }
         self.report.bytes_written += u64::from(finished.segment.len);
         // A checkpoint under way counts files of the old segments.
         while self.inner().checkpointing.get() {
@@ -365,6 +399,9 @@ impl Pass<'_> {
         if swapped {
             self.report.segments += 1;
             self.report.records_dropped += out.dropped();
+            if planted::is(Planted::ReplacedGoBeforeTheCheckpoint) {
+                unlink_segments(self.inner(), self.id, group).await;
+            }
         } else {
             out.discard().await;
             self.after_discard().await;
@@ -380,14 +417,16 @@ impl Pass<'_> {
         };
         if deleted {
             // A power cut before the Delete is durable would leave the partition without its files.
-            self.inner().journal.flushed(last).await;
+            if !planted::is(Planted::CompactionUnlinksBeforeTheDelete) {
+                self.inner().journal.flushed(last).await;
+            }
             remove_partition_files(self.inner(), self.id).await;
         }
     }
 
     fn segment(&self, name: SegmentName) -> Option<Segment> {
         let p = self.p.borrow();
-        p.log.segment(name).map(|s| Segment { index: log::Index::default(), ..*s })
+        p.log.segment(name).map(Segment::without_index)
     }
 
     /// Copies what stays of the first of `names` and of those behind it that `out` takes in; which, none if one of them has left
@@ -450,6 +489,9 @@ impl Pass<'_> {
                 if self.is_over() {
                     return Ok(Vec::new());
                 }
+            }
+            if self.is_gone(&source) {
+                return Ok(Vec::new());
             }
             taken.push(s);
         }

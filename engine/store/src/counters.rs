@@ -61,4 +61,8 @@ pub struct Counters {
     pub compact_unlinked: u64,
     /// Bytes of sealed segments that were read again to see whether they are what was written.
     pub scrub_bytes: u64,
+    /// Aborted transactions that were written to the files of transaction indexes.
+    pub txn_index_entries: u64,
+    /// Transaction indexes that were damaged and have been made good from the log.
+    pub txn_indexes_rebuilt: u64,
 }

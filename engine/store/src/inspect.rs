@@ -3,12 +3,14 @@
 //! The lock is held as long as the inspector lives, so that no broker can start meanwhile. What is shown is the state that
 //! the next start would find: manifests and rings are read as recovery reads them.
 
+mod aborted;
 mod accept;
 mod dump;
 mod gap;
 mod verify;
 pub(crate) mod walk;
 
+pub use aborted::AbortedLine;
 pub use accept::{AcceptError, Loss};
 pub use dump::{BatchLine, CommitLine, RecordLine, RingLine};
 pub use verify::{Finding, Severity, Verified};

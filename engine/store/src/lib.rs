@@ -19,6 +19,7 @@
 //! | `truncate.rs` | a log is cut back |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
+//! | `txn_index.rs` | which transactions were aborted |
 //! | `compact.rs` | the newest record of each key stays |
 //! | `reserve.rs` | space for checkpoints on a full disk |
 //! | `rest_log.rs` | what is too short for a block: written by checkpoints, read from there |
@@ -58,6 +59,7 @@ mod store;
 mod strays;
 mod tail;
 mod truncate;
+mod txn_index;
 mod writer;
 
 pub use crate::admission::Client;

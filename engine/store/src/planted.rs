@@ -39,6 +39,18 @@ pub enum Planted {
     EarlierFileLeftOut,
     /// The last block of a sealed segment is counted and never written.
     LastBlockForgotten,
+    /// A compacted segment counts as synced, and a checkpoint names it.
+    CompactedNotSynced,
+    /// A pass drops the newest record of a key, now and then.
+    NewestOfAKeyDropped,
+    /// A pass drops tombstones without waiting for their horizon.
+    TombstonesGoAtOnce,
+    /// What compaction has replaced goes before a checkpoint has named what took its place.
+    ReplacedGoBeforeTheCheckpoint,
+    /// Compaction removes the files of a deleted partition before the Delete record is flushed.
+    CompactionUnlinksBeforeTheDelete,
+    /// A segment is cut that compaction has made and no manifest names.
+    CutOfAnUnnamedSegment,
     /// Recovery serves what it found without syncing it first.
     RecoveryWithoutSync,
     /// Files go before the Delete record is flushed.
@@ -71,6 +83,14 @@ pub enum Planted {
     FileClosedUnderItsWriter,
     /// A completion counts for a partition whatever has been truncated meanwhile.
     OlderGenerationCounts,
+    /// An entry of the manifest leaves out aborted transactions that no index file holds.
+    TransactionIndexBehind,
+    /// A start does not note which transactions the ring's markers abort.
+    AbortsForgottenAtReplay,
+    /// What a damaged transaction index held is taken for nothing.
+    TransactionIndexNotRebuilt,
+    /// A transaction whose end is cut off stays ended.
+    EndedTransactionsStayEnded,
 }
 
 #[cfg(feature = "planted")]

@@ -89,6 +89,31 @@ pub struct Read {
     pub from_tail: bool,
 }
 
+impl Read {
+    /// The offset after the last batch; none if there is no batch.
+    #[must_use]
+    pub fn end(&self) -> Option<Offset> {
+        let (mut end, mut skip) = (None, 0);
+        let mut header = Vec::with_capacity(BATCH_HEADER);
+        for slice in &self.slices {
+            let mut bytes: &[u8] = slice;
+            while !bytes.is_empty() {
+                let body = skip.min(bytes.len());
+                skip -= body;
+                let head = (BATCH_HEADER - header.len()).min(bytes.len() - body);
+                header.extend_from_slice(bytes.get(body..body + head)?);
+                bytes = bytes.get(body + head..)?;
+                if header.len() == BATCH_HEADER {
+                    let head = Head::parse(&header)?;
+                    (end, skip) = (Some(head.last.next()), head.len as usize - BATCH_HEADER);
+                    header.clear();
+                }
+            }
+        }
+        end
+    }
+}
+
 /// How far a read may go.
 #[derive(Clone, Copy, Debug)]
 struct Limits {

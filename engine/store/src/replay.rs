@@ -3,8 +3,10 @@
 use crate::format::manifest::RestPiece;
 use crate::format::record::{Header, Type};
 use crate::partition::{Partition, PartitionConfig, Shared, floor_block};
+use crate::planted::{self, Planted};
 use crate::scan::Hole;
 use crate::truncate;
+use crate::txn_index;
 use ids::{PartitionId, ProducerEpoch, ProducerId, Timestamp};
 use log::{BatchMeta, Place};
 use runtime::Runtime;
@@ -229,6 +231,10 @@ fn replay_data(rt: &Runtime, p: &mut Partition, h: &Header, payload: &[u8]) -> O
     let interval = p.config.log.index_interval_bytes;
     if let Err(e) = p.log.replay(&meta, h.epoch, h.offset, h.place, h.at, interval) {
         return Some(format!("{e:?}"));
+    }
+    if meta.control && txn_index::aborts(payload) && !planted::is(Planted::AbortsForgottenAtReplay)
+    {
+        p.log.abort(h.offset);
     }
     // A segment that was dropped while a checkpoint was under way has an entry without bytes; its LogStart comes later in
     // the ring. What adjoins nothing is left out: if no LogStart comes, the bytes are found missing at the end.

@@ -83,7 +83,7 @@ impl Store {
                     return;
                 }
                 Err(e) => {
-                    if p.borrow().deleted || p.borrow().log.segment(name).is_none() {
+                    if source.is_gone() {
                         return;
                     }
                     found(match e {

@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) checkpoint_done: Notify,
     pub(crate) writing_done: Notify,
     pub(crate) writers: Gate,
+    /// Whoever makes a transaction index good from the log: one at a time.
+    pub(crate) txn_rebuilds: Gate,
     pub(crate) readers: RefCell<OpenFiles>,
     pub(crate) cold_indexes: ColdIndexes,
     pub(crate) cold: Pool,
@@ -155,6 +157,7 @@ impl Inner {
             checkpoint_done: Notify::new(),
             writing_done: Notify::new(),
             writers: Gate::new(8),
+            txn_rebuilds: Gate::new(1),
             readers: RefCell::default(),
             cold_indexes: ColdIndexes::beside(cold_budget),
             unlisted: RefCell::new(BTreeSet::new()),

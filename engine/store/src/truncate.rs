@@ -1,23 +1,29 @@
 //! Cuts a log back: what a replica does with records that its leader does not have (KIP-101).
 //!
 //! One record says all of it: where the log ends now, what the segment that holds the end keeps, and the state of the producers
-//! that wrote above. So a start needs no file to follow it. The next batch begins a new segment, which may have the same base
-//! offset as one that is dropped, but never its creation number; no block is written twice.
+//! that wrote above, or whose transaction ended there and is open again. So a start needs no file to follow it. The next batch
+//! begins a new segment, which may have the same base offset as one that is dropped, but never its creation number; no block is
+//! written twice.
 //!
-//! What has to be read for that (batch headers behind one entry of the index; for a producer whose last five batches are all
-//! cut, the log back to a batch of his) is read before the decision, which then awaits nothing. Files of dropped segments go
-//! when the record is flushed; a checkpoint leaves out what the truncation has taken only then, too.
+//! What has to be read for that is read before the decision, which then awaits nothing: batch headers behind one entry of the
+//! index; for a producer whose last five batches are all cut, the log back to a batch of his; where there are transactions, the
+//! log from where the oldest of them begins that was open when the segment began that holds the end. Files of dropped segments
+//! go when the record is flushed; a checkpoint leaves out what the truncation has taken only then, too.
+//!
+//! A start follows the record with the segments that the manifest names. So one that compaction has made is cut only when a
+//! checkpoint has named it.
 
 use crate::format::record::Type;
 use crate::format::truncate::{Cut, Truncated};
-use crate::inspect::walk::{Placed, Step, Walk};
+use crate::inspect::walk::{Walk, next_batch};
 use crate::journal::Entry;
 use crate::partition::{Partition, Shared};
 use crate::planted::{self, Planted};
 use crate::reads::ReadError;
 use crate::store::{Advance, Refusal, Store, unlink_segments};
+use crate::txn_index;
 use ids::{Offset, PartitionId, ProducerId};
-use log::{BatchMeta, Index, IndexEntry, Place, Producers, Segment, SegmentName};
+use log::{Index, IndexEntry, Place, Producers, Segment, SegmentName};
 use runtime::Runtime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,7 +32,7 @@ use std::rc::Rc;
 /// Why a log cannot be cut back. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TruncateError {
-    /// The partition is not here, or incomplete.
+    /// The partition is not here, or incomplete; or the disk is too full for the checkpoint that has to come first.
     Refused(Refusal),
     /// What is to be left cannot be read.
     Read(ReadError),
@@ -52,6 +58,8 @@ const FIXED_BYTES: usize = 128;
 struct Plan {
     end: Offset,
     cut: Option<Kept>,
+    /// The producers whose transactions are open there, as the log below says.
+    open: Producers,
 }
 
 /// The segment that holds the new end.
@@ -83,6 +91,14 @@ impl Store {
                 return Ok(p.borrow().log.end());
             }
             let Some(plan) = self.plan(&p, to).await? else { continue };
+            if names_what_no_manifest_does(&p.borrow(), &plan) {
+                self.settle_compaction().await;
+                // Without room for a checkpoint it waits for no one.
+                if let Some(free) = inner.full.get().filter(|_| !p.borrow().replaced.is_empty()) {
+                    return Err(TruncateError::Refused(Refusal::DiskFull { free }));
+                }
+                continue;
+            }
             let unsettled = p.borrow().log.producers().cut_windows(plan.end).1;
             let more: BTreeSet<ProducerId> =
                 unsettled.into_iter().filter(|id| !from_log.contains_key(id)).collect();
@@ -110,6 +126,9 @@ impl Store {
                 producers.insert(id, found.clone());
             }
         }
+        if !planted::is(Planted::EndedTransactionsStayEnded) {
+            producers.reopen(p.log.producers(), &plan.open);
+        }
         // As where too many write to a partition, the longest silent are forgotten: a ring of the least size has room for a
         // thousand.
         let room = self.inner.journal.largest_payload().saturating_sub(FIXED_BYTES);
@@ -133,6 +152,9 @@ impl Store {
         let mut guard = shared.borrow_mut();
         let p = &mut *guard;
         refuse(p)?;
+        if names_what_no_manifest_does(p, plan) {
+            return Ok(None);
+        }
         let Some(payload) = self.payload(p, plan, from_log).filter(|_| still_fits(p, plan)) else {
             return Ok(None);
         };
@@ -163,15 +185,40 @@ impl Store {
         Ok(Some((p.last_record, dropped)))
     }
 
-    /// Finds the batch at which the log is cut. None if the log has changed meanwhile.
+    /// Finds the batch at which the log is cut, and what is open there. None if the log has changed meanwhile.
     async fn plan(&self, p: &Shared, to: Offset) -> Result<Option<Plan>, TruncateError> {
+        let Some((end, cut)) = self.find_cut(p, to).await? else { return Ok(None) };
+        let open = self.open_at(p, end).await.map_err(TruncateError::Read)?;
+        Ok(open.map(|open| Plan { end, cut, open }))
+    }
+
+    /// The producers whose transactions are open at `end`, from what the log holds. None if the log has changed meanwhile.
+    async fn open_at(&self, p: &Shared, end: Offset) -> Result<Option<Producers>, ReadError> {
+        let (names, start) = {
+            let p = p.borrow();
+            let start = p.log.start();
+            let holds = p.log.segment_of(end).filter(|s| s.transactional && end > start);
+            let Some(s) = holds else { return Ok(Some(Producers::default())) };
+            let matter = |of: &&Segment| of.end > s.unstable_from && of.name.base < end;
+            let names: Vec<_> = p.log.segments().iter().filter(matter).map(|s| s.name).collect();
+            (names, start)
+        };
+        let followed = txn_index::follow(self, p, &names, (start, end), |_, _| {}).await?;
+        Ok(followed.map(|all| all.with_open_transactions()))
+    }
+
+    async fn find_cut(
+        &self,
+        p: &Shared,
+        to: Offset,
+    ) -> Result<Option<(Offset, Option<Kept>)>, TruncateError> {
         let name = {
             let p = p.borrow();
             refuse(&p)?;
             let holds = p.log.segment_of(to).filter(|_| to > p.log.start());
             match holds {
-                None => return Ok(Some(Plan { end: to, cut: None })),
-                Some(s) if s.name.base == to => return Ok(Some(Plan { end: to, cut: None })),
+                None => return Ok(Some((to, None))),
+                Some(s) if s.name.base == to => return Ok(Some((to, None))),
                 Some(s) => s.name,
             }
         };
@@ -198,7 +245,7 @@ impl Store {
         let left = index.entries().partition_point(|e| e.position < len);
         let index_entries = u32::try_from(left).unwrap_or(u32::MAX);
         let cut = (len > 0 && end > start).then_some(Kept { segment, index_entries });
-        Ok(Some(Plan { end, cut }))
+        Ok(Some((end, cut)))
     }
 
     /// What `whole` keeps when the log ends at `to`, or where the batch that holds `to` begins.
@@ -302,7 +349,7 @@ impl Store {
                     Err(_) if p.borrow().log.segment(s.name).is_none() => return Ok(None),
                     Err(e) => return Err(TruncateError::Read(e)),
                 };
-                let meta = meta(&batch);
+                let meta = batch.meta();
                 if meta.is_idempotent() && wanted.contains(&meta.producer_id) {
                     here.note(&meta, batch.header.base_offset, s.appended_at);
                 }
@@ -332,6 +379,18 @@ fn refuse(p: &Partition) -> Result<(), TruncateError> {
     }
 }
 
+/// Whether a segment would be cut that compaction has made, while the manifest still names those it was made of: a start
+/// would not find it.
+fn names_what_no_manifest_does(p: &Partition, plan: &Plan) -> bool {
+    let Some(kept) = plan.cut.as_ref().filter(|_| !planted::is(Planted::CutOfAnUnnamedSegment))
+    else {
+        return false;
+    };
+    let cut = kept.segment.name;
+    let Some(s) = p.log.segment(cut) else { return false };
+    s.compacted && p.replaced.iter().any(|of| of.base >= cut.base && of.base < s.end)
+}
+
 /// Whether the log is still one that can be cut as planned.
 fn still_fits(p: &Partition, plan: &Plan) -> bool {
     if plan.end >= p.log.end() {
@@ -357,6 +416,11 @@ fn apply(rt: &Runtime, p: &mut Partition, end: Offset, truncated: Truncated) -> 
     let segment = cut.map(|cut| {
         index = Some((cut.segment.name, cut.index_entries));
         let mut segment = cut.segment;
+        if let Some(whole) = p.log.segment(segment.name) {
+            segment.transactional = whole.transactional;
+            segment.unstable_from = whole.unstable_from;
+            segment.aborted = whole.aborted.cut(end);
+        }
         let written = p.files.get(&segment.name).map_or(0, |f| f.index_base);
         let left = p.log.segment(segment.name).map_or(&[][..], |s| s.index.entries());
         let here = left.partition_point(|e| e.position < segment.len);
@@ -414,31 +478,4 @@ fn walk<'a>(
     entry: Option<IndexEntry>,
 ) -> Walk<'a> {
     Walk::new(store, Rc::clone(p), name).starting_at(entry.map_or(0, |e| e.position))
-}
-
-/// The next batch, checked; none at the end of the segment.
-async fn next_batch(
-    walk: &mut Walk<'_>,
-    segment: SegmentName,
-) -> Result<Option<Placed>, ReadError> {
-    let corrupt = |position, why| Err(ReadError::Corrupt { segment, position, why });
-    match walk.next().await {
-        Step::Batch(b) if b.crc_ok => Ok(Some(b)),
-        Step::Batch(b) => corrupt(b.position, "the batch's checksum does not match"),
-        Step::Lost { position, .. } => corrupt(position, "no whole batch"),
-        Step::End => Ok(None),
-    }
-}
-
-fn meta(b: &Placed) -> BatchMeta {
-    BatchMeta {
-        len: b.bytes,
-        offsets: b.header.offsets(),
-        max_timestamp: b.header.max_timestamp,
-        producer_id: b.header.producer_id,
-        producer_epoch: b.header.producer_epoch,
-        base_sequence: b.header.base_sequence,
-        transactional: b.header.attributes.is_transactional(),
-        control: b.header.attributes.is_control(),
-    }
 }

@@ -30,6 +30,8 @@ use crate::{Fault, program, tree};
 struct Options {
     updates: u64,
     keys: u64,
+    /// Bytes of the key maps of all cores; as the broker has it, if none are told.
+    dedupe: Option<u64>,
     kills: u64,
     rounds: u64,
     seconds: u64,
@@ -49,6 +51,7 @@ impl Options {
         let mut options = Options {
             updates: 10_000_000,
             keys: 100_000,
+            dedupe: None,
             kills: 3,
             rounds: 3,
             seconds: 8,
@@ -64,6 +67,7 @@ impl Options {
                 "--release" => options.release = true,
                 "--updates" => options.updates = value.parse()?,
                 "--keys" => options.keys = value.parse()?,
+                "--dedupe" => options.dedupe = Some(value.parse()?),
                 "--kills" => options.kills = value.parse()?,
                 "--rounds" => options.rounds = value.parse()?,
                 "--seconds" => options.seconds = value.parse()?,
@@ -105,6 +109,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let mut scene = Scene { broker, binary, folder };
     scene.broker.start()?;
     scene.configure("log.cleaner.backoff.ms=200")?;
+    if let Some(bytes) = options.dedupe {
+        scene.configure(&format!("log.cleaner.dedupe.buffer.size={bytes}"))?;
+    }
     let mut counts = Counts::default();
     let mut good = table::table(&mut scene, &options, &mut counts)?;
     scene.broker.stop(Duration::from_secs(60))?;

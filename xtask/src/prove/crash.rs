@@ -56,20 +56,20 @@ struct State {
     /// For each planted bug, the seed and the number of images that found it.
     planted: Map<String, Value>,
     next_seed: u64,
-    /// What was tested. Counts of another revision prove nothing of this one.
-    revision: String,
+    /// What was tested. Counts of other sources prove nothing of these.
+    sources: String,
 }
 
 impl State {
-    fn load(path: &Path, seed: u64, revision: &str) -> Result<State, Fault> {
-        let anew = State { next_seed: seed, revision: revision.to_owned(), ..State::default() };
+    fn load(path: &Path, seed: u64, sources: &str) -> Result<State, Fault> {
+        let anew = State { next_seed: seed, sources: sources.to_owned(), ..State::default() };
         if !path.exists() {
             return Ok(anew);
         }
         let found: Value = serde_json::from_slice(&read(path)?)?;
-        let of = found["revision"].as_str().unwrap_or_default();
-        if of != revision || of.ends_with('+') {
-            say(&format!("counts of another revision ({of}) are put aside"))?;
+        let of = found["sources"].as_str().unwrap_or_default();
+        if of != sources || of.ends_with('+') {
+            say(&format!("counts of other sources ({of}) are put aside"))?;
             rename(path, path.with_extension("old.json"))?;
             return Ok(anew);
         }
@@ -78,7 +78,7 @@ impl State {
             counts: counts.filter_map(|(n, v)| Some((n.clone(), v.as_u64()?))).collect(),
             planted: found["planted"].as_object().cloned().unwrap_or_default(),
             next_seed: found["next_seed"].as_u64().unwrap_or(seed),
-            revision: revision.to_owned(),
+            sources: sources.to_owned(),
         })
     }
 
@@ -89,7 +89,7 @@ impl State {
         }
         let all = json!({
             "counts": self.counts, "planted": self.planted, "next_seed": self.next_seed,
-            "revision": self.revision,
+            "sources": self.sources,
         });
         let aside = path.with_extension("new");
         write(&aside, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
@@ -161,7 +161,7 @@ fn count(line: &str) -> Option<(String, u64)> {
 /// list was seen.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let mut state = State::load(&options.state, options.seed, &tree::revision())?;
+    let mut state = State::load(&options.state, options.seed, &tree::sources("ringwood-store")?)?;
     say(&format!(
         "prove crash: {} images of {}, seed {}, counts in {}",
         state.images(),

@@ -100,6 +100,8 @@ impl Options {
 #[derive(Default)]
 struct State {
     members: u64,
+    /// What was tested. Counts of other sources prove nothing of these.
+    sources: String,
     /// The stretches that are done, by kind.
     done: BTreeMap<String, BTreeSet<u64>>,
     counts: BTreeMap<String, u64>,
@@ -108,11 +110,18 @@ struct State {
 }
 
 impl State {
-    fn load(path: &Path, members: u64) -> Result<State, Fault> {
+    fn load(path: &Path, members: u64, sources: &str) -> Result<State, Fault> {
+        let anew = State { members, sources: sources.to_owned(), ..State::default() };
         if !path.exists() {
-            return Ok(State { members, ..State::default() });
+            return Ok(anew);
         }
         let found: Value = serde_json::from_slice(&read(path)?)?;
+        let of = found["sources"].as_str().unwrap_or_default();
+        if of != sources || of.ends_with('+') {
+            say(&format!("counts of other sources ({of}) are put aside"))?;
+            rename(path, path.with_extension("old.json"))?;
+            return Ok(anew);
+        }
         if found["members"].as_u64() != Some(members) {
             let had = &found["members"];
             return Err(format!(
@@ -127,6 +136,7 @@ impl State {
         let counts = found["counts"].as_object().into_iter().flatten();
         Ok(State {
             members,
+            sources: sources.to_owned(),
             done: done.map(|(kind, all)| (kind.clone(), numbers(all))).collect(),
             counts: counts.filter_map(|(n, v)| Some((n.clone(), v.as_u64()?))).collect(),
             seconds: found["seconds"].as_u64().unwrap_or(0),
@@ -139,7 +149,7 @@ impl State {
             create_dir_all(folder)?;
         }
         let all = json!({
-            "members": self.members, "done": self.done, "counts": self.counts, "seconds": self.seconds,
+            "members": self.members, "sources": self.sources, "done": self.done, "counts": self.counts, "seconds": self.seconds,
         });
         let aside = path.with_extension("new");
         write(&aside, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
@@ -239,7 +249,8 @@ fn play(kind: &Kind, program: &Path, stretch: u64, members: u64) -> Result<Playe
 /// Plays what is missing; true if nothing failed and everything that is counted has happened.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let mut state = State::load(&options.state, options.members)?;
+    let mut state =
+        State::load(&options.state, options.members, &tree::sources("ringwood-coordinator")?)?;
     let programs = build(options.release)?;
     // The kinds take turns, so that a run that is cut off has some of each.
     let mut missing = Vec::new();
@@ -346,17 +357,19 @@ mod tests {
     fn a_stretch_is_counted_once_and_known_again() {
         let folder = std::env::temp_dir().join(format!("storms-{}", std::process::id()));
         let path = folder.join("state.json");
-        let mut state = State::load(&path, 200).expect("none yet");
+        let mut state = State::load(&path, 200, "abc").expect("none yet");
         let counts = vec![("late".to_owned(), 3)];
         let played = Played { counts, seconds: 2, complaint: None };
         state.add(&KINDS[0], 4, &played);
         state.add(&KINDS[1], 4, &played);
         state.save(&path).expect("saved");
-        let again = State::load(&path, 200).expect("what was saved");
+        let again = State::load(&path, 200, "abc").expect("what was saved");
         assert!(again.is_done(&KINDS[0], 4) && !again.is_done(&KINDS[0], 3));
         assert_eq!((again.seeds(&KINDS[1]), again.seconds), (STRETCH, 4));
         assert_eq!(again.counts["classic_late"], 3);
-        assert!(State::load(&path, 300).is_err());
+        assert!(State::load(&path, 300, "abc").is_err());
+        let other = State::load(&path, 200, "abd").expect("put aside");
+        assert_eq!((other.seconds, path.exists()), (0, false), "counts of other sources");
         std::fs::remove_dir_all(&folder).expect("its own folder");
     }
 }

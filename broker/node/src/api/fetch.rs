@@ -1,7 +1,9 @@
 //! Fetch: reads partitions in the order asked, and waits for more where the client wants to.
 //!
 //! The first batch of the answer comes whole however large it is, so that no consumer is stuck; after it limits are hard.
-//! What is not enough waits for the high watermark of any of its partitions, or for its time.
+//! What is not enough waits for the high watermark of any of its partitions, or for its time. Readers of committed data get
+//! nothing at or above the last stable offset, and the names of the aborted transactions among what they get (KIP-98); that
+//! offset moves only when the high watermark does, or the start of the log.
 //!
 //! | file | what |
 //! |---|---|
@@ -22,6 +24,7 @@ use super::fetch_sessions::{Asked as SessionAsked, Findings, From, Kind, TopicRe
 use super::{Asked, reply, reply_with};
 use crate::broker::Broker;
 use ids::{CoreId, Instant, LeaderEpoch, Offset, TopicId};
+use log::AbortedTxn;
 use runtime::Slice;
 use server::Reply;
 use stages::{Laps, Stage};
@@ -30,12 +33,15 @@ use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 use wire::api::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
+    PartitionData,
 };
 use wire::{DecodeError, ErrorCode, Reader, Records};
 
 /// Topic ids instead of names.
 const IDS_FROM: i16 = 13;
+/// The isolation level of readers of committed data.
+const READ_COMMITTED: i8 = 1;
 /// Nobody waits longer than this, whatever he asks for: a connection that died is noticed by then.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
@@ -46,6 +52,8 @@ struct Limits {
     max_bytes: usize,
     min_bytes: usize,
     deadline: Instant,
+    /// Only what is committed (`isolation.level=read_committed`): nothing at or above the last stable offset.
+    committed: bool,
 }
 
 /// What was found of one partition. The bytes are slices on the core that has them, and loans on their way to another.
@@ -53,6 +61,10 @@ struct Got<B> {
     error: ErrorCode,
     high_watermark: Offset,
     last_stable: Offset,
+    /// Nothing at or above this offset is readable: one of the two above.
+    bound: Offset,
+    /// What was aborted of it; none unless only what is committed was asked for.
+    aborted: Vec<AbortedTxn>,
     log_start: Offset,
     diverging: Option<(LeaderEpoch, Offset)>,
     records: Vec<B>,
@@ -67,6 +79,8 @@ impl<B> Got<B> {
             error,
             high_watermark: Offset::NONE,
             last_stable: Offset::NONE,
+            bound: Offset::NONE,
+            aborted: Vec::new(),
             log_start: Offset::NONE,
             diverging: None,
             records: Vec::new(),
@@ -90,6 +104,8 @@ impl<B> Got<B> {
             error: self.error,
             high_watermark: self.high_watermark,
             last_stable: self.last_stable,
+            bound: self.bound,
+            aborted: self.aborted,
             log_start: self.log_start,
             diverging: self.diverging,
             records: self.records.into_iter().map(f).collect(),
@@ -156,7 +172,7 @@ pub(super) async fn answer(
         }
     }
     unheard.armed = false;
-    let reply = phrase(broker, asked, session_id, found, request.isolation_level == 1);
+    let reply = phrase(broker, asked, session_id, found, limits.committed);
     laps.lap(Stage::Encode, || broker.rt.clock());
     Ok(reply)
 }
@@ -170,7 +186,8 @@ impl Limits {
         let min_bytes = min_bytes.min(max_bytes).min(store::READ_BYTES_MAX / 4);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let deadline = broker.rt.now() + wait.min(WAIT_MAX);
-        Self { version, max_bytes, min_bytes, deadline }
+        let committed = request.isolation_level == READ_COMMITTED;
+        Self { version, max_bytes, min_bytes, deadline, committed }
     }
 }
 
@@ -253,6 +270,12 @@ fn forgotten(request: &FetchRequest<'_>, by_id: bool) -> Vec<Wanted> {
     all
 }
 
+fn named(aborted: &[AbortedTxn]) -> Vec<AbortedTransaction> {
+    let name =
+        |t: &AbortedTxn| AbortedTransaction { producer_id: t.producer_id, first_offset: t.first };
+    aborted.iter().map(name).collect()
+}
+
 fn phrase(
     broker: &Broker,
     asked: &Asked<'_>,
@@ -271,7 +294,7 @@ fn phrase(
             high_watermark: f.high_watermark,
             last_stable_offset: f.last_stable,
             log_start_offset: f.log_start,
-            aborted_transactions: committed_only.then(Vec::new),
+            aborted_transactions: committed_only.then(|| named(&f.aborted)),
             records: Records::Elsewhere { index: records.len(), len: f.bytes },
             diverging_epoch: f.diverging.map_or_else(EpochEndOffset::default, |(epoch, end)| {
                 EpochEndOffset { epoch, end_offset: end }

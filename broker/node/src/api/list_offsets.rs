@@ -69,6 +69,7 @@ pub(super) async fn answer(
                             version: asked.version,
                             time: p.timestamp,
                             epoch: p.current_leader_epoch,
+                            committed: request.isolation_level == 1,
                         },
                     ));
                     found.push(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER));
@@ -111,6 +112,8 @@ struct Question {
     version: i16,
     time: i64,
     epoch: LeaderEpoch,
+    /// Only what is committed (`isolation.level=read_committed`).
+    committed: bool,
 }
 
 type Answer = (Offset, Timestamp, LeaderEpoch);
@@ -139,8 +142,10 @@ async fn look_up(broker: Rc<Broker>, id: PartitionId, q: Question) -> Result<Ans
     if q.version < known_from(q.time) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
-    // Isolation level: without transactions the last stable offset is the high watermark.
-    let bound = replica.high_watermark();
+    let bound = match q.committed {
+        true => broker.shard.last_stable(&replica),
+        false => replica.high_watermark(),
+    };
     let store = &broker.shard.store;
     let epoch_at = |offset: Offset| {
         store

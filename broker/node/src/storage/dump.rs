@@ -6,7 +6,7 @@ use super::{Failed, Only};
 use crate::say::exit;
 use serde_json::json;
 use std::cell::RefCell;
-use store::inspect::{BatchLine, CommitLine, Inspector, RecordLine, RingLine};
+use store::inspect::{AbortedLine, BatchLine, CommitLine, Inspector, RecordLine, RingLine};
 
 /// Which part is wanted.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub(super) async fn show(
     if what.segments {
         let tell = |line: BatchLine| batch_line(&line, names, &mut out.borrow_mut());
         inspector.dump_segments(|id| only.has(id), tell).await;
+        let tell = |line: AbortedLine| aborted_line(&line, names, &mut out.borrow_mut());
+        inspector.dump_aborted(|id| only.has(id), tell).await;
     }
     Ok(0)
 }
@@ -171,5 +173,47 @@ fn batch_line(b: &BatchLine, names: &Names, out: &mut Out) {
         format!("segment={}", b.segment),
         format!("position={}", b.position),
         if b.crc_ok { "crc=ok" } else { "crc=WRONG" }.into(),
+    ]);
+}
+
+fn aborted_line(a: &AbortedLine, names: &Names, out: &mut Out) {
+    let (topic, partition) = (names.of(a.partition.topic), a.partition.index.0);
+    let t = match &a.txn {
+        Ok(t) => t,
+        Err(why) => {
+            let why = format!("transaction index: {why}");
+            if out.json {
+                out.object(&json!({
+                    "kind": "damage", "topic": topic, "partition": partition,
+                    "segment": a.segment.to_string(), "why": why,
+                }));
+            } else {
+                out.row(&[
+                    "damage".into(),
+                    names.partition(a.partition),
+                    format!("segment={}", a.segment),
+                    why,
+                ]);
+            }
+            return;
+        }
+    };
+    if out.json {
+        out.object(&json!({
+            "kind": "aborted", "topic": topic, "partition": partition,
+            "segment": a.segment.to_string(), "producer_id": t.producer_id.0,
+            "first_offset": t.first.0, "last_offset": t.last.0,
+            "last_stable_offset": t.last_stable.0, "in_file": a.in_file,
+        }));
+        return;
+    }
+    out.row(&[
+        "aborted".into(),
+        names.partition(a.partition),
+        format!("offsets={}..{}", t.first, t.last),
+        format!("producer={}", t.producer_id.0),
+        format!("stable={}", t.last_stable),
+        format!("segment={}", a.segment),
+        if a.in_file { "index=file" } else { "index=memory" }.into(),
     ]);
 }

@@ -7,8 +7,8 @@
 use crate::table::rows;
 use crate::tree::section;
 use crate::{Complaints, named, none, tree};
-use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
-use log::{IndexEntry, Place, SegmentName};
+use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex, ProducerId, Timestamp, TopicId};
+use log::{AbortedTxn, IndexEntry, Place, SegmentName};
 use store::format::layout::Layout;
 use store::format::{commit, manifest, record, rest};
 
@@ -263,6 +263,26 @@ fn the_index_entry() -> Written {
     }
 }
 
+fn the_aborted_transaction() -> Written {
+    let txn = AbortedTxn {
+        producer_id: ProducerId(0x0102_0304),
+        first: Offset(0x2122),
+        last: Offset(0x1_0000 + 0x3132),
+        last_stable: Offset(0x2324),
+    };
+    Written {
+        layout: "aborted-transaction",
+        bytes: txn.to_bytes(Offset(0x1_0000)).to_vec(),
+        fields: vec![
+            ("crc", le32(0xf2ef_ba98)),
+            ("last_offset", le32(0x3132)),
+            ("producer_id", le64(0x0102_0304)),
+            ("first_offset", le64(0x2122)),
+            ("last_stable_offset", le64(0x2324)),
+        ],
+    }
+}
+
 #[test]
 fn every_header_lies_as_it_is_drawn() {
     for (document, written) in [
@@ -271,6 +291,7 @@ fn every_header_lies_as_it_is_drawn() {
         ("manifest", the_manifest()),
         ("rest-log", the_rest_piece()),
         ("segments", the_index_entry()),
+        ("segments", the_aborted_transaction()),
     ] {
         let text = tree::read(&format!("docs/formats/{document}.md"));
         let fields = fields(&text, written.layout);

@@ -197,3 +197,96 @@ fn a_future_timestamp_pins_the_log() {
     let r = Retention { ms: Some(1000), bytes: None };
     assert_eq!(r.new_start(&log, Offset(2), T0 + 2000), None);
 }
+
+fn of_transaction(producer: i64, sequence: i32) -> BatchMeta {
+    BatchMeta {
+        producer_id: ProducerId(producer),
+        producer_epoch: ProducerEpoch(0),
+        base_sequence: sequence,
+        transactional: true,
+        ..batch(1, 300)
+    }
+}
+
+fn marker_of(producer: i64) -> BatchMeta {
+    BatchMeta { control: true, ..of_transaction(producer, -1) }
+}
+
+/// Producer 1 at 0, 2 at 1, commit of 1 at 2, plain at 3; abort of 2 at 4, 3 at 5, plain at 6.
+fn with_transactions() -> Log {
+    let mut log = Log::default();
+    let c = small_segments();
+    let all = [
+        of_transaction(1, 0),
+        of_transaction(2, 0),
+        marker_of(1),
+        batch(1, 300),
+        marker_of(2),
+        of_transaction(3, 0),
+        batch(1, 300),
+    ];
+    for (at, b) in (0..).zip(all) {
+        assert_eq!(base(log.append(&b, E0, T0, &c)), Offset(at));
+        if at == 4 {
+            log.abort(Offset(4));
+        }
+    }
+    log
+}
+
+#[test]
+fn the_last_stable_offset_is_below_what_may_still_end_either_way() {
+    let log = with_transactions();
+    let stable = |log: &Log, high| log.last_stable(Offset(high)).0;
+    assert_eq!(stable(&log, 7), 5, "3 is open");
+    assert_eq!(stable(&log, 5), 5);
+    assert_eq!(stable(&log, 4), 1, "the end of 2 is not committed");
+    assert_eq!(stable(&log, 2), 0, "nor is that of 1");
+    assert_eq!(stable(&log, 0), 0);
+    let mut later = log.clone();
+    later.on_committed(Offset(5));
+    assert!(later.ended.is_empty());
+    assert_eq!(stable(&later, 7), 5);
+    // A log that begins within the open transaction.
+    later.append(&of_transaction(3, 1), E0, T0, &small_segments()).unwrap();
+    later.advance_start(Offset(7));
+    assert_eq!(stable(&later, 8), 7);
+}
+
+#[test]
+fn a_segment_knows_what_was_aborted_in_it_and_what_was_open_before_it() {
+    let log = with_transactions();
+    let of = |n: usize| {
+        let s = &log.segments()[n];
+        (s.name.base.0, s.unstable_from.0, s.transactional)
+    };
+    assert_eq!([of(0), of(1), of(2)], [(0, 0, true), (3, 1, true), (6, 5, true)]);
+    let aborted = AbortedTxn {
+        producer_id: ProducerId(2),
+        first: Offset(1),
+        last: Offset(4),
+        last_stable: Offset(5),
+    };
+    assert_eq!(log.segments()[1].aborted.tail(), &[aborted]);
+    assert_eq!(log.segments().iter().map(|s| s.aborted.len()).sum::<usize>(), 1);
+    // The state knows it after a start.
+    let mut bytes = Vec::new();
+    log.encode(&mut bytes);
+    let again = Log::decode(&mut crate::Cursor::new(&bytes)).unwrap();
+    assert_eq!(again.segments()[1].aborted, log.segments()[1].aborted);
+    assert_eq!(again.last_stable(Offset(7)), Offset(5));
+    assert_eq!(again.segments()[2].unstable_from, Offset(5));
+    for n in 0..bytes.len() {
+        assert!(Log::decode(&mut crate::Cursor::new(&bytes[..n])).is_err(), "cut at {n}");
+    }
+}
+
+#[test]
+fn a_marker_that_ends_nothing_aborts_nothing() {
+    let mut log = Log::default();
+    let c = small_segments();
+    log.append(&marker_of(1), E0, T0, &c).unwrap();
+    log.abort(Offset(0));
+    assert!(log.segments()[0].aborted.is_empty());
+    assert_eq!(log.last_stable(Offset(1)), Offset(1));
+}

@@ -83,6 +83,9 @@ impl Pass<'_> {
                     return Ok(self.interrupted(map));
                 }
             }
+            if self.is_gone(&source) {
+                return Ok(self.interrupted(map));
+            }
         }
         Ok(map)
     }
@@ -163,6 +166,10 @@ impl Pass<'_> {
                     break 'segments;
                 }
             }
+            if self.is_gone(&source) {
+                end = found.from;
+                break;
+            }
         }
         let open = outcomes.first_open().unwrap_or(end);
         Ok((outcomes, end.min(open.max(found.from))))
@@ -170,7 +177,7 @@ impl Pass<'_> {
 }
 
 /// How the transaction ended that this control batch marks the end of; none if it marks none.
-pub(super) fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
+pub(crate) fn end_of_transaction(batch: &BatchView<'_>) -> Result<Option<EndTxn>, &'static str> {
     let mut records = batch.records().map_err(|_| "a control batch that is compressed")?;
     let Some(record) = records.next() else { return Ok(None) };
     let record = record.map_err(|_| "a control record that cannot be read")?;

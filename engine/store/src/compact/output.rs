@@ -5,6 +5,7 @@
 
 use crate::format::{BLOCK, blocks};
 use crate::partition::SegmentFile;
+use crate::planted::{self, Planted};
 use crate::store::Inner;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Config, Index, IndexEntry, Segment, SegmentName};
@@ -40,6 +41,8 @@ pub(super) struct Output {
     max_timestamp_batch: Offset,
     first_timestamp: Option<Timestamp>,
     dropped: u64,
+    /// Offsets of the transaction markers that stay.
+    markers: Vec<Offset>,
     changed: bool,
     /// The device has been waited for since somebody asked.
     waited: bool,
@@ -69,6 +72,7 @@ impl Output {
             max_timestamp_batch: name.base,
             first_timestamp: None,
             dropped: 0,
+            markers: Vec::new(),
             changed: false,
             waited: false,
             held: None,
@@ -118,6 +122,11 @@ impl Output {
         self.dropped
     }
 
+    /// Offsets of the transaction markers that stay, rising.
+    pub(super) fn markers(&self) -> &[Offset] {
+        &self.markers
+    }
+
     /// Nothing of this batch stays.
     pub(super) fn drop_batch(&mut self, old: &BatchHeader) {
         self.dropped += u64::try_from(old.count).unwrap_or(0);
@@ -135,6 +144,9 @@ impl Output {
         // Something comes behind what was held: it holds no end any more.
         self.changed |= self.held.take().is_some();
         self.dropped += u64::try_from(old.count - records).unwrap_or(0);
+        if old.attributes.is_control() && records > 0 {
+            self.markers.push(old.base_offset);
+        }
         let entry = IndexEntry {
             offset: u32::try_from(old.base_offset - self.name.base).unwrap_or(u32::MAX),
             position: self.len,
@@ -215,6 +227,7 @@ impl Output {
         }
         let (index, entries) = self.write_index().await?;
         let written = u32::try_from(self.written).unwrap_or(u32::MAX);
+        let synced = planted::is(Planted::CompactedNotSynced);
         let file = SegmentFile {
             file: Some(log),
             submitted: written,
@@ -222,8 +235,8 @@ impl Output {
             allocated: self.written,
             index_written: entries,
             index_base: entries,
-            unsynced: true,
-            unsynced_index: Some(index),
+            unsynced: !synced,
+            unsynced_index: (!synced).then_some(index),
             ..SegmentFile::default()
         };
         Ok(Finished { segment: self.segment(from), file })
@@ -239,6 +252,8 @@ impl Output {
         s.first_timestamp = self.first_timestamp.unwrap_or(Timestamp::NONE);
         s.appended_at = from.iter().map(|s| s.appended_at).max().unwrap_or_default();
         s.compacted = true;
+        s.transactional = from.iter().any(|s| s.transactional);
+        s.unstable_from = from.first().map_or(s.name.base, |s| s.unstable_from);
         s
     }
 

@@ -2,6 +2,7 @@
 
 use super::Pass;
 use super::keys::{Mapped, end_of_transaction};
+use crate::planted::{self, Planted};
 use ids::{Offset, ProducerEpoch, ProducerId};
 use record::{
     BatchHeader, BatchView, CompactError, CompactOutcome, CompactRules, DECOMPRESSED_BYTES_MAX,
@@ -38,7 +39,10 @@ impl Pass<'_> {
         }
         let rules = CompactRules {
             now: self.now,
-            delete_retention_ms: self.how.delete_retention_ms,
+            delete_retention_ms: match planted::is(Planted::TombstonesGoAtOnce) {
+                true => 0,
+                false => self.how.delete_retention_ms,
+            },
             below: map.end,
             keep_empty,
             bytes_max: DECOMPRESSED_BYTES_MAX,
@@ -53,7 +57,8 @@ impl Pass<'_> {
             return record::compact_control(batch, &rules, is_over, d, c, new);
         }
         let counts = map.counts(&h);
-        let latest = |offset, key: &[u8]| counts && map.keys.is_latest(key, offset);
+        let lost = |o: Offset| planted::is(Planted::NewestOfAKeyDropped) && o.0 % 32 == 7;
+        let latest = |o, key: &[u8]| counts && map.keys.is_latest(key, o) && !lost(o);
         let outcome = record::compact(batch, &rules, latest, d, c, new)?;
         let left = match outcome {
             CompactOutcome::Whole => h.count,

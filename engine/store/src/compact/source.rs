@@ -82,6 +82,12 @@ impl<'a> Source<'a> {
         Ok(Some(batch))
     }
 
+    /// Whether the segment has left the log, or was cut back: then what was read says nothing about it.
+    pub(crate) fn is_gone(&self) -> bool {
+        let p = self.p.borrow();
+        p.deleted || p.log.segment(self.name).is_none_or(|s| s.len < self.len)
+    }
+
     /// The batch that [`Source::next`] has handed out.
     pub(crate) fn view<'b>(&self, bytes: &'b [u8]) -> Result<BatchView<'b>, CompactFailure> {
         BatchView::first(bytes).map_err(|e| self.damaged(e.to_string()))

@@ -21,8 +21,8 @@ pub struct Cut {
 pub struct Truncated {
     /// `None` if the log ends now where a segment does, or has none any more.
     pub cut: Option<Cut>,
-    /// The producers that wrote at or above the new end, as they were there. Who is not listed and wrote above is forgotten;
-    /// all others are as they were.
+    /// The producers that wrote at or above the new end, as they were there, and those whose transaction ended above it. Who is
+    /// not listed and wrote above is forgotten; all others are as they were.
     pub producers: Producers,
 }
 

@@ -12,7 +12,7 @@ use crate::recovery::{self, Purpose};
 use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
 use ids::{Offset, PartitionId, ProducerId};
-use log::{AppendError, BatchMeta, Producers, Segment, SegmentName};
+use log::{Aborted, AbortedTxn, AppendError, Producers, Segment, SegmentName};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -186,6 +186,9 @@ async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
         cut.appended_at = whole.appended_at;
         // It has gaps, and keeps them.
         cut.compacted = whole.compacted;
+        cut.transactional = whole.transactional;
+        cut.unstable_from = whole.unstable_from;
+        let mut aborted: Vec<AbortedTxn> = Vec::new();
         let mut check = Check::new(p, name, Vec::new());
         let mut walk = Walk::new(store, Rc::clone(p), name);
         loop {
@@ -201,17 +204,24 @@ async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
             let over = matches!(step, Step::End);
             let wrong = check.step(&p.borrow().log, step);
             if !wrong.is_empty() {
+                cut.aborted = Aborted::in_memory(aborted);
                 let cut = (cut.len > 0).then_some(cut);
                 let end = cut.as_ref().map_or(name.base, |c| c.end);
                 return Ok(Prefix { end, cut, producers });
             }
             if let Some(b) = batch {
                 extend(&mut cut, &b);
-                let meta = meta(&b);
+                let (meta, base) = (b.meta(), b.header.base_offset);
                 if meta.is_idempotent() {
-                    producers.note(&meta, b.header.base_offset, whole.appended_at);
-                } else if meta.control && meta.producer_id != ProducerId::NONE {
-                    producers.note_marker(&meta, whole.appended_at);
+                    producers.note(&meta, base, whole.appended_at);
+                } else if meta.control
+                    && meta.producer_id != ProducerId::NONE
+                    && let Some(first) = producers.note_marker(&meta, whole.appended_at)
+                    && walk.aborts(&b).await.map_err(AcceptError::Unread)?
+                {
+                    let last_stable = producers.first_open_transaction().unwrap_or(base.next());
+                    let producer_id = meta.producer_id;
+                    aborted.push(AbortedTxn { producer_id, first, last: base, last_stable });
                 }
             }
             if over {
@@ -232,19 +242,6 @@ fn extend(cut: &mut Segment, b: &Placed) {
     if b.header.max_timestamp > cut.max_timestamp {
         cut.max_timestamp = b.header.max_timestamp;
         cut.max_timestamp_batch = b.header.base_offset;
-    }
-}
-
-fn meta(b: &Placed) -> BatchMeta {
-    BatchMeta {
-        len: b.bytes,
-        offsets: b.header.offsets(),
-        max_timestamp: b.header.max_timestamp,
-        producer_id: b.header.producer_id,
-        producer_epoch: b.header.producer_epoch,
-        base_sequence: b.header.base_sequence,
-        transactional: b.header.attributes.is_transactional(),
-        control: b.header.attributes.is_control(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Inspector, Looked};
 use crate::data_dir::LayoutCopy;
 use crate::partition::Shared;
 use crate::scan::Link;
+use crate::txn_index;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{IndexEntry, Log, Segment, SegmentName};
 
@@ -122,6 +123,13 @@ impl Inspector {
                     for (at, what) in problem.into_iter().chain(check.index_problem()) {
                         let place = format!("index of segment {name}");
                         tell(&mut verified.damaged, damage(Some(id), place, Some(at), what));
+                    }
+                    if let Err(e) = txn_index::each(&c.store, &p, name, |_| true).await {
+                        let place = format!("transaction index of segment {name}");
+                        let what = format!(
+                            "{e}; the first reader that needs it makes it good from the log"
+                        );
+                        tell(&mut verified.damaged, damage(Some(id), place, None, what));
                     }
                 }
             }

@@ -3,7 +3,8 @@
 use crate::partition::{Shared, floor_block};
 use crate::reads::ReadError;
 use crate::store::Store;
-use log::SegmentName;
+use crate::txn_index;
+use log::{BatchMeta, SegmentName};
 use record::{BatchHeader, HEADER_LEN, MAGIC};
 use runtime::Slice;
 
@@ -19,6 +20,23 @@ pub(crate) struct Placed {
     pub(crate) bytes: u32,
     pub(crate) header: BatchHeader,
     pub(crate) crc_ok: bool,
+}
+
+impl Placed {
+    /// What the log must know of it.
+    pub(crate) fn meta(&self) -> BatchMeta {
+        let h = &self.header;
+        BatchMeta {
+            len: self.bytes,
+            offsets: h.offsets(),
+            max_timestamp: h.max_timestamp,
+            producer_id: h.producer_id,
+            producer_epoch: h.producer_epoch,
+            base_sequence: h.base_sequence,
+            transactional: h.attributes.is_transactional(),
+            control: h.attributes.is_control(),
+        }
+    }
 }
 
 /// What the walk came upon.
@@ -88,6 +106,17 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether this control batch, which was just met, aborts its producer's transaction.
+    pub(crate) async fn aborts(&mut self, b: &Placed) -> Result<bool, String> {
+        let mut bytes = Vec::with_capacity(b.bytes as usize);
+        self.each(b.position, b.position.saturating_add(b.bytes), |some| {
+            bytes.extend_from_slice(some);
+        })
+        .await
+        .map_err(|trouble| trouble.why)?;
+        Ok(txn_index::aborts(&bytes))
+    }
+
     async fn batch(&mut self, at: u32) -> Result<Placed, Trouble> {
         let mut head = Vec::with_capacity(HEADER_LEN);
         let head_end = at.saturating_add(to_u32(HEADER_LEN));
@@ -148,6 +177,20 @@ impl<'a> Walk<'a> {
             return Err("the file ends here".into());
         }
         Ok((from, bytes))
+    }
+}
+
+/// The next batch, checked; none at the end of the segment.
+pub(crate) async fn next_batch(
+    walk: &mut Walk<'_>,
+    segment: SegmentName,
+) -> Result<Option<Placed>, ReadError> {
+    let corrupt = |position, why| Err(ReadError::Corrupt { segment, position, why });
+    match walk.next().await {
+        Step::Batch(b) if b.crc_ok => Ok(Some(b)),
+        Step::Batch(b) => corrupt(b.position, "the batch's checksum does not match"),
+        Step::Lost { position, .. } => corrupt(position, "no whole batch"),
+        Step::End => Ok(None),
     }
 }
 

@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// What buffers of cold reads count against.
-    pub(super) fn buffers(&self) -> &Memory {
+    pub(crate) fn buffers(&self) -> &Memory {
         &self.memory
     }
 
@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// Waits for a place at the device, in the order of arrival.
-    pub(super) async fn device(&self) -> Permit {
+    pub(crate) async fn device(&self) -> Permit {
         if let Some(permit) = Device::take(&self.device) {
             return permit;
         }
@@ -98,7 +98,7 @@ impl Device {
 }
 
 /// A place at the device. It goes to the next in the queue when it is dropped, also on its way to somebody who has left.
-pub(super) struct Permit(Rc<Device>);
+pub(crate) struct Permit(Rc<Device>);
 
 impl Drop for Permit {
     fn drop(&mut self) {

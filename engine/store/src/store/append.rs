@@ -3,6 +3,7 @@
 use super::{Advance, Refusal, Store};
 use crate::format::record::Type;
 use crate::journal::Entry;
+use crate::txn_index;
 use ids::{LeaderEpoch, PartitionId, Timestamp};
 use log::{Appended, BatchMeta, Place};
 use std::rc::Rc;
@@ -44,6 +45,9 @@ impl Store {
             p.dirty = was_dirty;
             return decided.map_err(Refusal::Append);
         };
+        if meta.control && txn_index::aborts(bytes) {
+            p.log.abort(base_offset);
+        }
         let mut head = [0; 16];
         head.copy_from_slice(&bytes[..16]);
         head[..8].copy_from_slice(&base_offset.0.to_be_bytes());

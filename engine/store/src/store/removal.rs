@@ -23,7 +23,7 @@ pub(crate) async fn unlink_files(inner: &Rc<Inner>, id: PartitionId, names: &[Se
     let disk = inner.rt.disk();
     for name in names {
         inner.readers.borrow_mut().forget(id, *name);
-        for ending in ["log", "index"] {
+        for ending in ["log", "index", "txnindex"] {
             let path = inner.paths.segment(id, *name, ending);
             match disk.remove_file(&path).await {
                 Ok(()) => {}

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 mod beside;
+mod changes;
 mod transactions;
 
 use ids::{

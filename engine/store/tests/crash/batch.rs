@@ -2,6 +2,7 @@
 
 use ids::{ProducerEpoch, ProducerId, Timestamp};
 use log::BatchMeta;
+use record::EndTxn;
 
 /// Bytes of a batch header.
 pub(crate) const HEADER: usize = 61;
@@ -20,11 +21,40 @@ pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) meta: BatchMeta,
     pub(crate) sequence: Option<Sequence>,
+    /// Of a marker: whether it aborts.
+    pub(crate) aborts: Option<bool>,
 }
 
 impl Batch {
     pub(crate) fn count(&self) -> i32 {
         self.meta.offsets
+    }
+
+    /// The marker that ends a transaction of `producer`.
+    pub(crate) fn marker(number: u64, producer: i64, aborts: bool) -> Self {
+        let end = if aborts { EndTxn::Abort } else { EndTxn::Commit };
+        let (id, epoch, time) = (ProducerId(producer), ProducerEpoch(0), time(number));
+        let bytes = record::end_txn_marker(id, epoch, end, 1, time).unwrap();
+        let meta = BatchMeta {
+            len: u32::try_from(bytes.len()).unwrap(),
+            offsets: 1,
+            max_timestamp: time,
+            producer_id: id,
+            producer_epoch: epoch,
+            base_sequence: -1,
+            transactional: true,
+            control: true,
+        };
+        Self { bytes, meta, sequence: None, aborts: Some(aborts) }
+    }
+
+    /// The same as part of a transaction.
+    pub(crate) fn in_transaction(mut self) -> Self {
+        self.bytes[22] |= 0x10;
+        let crc = crc32c::crc32c(&self.bytes[21..]);
+        self.bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        self.meta.transactional = true;
+        self
     }
 
     /// Batch number `number` of `count` records; its body has `body` bytes.
@@ -34,8 +64,8 @@ impl Batch {
         b[8..12].copy_from_slice(&i32::try_from(len - 12).unwrap().to_be_bytes());
         b[16] = 2;
         b[23..27].copy_from_slice(&(count - 1).to_be_bytes());
-        let time = 1_700_000_000_000 + i64::try_from(number).unwrap();
-        b[35..43].copy_from_slice(&time.to_be_bytes());
+        let time = time(number);
+        b[35..43].copy_from_slice(&time.0.to_be_bytes());
         let s = sequence.unwrap_or(Sequence { producer: -1, epoch: -1, first: -1 });
         b[43..51].copy_from_slice(&s.producer.to_be_bytes());
         b[51..53].copy_from_slice(&s.epoch.to_be_bytes());
@@ -50,14 +80,14 @@ impl Batch {
         let meta = BatchMeta {
             len: u32::try_from(len).unwrap(),
             offsets: count,
-            max_timestamp: Timestamp(time),
+            max_timestamp: time,
             producer_id: ProducerId(s.producer),
             producer_epoch: ProducerEpoch(s.epoch),
             base_sequence: s.first,
             transactional: false,
             control: false,
         };
-        Self { bytes: b, meta, sequence }
+        Self { bytes: b, meta, sequence, aborts: None }
     }
 
     /// Whether `stored` is this batch at `base` in `epoch`, byte for byte.
@@ -68,6 +98,10 @@ impl Batch {
             && stored[12..16] == epoch.to_be_bytes()
             && stored[16..] == self.bytes[16..]
     }
+}
+
+fn time(number: u64) -> Timestamp {
+    Timestamp(1_700_000_000_000 + i64::try_from(number).unwrap())
 }
 
 /// Base offset, end offset, bytes.

@@ -1,6 +1,7 @@
 //! The load: clients of one core, who append, repeat, read, move starts of logs, delete and make topics.
 
 use crate::batch::{Batch, Sequence};
+use crate::compaction;
 use crate::model::{Life, Model};
 use crate::random::Random;
 use crate::settings::Settings;
@@ -73,6 +74,10 @@ impl Clients {
                 self.rt.sleep(Duration::from_micros(500)).await;
                 continue;
             };
+            if self.model.borrow().compacted.covers(&id) && self.one_in(6) {
+                self.disturb_a_pass(id).await;
+                continue;
+            }
             if self.settings.drops && self.one_in(8) {
                 self.drop_during_a_checkpoint(id).await;
                 continue;
@@ -82,7 +87,8 @@ impl Clients {
                 continue;
             }
             match self.below(400) {
-                0..300 => self.append(id).await,
+                0..250 => self.append(id).await,
+                250..300 => self.end_transaction(id).await,
                 300..330 => self.repeat(id).await,
                 330..340 => self.leave_a_gap(id),
                 340..362 => self.read(id).await,
@@ -99,6 +105,21 @@ impl Clients {
             }
         }
         self.busy.set(self.busy.get() - 1);
+    }
+
+    /// Begins a pass, and perhaps something else while it goes on.
+    async fn disturb_a_pass(self: &Rc<Self>, id: PartitionId) {
+        self.rt.spawn(Rc::clone(self).pass(id));
+        let after = self.below(4_000);
+        self.rt.sleep(Duration::from_micros(after)).await;
+        match self.below(30) {
+            0 => self.delete_topic(id).await,
+            1..4 => self.delete_records(id).await,
+            4..7 => self.truncate(id).await,
+            7..9 => self.checkpoint(),
+            9..12 => self.store.settle_compaction().await,
+            _ => {}
+        }
     }
 
     fn some_partition(&self) -> Option<PartitionId> {
@@ -126,6 +147,8 @@ impl Clients {
 
     async fn append(&self, id: PartitionId) {
         let (count, body) = self.size();
+        let keyed = self.model.borrow().compacted.covers(&id);
+        let body = if keyed { body.max(compaction::LEAST) } else { body };
         // What a crash has left unanswered may be sent again in its place, and be larger.
         let again = self.model.borrow().parts.get(&id).map_or(0, |p| {
             let batches = p.producers.iter().flat_map(|producer| &producer.again);
@@ -141,6 +164,7 @@ impl Clients {
             }
             let n = self.below(p.producers.len() as u64 + 1);
             match p.producers.get_mut(usize::try_from(n).unwrap()) {
+                None if keyed => (Rc::new(compaction::batch(number, count, body)), None),
                 None => (Rc::new(Batch::build(number, count, body, None)), None),
                 Some(producer) => {
                     let unacked =
@@ -157,7 +181,11 @@ impl Clients {
                         None => {
                             let sequence = producer.sequence();
                             producer.next += count;
-                            Rc::new(Batch::build(number, count, body, Some(sequence)))
+                            let batch = Batch::build(number, count, body, Some(sequence));
+                            Rc::new(match producer.transactional {
+                                true => batch.in_transaction(),
+                                false => batch,
+                            })
                         }
                     };
                     (batch, Some(usize::try_from(n).unwrap()))
@@ -165,6 +193,26 @@ impl Clients {
             }
         };
         self.send(id, batch, producer);
+    }
+
+    /// A coordinator's marker for one of the open transactions, whoever its producer was.
+    async fn end_transaction(&self, id: PartitionId) {
+        self.store.admit(200).await;
+        let (batch, aborts) = {
+            let mut model = self.model.borrow_mut();
+            let number = model.batch_number();
+            let Some(p) = model.parts.get(&id) else { return };
+            if p.unacked > 40 || p.truncating.is_some() {
+                return;
+            }
+            let open: Vec<i64> = p.open().map(|t| t.producer).collect();
+            let nth = usize::try_from(self.below(open.len() as u64)).unwrap();
+            let Some(producer) = open.get(nth) else { return };
+            let aborts = !self.one_in(3);
+            (Batch::marker(number, *producer, aborts), aborts)
+        };
+        self.tally.one(if aborts { "transaction aborted" } else { "transaction committed" });
+        self.send(id, Rc::new(batch), None);
     }
 
     fn send(&self, id: PartitionId, batch: Rc<Batch>, producer: Option<usize>) {
@@ -339,6 +387,9 @@ impl Clients {
                 return;
             }
             Err(TruncateError::Refused(Refusal::UnknownPartition)) if !self.is_here(id) => {}
+            // What a pass has put there needs a checkpoint first.
+            Err(TruncateError::Refused(Refusal::DiskFull { .. }))
+                if self.model.borrow().compacted.covers(&id) => {}
             Err(e) => self.verdict.guilty(format!("{id}: a truncation to {to} failed: {e}")),
         }
         if let Some(p) = self.model.borrow_mut().parts.get_mut(&id) {

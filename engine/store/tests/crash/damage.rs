@@ -6,6 +6,7 @@
 //! | a commit above the mark | a clean end there: nobody can tell it from a log that ends |
 //! | one copy of manifest or layout | nothing |
 //! | a segment | reads of that partition fail, or the bit was not one of the log |
+//! | a transaction index | nothing: the log says what it held |
 //! | a rest log | the piece's partition is incomplete, or the piece was dead |
 
 use crate::autopsy::{Commit, Examined, Ring};
@@ -34,11 +35,12 @@ pub(crate) fn flip(
     examined: &Examined,
     random: &mut Random,
 ) -> Option<Done> {
-    let done = match random.below(8) {
+    let done = match random.below(10) {
         0..4 => ring(world, node, examined, random),
         4 => manifest(world, node, random),
         5 => segment(world, node, model, random),
         6 => rest(world, node, random),
+        7 | 8 => txn_index(world, node, random),
         _ => layout(world, node, random),
     }?;
     model.excuse = done.excuse.clone();
@@ -181,6 +183,12 @@ fn segment(world: &World, node: NodeId, model: &Model, random: &mut Random) -> O
     let owner = model.parts.keys().find(|id| path.starts_with(paths.partition(**id)))?;
     let excuse = Excuse { unreadable: vec![*owner], ..Excuse::default() };
     Some(Done { kind: "bit flip in a segment".into(), place, excuse })
+}
+
+/// One bit of a transaction index; nothing may come of it.
+fn txn_index(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {
+    let (_, place) = some_bit(world, node, ".txnindex", random)?;
+    Some(Done { kind: "bit flip in a transaction index".into(), place, excuse: Excuse::default() })
 }
 
 fn rest(world: &World, node: NodeId, random: &mut Random) -> Option<Done> {

@@ -6,10 +6,11 @@
 
 use crate::autopsy::{Autopsy, Examined, Ring, look};
 use crate::clients::{Clients, Verdict};
+use crate::compaction::Compacted;
 use crate::damage;
 use crate::model::{Found, Life, Model};
 use crate::random::Random;
-use crate::reading::{look_up, read_all};
+use crate::reading::{look_up, read_all, transactions};
 use crate::settings::Settings;
 use crate::tally::Tally;
 use ids::{CoreId, PartitionId};
@@ -80,6 +81,7 @@ impl Explorer {
         let slowest = s.store.flush_every + s.sim.write.1 + s.sim.sync.1 * 10;
         let bound = u64::try_from(slowest.as_nanos()).unwrap();
         let mut model = Model::new(s.cores, bound);
+        model.compacted = Compacted::draw(s.seed, s.compacts);
         for (partitions, fsync) in &s.topics {
             for id in model.create_topic(*partitions, *fsync) {
                 for _ in 0..self.below(3) {
@@ -110,6 +112,7 @@ impl Explorer {
     /// Power goes, or the process is killed.
     fn crash(&self, world: &World, node: NodeId, model: &mut Model) {
         let now = world.now().0;
+        model.compacted.at_crash(&self.tally);
         if self.one_in(3) {
             let late = world.writes_in_flight(node) as u64;
             self.tally.add("late write after a kill", u64::from(late > 0));
@@ -427,6 +430,7 @@ impl Explorer {
                 for id in store.partitions() {
                     let mut f = read_all(&store, id, chunk).await;
                     look_up(&store, id, &mut f, places).await;
+                    transactions(&store, id, &mut f).await;
                     found.borrow_mut().insert(id, f);
                 }
             }
@@ -447,6 +451,14 @@ impl Explorer {
         }
         let taken = model.verify(&found.borrow())?;
         self.tally.add("written: acked, lost within flush.ms", taken);
+        for p in model.parts.values().filter(|p| !p.txns_unknown && p.life == Life::Here) {
+            self.tally.add("aborted transactions compared", p.aborted().count() as u64);
+            self.tally.add("open transactions compared", p.open().count() as u64);
+        }
+        for store in &process.stores {
+            let rebuilt = store.counters().0.txn_indexes_rebuilt;
+            self.tally.add("transaction index made good from the log", rebuilt);
+        }
         for report in &process.reports {
             self.tally.add("batches replayed", report.batches);
         }
@@ -588,6 +600,7 @@ impl Explorer {
             t.add("cold reads of segments", counters.cold_reads);
             t.add("reads of the rest log", counters.rest_reads);
             t.add("strays removed", counters.strays);
+            t.add("transaction index written", counters.txn_index_entries);
         }
         *model = shared.borrow().clone();
         Ok(())

@@ -12,6 +12,7 @@
 mod autopsy;
 mod batch;
 mod clients;
+mod compaction;
 mod damage;
 mod directed;
 mod life;

@@ -8,6 +8,7 @@
 //! - What one recovery has shown is there after the next.
 
 use crate::batch::{Batch, Sequence, cut};
+use crate::compaction::{Compacted, Seen};
 use ids::{Offset, PartitionId, PartitionIndex, TopicId};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -35,11 +36,24 @@ pub(crate) enum Life {
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     pub(crate) id: i64,
+    /// Its batches are parts of transactions.
+    pub(crate) transactional: bool,
     pub(crate) next: i32,
     /// Its last batches with their base offsets, oldest first.
     pub(crate) sent: VecDeque<(i64, Rc<Batch>)>,
     /// Batches without an ack that a crash has taken: they are sent again, in order.
     pub(crate) again: VecDeque<Rc<Batch>>,
+}
+
+/// A transaction: whose, where it begins, its marker and whether that aborts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Txn {
+    pub(crate) producer: i64,
+    pub(crate) first: i64,
+    pub(crate) end: Option<(i64, bool)>,
+    /// A truncation has taken all of it that the log still held. It is open only if the store knows of older batches of its
+    /// producer, which retention has taken; and nothing of it can be read.
+    pub(crate) unsure: bool,
 }
 
 /// How many of its last batches the broker remembers (KIP-98).
@@ -75,10 +89,14 @@ pub(crate) struct Part {
     pub(crate) dropped_bases: Vec<i64>,
     /// New starts of the log that were asked for and not answered.
     pub(crate) starting: usize,
+    /// The transactions of its log, in the order in which they began.
+    pub(crate) txns: Vec<Txn>,
+    /// A damage has taken something that says which there are.
+    pub(crate) txns_unknown: bool,
 }
 
 /// What a reader found of one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) start: i64,
     pub(crate) end: i64,
@@ -86,6 +104,24 @@ pub(crate) struct Found {
     pub(crate) incomplete: Option<String>,
     /// The read that failed, if one did.
     pub(crate) broken: Option<String>,
+    /// The last stable offset.
+    pub(crate) stable: i64,
+    /// The aborted transactions: producer, first and last offset; or why they cannot be told.
+    pub(crate) aborted: Result<Vec<(i64, i64, i64)>, String>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            end: 0,
+            bytes: Vec::new(),
+            incomplete: None,
+            broken: None,
+            stable: 0,
+            aborted: Ok(Vec::new()),
+        }
+    }
 }
 
 /// What a deliberate damage excuses.
@@ -133,6 +169,8 @@ pub(crate) struct Model {
     pub(crate) power: bool,
     pub(crate) crashed_at: Option<u64>,
     pub(crate) excuse: Excuse,
+    /// What is compacted.
+    pub(crate) compacted: Compacted,
 }
 
 impl Model {
@@ -148,6 +186,7 @@ impl Model {
             power: false,
             crashed_at: None,
             excuse: Excuse::default(),
+            compacted: Compacted::default(),
         }
     }
 
@@ -178,6 +217,8 @@ impl Model {
                 cut_from: None,
                 dropped_bases: Vec::new(),
                 starting: 0,
+                txns: Vec::new(),
+                txns_unknown: false,
             };
             self.parts.insert(id, part);
             ids.push(id);
@@ -186,6 +227,10 @@ impl Model {
     }
 
     pub(crate) fn add_producer(&mut self, id: PartitionId) {
+        // Which batches are left of one would follow from what passes have removed.
+        if self.compacted.covers(&id) {
+            return;
+        }
         let producer = self.fresh_producer();
         if let Some(p) = self.parts.get_mut(&id) {
             p.producers.push(producer);
@@ -195,7 +240,8 @@ impl Model {
     fn fresh_producer(&mut self) -> Producer {
         self.next_producer += 1;
         let id = self.next_producer;
-        Producer { id, next: 0, sent: VecDeque::new(), again: VecDeque::new() }
+        let (sent, again) = (VecDeque::new(), VecDeque::new());
+        Producer { id, transactional: id % 2 == 0, next: 0, sent, again }
     }
 
     pub(crate) fn batch_number(&mut self) -> u64 {
@@ -225,6 +271,7 @@ impl Model {
                 producer.sent.pop_front();
             }
         }
+        p.note_transaction(base, &batch);
         p.log.push_back(Entry { base, end, epoch, batch, acked: None });
         Ok(())
     }
@@ -270,7 +317,10 @@ impl Model {
         let Some(p) = self.parts.get_mut(&id) else { return Ok(()) };
         let asked = p.truncating.take();
         match asked {
-            Some((to, start)) if to == end => self.cut_back(id, to, start),
+            Some((to, start)) if self.compacted.may_end(id, &p.log, end, to) => {
+                self.cut_back(id, end, start);
+                self.compacted.cut_back(id, end);
+            }
             other => return Err(format!("{id}: truncated to {end}, which was asked as {other:?}")),
         }
         Ok(())
@@ -306,6 +356,27 @@ impl Model {
             producer.again.clear();
             producer.next = next;
         }
+        let cut = p.txns.iter().filter(|t| t.first < to);
+        let cut = cut.filter_map(|t| {
+            let own = |e: &&Entry| {
+                e.base >= t.first
+                    && e.batch.meta.transactional
+                    && e.batch.sequence.is_some_and(|s| s.producer == t.producer)
+            };
+            let left = p.log.iter().filter(own).find(|e| e.end <= to && e.end > start);
+            match t.end {
+                Some((marker, _)) if marker >= to => {
+                    // It is open again; all that is known of it is what the log still holds.
+                    left.map(|e| Txn { first: e.base, end: None, ..*t })
+                }
+                None if left.is_none() && p.log.iter().filter(own).any(|e| e.end > to) => {
+                    Some(Txn { unsure: true, ..*t })
+                }
+                Some(_) | None => Some(*t),
+            }
+        });
+        p.txns = cut.collect();
+        p.txns.sort_by_key(|t| t.first);
         p.log.retain(|e| e.end <= to);
         p.end = to;
         p.served = p.served.min(to);
@@ -342,10 +413,11 @@ impl Model {
         for id in ids {
             // Asked for, and not answered: it has happened, or it has not.
             let asked = self.parts.get_mut(&id).and_then(|p| p.truncating.take());
-            if let Some((to, start)) = asked.filter(|(to, _)| {
-                found.get(&id).is_some_and(|f| f.end == *to && f.incomplete.is_none())
-            }) {
-                self.cut_back(id, to, start);
+            let end = found.get(&id).filter(|f| f.incomplete.is_none()).map(|f| f.end);
+            if let (Some((to, start)), Some(end)) = (asked, end)
+                && self.compacted.may_end(id, &self.parts[&id].log, end, to)
+            {
+                self.cut_back(id, end, start);
             }
             let part = &self.parts[&id];
             let must = self.must(id, part);
@@ -353,6 +425,7 @@ impl Model {
                 None => self.verify_absent(id, must)?,
                 Some(f) => taken += self.verify_present(id, must, f)?,
             }
+            self.compacted.cut_back(id, self.parts[&id].end);
         }
         self.power = false;
         self.crashed_at = None;
@@ -433,7 +506,13 @@ impl Model {
         // What is there, batch for batch.
         let batches = cut(&f.bytes).map_err(|e| format!("{id}: {e}"))?;
         let mut at = f.start;
-        for (base, end, bytes) in &batches {
+        let compacted = self.compacted.covers(&id);
+        if compacted {
+            let seen = if lax { Seen::Damaged } else { Seen::AtOnce };
+            let unknown = |base, end: i64| (lax && base < lowest) || uncut(end - 1);
+            at = self.compacted.check(id, &p.log, at, &batches, seen, unknown)?;
+        }
+        for (base, end, bytes) in batches.iter().filter(|_| !compacted) {
             let first = at == f.start && *base <= at && *end > at;
             if *base != at && !first {
                 return Err(format!("{id}: a batch at {base} where {at} was to come"));
@@ -464,7 +543,11 @@ impl Model {
         p.start = f.start;
         p.starts_asked.clear();
         p.served = f.end;
+        p.txns_unknown |= lax;
         self.lose(id, f.end);
+        if let Some(p) = self.parts.get(&id).filter(|p| !p.txns_unknown) {
+            p.verify_transactions(f, unreadable).map_err(|e| format!("{id}: {e}"))?;
+        }
         Ok(if lax { 0 } else { taken })
     }
 
@@ -493,6 +576,10 @@ impl Model {
             // It was shown; whether its ack arrived makes no difference any more.
             e.acked.get_or_insert(0);
         }
+        p.txns.retain(|t| t.first < end);
+        for t in &mut p.txns {
+            t.end = t.end.filter(|(marker, _)| *marker < end);
+        }
         p.end = end;
         p.unacked = 0;
         p.starting = 0;
@@ -508,6 +595,11 @@ impl Model {
     ) -> Result<(), String> {
         let Some(p) = self.parts.get(&id) else { return Ok(()) };
         let batches = cut(bytes).map_err(|e| format!("{id}: {e}"))?;
+        if self.compacted.covers(&id) {
+            let checked =
+                self.compacted.check(id, &p.log, from, &batches, Seen::Beside, |_, _| false);
+            return checked.map(drop);
+        }
         let mut at = from;
         for (base, end, bytes) in batches {
             if !(base == at || (at == from && base < at && end > at)) {
@@ -528,6 +620,72 @@ impl Model {
     pub(crate) fn crash(&mut self, power: bool, now: u64) {
         self.power |= power;
         self.crashed_at.get_or_insert(now);
+    }
+}
+
+impl Part {
+    fn note_transaction(&mut self, base: i64, batch: &Batch) {
+        if !batch.meta.transactional {
+            return;
+        }
+        let producer = batch.meta.producer_id.0;
+        let mut open = self.txns.iter_mut().filter(|t| t.producer == producer && t.end.is_none());
+        match batch.aborts {
+            Some(aborts) => open.for_each(|t| t.end = Some((base, aborts))),
+            None if open.all(|t| t.unsure) => {
+                self.txns.push(Txn { producer, first: base, end: None, unsure: false });
+            }
+            None => {}
+        }
+    }
+
+    /// The transactions that have no end.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Txn> {
+        self.txns.iter().filter(|t| t.end.is_none())
+    }
+
+    /// How many aborted transactions a reader of all of the log is told of.
+    pub(crate) fn aborted(&self) -> impl Iterator<Item = (i64, i64, i64)> {
+        let of = |t: &Txn| t.end.filter(|e| e.1).map(|e| (t.producer, t.first, e.0));
+        self.txns.iter().filter_map(of).filter(|t| t.2 >= self.start)
+    }
+
+    fn verify_transactions(&self, f: &Found, unreadable: bool) -> Result<(), String> {
+        let sure = self.open().filter(|t| !t.unsure).map(|t| t.first.max(f.start)).min();
+        let stable = sure.unwrap_or(f.end).min(f.end);
+        let unsure = self.open().any(|t| t.unsure) && f.stable == f.start;
+        if f.stable != stable && !unsure {
+            let open: Vec<&Txn> = self.open().collect();
+            return Err(format!(
+                "the last stable offset is {}, not {stable}: {open:?} from {} to {}, {} truncations",
+                f.stable, f.start, f.end, self.truncations
+            ));
+        }
+        let found = match &f.aborted {
+            Ok(found) => found,
+            Err(_) if unreadable => return Ok(()),
+            Err(e) => return Err(format!("what was aborted cannot be told: {e}")),
+        };
+        let expected: Vec<(i64, i64, i64)> = self.aborted().collect();
+        // Of one that begins below the log's start an index that was made good tells what is left, if anything is.
+        let known = |t: &(i64, i64, i64)| {
+            expected
+                .iter()
+                .any(|e| (e.0, e.2) == (t.0, t.2) && (e.1 == t.1 || (e.1 < f.start && e.1 < t.1)))
+        };
+        if let Some(t) = found.iter().find(|t| !known(t)) {
+            return Err(format!("the transaction {t:?} was not aborted, but {expected:?}"));
+        }
+        let told = |e: &(i64, i64, i64)| found.iter().any(|t| (t.0, t.2) == (e.0, e.2));
+        if let Some(e) = expected.iter().find(|e| e.1 >= f.start && !told(e)) {
+            return Err(format!(
+                "the transaction {e:?} was aborted, and what is told is {found:?}"
+            ));
+        }
+        match found.windows(2).all(|w| w[0].2 < w[1].2) {
+            true => Ok(()),
+            false => Err(format!("not in the order of the markers: {found:?}")),
+        }
     }
 }
 

@@ -21,6 +21,12 @@ const ALL: &[Planted] = &[
     Planted::LiveStateInAnEntry,
     Planted::EarlierFileLeftOut,
     Planted::LastBlockForgotten,
+    Planted::CompactedNotSynced,
+    Planted::NewestOfAKeyDropped,
+    Planted::TombstonesGoAtOnce,
+    Planted::ReplacedGoBeforeTheCheckpoint,
+    Planted::CompactionUnlinksBeforeTheDelete,
+    Planted::CutOfAnUnnamedSegment,
     Planted::RecoveryWithoutSync,
     Planted::UnlinkBeforeTheDelete,
     Planted::UnlinkBeforeTheLogStart,
@@ -39,6 +45,10 @@ const ALL: &[Planted] = &[
     Planted::UnlinkBeforeTheTruncate,
     Planted::FileClosedUnderItsWriter,
     Planted::OlderGenerationCounts,
+    Planted::TransactionIndexBehind,
+    Planted::AbortsForgottenAtReplay,
+    Planted::TransactionIndexNotRebuilt,
+    Planted::EndedTransactionsStayEnded,
 ];
 
 /// Bugs that need a moment of their own.

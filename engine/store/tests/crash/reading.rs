@@ -44,6 +44,16 @@ pub(crate) async fn read_all(store: &Store, id: PartitionId, chunk: usize) -> Fo
     f
 }
 
+/// What a reader of committed data is told: how far he may read, and what was aborted.
+pub(crate) async fn transactions(store: &Store, id: PartitionId, f: &mut Found) {
+    let (start, end) = (Offset(f.start), Offset(f.end));
+    f.stable = store.last_stable(id, end).map_or(-1, |stable| stable.0);
+    let found = store.aborted_transactions(id, start, end).await;
+    f.aborted = found
+        .map(|all| all.into_iter().map(|t| (t.producer_id.0, t.first.0, t.last.0)).collect())
+        .map_err(|e| e.to_string());
+}
+
 /// Some offsets are looked up by themselves: the index must lead to the batches that were read in order.
 pub(crate) async fn look_up(store: &Store, id: PartitionId, f: &mut Found, places: u64) {
     let mut random = Random::new(places);

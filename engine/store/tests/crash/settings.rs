@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) drops: bool,
     /// So are logs cut back.
     pub(crate) cuts: bool,
+    /// Some topics are compacted.
+    pub(crate) compacts: bool,
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -48,6 +50,7 @@ impl Settings {
         let (at_once, crowded, drops) = (own.pick(&[1, 3, 32]), own.one_in(6), own.one_in(4));
         let mut files = Random::new(seed ^ 0xf1_1e5);
         let kept = files.pick(&[0, 1, 512]);
+        let compacts = Random::new(seed ^ 0xc0_4ac7).one_in(4);
         let ring =
             r.pick(&[64 << 10, 64 << 10, 128 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20]);
         let ring = if crowded { 64 << 10 } else { ring };
@@ -98,6 +101,15 @@ impl Settings {
             open_files_kept: kept,
             ..Thresholds::default()
         };
+        let mut log = log;
+        if compacts {
+            // Few logs of many segments.
+            log.segment_bytes = 8 << 10;
+            topics.truncate(2);
+            for (n, _) in &mut topics {
+                *n = (*n).min(2);
+            }
+        }
         let store = Config {
             ring_bytes: ring,
             flush_every: MS(if tiny { 30 } else { r.pick(&[5, 30]) }),
@@ -119,7 +131,7 @@ impl Settings {
             requests,
             rounds,
             gap,
-            body_max: largest - 100,
+            body_max: if compacts { (largest - 100).min(3_000) } else { largest - 100 },
             large_one_in: if tiny { 10_000 } else { r.pick(&[10, 40, 200]) },
             body_usual: if crowded { 3_000 } else { body_usual },
             pause: if tiny || crowded { 30 } else { r.pick(&[50, 300, 1500]) },
@@ -127,6 +139,7 @@ impl Settings {
             breaks: r.one_in(5),
             drops,
             cuts: own.one_in(4),
+            compacts,
         }
     }
 

@@ -135,7 +135,8 @@ pub(super) fn table(
         say("FAILED nothing was compacted")?;
         good = false;
     }
-    if left >= sent / 2 {
+    // A table of keys that were hardly updated is as large as what was sent.
+    if options.updates >= 4 * options.keys && left >= sent / 2 {
         say("FAILED the room that compaction has made was not given back")?;
         good = false;
     }

@@ -12,6 +12,7 @@
 
 mod checker;
 mod members;
+pub(super) mod migration;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -67,12 +68,13 @@ impl Phase {
     }
 
     /// What a phase that was played before must say of itself to be the same.
-    pub(super) fn likeness(&self, options: &Options) -> [(&'static str, Value); 4] {
+    pub(super) fn likeness(&self, options: &Options) -> [(&'static str, Value); 5] {
         [
             ("members", json!(self.members)),
             ("minutes", json!(options.minutes)),
             ("kills_asked", json!(options.kills)),
             ("seed", json!(options.seed)),
+            ("sources", json!(options.sources)),
         ]
     }
 }
@@ -150,6 +152,8 @@ fn ledger(answer: &Value) -> Result<Vec<Written>, Fault> {
 /// The storm as it goes on.
 struct Storm {
     broker: Broker,
+    /// The producers.
+    load: Conversation,
     groups: Vec<Group>,
     partitions: u32,
     checker: Checker,
@@ -164,6 +168,90 @@ struct Storm {
 }
 
 impl Storm {
+    /// A broker, a load and the groups of a phase, whose members join.
+    fn begin(phase: &Phase, part: &str) -> Result<Storm, Fault> {
+        let scratch = tools::scratch(part)?;
+        // Sessions of the consumer protocol are the broker's matter; they get the length of all others.
+        let times = [
+            "--set",
+            "group.consumer.min.session.timeout.ms=6000",
+            "--set",
+            "group.consumer.session.timeout.ms=6000",
+            "--set",
+            "group.consumer.min.heartbeat.interval.ms=500",
+            "--set",
+            "group.consumer.heartbeat.interval.ms=500",
+        ];
+        let broker = tools::broker_with(part, &times)?;
+        let bootstrap = broker.bootstrap();
+        let rdkafka = || Command::new(tree::binary("ringwood-clients-rdkafka"));
+        let (partitions, producers, rate) =
+            (phase.partitions.to_string(), PRODUCERS.to_string(), RATE.to_string());
+        let mut create = rdkafka();
+        create.args(["create", &bootstrap, TOPIC, &partitions, "retention.ms=-1"]);
+        let created = program::run(&mut create, None, Duration::from_secs(60))?;
+        if !created.status.success() {
+            return Err(format!("the topic could not be created: {}", created.last_words()).into());
+        }
+        let mut load = rdkafka();
+        load.args(["load", &bootstrap, TOPIC, &partitions, &producers, &rate]);
+        let load = Conversation::start("the load", &mut load)?;
+        let groups =
+            phase.clients.iter().map(|client| Group::new(client, &bootstrap, TOPIC, &scratch));
+        let mut storm = Storm {
+            broker,
+            load,
+            groups: groups.collect(),
+            partitions: phase.partitions,
+            checker: Checker::new(phase.clients.len()),
+            times: Vec::new(),
+            by_client: BTreeMap::new(),
+            after_kill: Vec::new(),
+            actions: BTreeMap::new(),
+            stuck: Vec::new(),
+        };
+        for group in &mut storm.groups {
+            while group.live() < phase.members {
+                group.join()?;
+            }
+            group.disturbed = Some(Instant::now());
+        }
+        Ok(storm)
+    }
+
+    /// Listens until no group is busy with what happened; false if one is for too long.
+    fn settle(&mut self) -> Result<bool, Fault> {
+        let calm = |storm: &Storm| storm.groups.iter().all(|group| group.disturbed.is_none());
+        self.listen_until(STUCK + Duration::from_secs(10), calm)
+    }
+
+    /// The load settles, the groups read to its end, and all is compared.
+    fn judge(&mut self, names: &[&str], findings: &mut Findings) -> Result<(), Fault> {
+        let settled = self.load.ask("settle", Duration::from_secs(150))?;
+        let written = ledger(&settled)?;
+        let read = |storm: &Storm| storm.checker.all_read(&written);
+        self.listen_until(Duration::from_secs(60), read)?;
+        self.listen_for(Duration::from_secs(1))?;
+        self.checker.judge(&written, names, findings);
+        Ok(())
+    }
+
+    /// All programs end.
+    fn end(mut self, findings: &mut Findings) -> Result<(), Fault> {
+        for group in &mut self.groups {
+            for (error, times) in group.errors() {
+                eprintln!("storm: {}: {times} times {error}", group.client.name);
+            }
+            let badly = group.end()?;
+            findings.check(badly == 0, || {
+                format!("{badly} members of {} did not end well", group.client.name)
+            });
+        }
+        self.load.end(Duration::from_secs(30))?;
+        self.broker.must_live()?;
+        if findings.complaints.is_empty() { self.broker.discard() } else { Ok(()) }
+    }
+
     /// Takes what the members have said and looks whether their groups have settled.
     fn listen(&mut self) -> Result<(), Fault> {
         for (place, group) in self.groups.iter_mut().enumerate() {
@@ -273,33 +361,6 @@ pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) ->
     for (name, value) in phase.likeness(options) {
         findings.count(name, value);
     }
-    let scratch = tools::scratch("storm")?;
-    // Sessions of the consumer protocol are the broker's matter; they get the length of all others.
-    let times = [
-        "--set",
-        "group.consumer.min.session.timeout.ms=6000",
-        "--set",
-        "group.consumer.session.timeout.ms=6000",
-        "--set",
-        "group.consumer.min.heartbeat.interval.ms=500",
-        "--set",
-        "group.consumer.heartbeat.interval.ms=500",
-    ];
-    let broker = tools::broker_with("storm", &times)?;
-    let bootstrap = broker.bootstrap();
-    let rdkafka = || Command::new(tree::binary("ringwood-clients-rdkafka"));
-    let (partitions, producers, rate) =
-        (phase.partitions.to_string(), PRODUCERS.to_string(), RATE.to_string());
-    let mut create = rdkafka();
-    create.args(["create", &bootstrap, TOPIC, &partitions, "retention.ms=-1"]);
-    let created = program::run(&mut create, None, Duration::from_secs(60))?;
-    if !created.status.success() {
-        return Err(format!("the topic could not be created: {}", created.last_words()).into());
-    }
-    let mut load = rdkafka();
-    load.args(["load", &bootstrap, TOPIC, &partitions, &producers, &rate]);
-    let mut load = Conversation::start("the load", &mut load)?;
-
     let names: Vec<&str> = phase.clients.iter().map(|client| client.name).collect();
     say(&format!(
         "storm: {} members each of {}, {} partitions, {} minutes, {} kills, seed {}",
@@ -310,26 +371,8 @@ pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) ->
         options.kills,
         options.seed
     ))?;
-    let groups = phase.clients.iter().map(|client| Group::new(client, &bootstrap, TOPIC, &scratch));
-    let mut storm = Storm {
-        broker,
-        groups: groups.collect(),
-        partitions: phase.partitions,
-        checker: Checker::new(phase.clients.len()),
-        times: Vec::new(),
-        by_client: BTreeMap::new(),
-        after_kill: Vec::new(),
-        actions: BTreeMap::new(),
-        stuck: Vec::new(),
-    };
-    for group in &mut storm.groups {
-        while group.live() < phase.members {
-            group.join()?;
-        }
-        group.disturbed = Some(Instant::now());
-    }
-    let calm = |storm: &Storm| storm.groups.iter().all(|group| group.disturbed.is_none());
-    let formed = storm.listen_until(STUCK + Duration::from_secs(10), calm)?;
+    let mut storm = Storm::begin(phase, "storm")?;
+    let formed = storm.settle()?;
     findings.check(formed, || "the groups did not form".to_owned());
     // How long many programs take to start says nothing about rebalances.
     findings.count("forming_ms", percentile(&mut storm.times, 100));
@@ -354,13 +397,8 @@ pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) ->
         }
     }
     // Everybody settles: first the groups, then the load, and then the groups read to the end.
-    storm.listen_until(STUCK + Duration::from_secs(10), calm)?;
-    let settled = load.ask("settle", Duration::from_secs(150))?;
-    let written = ledger(&settled)?;
-    let read = |storm: &Storm| storm.checker.all_read(&written);
-    storm.listen_until(Duration::from_secs(60), read)?;
-    storm.listen_for(Duration::from_secs(1))?;
-    storm.checker.judge(&written, &names, findings);
+    storm.settle()?;
+    storm.judge(&names, findings)?;
     let stuck = std::mem::take(&mut storm.stuck);
     findings.count("clients", json!(names));
     findings.count("kills", kills);
@@ -385,18 +423,7 @@ pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) ->
         findings.check(settled > 0, || format!("no disturbance of {} settled", client.name));
         findings.count(&format!("members_at_the_end_{}", client.name), group.live());
     }
-    for group in &mut storm.groups {
-        for (error, times) in group.errors() {
-            eprintln!("storm: {}: {times} times {error}", group.client.name);
-        }
-        let badly = group.end()?;
-        findings.check(badly == 0, || {
-            format!("{badly} members of {} did not end well", group.client.name)
-        });
-    }
-    load.end(Duration::from_secs(30))?;
-    storm.broker.must_live()?;
-    if findings.complaints.is_empty() { storm.broker.discard() } else { Ok(()) }
+    storm.end(findings)
 }
 
 #[cfg(test)]

@@ -254,6 +254,7 @@ fn trim<'a>(max_bytes: usize, got: impl Iterator<Item = &'a mut Got<Slice>>) -> 
     for g in got {
         if total > 0 && total + g.bytes > max_bytes {
             g.records.clear();
+            g.aborted.clear();
             g.bytes = 0;
         }
         total += g.bytes;

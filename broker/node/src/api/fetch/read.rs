@@ -8,6 +8,7 @@ use super::{Got, Limits};
 use crate::broker::Broker;
 use crate::shard::{PartitionError, within};
 use ids::{Instant, LeaderEpoch, Offset, PartitionId};
+use log::AbortedTxn;
 use runtime::Slice;
 use stages::{Laps, Stage};
 use std::collections::BTreeMap;
@@ -18,9 +19,9 @@ use wire::ErrorCode;
 /// What was found of what was wanted.
 pub(super) type Reading<B> = (Want, Got<B>);
 
-/// Whether there is nothing to read of a partition before it moves: its reader has come to the high watermark.
+/// Whether there is nothing to read of a partition before it moves: its reader has come to the end of what it may read.
 pub(super) fn is_asleep<B>(want: &Want, got: &Got<B>) -> bool {
-    !got.nothing_more_to_wait_for() && got.bytes == 0 && want.from.offset >= got.high_watermark
+    !got.nothing_more_to_wait_for() && got.bytes == 0 && want.from.offset >= got.bound
 }
 
 /// Reads these partitions of this core, and those that have moved, until there is enough, something is wrong, or the time is
@@ -91,7 +92,7 @@ async fn read(
     let mut first = true;
     let mut all = Vec::with_capacity(wants.len());
     for want in wants {
-        let got = read_one(broker, limits.version, part, want, left, first).await;
+        let got = read_one(broker, limits, part, want, left, first).await;
         if got.bytes > 0 {
             first = false;
             left = left.saturating_sub(got.bytes);
@@ -103,14 +104,14 @@ async fn read(
 
 async fn read_one(
     broker: &Rc<Broker>,
-    version: i16,
+    limits: &Limits,
     part: Option<&Rc<Part>>,
     want: &Want,
     left: usize,
     first: bool,
 ) -> Got<Slice> {
     let Want { id, from, .. } = want;
-    let id = *id;
+    let (id, version) = (*id, limits.version);
     let replica = match broker.shard.check_epoch(id, from.current_leader_epoch) {
         Ok(replica) => replica,
         Err(e) => return Got::error(codes::of_partition(&e, version).0),
@@ -121,9 +122,12 @@ async fn read_one(
     let store = &broker.shard.store;
     let looked = store.with_log(id, |l| (l.start(), diverges(l, from)));
     let (log_start, diverging) = looked.unwrap_or((Offset::NONE, None));
+    let (high_watermark, last_stable) =
+        (replica.high_watermark(), broker.shard.last_stable(&replica));
     let mut got = Got {
-        high_watermark: replica.high_watermark(),
-        last_stable: replica.last_stable_offset(),
+        high_watermark,
+        last_stable,
+        bound: if limits.committed { last_stable } else { high_watermark },
         log_start,
         diverging,
         ..Got::error(ErrorCode::NONE)
@@ -132,8 +136,13 @@ async fn read_one(
         return got;
     }
     let max = usize::try_from(from.max_bytes).unwrap_or(0).min(left);
-    match read_records(store, id, from.offset, got.high_watermark, max, first).await {
-        Ok(read) => {
+    let found = match read_records(store, id, from.offset, got.bound, max, first).await {
+        Ok(read) => aborted(store, id, limits, from.offset, &read).await.map(|list| (read, list)),
+        Err(e) => Err(e),
+    };
+    match found {
+        Ok((read, list)) => {
+            got.aborted = list;
             got.bytes = read.bytes;
             got.cold = !read.from_tail;
             replica.served(read.bytes);
@@ -149,19 +158,36 @@ async fn read_one(
     got
 }
 
+/// The aborted transactions among what was read from `from` on, for who wants only what is committed.
+async fn aborted(
+    store: &Store,
+    id: PartitionId,
+    limits: &Limits,
+    from: Offset,
+    read: &store::Read,
+) -> Result<Vec<AbortedTxn>, store::ReadError> {
+    if !limits.committed {
+        return Ok(Vec::new());
+    }
+    match read.end() {
+        Some(end) => store.aborted_transactions(id, from, end).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// What [`Store::read`] gives, but for batches without records in front of others: compaction leaves them, and librdkafka takes an
 /// answer of nothing else for one that was cut off, asks for twice as much each time and gives up at 1 GiB.
 async fn read_records(
     store: &Store,
     id: PartitionId,
     offset: Offset,
-    high_watermark: Offset,
+    bound: Offset,
     max: usize,
     first: bool,
 ) -> Result<store::Read, store::ReadError> {
-    let mut read = store.read(id, offset, high_watermark, max, first).await?;
-    while let Some(next) = only_empty(&read.slices).filter(|next| *next < high_watermark) {
-        let more = store.read(id, next, high_watermark, max, first).await?;
+    let mut read = store.read(id, offset, bound, max, first).await?;
+    while let Some(next) = only_empty(&read.slices).filter(|next| *next < bound) {
+        let more = store.read(id, next, bound, max, first).await?;
         if more.bytes == 0 {
             break;
         }

@@ -6,7 +6,7 @@ use crate::node::opening::{Opened, Opening, open_another, open_first, others};
 use crate::node::serving::{self, Listening};
 use crate::post::{CAPACITY, Letter};
 use cluster::config::StaticConfig;
-use ids::CoreId;
+use ids::{CoreId, TopicId};
 use runtime::sim::{NodeId, Outcome, World};
 use runtime::{Io, Mailbox, Mailboxes, Pin};
 use std::rc::Rc;
@@ -65,6 +65,15 @@ impl Machine {
     /// Whether this start is written down; until then it only reads.
     pub(super) fn is_registered(&self) -> bool {
         self.cores[0].controller.as_ref().is_some_and(|log| log.is_registered())
+    }
+
+    /// The core that leads the first partition of a topic, and the topic's id.
+    pub(super) fn leader_of(&self, topic: &str) -> Option<(Rc<Broker>, TopicId)> {
+        self.cores.iter().find_map(|broker| {
+            let led = broker.shard.replicas();
+            let replica = led.iter().find(|r| &*r.topic == topic && r.id.index.0 == 0)?;
+            Some((Rc::clone(broker), replica.id.topic))
+        })
     }
 
     /// Opens the data directory on every core and listens.

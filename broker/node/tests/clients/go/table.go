@@ -12,6 +12,7 @@ import (
 )
 
 // The writing half of `cargo xtask prove compaction`: updates of a table, each numbered; a hundredth of them deletes its key.
+// The first updates are of each key once, in no order that a reader would know, those after them of any.
 // Written to a file: every key that lives at the end with its last value, in the order of the keys.
 //
 //	client table BOOTSTRAP TOPIC PARTITIONS UPDATES KEYS RATE FILE
@@ -20,6 +21,9 @@ import (
 
 // What a value has behind its number: it must not be what compresses best.
 func padding(r *random) []byte { return r.bytes(40 + r.below(80)) }
+
+// A prime above all numbers of keys: its multiples are all different for each number of keys.
+const scatter = 4_294_967_291
 
 func table(bootstrap, topic string, partitions, updates, keys, rate int, file string) {
 	c, err := kgo.NewClient(
@@ -43,6 +47,9 @@ func table(bootstrap, topic string, partitions, updates, keys, rate int, file st
 			time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 		}
 		k := choice.below(uint32(keys))
+		if i < keys {
+			k = int(uint64(i) * scatter % uint64(keys))
+		}
 		key := fmt.Sprintf("key-%08d", k)
 		record := &kgo.Record{Topic: topic, Partition: int32(k % partitions), Key: []byte(key)}
 		if choice.below(100) == 0 {

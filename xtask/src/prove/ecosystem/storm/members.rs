@@ -187,7 +187,12 @@ impl Group {
 
     /// One more process with its members.
     pub(super) fn join(&mut self) -> Result<(), Fault> {
-        let mut command = self.client.program();
+        self.join_as(self.client)
+    }
+
+    /// The same with the program of another client: one that has as many members in a process.
+    pub(super) fn join_as(&mut self, client: &Client) -> Result<(), Fault> {
+        let mut command = client.program();
         command.args([&self.bootstrap, &self.topic, &format!("storm-{}", self.client.name)]);
         let members = self.client.in_process;
         if members > 1 {

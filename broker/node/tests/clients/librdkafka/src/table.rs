@@ -3,7 +3,7 @@
 //! What is checked on the way: offsets rise, and so do the numbers that a key's values begin with; each value is as long as its writer
 //! makes them. What lives at the end goes to a file, in the order of the keys; the counts to standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
@@ -20,11 +20,13 @@ use crate::report::{Fault, print};
 /// Nothing came for so long: the broker is stuck.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Its number, and the value unless the key was deleted after it.
+type Last = (u64, Option<Box<[u8]>>);
+
 #[derive(Default)]
 struct Table {
-    alive: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The last number of each key, deleted or not.
-    numbers: BTreeMap<Vec<u8>, u64>,
+    /// The last number of each key that ever had a value, and the value if it has one still.
+    keys: HashMap<Box<[u8]>, Last>,
     next: BTreeMap<i32, i64>,
     records: u64,
     tombstones: u64,
@@ -46,17 +48,23 @@ impl Table {
         let key = m.key().ok_or_else(|| format!("partition {partition} {offset}: no key"))?;
         let Some(value) = m.payload() else {
             self.tombstones += 1;
-            self.alive.remove(key);
+            if let Some((_, value)) = self.keys.get_mut(key) {
+                *value = None;
+            }
             return Ok(());
         };
         let number = number(value)
             .ok_or_else(|| format!("partition {partition} {offset}: a value without a number"))?;
-        let before = self.numbers.insert(key.to_vec(), number);
-        if before.is_some_and(|before| before >= number) {
-            let before = before.unwrap_or(0);
-            return Err(format!("partition {partition} {offset}: {number} after {before}").into());
+        match self.keys.get_mut(key) {
+            Some((before, _)) if *before >= number => {
+                let complaint = format!("partition {partition} {offset}: {number} after {before}");
+                return Err(complaint.into());
+            }
+            Some(known) => *known = (number, Some(value.into())),
+            None => {
+                self.keys.insert(key.into(), (number, Some(value.into())));
+            }
         }
-        self.alive.insert(key.to_vec(), value.to_vec());
         Ok(())
     }
 }
@@ -92,7 +100,13 @@ pub(crate) fn read(bootstrap: &str, topic: &str, partitions: i32, file: &str) ->
         }
     }
     let mut out = BufWriter::new(File::create(file)?);
-    for (key, value) in &table.alive {
+    let mut alive: Vec<(&[u8], &[u8])> = table
+        .keys
+        .iter()
+        .filter_map(|(key, (_, value))| Some((&**key, value.as_deref()?)))
+        .collect();
+    alive.sort_unstable();
+    for (key, value) in &alive {
         out.write_all(key)?;
         out.write_all(b"\t")?;
         out.write_all(value)?;
@@ -102,7 +116,7 @@ pub(crate) fn read(bootstrap: &str, topic: &str, partitions: i32, file: &str) ->
     print(&json!({
         "records": table.records,
         "tombstones": table.tombstones,
-        "alive": table.alive.len(),
+        "alive": alive.len(),
         "offsets": table.next.values().sum::<i64>(),
     }))
 }
