@@ -23,6 +23,8 @@ use crate::{Fault, program, tree};
 const MOST: f64 = 1.0;
 /// Requests of both brokers may differ by so much of themselves, or what they cost cannot be held against each other.
 const APART: f64 = 0.02;
+/// Rounds of one broker that differ by more than so many percent say nothing of one percent.
+const SPREAD: f64 = 2.0;
 /// So many rounds are made for one that counts.
 const TRIES: usize = 3;
 /// Under callgrind everything takes some fifty times as long.
@@ -43,7 +45,7 @@ impl Options {
         let mut options = Options {
             rounds: 3,
             seconds: [4, 16],
-            rate: "200/s".to_owned(),
+            rate: "400/s".to_owned(),
             with: None,
             without: None,
             load:
@@ -135,8 +137,11 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     for (name, costs) in [("without", &costs_without), ("with", &costs_with)] {
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let most = costs.iter().copied().fold(0.0, f64::max);
-        let rounds = costs.len();
-        say(&format!("{name:7}  {least:.0} to {most:.0} in {rounds} rounds"))?;
+        let (rounds, spread) = (costs.len(), spread(costs));
+        say(&format!("{name:7}  {least:.0} to {most:.0} in {rounds} rounds: {spread:.2} % apart"))?;
+        if spread > SPREAD {
+            return Err("the rounds are too far apart: not told; leave the machine to it".into());
+        }
     }
     let (with, without) = (median(costs_with), median(costs_without));
     let percent = (with - without) / without * 100.0;
@@ -223,6 +228,13 @@ fn per_request([short, long]: &[Count; 2]) -> Result<(u64, f64), Fault> {
     Ok((requests, instructions as f64 / requests as f64))
 }
 
+/// How far the values are apart, in percent of their median.
+fn spread(values: &[f64]) -> f64 {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    (most - least) / median(values.to_vec()) * 100.0
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
@@ -242,6 +254,7 @@ mod tests {
         assert!(per_request(&[count(1000, 5), count(1500, 6)]).is_err());
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![1.0, 2.0]), 1.5);
+        assert_eq!((spread(&[99.0, 100.0, 103.0]), spread(&[7.0])), (4.0, 0.0));
     }
 
     #[test]
