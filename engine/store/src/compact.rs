@@ -373,7 +373,7 @@ impl Pass<'_> {
             }
         };
         let group = names.get(..segments.len()).unwrap_or(&[]);
-        let finished = match out.finish(&segments).await {
+        let mut finished = match out.finish(&segments).await {
             Ok(finished) => finished,
             Err(e) => {
                 out.discard().await;
@@ -381,12 +381,11 @@ impl Pass<'_> {
                 return Err(CompactFailure::io("cannot write a compacted segment", &e));
             }
         };
-        let aborted = txn_index::kept(self.store, &self.p, &segments, out.markers()).await;
-        let mut finished = finished;
-        match aborted {
+        match txn_index::kept(self.store, &self.p, &segments, out.markers()).await {
             Ok(aborted) => finished.segment.aborted = log::Aborted::in_memory(aborted),
             Err(e) => {
                 out.discard().await;
+                self.after_discard().await;
                 return Err(CompactFailure::Io(format!("the aborted transactions: {e}")));
             }
         }

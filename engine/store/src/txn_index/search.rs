@@ -115,10 +115,7 @@ impl Store {
                     Err(Unusable::Damaged(_))
                         if planted::is(Planted::TransactionIndexNotRebuilt) => {}
                     Err(Unusable::Damaged(n)) if !rebuilt => {
-                        eprintln!(
-                            "entry {n} of the transaction index of segment {name} of {id} is damaged: it is made good from the log"
-                        );
-                        if !self.rebuild(p, name).await? {
+                        if !self.rebuild(p, name, n).await? {
                             return Ok(Step::Gone);
                         }
                         rebuilt = true;
@@ -138,7 +135,12 @@ impl Store {
 
     /// What the file of a segment's index held is found again in the log, and written anew by the next checkpoint. False if the
     /// log has changed meanwhile, so that whoever wanted it has to look again.
-    pub(super) async fn rebuild(&self, p: &Shared, name: SegmentName) -> Result<bool, ReadError> {
+    pub(super) async fn rebuild(
+        &self,
+        p: &Shared,
+        name: SegmentName,
+        entry: u32,
+    ) -> Result<bool, ReadError> {
         let held = |p: &Shared| {
             let p = p.borrow();
             p.log.segment(name).map(|s| (s.aborted.in_file(), s.aborted.file_last()))
@@ -154,6 +156,10 @@ impl Store {
             let Some(s) = p.log.segment(name) else { return Ok(false) };
             let matter = |of: &&Segment| of.end > s.unstable_from && of.name <= name;
             let names: Vec<_> = p.log.segments().iter().filter(matter).map(|s| s.name).collect();
+            eprintln!(
+                "entry {entry} of the transaction index of segment {name} of {} is damaged: it is made good from the log",
+                p.id
+            );
             (names, p.log.start())
         };
         let mut found = Vec::new();
@@ -216,9 +222,9 @@ async fn kept_of(
                 all.extend(tail.into_iter().filter(stays));
                 return Ok(all);
             }
-            Err(Unusable::Damaged(_)) if tries < TRIES => {
+            Err(Unusable::Damaged(n)) if tries < TRIES => {
                 tries += 1;
-                store.rebuild(p, name).await?;
+                store.rebuild(p, name, n).await?;
             }
             Err(e) => return Err(e.into()),
         }
