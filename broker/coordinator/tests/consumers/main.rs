@@ -451,6 +451,10 @@ impl World {
             ErrorCode::NONE => {
                 self.tally.commits += 1;
                 self.offsets.insert((group, p), next);
+                // It commits by name. If the topic is gone and another has its name, then that is what it commits for.
+                if let Some((topic, _)) = self.topics.borrow().named(&name) {
+                    self.offsets.insert((group, PartitionId { topic, ..p }), next);
+                }
                 let mut others = self.members_of(n % self.scale.groups);
                 let owner = others.find(|m| m.id != id && m.is_awake() && m.owned.contains(&p));
                 assert!(owner.is_none(), "{id} committed for {p} of {}", owner.unwrap().id);
