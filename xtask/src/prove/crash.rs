@@ -16,6 +16,8 @@ use super::options;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
+/// The test that does it, and what it shares with others.
+const SOURCES: [&str; 2] = ["engine/store/tests/crash", "engine/store/tests/scene"];
 /// Images between two savings of the counts.
 const STRETCH: u64 = 5_000;
 /// What is counted for each type of journal record, and for how many images one of each there must be.
@@ -161,7 +163,8 @@ fn count(line: &str) -> Option<(String, u64)> {
 /// list was seen.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let mut state = State::load(&options.state, options.seed, &tree::sources("ringwood-store")?)?;
+    let sources = tree::sources("ringwood-store", &SOURCES)?;
+    let mut state = State::load(&options.state, options.seed, &sources)?;
     say(&format!(
         "prove crash: {} images of {}, seed {}, counts in {}",
         state.images(),

@@ -29,6 +29,9 @@ use crate::{Fault, program, tree};
 const PARTS: [&str; 7] =
     ["verifiable", "verifiable-consumer", "retention", "streams", "connect", "migration", "storm"];
 
+/// The programs that play, and what makes them play.
+const SOURCES: [&str; 2] = ["broker/node/tests/clients", "xtask/src/prove/ecosystem"];
+
 struct Options {
     only: Vec<String>,
     /// How long each phase of the storm blows.
@@ -47,7 +50,7 @@ struct Options {
     resume: bool,
     seed: u64,
     state: PathBuf,
-    /// What the broker is built from.
+    /// What the broker is built from, and who plays.
     sources: String,
 }
 
@@ -213,7 +216,7 @@ impl Run {
 /// Plays the parts that were asked for; true if every one that ran was right and at least one ran.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let mut options = Options::parse(words)?;
-    options.sources = tree::sources("ringwood")?;
+    options.sources = tree::sources("ringwood", &SOURCES)?;
     let build = ["build", "--package", "ringwood", "--package", "ringwood-clients-rdkafka"];
     if !program::follow(Command::new("cargo").args(build).current_dir(tree::root()), |_| {})? {
         return Err("the build failed".into());

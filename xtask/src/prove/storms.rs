@@ -21,6 +21,8 @@ use super::options;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
+/// The tests that do it.
+const SOURCES: [&str; 2] = ["broker/coordinator/tests/storm", "broker/coordinator/tests/consumers"];
 /// Seeds between two savings of the counts, for each processor.
 const STRETCH: u64 = 10;
 /// No stretch takes longer, unless it is stuck.
@@ -249,8 +251,8 @@ fn play(kind: &Kind, program: &Path, stretch: u64, members: u64) -> Result<Playe
 /// Plays what is missing; true if nothing failed and everything that is counted has happened.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let mut state =
-        State::load(&options.state, options.members, &tree::sources("ringwood-coordinator")?)?;
+    let sources = tree::sources("ringwood-coordinator", &SOURCES)?;
+    let mut state = State::load(&options.state, options.members, &sources)?;
     let programs = build(options.release)?;
     // The kinds take turns, so that a run that is cut off has some of each.
     let mut missing = Vec::new();

@@ -1,8 +1,8 @@
-//! What a program of this workspace is built from, as one name: counts that were taken of the same sources may be added up,
-//! whatever else has been committed meanwhile.
+//! What a proof is of, as one name: counts that were taken of the same sources may be added up, whatever else has been committed
+//! meanwhile.
 //!
-//! The name covers the package with its tests, each package of the workspace that it is built with, the releases of all other
-//! packages among them, the build profiles and the compiler.
+//! The name covers a package and each package of the workspace that it is built with, all of them without their tests; the tests
+//! that the proof consists of; the releases of all other packages, the build profiles and the compiler.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
@@ -13,32 +13,53 @@ use serde_json::Value;
 use super::root;
 use crate::Fault;
 
-/// The name of the sources of a package: as long as git's names are, with `+` behind it if something is not committed.
-pub(crate) fn sources(package: &str) -> Result<String, Fault> {
+/// Folders of a package that are not built into those that use it.
+const APART: [&str; 4] = ["tests", "benches", "examples", "fuzz"];
+
+/// The name of the sources of a package and of `tests`, folders below the root: as long as git's names are, with `+` behind it
+/// if something is not committed.
+pub(crate) fn sources(package: &str, tests: &[&str]) -> Result<String, Fault> {
     let metadata = said("cargo", &["metadata", "--format-version", "1", "--locked"])?;
     let made_of = ingredients(&serde_json::from_str(&metadata)?, package)?;
     let mut text = said("rustc", &["--version"])?;
     text.push_str(&profiles(&std::fs::read_to_string(root().join("Cargo.toml"))?));
-    let mut folders = vec![".cargo".to_owned()];
+    let mut looked_at: Vec<String> =
+        ["Cargo.toml", "Cargo.lock", ".cargo"].map(str::to_owned).to_vec();
     for one in made_of {
         match one {
-            Ingredient::Folder(folder) => folders.push(folder),
+            Ingredient::Folder(folder) => {
+                let entries = said("git", &["ls-tree", &format!("HEAD:{folder}")])?;
+                for entry in entries.lines().filter(|entry| is_built(entry)) {
+                    text.push_str(&format!("{folder} {entry}\n"));
+                }
+                looked_at.extend(APART.map(|apart| format!(":(exclude){folder}/{apart}")));
+                looked_at.push(folder);
+            }
             Ingredient::Release(release) => {
                 text.push_str(&release);
                 text.push('\n');
             }
         }
     }
-    for folder in &folders {
+    let mut differs = !said("git", &changes(&looked_at))?.is_empty();
+    for folder in [&[".cargo"], tests].concat() {
         text.push_str(&said("git", &["rev-parse", &format!("HEAD:{folder}")])?);
+        differs |= !said("git", &changes(&[folder.to_owned()]))?.is_empty();
     }
-    let mut status = vec!["status", "--porcelain", "--", "Cargo.toml", "Cargo.lock"];
-    status.extend(folders.iter().map(String::as_str));
     let mut name = hash(&text)?;
-    if !said("git", &status)?.is_empty() {
+    if differs {
         name.push('+');
     }
     Ok(name)
+}
+
+fn changes(paths: &[String]) -> Vec<&str> {
+    ["status", "--porcelain", "--"].into_iter().chain(paths.iter().map(String::as_str)).collect()
+}
+
+/// Whether an entry of a package's folder, as `git ls-tree` prints it, matters to those that use the package.
+fn is_built(entry: &str) -> bool {
+    entry.rsplit('\t').next().is_none_or(|name| !APART.contains(&name))
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +185,12 @@ mod tests {
         assert_eq!(of("a").unwrap(), [folder("a"), folder("b"), folder("c"), release]);
         assert_eq!(of("d").unwrap(), [folder("d")]);
         assert!(of("e").is_err() && of("x 1.0").is_err());
+    }
+
+    #[test]
+    fn tests_of_a_package_are_not_built_into_others() {
+        assert!(is_built("040000 tree 0a\tsrc") && is_built("100644 blob 0b\tbuild.rs"));
+        assert!(!is_built("040000 tree 0c\ttests"));
     }
 
     #[test]

@@ -23,10 +23,13 @@ pub(crate) struct Tally {
     pub(crate) timeouts: u64,
     pub(crate) abandoned: u64,
     pub(crate) survivors: u64,
+    pub(crate) messages_lost: u64,
+    pub(crate) messages_doubled: u64,
+    pub(crate) messages_late: u64,
 }
 
 impl Tally {
-    pub(crate) fn each(&mut self) -> [(&'static str, &mut u64); 13] {
+    pub(crate) fn each(&mut self) -> [(&'static str, &mut u64); 16] {
         [
             ("runs", &mut self.runs),
             ("crashes", &mut self.crashes),
@@ -41,6 +44,9 @@ impl Tally {
             ("timeouts", &mut self.timeouts),
             ("abandoned", &mut self.abandoned),
             ("survivors", &mut self.survivors),
+            ("messages_lost", &mut self.messages_lost),
+            ("messages_doubled", &mut self.messages_doubled),
+            ("messages_late", &mut self.messages_late),
         ]
     }
 

@@ -163,6 +163,7 @@ impl World {
 
     pub(crate) fn delay(&mut self) -> u64 {
         let late = self.chaos && self.random.percent(2);
+        self.checks.tally.messages_late += u64::from(late);
         if late { self.random.between(50, 6_000) } else { self.random.between(1, 20) }
     }
 
@@ -315,6 +316,7 @@ impl World {
         let number = self.members[n].number();
         let message = Rc::new(Message { member: n, life: self.members[n].life, number, ask });
         let copies = if self.weather(n, 4) { 2 } else { 1 };
+        self.checks.tally.messages_doubled += copies - 1;
         if copies == 2
             && let Ask::Commit { tag, .. } = &*message.ask
         {
@@ -324,6 +326,8 @@ impl World {
             if !self.weather(n, 4) {
                 let delay = self.delay();
                 self.schedule(delay, Event::Ask(self.incarnation, Rc::clone(&message)));
+            } else {
+                self.checks.tally.messages_lost += 1;
             }
         }
         number
