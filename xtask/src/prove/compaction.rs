@@ -112,7 +112,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     if let Some(bytes) = options.dedupe {
         scene.configure(&format!("log.cleaner.dedupe.buffer.size={bytes}"))?;
     }
-    let mut counts = Counts::default();
+    let mut counts = Counts::anew()?;
     let mut good = table::table(&mut scene, &options, &mut counts)?;
     scene.broker.stop(Duration::from_secs(60))?;
     scene.broker.set_cores(options.cores);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::Fault;
+use crate::tally::say;
+use crate::{Fault, tree};
 
 /// Bounds of recovery times, in milliseconds.
 const STEPS: [u64; 22] = [
@@ -19,19 +20,42 @@ const RECOVERED: &str = "recovery_ms_to_";
 pub(super) const NEVER: [&str; 6] =
     ["duplicated", "out_of_order", "holes", "producer_id_reused", "malformed", "missing"];
 
-/// The counts of all runs so far.
+/// The programs that work against the broker, and what makes them.
+const PLAYERS: [&str; 2] = ["broker/node/tests/clients", "xtask/src/prove/round.rs"];
+
+/// The counts of all runs so far, and the name of the sources that they are of: counts of others prove nothing of these.
 #[derive(Default)]
-pub(super) struct Counts(pub(super) BTreeMap<String, u64>);
+pub(super) struct Counts(pub(super) BTreeMap<String, u64>, String);
+
+/// The name of what proofs with the running broker are of.
+pub(super) fn of_the_broker() -> Result<String, Fault> {
+    tree::sources("ringwood", &PLAYERS)
+}
 
 impl Counts {
+    /// None yet, of the broker as it is built now.
+    pub(super) fn anew() -> Result<Counts, Fault> {
+        Ok(Counts(BTreeMap::new(), of_the_broker()?))
+    }
+
+    /// Those of earlier runs with the same sources. Others are put aside.
     pub(super) fn load(path: &Path) -> Result<Counts, Fault> {
+        Self::load_of(path, of_the_broker()?)
+    }
+
+    fn load_of(path: &Path, sources: String) -> Result<Counts, Fault> {
         if !path.exists() {
-            return Ok(Counts::default());
+            return Ok(Counts(BTreeMap::new(), sources));
         }
         let found: Map<String, Value> = serde_json::from_slice(&read(path)?)?;
-        Ok(Counts(
-            found.into_iter().filter_map(|(name, value)| Some((name, value.as_u64()?))).collect(),
-        ))
+        let of = found.get("sources").and_then(Value::as_str).unwrap_or_default();
+        if of != sources || of.ends_with('+') {
+            say(&format!("counts of other sources ({of}) are put aside"))?;
+            rename(path, path.with_extension("old.json"))?;
+            return Ok(Counts(BTreeMap::new(), sources));
+        }
+        let numbers = found.into_iter().filter_map(|(name, value)| Some((name, value.as_u64()?)));
+        Ok(Counts(numbers.collect(), sources))
     }
 
     pub(super) fn add(&mut self, name: &str, more: u64) {
@@ -93,8 +117,11 @@ impl Counts {
         if let Some(folder) = path.parent() {
             create_dir_all(folder)?;
         }
+        let numbers = self.0.iter().map(|(name, n)| (name.clone(), Value::from(*n)));
+        let sources = ("sources".to_owned(), Value::from(self.1.as_str()));
+        let all: Map<String, Value> = numbers.chain([sources]).collect();
         let aside = path.with_extension("new");
-        write(&aside, format!("{}\n", serde_json::to_string_pretty(&self.0)?))?;
+        write(&aside, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
         Ok(rename(&aside, path)?)
     }
 
@@ -110,6 +137,24 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_go_on_with_the_same_sources_only() {
+        let folder = std::env::temp_dir().join(format!("counts-{}", std::process::id()));
+        let path = folder.join("state.json");
+        let load = |of: &str| Counts::load_of(&path, of.to_owned()).expect("readable");
+        let mut counts = load("ab");
+        counts.add("kills", 3);
+        counts.save(&path).expect("saved");
+        assert_eq!(load("ab").of("kills"), 3);
+        assert_eq!(load("ac").of("kills"), 0);
+        assert_eq!(load("ab").of("kills"), 0, "they were put aside");
+        let mut counts = load("ab+");
+        counts.add("kills", 3);
+        counts.save(&path).expect("saved");
+        assert_eq!(load("ab+").of("kills"), 0, "something was not committed");
+        std::fs::remove_dir_all(&folder).expect("its own folder");
+    }
 
     #[test]
     fn recoveries_are_told_by_their_bounds() {

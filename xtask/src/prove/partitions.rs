@@ -173,7 +173,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let serving = settled(&broker)?;
     let of = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
     let each = idle.resident.saturating_sub(empty.resident) / options.count;
-    let mut counts = Counts::default();
+    let mut counts = Counts::anew()?;
     for (name, n) in [
         ("partitions", options.count),
         ("partitions_with_data", options.with_data),

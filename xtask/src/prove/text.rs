@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::counts::Counts;
+use super::counts::{Counts, of_the_broker};
 use super::{options, programs};
 use crate::broker::Broker;
 use crate::tally::say;
@@ -133,7 +133,7 @@ fn codecs(binary: &Path, data: &Path, counts: &mut Counts) -> Result<(), Fault> 
 
 /// The lines, as they were numbered before if the same was asked for; whether the run goes on.
 fn prepare(options: &Options, folder: &Folder) -> Result<bool, Fault> {
-    let asked = format!("{} bytes of {:?}\n", options.bytes, options.from);
+    let asked = format!("{} bytes of {:?}, {}\n", options.bytes, options.from, of_the_broker()?);
     if std::fs::read_to_string(folder.asked()).is_ok_and(|before| before == asked) {
         return Ok(true);
     }
@@ -208,7 +208,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     programs::build(options.release)?;
     let folder = Folder(tree::target().join("prove").join("text"));
     let goes_on = prepare(&options, &folder)?;
-    let mut counts = if goes_on { Counts::load(&options.state)? } else { Counts::default() };
+    let mut counts = if goes_on { Counts::load(&options.state)? } else { Counts::anew()? };
     let (lines, bytes) = lines::count(&folder.parts())?;
     counts.raise("lines", lines);
     counts.raise("bytes", bytes);

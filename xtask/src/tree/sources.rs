@@ -19,6 +19,10 @@ const APART: [&str; 4] = ["tests", "benches", "examples", "fuzz"];
 /// The name of the sources of a package and of `tests`, folders below the root: as long as git's names are, with `+` behind it
 /// if something is not committed.
 pub(crate) fn sources(package: &str, tests: &[&str]) -> Result<String, Fault> {
+    if !root().join(".git").exists() {
+        // Sources without their history have no name, and their counts are nobody else's.
+        return Ok("+".to_owned());
+    }
     let metadata = said("cargo", &["metadata", "--format-version", "1", "--locked"])?;
     let made_of = ingredients(&serde_json::from_str(&metadata)?, package)?;
     let mut text = said("rustc", &["--version"])?;
