@@ -105,8 +105,9 @@ fn cargo(words: &[&str]) -> Command {
 
 /// What is behind a feature, and the bench's editions: `cargo test --workspace` leaves them out, so that no feature of a test
 /// gets into the broker that is tested.
-const WITH_FEATURES: [&[&str]; 2] = [
+const WITH_FEATURES: [&[&str]; 3] = [
     &["test", "--package", "ringwood-runtime", "--features", "faults", "--test", "faults"],
+    &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"],
     &["test", "--package", "ringwood-bench", "--features", "glommio", "--test", "editions"],
 ];
 
