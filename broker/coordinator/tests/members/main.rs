@@ -6,7 +6,9 @@ mod gone_topics;
 mod late_commits;
 mod memory;
 mod patterns;
+mod policies;
 mod refusals;
+mod sizes;
 mod static_members;
 
 use coordinator::{
