@@ -7,6 +7,7 @@ mod late_commits;
 mod memory;
 mod patterns;
 mod policies;
+mod readers;
 mod refusals;
 mod sizes;
 mod static_members;
