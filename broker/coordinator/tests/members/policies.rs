@@ -141,9 +141,10 @@ fn a_group_becomes_classic_when_the_last_of_the_other_protocol_goes_if_the_polic
         assert_eq!(beats(&mut scene, &member), ErrorCode::REBALANCE_IN_PROGRESS, "{policy:?}");
         // A consumer group takes members of its protocol; a classic one if the policy upgrades.
         let answer = scene.beat(&join(("B", None)));
-        let code = match policy {
-            MigrationPolicy::Downgrade => ErrorCode::GROUP_ID_NOT_FOUND,
-            _ => ErrorCode::NONE,
+        let code = if policy == MigrationPolicy::Downgrade {
+            ErrorCode::GROUP_ID_NOT_FOUND
+        } else {
+            ErrorCode::NONE
         };
         assert_eq!(answer.error_code, code, "{policy:?}");
     }
