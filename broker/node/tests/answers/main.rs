@@ -8,3 +8,4 @@ mod broker;
 mod epochs;
 mod offsets;
 mod refusals;
+mod starts;
