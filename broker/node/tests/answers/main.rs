@@ -12,3 +12,4 @@ mod members;
 mod offsets;
 mod refusals;
 mod resources;
+mod starts;
