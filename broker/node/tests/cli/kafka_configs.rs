@@ -2,7 +2,7 @@
 
 use super::broker::Broker;
 use client::{Client, ClientConfig, To};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -14,6 +14,7 @@ use wire::api::describe_configs::{
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const OF_TOPIC: i8 = 1;
 const OF_BROKER: i8 = 2;
 const DEFAULT: i8 = 5;
@@ -24,6 +25,8 @@ struct Fact {
     key: &'static str,
     value_type: &'static str,
     default: Option<&'static str>,
+    /// Kafka has no default: the file has to set it.
+    required: bool,
     read_only: bool,
     /// A broker key with a value to try, and what the topic key then is.
     like: Option<(&'static str, &'static str)>,
@@ -35,16 +38,18 @@ fn facts() -> Vec<Fact> {
         .map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let default = match words[3] {
-                "-" => None,
+                "-" | "?" => None,
                 "\"\"" => Some(""),
                 other => Some(other),
             };
             let like = words.get(4).copied().zip(words.get(5).copied());
             let read_only = words.get(4) == Some(&"read-only");
-            Fact { kind: words[0], key: words[1], value_type: words[2], default, read_only, like }
+            let required = words[3] == "?";
+            let (kind, key, value_type) = (words[0], words[1], words[2]);
+            Fact { kind, key, value_type, default, required, read_only, like }
         })
         .collect();
-    assert!(facts.len() > 80, "{}", facts.len());
+    assert!(facts.len() > 380, "{}", facts.len());
     facts
 }
 
@@ -74,7 +79,8 @@ fn describe(broker: &Broker, resource_type: i8, resource_name: &str) -> BTreeMap
     let reply = client.call(To::Any, i16::MAX, &request).unwrap();
     let response: DescribeConfigsResponse<'_> = reply.decode().unwrap();
     assert_eq!(response.results[0].error_code, ErrorCode::NONE);
-    let types = ["", "boolean", "string", "int", "short", "long", "double", "list", "class"];
+    let types =
+        ["", "boolean", "string", "int", "short", "long", "double", "list", "class", "password"];
     let configs = response.results[0].configs.iter().map(|c| {
         let said = Said {
             value: c.value.map(str::to_owned),
@@ -90,17 +96,27 @@ fn describe(broker: &Broker, resource_type: i8, resource_name: &str) -> BTreeMap
         };
         (c.name.to_owned(), said)
     });
-    configs.collect()
+    let by_name: BTreeMap<_, _> = configs.collect();
+    assert_eq!(by_name.len(), response.results[0].configs.len(), "a key is told twice");
+    by_name
 }
+
+/// Where the node lives: our default is a flag's.
+const OF_FLAGS: [&str; 3] = ["listeners", "log.dir", "node.id"];
 
 #[test]
 fn every_key_has_kafkas_type_default_and_mode() {
     let broker = Broker::start();
     broker.run(&["topic", "create", "t"]).ok();
     let (topic, this) = (describe(&broker, TOPIC, "t"), describe(&broker, BROKER, "1"));
+    let group = describe(&broker, GROUP, "g");
     let mut wrong = Vec::new();
     for fact in facts() {
-        let all = if fact.kind == "topic" { &topic } else { &this };
+        let all = match fact.kind {
+            "topic" => &topic,
+            "group" => &group,
+            _ => &this,
+        };
         let Some(said) = all.get(fact.key) else {
             wrong.push(format!("{} {} is not described", fact.kind, fact.key));
             continue;
@@ -108,20 +124,90 @@ fn every_key_has_kafkas_type_default_and_mode() {
         if said.value_type != fact.value_type {
             wrong.push(format!("{} is a {}, not {}", fact.key, said.value_type, fact.value_type));
         }
-        if said.value.as_deref() != fact.default {
+        let free = fact.required || (fact.kind == "broker" && OF_FLAGS.contains(&fact.key));
+        if !free && said.value.as_deref() != fact.default {
             wrong.push(format!("{} is {:?}, not {:?}", fact.key, said.value, fact.default));
         }
-        if said.source != DEFAULT || !said.documented {
+        if said.source != DEFAULT {
             wrong.push(format!("{}: {said:?}", fact.key));
         }
         if fact.kind == "broker" && said.read_only != fact.read_only {
             wrong.push(format!("{}: read-only {}", fact.key, said.read_only));
         }
-        if fact.kind == "topic" && said.read_only {
+        if fact.kind != "broker" && said.read_only {
             wrong.push(format!("{} cannot be changed", fact.key));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A broker's full list is Kafka's, and ours.
+#[test]
+fn a_broker_lists_what_kafka_lists() {
+    let broker = Broker::start();
+    let facts = facts();
+    let kafka = facts.iter().filter(|f| f.kind == "broker").map(|f| f.key);
+    let ours = ["durability", "scrub.bytes.per.second", "backend", "version"];
+    let mut expected: BTreeSet<String> = ours.iter().map(|key| format!("ringwood.{key}")).collect();
+    expected.extend(kafka.map(str::to_owned));
+    let listed: BTreeSet<String> = describe(&broker, BROKER, "1").into_keys().collect();
+    let on_one_side: Vec<_> = listed.symmetric_difference(&expected).collect();
+    assert!(on_one_side.is_empty(), "{on_one_side:?}");
+}
+
+/// The rows of a table of COMPAT.md: key and default.
+fn compat(table: &str) -> BTreeMap<String, String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../COMPAT.md");
+    let document = fs::read_to_string(path).unwrap();
+    let begin = format!("<!-- {table}: begin -->");
+    let table = document.split_once(&begin).unwrap().1.split_once("<!-- ").unwrap().0;
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(|c| c.trim().trim_matches('`')).collect();
+        (cells[1].to_owned(), cells[2].to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn compat_says_what_a_running_broker_answers() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t"]).ok();
+    for (table, kind, name, rows_min) in [
+        ("topic configs", TOPIC, "t", 36),
+        ("broker configs", BROKER, "1", 91),
+        ("group configs", GROUP, "g", 17),
+    ] {
+        let (said, rows) = (describe(&broker, kind, name), compat(table));
+        assert!(rows.len() >= rows_min, "{table}: {} rows", rows.len());
+        let mut wrong = Vec::new();
+        for (key, default) in &rows {
+            let Some(said) = said.get(key) else {
+                wrong.push(format!("{key} is not described"));
+                continue;
+            };
+            let value = match said.value.as_deref() {
+                None => "none",
+                Some("9223372036854775807") => "no limit",
+                Some("") => "empty",
+                Some(value) => value,
+            };
+            if value != default {
+                wrong.push(format!("{key} is {value}, and {default} is written"));
+            }
+            if !said.documented {
+                wrong.push(format!("{key} has no documentation"));
+            }
+        }
+        // What is described with words does something here, and has a row.
+        let facts = ["ringwood.backend", "ringwood.version"];
+        let acted_on =
+            said.iter().filter(|(key, s)| s.documented && !facts.contains(&key.as_str()));
+        for (key, _) in acted_on.filter(|(key, _)| !rows.contains_key(*key)) {
+            wrong.push(format!("{key} has no row"));
+        }
+        assert!(wrong.is_empty(), "{table}: {wrong:#?}");
+    }
 }
 
 #[test]
