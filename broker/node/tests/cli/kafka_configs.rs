@@ -4,7 +4,7 @@ use super::broker::Broker;
 use client::{Client, ClientConfig, To};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use wire::ErrorCode;
@@ -349,32 +349,29 @@ fn a_brokers_changes_take_effect_without_a_restart() {
     until(false);
 }
 
-/// Keys and values of the file that Kafka comes with, as of 4.3 and as of 3.9 with ZooKeeper.
-const OF_KRAFT: &str = "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=localhost:9093
-listeners=PLAINTEXT://:9092,CONTROLLER://:9093
-inter.broker.listener.name=PLAINTEXT
-advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
-num.network.threads=3
-num.io.threads=8
-socket.send.buffer.bytes=102400
-socket.receive.buffer.bytes=102400
-socket.request.max.bytes=104857600
-log.dirs=DATA
-num.partitions=1
-num.recovery.threads.per.data.dir=1
-offsets.topic.replication.factor=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.retention.hours=168
-log.segment.bytes=1073741824
-log.retention.check.interval.ms=300000
-";
+/// Files in the shapes that are in use, by name: the node's number, hours of retention, a key without effect with its value.
+const FILES: [(&str, &str, &str, &str, &str, &str); 5] = [
+    ("server", include_str!("properties/server.properties"), "1", "168", "num.io.threads", "8"),
+    ("broker", include_str!("properties/broker.properties"), "2", "48", "num.io.threads", "8"),
+    (
+        "docker",
+        include_str!("properties/docker.properties"),
+        "1",
+        "72",
+        "controller.quorum.voters",
+        "1@broker:29093",
+    ),
+    (
+        "strimzi",
+        include_str!("properties/strimzi.properties"),
+        "5",
+        "24",
+        "inter.broker.protocol.version",
+        "3.9",
+    ),
+    ("zookeeper", OF_ZOOKEEPER, "0", "24", "num.io.threads", "8"),
+];
+/// Keys and values of the file that Kafka 3.9 comes with, for ZooKeeper.
 const OF_ZOOKEEPER: &str = "broker.id=0
 listeners=PLAINTEXT://localhost:9092
 num.network.threads=3
@@ -399,41 +396,66 @@ zookeeper.connection.timeout.ms=18000
 group.initial.rebalance.delay.ms=0
 ";
 
-/// A broker runs from such a file, its ports and its place replaced as people replace them.
+/// A place of its own for a file whose port and data directory are replaced as people replace them.
+fn placed(name: &str, text: &str, port: u16) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let data = dir.join("data");
+    let text = text
+        .replace("DATA", data.to_str().unwrap())
+        .replace("://:9092", &format!("://127.0.0.1:{port}"))
+        .replace("localhost:9092", &format!("127.0.0.1:{port}"))
+        .replace(":9092", &format!(":{port}"));
+    let file = dir.join("server.properties");
+    fs::write(&file, text).unwrap();
+    file
+}
+
 #[test]
-fn the_files_that_kafka_comes_with_run_a_broker() {
-    for (name, text, id, hours) in
-        [("kraft", OF_KRAFT, "1", "168"), ("zookeeper", OF_ZOOKEEPER, "0", "24")]
-    {
-        let dir =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+fn files_in_use_run_a_broker() {
+    for (name, text, id, hours, inert, value) in FILES {
         let port = super::broker::free_port();
-        let text = text
-            .replace("DATA", dir.join("data").to_str().unwrap())
-            .replace(":9092", &format!(":{port}"));
-        let file = dir.join("server.properties");
-        fs::write(&file, text).unwrap();
+        let file = placed(name, text, port);
         let broker = Broker::with_file(&file, port);
         let get = |key: &str| {
             let resource = format!("broker/{id}");
             broker.run(&["config", "get", &resource, key]).ok()
         };
         assert_eq!(get("log.retention.hours"), format!("{hours}\n"), "{name}");
-        // Known, without effect, and shown to who asks.
-        assert_eq!(get("num.io.threads"), "8\n", "{name}");
+        // Known, without effect, and shown.
+        assert_eq!(get(inert), format!("{value}\n"), "{name}");
+        assert!(
+            broker.said().contains(&format!("{inert}: known, but without effect")),
+            "{name}: {}",
+            broker.said()
+        );
+        broker.run(&["topic", "create", "t", "-r", "1"]).ok();
         broker.feed(&["produce", "t"], b"a\n").ok();
         assert_eq!(broker.run(&["consume", "t"]).ok(), "a\n", "{name}");
         let retention = broker.run(&["config", "get", "topic/t", "retention.ms"]).ok();
         let expected = hours.parse::<u64>().unwrap() * 3_600_000;
         assert_eq!(retention, format!("{expected}\n"), "{name}");
-        assert!(broker.said().contains("num.io.threads: known, but without effect"), "{name}");
         drop(broker);
-        fs::remove_dir_all(&dir).unwrap();
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
     }
-    let wrong = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.properties");
-    fs::write(&wrong, "log.retention.hour=1\n").unwrap();
-    let mut start = Command::new(super::broker::BINARY);
-    start.args(["start", "--config"]).arg(&wrong);
-    super::broker::run(&mut start, b"").fails(2, &["did you mean log.retention.hours?"]);
+}
+
+#[test]
+fn a_file_that_asks_for_what_is_not_there_is_refused_by_key() {
+    let port = super::broker::free_port();
+    let ssl = include_str!("properties/ssl.properties");
+    let server = include_str!("properties/server.properties");
+    let typo = server.replace("log.retention.hours", "log.retention.hour");
+    let dirs = server.replace("log.dirs=DATA", "log.dirs=/data/a,/data/b");
+    for (name, text, words) in [
+        ("ssl", ssl, ["listeners names no listener without TLS and SASL", "CLIENTS://"]),
+        ("typo", typo.as_str(), ["log.retention.hour", "did you mean log.retention.hours?"]),
+        ("dirs", dirs.as_str(), ["log.dirs names several directories", "/data/a,/data/b"]),
+    ] {
+        let file = placed(name, text, port);
+        let mut start = Command::new(super::broker::BINARY);
+        start.args(["start", "--config"]).arg(&file);
+        super::broker::run(&mut start, b"").fails(2, &words);
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
 }
