@@ -85,7 +85,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         if options.require.iter().any(|one| one == "all") {
             tests(&mut tally, "features", WITH_A_SLOW_BROKER)?;
         } else {
-            say("SKIPPED slow: the broker with a slow stage is built and tested with --require all")?;
+            say(
+                "SKIPPED slow: the broker with a slow stage is built and tested with --require all",
+            )?;
         }
     } else {
         build()?;
