@@ -2,6 +2,7 @@
 
 use crate::migration::MigrationPolicy;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The settings of one coordinator; the names are Kafka's keys.
@@ -33,8 +34,8 @@ pub struct Config {
     pub consumer_assignors: Vec<String>,
     /// `group.consumer.migration.policy`.
     pub consumer_migration: MigrationPolicy,
-    /// What single groups have instead.
-    pub consumer_groups: BTreeMap<String, ConsumerTimes>,
+    /// What single groups have instead: one map for all coordinators of a core, as it may have very many groups.
+    pub consumer_groups: Rc<BTreeMap<String, ConsumerTimes>>,
     /// The most bytes of one batch: `max.message.bytes` of `__consumer_offsets`. Offsets and tombstones are spread over as
     /// many batches as they need; a group whose one record is larger cannot become stable.
     pub batch_bytes_max: usize,
@@ -109,7 +110,7 @@ impl Default for Config {
             consumer_max_size: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
             consumer_migration: MigrationPolicy::default(),
-            consumer_groups: BTreeMap::new(),
+            consumer_groups: Rc::default(),
             batch_bytes_max: 1_048_588,
             pending_members_max: 10_000,
         }

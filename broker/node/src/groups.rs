@@ -5,7 +5,7 @@
 
 mod config;
 
-pub(crate) use config::config_of;
+pub(crate) use config::{config_of, own_times};
 
 use crate::planted::{self, Planted};
 use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};

@@ -3,14 +3,18 @@
 //! Every core has its own, fed with the same committed records in the same order, so that a request reads it without asking
 //! anyone. Core 0 applies records when the metadata log has committed them, and passes them on to the others.
 
+mod changed;
+
 use crate::groups::{self, Groups};
 use crate::shard::Shard;
-use cluster::config::{BrokerSettings, Layers, StaticConfig, TopicConfig};
+use changed::Changed;
+use cluster::config::{BrokerSettings, Layers, StaticConfig, TopicConfig, TopicDefaults};
 use cluster::name::CONSUMER_OFFSETS;
-use cluster::{Change, ClusterImage, Delta, Record, ResourceKind};
+use cluster::{Change, ClusterImage, Delta, Record, Resource};
+use coordinator::ConsumerTimes;
 use ids::{BrokerId, PartitionId, PartitionIndex, TopicId};
 use runtime::Runtime;
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -33,6 +37,21 @@ pub(crate) struct Metadata {
     /// Effective configurations that were asked for since the last change.
     topic_configs: RefCell<BTreeMap<TopicId, Rc<TopicConfig>>>,
     settings: RefCell<Option<Rc<BrokerSettings>>>,
+    /// What topics without overrides have, and the times of the groups that have their own: likewise.
+    defaults: RefCell<Option<Rc<TopicDefaults>>>,
+    group_times: RefCell<Option<Rc<BTreeMap<String, ConsumerTimes>>>>,
+    walks: Cell<Walks>,
+}
+
+/// What changes of configurations have cost this core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walks {
+    /// Topics whose partitions were configured anew.
+    pub(crate) topics: u64,
+    /// Walks over all groups that have overrides.
+    pub(crate) groups: u64,
+    /// Times that all coordinators were configured anew.
+    pub(crate) coordinators: u64,
 }
 
 impl Metadata {
@@ -55,6 +74,9 @@ impl Metadata {
             fixed,
             topic_configs: RefCell::default(),
             settings: RefCell::default(),
+            defaults: RefCell::default(),
+            group_times: RefCell::default(),
+            walks: Cell::default(),
         })
     }
 
@@ -85,12 +107,30 @@ impl Metadata {
             return Rc::clone(known);
         }
         let image = self.image();
-        let config = Rc::new(self.layers(&image).topic(name));
+        let overrides = image.overrides(&Resource::topic(name));
+        let config = Rc::new(self.topic_defaults().topic(name, overrides));
         self.topic_configs.borrow_mut().insert(id, Rc::clone(&config));
         config
     }
 
-    /// Takes committed records into the image and does on this core what follows from them.
+    fn topic_defaults(&self) -> Rc<TopicDefaults> {
+        if let Some(known) = &*self.defaults.borrow() {
+            return Rc::clone(known);
+        }
+        let image = self.image();
+        let defaults = Rc::new(self.layers(&image).topic_defaults());
+        *self.defaults.borrow_mut() = Some(Rc::clone(&defaults));
+        defaults
+    }
+
+    /// What changes of configurations have cost so far.
+    #[cfg(test)]
+    pub(crate) fn walks(&self) -> Walks {
+        self.walks.get()
+    }
+
+    /// Takes committed records into the image and does on this core what follows from them. However many configurations they
+    /// change, what reads them is told once, behind the last: nothing between two records of a decision needs those in between.
     pub(crate) fn apply(&self, records: &[Record]) {
         let mut deltas = Vec::with_capacity(records.len());
         {
@@ -102,9 +142,12 @@ impl Metadata {
                 }
             }
         }
+        let changed = Changed::of(&deltas);
+        let all_topics = self.forget(&changed);
         for delta in &deltas {
             self.carry_out(delta);
         }
+        self.reconfigure(&changed, all_topics);
     }
 
     /// Consumer groups follow the topics that they read.
@@ -144,15 +187,10 @@ impl Metadata {
                         }
                     });
                 }
-                Change::Config { resource, .. } => match resource.kind {
-                    ResourceKind::Topic => self.reconfigure(Some(&resource.name)),
-                    ResourceKind::Broker => self.reconfigure(None),
-                    ResourceKind::Group => self.reconfigure(Some(CONSUMER_OFFSETS)),
-                    ResourceKind::BrokerLogger | ResourceKind::ClientMetrics => {}
-                },
                 Change::Formatted
                 | Change::Broker(_)
                 | Change::TopicCreated(_)
+                | Change::Config { .. }
                 | Change::ProducerIds => {}
             }
         }
@@ -202,25 +240,84 @@ impl Metadata {
 
     fn groups_config(&self, batch_bytes_max: u32) -> coordinator::Config {
         let image = self.image();
-        groups::config_of(&self.settings(), &self.layers(&image), batch_bytes_max)
+        let layers = self.layers(&image);
+        let mut config = groups::config_of(&self.settings(), &layers, batch_bytes_max);
+        config.consumer_groups = self.group_times(&layers, &config);
+        config
     }
 
-    fn reconfigure(&self, topic: Option<&str>) {
-        *self.settings.borrow_mut() = None;
-        let changed: Vec<(TopicId, Box<str>, Vec<PartitionId>)> = self
-            .image()
-            .topics()
-            .filter(|t| topic.is_none_or(|name| *t.name == *name))
-            .map(|t| (t.id, t.name.clone(), t.partition_ids().collect()))
-            .collect();
-        for (id, name, partitions) in changed {
-            self.topic_configs.borrow_mut().remove(&id);
-            let config = self.topic_config(id, &name);
-            if *name == *CONSUMER_OFFSETS {
-                self.groups.configure(&self.groups_config(config.max_message_bytes));
+    /// The times of groups that have their own: one map for all coordinators of this core.
+    fn group_times(
+        &self,
+        layers: &Layers<'_>,
+        config: &coordinator::Config,
+    ) -> Rc<BTreeMap<String, ConsumerTimes>> {
+        if let Some(known) = &*self.group_times.borrow() {
+            return Rc::clone(known);
+        }
+        let times = Rc::new(groups::own_times(layers, config));
+        *self.group_times.borrow_mut() = Some(Rc::clone(&times));
+        self.count(|walks| walks.groups += 1);
+        times
+    }
+
+    fn count(&self, what: impl FnOnce(&mut Walks)) {
+        let mut walks = self.walks.get();
+        what(&mut walks);
+        self.walks.set(walks);
+    }
+
+    /// Forgets what was read before the change. Whether every topic may have another configuration now.
+    fn forget(&self, changed: &Changed<'_>) -> bool {
+        if changed.groups || changed.brokers {
+            self.group_times.take();
+        }
+        {
+            let image = self.image();
+            let mut known = self.topic_configs.borrow_mut();
+            for topic in changed.topics.iter().filter_map(|name| image.topic_named(name)) {
+                known.remove(&topic.id);
             }
+        }
+        if !changed.brokers {
+            return false;
+        }
+        self.settings.take();
+        let before = self.defaults.take();
+        // Most keys of a broker are no topic's default.
+        if before.is_some_and(|before| *before == *self.topic_defaults()) {
+            return false;
+        }
+        self.topic_configs.borrow_mut().clear();
+        true
+    }
+
+    /// Tells partitions and coordinators what they are configured to be now.
+    fn reconfigure(&self, changed: &Changed<'_>, all_topics: bool) {
+        let changed_topics: Vec<(TopicId, Box<str>, Vec<PartitionId>)> = {
+            let image = self.image();
+            let of =
+                |t: &cluster::image::Topic| (t.id, t.name.clone(), t.partition_ids().collect());
+            if all_topics {
+                image.topics().map(of).collect()
+            } else {
+                changed.topics.iter().filter_map(|name| image.topic_named(name)).map(of).collect()
+            }
+        };
+        self.count(|walks| walks.topics += changed_topics.len() as u64);
+        for (id, name, partitions) in changed_topics {
+            let config = self.topic_config(id, &name);
             for id in partitions {
                 self.shard.configure(id, &config);
+            }
+        }
+        // Their batches are as large as their topic allows.
+        if changed.groups || changed.brokers || changed.topics.contains(CONSUMER_OFFSETS) {
+            let offsets = self.image().topic_named(CONSUMER_OFFSETS).map(|t| t.id);
+            if let Some(id) = offsets {
+                let config = self.topic_config(id, CONSUMER_OFFSETS);
+                self.groups.configure(&self.groups_config(config.max_message_bytes));
+                self.count(|walks| walks.coordinators += 1);
             }
         }
     }

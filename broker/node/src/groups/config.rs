@@ -6,7 +6,7 @@ use cluster::{Resource, ResourceKind};
 use coordinator::{Config, ConsumerTimes, MigrationPolicy};
 use std::collections::BTreeMap;
 
-/// The settings of the coordinators on this broker.
+/// The settings of the coordinators on this broker, but for what single groups have instead: see [`own_times`].
 pub(crate) fn config_of(
     settings: &BrokerSettings,
     layers: &Layers<'_>,
@@ -40,47 +40,71 @@ pub(crate) fn config_of(
     if let Some(Value::Text(name)) = layers.broker_value("group.consumer.migration.policy") {
         config.consumer_migration = MigrationPolicy::named(&name).unwrap_or_default();
     }
-    config.consumer_groups = own_times(layers, &config);
     config
 }
 
-/// The times of the groups that have their own, within the bounds that the broker sets.
-fn own_times(layers: &Layers<'_>, config: &Config) -> BTreeMap<String, ConsumerTimes> {
-    let bound = |name| match layers.broker_value(name) {
-        Some(Value::Integer(ms)) => i32::try_from(ms).ok(),
-        Some(_) | None => None,
-    };
-    let within = |value: Option<i32>, otherwise: i32, min, max| {
+/// One of the times that a group may have of its own: its key, what the broker has instead, and the broker's bounds.
+struct Own {
+    key: &'static str,
+    otherwise: i32,
+    min: i32,
+    max: i32,
+}
+
+impl Own {
+    fn read(
+        layers: &Layers<'_>,
+        key: &'static str,
+        otherwise: i32,
+        (min, max): (&'static str, &'static str),
+    ) -> Self {
+        let bound = |name| match layers.broker_value(name) {
+            Some(Value::Integer(ms)) => i32::try_from(ms).ok(),
+            Some(_) | None => None,
+        };
         let (min, max) = (bound(min).unwrap_or(1), bound(max).unwrap_or(i32::MAX));
-        value.map_or(otherwise, |ms| ms.min(max).max(min))
-    };
-    let times = |overrides: &Overrides| {
-        let own = |key: &str| overrides.get(key).and_then(|value| value.trim().parse().ok());
-        ConsumerTimes {
-            session_timeout_ms: within(
-                own("consumer.session.timeout.ms"),
-                config.consumer_session_timeout_ms,
-                "group.consumer.min.session.timeout.ms",
-                "group.consumer.max.session.timeout.ms",
-            ),
-            heartbeat_interval_ms: within(
-                own("consumer.heartbeat.interval.ms"),
-                config.consumer_heartbeat_interval_ms,
-                "group.consumer.min.heartbeat.interval.ms",
-                "group.consumer.max.heartbeat.interval.ms",
-            ),
-            assignment_interval_ms: within(
-                own("consumer.assignment.interval.ms"),
-                config.consumer_assignment_interval_ms,
-                "group.consumer.min.assignment.interval.ms",
-                "group.consumer.max.assignment.interval.ms",
-            ),
-        }
-    };
+        Self { key, otherwise, min, max }
+    }
+
+    fn of(&self, overrides: &Overrides) -> i32 {
+        let own = overrides.get(self.key).and_then(|value| value.trim().parse::<i32>().ok());
+        own.map_or(self.otherwise, |ms| ms.min(self.max).max(self.min))
+    }
+}
+
+/// The times of the groups that have their own, within the bounds that the broker sets. A walk over all groups with overrides:
+/// once for a decision, and what it gives is shared.
+pub(crate) fn own_times(layers: &Layers<'_>, config: &Config) -> BTreeMap<String, ConsumerTimes> {
+    let session = Own::read(
+        layers,
+        "consumer.session.timeout.ms",
+        config.consumer_session_timeout_ms,
+        ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+    );
+    let heartbeat = Own::read(
+        layers,
+        "consumer.heartbeat.interval.ms",
+        config.consumer_heartbeat_interval_ms,
+        ("group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
+    );
+    let assignment = Own::read(
+        layers,
+        "consumer.assignment.interval.ms",
+        config.consumer_assignment_interval_ms,
+        ("group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms"),
+    );
     let groups = layers.image.resources_with_overrides(ResourceKind::Group);
     let found = groups.filter_map(|name| {
         let overrides = layers.image.overrides(&Resource::group(name))?;
-        Some((name.to_owned(), times(overrides)))
+        // Most keys of a group are of other kinds of groups.
+        let mut own = [&session, &heartbeat, &assignment].into_iter();
+        let has_any = own.any(|time| overrides.contains_key(time.key));
+        let times = ConsumerTimes {
+            session_timeout_ms: session.of(overrides),
+            heartbeat_interval_ms: heartbeat.of(overrides),
+            assignment_interval_ms: assignment.of(overrides),
+        };
+        has_any.then(|| (name.to_owned(), times))
     });
     found.collect()
 }
@@ -102,7 +126,9 @@ mod tests {
         }
         let (fixed, _) = StaticConfig::load(parse_properties(file).unwrap()).unwrap();
         let layers = Layers { image: &image, broker: BrokerId(1), fixed: &fixed };
-        config_of(&BrokerSettings::read(&layers), &layers, 1_000_000)
+        let mut config = config_of(&BrokerSettings::read(&layers), &layers, 1_000_000);
+        config.consumer_groups = own_times(&layers, &config).into();
+        config
     }
 
     #[test]
@@ -128,6 +154,8 @@ mod tests {
         );
         assert_eq!(rarely.consumer_assignment_interval_ms, 2_000);
         assert_eq!(rarely.consumer_groups["g"].assignment_interval_ms, 500);
+        let of_another_kind = config("", &[("share.heartbeat.interval.ms", "7000")]);
+        assert!(of_another_kind.consumer_groups.is_empty());
     }
 
     #[test]

@@ -12,12 +12,14 @@
 //! | `full.rs` | a full disk, and a start on it |
 //! | `sessions.rs` | fetch sessions: what has not moved, and what has |
 //! | `committed.rs` | readers of committed data |
+//! | `configs.rs` | many configurations that change at once |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
 
 mod audit;
 mod caller;
 mod committed;
+mod configs;
 mod facts;
 mod full;
 mod hostile;

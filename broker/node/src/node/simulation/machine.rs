@@ -2,11 +2,12 @@
 
 use crate::broker::Broker;
 use crate::config::{Address, NodeConfig};
+use crate::metadata::Walks;
 use crate::node::opening::{Opened, Opening, open_another, open_first, others};
 use crate::node::serving::{self, Listening};
 use crate::post::{CAPACITY, Letter};
-use cluster::config::StaticConfig;
-use ids::{CoreId, TopicId};
+use cluster::config::{StaticConfig, TopicConfig};
+use ids::{CoreId, PartitionIndex, TopicId};
 use runtime::sim::{NodeId, Outcome, World};
 use runtime::{Io, Mailbox, Mailboxes, Pin};
 use std::rc::Rc;
@@ -73,6 +74,20 @@ impl Machine {
             let led = broker.shard.replicas();
             let replica = led.iter().find(|r| &*r.topic == topic && r.id.index.0 == 0)?;
             Some((Rc::clone(broker), replica.id.topic))
+        })
+    }
+
+    /// What changes of configurations have cost each core.
+    pub(super) fn walks(&self) -> Vec<Walks> {
+        self.cores.iter().map(|broker| broker.metadata.walks()).collect()
+    }
+
+    /// What the leader of a partition is configured to be.
+    pub(super) fn config_of(&self, topic: &str, index: PartitionIndex) -> Option<Rc<TopicConfig>> {
+        self.cores.iter().find_map(|broker| {
+            let led = broker.shard.replicas();
+            let replica = led.iter().find(|r| &*r.topic == topic && r.id.index == index)?;
+            Some(Rc::clone(&replica.config.borrow()))
         })
     }
 
