@@ -4,8 +4,13 @@
 //! puts where the time of their requests went, two flags, the board of scrapes, and the line of REST.
 
 mod connections;
+mod hosts;
+mod patience;
 #[cfg(test)]
 mod tests;
+mod unsent;
+
+pub(crate) use hosts::Hosts;
 
 use crate::lag::Board;
 use crate::latency::query::Query;
@@ -13,8 +18,9 @@ use crate::latency::{Beat, Observed, hlog, pages};
 use crate::metrics::{Counted, Facts, Health};
 use crate::{metrics, rest};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::{SocketAddr, TcpListener};
@@ -132,8 +138,10 @@ impl Shared {
     }
 }
 
-/// Binds the address now, so that a refusal is known, and serves it on a thread of its own.
-pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> {
+/// Binds the address now, so that a refusal is known, and serves it on a thread of its own. `names` are those that the machine
+/// is configured to have.
+pub(crate) fn start(address: SocketAddr, names: &[&str], shared: Arc<Shared>) -> io::Result<()> {
+    let hosts = Arc::new(Hosts::new(address, names));
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let run = move || {
@@ -158,7 +166,7 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let bounded = connections::Bounded::new(listener);
-                    if let Err(e) = axum::serve(bounded, routes(shared)).await {
+                    if let Err(e) = axum::serve(bounded, routes(shared, hosts)).await {
                         eprintln!("the admin listener ended: {e}");
                     }
                 }
@@ -171,19 +179,37 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> io::Result<()> 
     Ok(())
 }
 
-fn routes(shared: Arc<Shared>) -> Router {
-    let rest = rest::routes(Arc::clone(&shared.rest));
-    Router::new()
+fn routes(shared: Arc<Shared>, hosts: Arc<Hosts>) -> Router {
+    let rest = rest::routes(Arc::clone(&shared.rest), Arc::clone(&hosts));
+    let mut pages = Router::new()
         .route("/metrics", get(own_metrics))
         .route("/metrics/compat", get(compat_metrics))
         .route("/latency", get(latency))
         .route("/latency/why", get(why))
         .route("/latency.hlog", get(log))
-        .route("/top", get(top))
+        .route("/top", get(top));
+    // They change nothing, and where other machines reach them, those may have other names for this one.
+    if hosts.are_local() {
+        pages = pages.layer(from_fn_with_state(hosts, called_by_name));
+    }
+    let unsent = unsent::Unsent::new(unsent::UNSENT_BYTES_MAX);
+    let large = pages
+        .with_state(Arc::clone(&shared))
+        .merge(rest)
+        .layer(from_fn_with_state(unsent, unsent::bounded));
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(shared)
-        .merge(rest)
+        .merge(large)
+}
+
+/// Serves who calls this address by a name that it has.
+async fn called_by_name(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    match hosts.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
+    }
 }
 
 async fn wait_for_signal(shared: &Shared) {

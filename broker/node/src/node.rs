@@ -139,7 +139,8 @@ async fn serve(
     let admin_at = config.admin.resolve().ok_or_else(|| {
         stopped(format!("cannot resolve {}", config.admin), "unknown host", "check --admin")
     })?;
-    admin::start(admin_at, Arc::clone(&shared)).map_err(|e| {
+    let names = [config.admin.host.as_str(), config.advertise.host.as_str()];
+    admin::start(admin_at, &names, Arc::clone(&shared)).map_err(|e| {
         let what = format!("cannot listen on {}", config.admin);
         stopped(what, e, "choose another with --admin, or stop what listens there")
     })?;

@@ -21,11 +21,13 @@ mod topics;
 
 pub(crate) use line::{Line, serve};
 
+use crate::admin::Hosts;
 use answer::Problem;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use std::sync::Arc;
 
@@ -35,8 +37,8 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 /// The description of everything below, for programs.
 const OPENAPI: &str = include_str!("rest/openapi.json");
 
-/// The routes, which ask over `line`.
-pub(crate) fn routes(line: Arc<Line>) -> Router {
+/// The routes, which ask over `line`, for who calls this address by one of `hosts`.
+pub(crate) fn routes(line: Arc<Line>, hosts: Arc<Hosts>) -> Router {
     const TOPIC: &str = "/v3/clusters/{cluster}/topics/{topic}";
     let below = |rest: &str| format!("{TOPIC}{rest}");
     Router::new()
@@ -58,7 +60,16 @@ pub(crate) fn routes(line: Arc<Line>) -> Router {
         .route("/v3/{*rest}", any(nothing))
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(hosts, called_by_name))
         .with_state(line)
+}
+
+/// Serves no web page that has made its own name lead here: see [`Hosts`].
+async fn called_by_name(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    match hosts.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(why) => Problem::new(StatusCode::FORBIDDEN, 403, why).into_response(),
+    }
 }
 
 async fn openapi() -> impl IntoResponse {

@@ -1,10 +1,12 @@
 //! The connections of the control thread: a bounded number, and none for longer than it is used.
 //!
-//! Each takes a descriptor, which the store needs more than somebody who has connected and says nothing.
+//! Each takes a descriptor, which the store needs more than somebody who has connected and says nothing, and a place, which
+//! whoever asks whether the broker is well needs more than somebody who says a byte a minute.
 
+use super::patience::{Patience, Terms, Way};
 use axum::serve::Listener;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +15,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Connections at the same time. Whoever comes then waits in the listener's backlog.
 const MOST: usize = 256;
-/// How long a connection may neither send nor take a byte: longer than the slowest page is written.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long a connection may be without progress: longer than the slowest page is written. And how long a request may take to
+/// come, or an answer to go.
+const TERMS: Terms = Terms { idle: Duration::from_secs(60), whole: Duration::from_secs(300) };
 /// How long accept(2) rests after it was refused, for want of descriptors most of all.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -26,16 +29,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
-    idle_max: Duration,
+    terms: Terms,
 }
 
 impl Bounded {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self::with(listener, MOST, IDLE_MAX)
+        Self::with(listener, MOST, TERMS)
     }
 
-    fn with(listener: TcpListener, most: usize, idle_max: Duration) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(most)), idle_max }
+    fn with(listener: TcpListener, most: usize, terms: Terms) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(most)), terms }
     }
 }
 
@@ -49,9 +52,9 @@ impl Listener for Bounded {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let idle = Box::pin(sleep(self.idle_max));
-                    let idle_max = self.idle_max;
-                    return (Connection { stream, idle, idle_max, _place: place }, peer);
+                    let patience = Patience::new(self.terms, Instant::now());
+                    let end = Box::pin(sleep_until(patience.until()));
+                    return (Connection { stream, patience, end, _place: place }, peer);
                 }
                 Err(_) => sleep(PAUSE).await,
             }
@@ -63,28 +66,34 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that ends when nothing has moved on it for a while.
+/// A connection that ends when nothing has moved on it for a while, or too little.
 pub(super) struct Connection {
     stream: TcpStream,
-    idle: Pin<Box<Sleep>>,
-    idle_max: Duration,
+    patience: Patience,
+    end: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    /// What the stream says, unless it has said nothing for too long.
+    /// What the stream says, unless it has said too little for too long. `bytes` are those that have moved.
     fn patiently<T>(
         &mut self,
         cx: &mut Context<'_>,
+        way: Way,
         said: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match said {
             Poll::Ready(said) => {
-                self.idle.as_mut().reset(Instant::now() + self.idle_max);
+                let before = self.patience.until();
+                self.patience.on_bytes(way, said.as_ref().map_or(0, bytes), Instant::now());
+                if self.patience.until() != before {
+                    self.end.as_mut().reset(self.patience.until());
+                }
                 Poll::Ready(said)
             }
             Poll::Pending => {
-                self.idle.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+                self.end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
         }
     }
@@ -96,8 +105,9 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = to.filled().len();
         let said = Pin::new(&mut self.stream).poll_read(cx, to);
-        self.patiently(cx, said)
+        self.patiently(cx, Way::In, said, |()| to.filled().len() - before)
     }
 }
 
@@ -108,7 +118,21 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let said = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.patiently(cx, said)
+        self.patiently(cx, Way::Out, said, |sent| *sent)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let said = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.patiently(cx, Way::Out, said, |sent| *sent)
+    }
+
+    /// An answer then goes from where it is; otherwise it is copied behind its head first, and two of it are kept.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -125,9 +149,10 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
 
-    /// Two that say nothing have both places. They are closed, and then the third is served.
-    #[test]
-    fn those_that_say_nothing_are_closed_and_make_place() {
+    const IDLE: Duration = Duration::from_millis(300);
+
+    /// Two places.
+    fn serve() -> SocketAddr {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -135,27 +160,70 @@ mod tests {
             let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             rt.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
-                let bounded = Bounded::with(listener, 2, Duration::from_millis(300));
+                let terms = Terms { idle: IDLE, whole: Duration::from_secs(60) };
+                let bounded = Bounded::with(listener, 2, terms);
                 let app = axum::Router::new().route("/", axum::routing::get(|| async { "here" }));
                 axum::serve(bounded, app).await.unwrap();
             });
         });
-        let connect = || {
-            let stream = std::net::TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            stream
-        };
-        let begun = std::time::Instant::now();
-        let mut silent = [connect(), connect()];
-        std::thread::sleep(Duration::from_millis(50));
-        let mut third = connect();
-        third.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        address
+    }
+
+    fn connect(address: SocketAddr) -> std::net::TcpStream {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    fn asks(address: SocketAddr) -> String {
+        let mut stream = connect(address);
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
-        third.read_to_string(&mut answer).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Two that say nothing have both places. They are closed, and then the third is served.
+    #[test]
+    fn those_that_say_nothing_are_closed_and_make_place() {
+        let address = serve();
+        let begun = std::time::Instant::now();
+        let mut silent = [connect(address), connect(address)];
+        std::thread::sleep(Duration::from_millis(50));
+        let answer = asks(address);
         assert!(answer.ends_with("here"), "{answer}");
         assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
         for silent in &mut silent {
             assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0, "it was closed");
+        }
+    }
+
+    /// Two that say a byte now and then, for as long as somebody listens, have both places: the third is served all the same.
+    #[test]
+    fn those_that_drip_are_closed_and_make_place() {
+        let address = serve();
+        let drips: Vec<_> = (0..2)
+            .map(|_| {
+                let mut stream = connect(address);
+                stream.write_all(b"G").unwrap();
+                std::thread::spawn(move || {
+                    let head = b"ET / HTTP/1.1\r\nHost: localhost\r\nX: ".iter();
+                    for byte in head.chain(std::iter::repeat(&b'x')) {
+                        std::thread::sleep(IDLE / 10);
+                        if stream.write_all(&[*byte]).is_err() {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(50));
+        let answer = asks(address);
+        assert!(answer.ends_with("here"), "{answer}");
+        for drip in drips {
+            drip.join().unwrap();
         }
     }
 }

@@ -20,18 +20,23 @@ fn serve(shared: Arc<Shared>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
+    let hosts = Arc::new(Hosts::new(address, &[]));
     thread::spawn(move || {
         runtime().block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, routes(shared)).await.unwrap();
+            axum::serve(listener, routes(shared, hosts)).await.unwrap();
         });
     });
     address
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
+    get_as(address, "localhost", path)
+}
+
+fn get_as(address: SocketAddr, host: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -86,4 +91,20 @@ fn a_page_has_its_turn_until_it_is_written_also_when_nobody_waits_for_it_any_mor
         let done = tokio::time::timeout(Duration::from_secs(20), scene).await;
         assert!(done.is_ok(), "the turn was not taken, or is not given back");
     });
+}
+
+#[test]
+fn a_page_that_has_made_its_name_lead_here_is_told_nothing_but_health() {
+    let address = serve(impatient());
+    let evil = format!("evil.example:{}", address.port());
+    for page in LONG.iter().chain(&["/top", "/latency/why", "/v3/clusters", "/v3/openapi.json"]) {
+        let answer = get_as(address, &evil, page);
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{page}: {answer}");
+        assert!(answer.contains("evil.example"), "{page}: {answer}");
+        let answer = get_as(address, &address.to_string(), page);
+        assert!(!answer.starts_with("HTTP/1.1 403 "), "{page}: {answer}");
+    }
+    for page in ["/healthz", "/readyz"] {
+        assert!(!get_as(address, &evil, page).starts_with("HTTP/1.1 403 "), "{page}");
+    }
 }

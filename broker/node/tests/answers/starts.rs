@@ -46,7 +46,9 @@ fn earliest(to: &mut TcpStream, topic: &str) -> (i16, i64) {
 /// What `/metrics` says of the start; nothing before it has been gathered.
 fn told(broker: &Broker) -> Option<i64> {
     let mut stream = broker.connect_to_admin();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     let row = page.lines().find(|row| row.starts_with("ringwood_kafka_start_offset{"))?;

@@ -17,8 +17,18 @@ fn ask(broker: &Broker, method: &str, path: &str, body: Option<&Value>) -> Answe
 }
 
 fn raw(broker: &Broker, method: &str, path: &str, body: Option<(&str, &str)>) -> Answer {
-    let address = broker.admin_address();
-    let mut stream = TcpStream::connect(&address).unwrap();
+    raw_as(broker, &broker.admin_address(), method, path, body)
+}
+
+/// Calls the address by another name.
+fn raw_as(
+    broker: &Broker,
+    host: &str,
+    method: &str,
+    path: &str,
+    body: Option<(&str, &str)>,
+) -> Answer {
+    let mut stream = TcpStream::connect(broker.admin_address()).unwrap();
     let (head, body) = match body {
         None => (String::new(), ""),
         Some((kind, text)) => {
@@ -26,7 +36,7 @@ fn raw(broker: &Broker, method: &str, path: &str, body: Option<(&str, &str)>) ->
         }
     };
     let request =
-        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{head}\r\n");
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{head}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     // A server that refuses a large body closes before it has read all of it.
     let _ = stream.write_all(body.as_bytes());
@@ -272,6 +282,34 @@ fn what_cannot_be_done_is_refused_with_a_number_and_words() {
     );
     refused(ask(&broker, "PATCH", &topics, None), (405, 405), "method");
     assert_eq!(broker.run(&["topic", "list"]).ok(), "t\t1\t1\n");
+}
+
+/// A web page whose name leads here is of one origin with what it asks for; only the name tells.
+#[test]
+fn a_page_of_another_name_reads_nothing_and_changes_nothing() {
+    let broker = Broker::start();
+    let topics = format!("/v3/clusters/{}/topics", cluster(&broker));
+    broker.run(&["topic", "create", "t"]).ok();
+    let port = broker.admin_address().rsplit_once(':').unwrap().1.to_owned();
+    let evil = format!("evil.example:{port}");
+    let new = ("application/json", "{\"topic_name\":\"u\"}");
+    let topic = format!("{topics}/t");
+    for (method, path, body) in [
+        ("DELETE", topic.as_str(), None),
+        ("POST", topics.as_str(), Some(new)),
+        ("GET", "/v3/clusters", None),
+        ("GET", topics.as_str(), None),
+        ("GET", "/v3/nothing", None),
+    ] {
+        let (status, error) = raw_as(&broker, &evil, method, path, body);
+        assert_eq!((status, &error["error_code"]), (403, &json!(403)), "{method} {path}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("evil.example") && message.contains("--admin"), "{message}");
+    }
+    assert_eq!(broker.run(&["topic", "list"]).ok(), "t\t1\t1\n");
+    let local = format!("localhost:{port}");
+    assert_eq!(raw_as(&broker, &local, "DELETE", &topic, None).0, 204);
+    assert_eq!(broker.run(&["topic", "list"]).ok(), "");
 }
 
 #[test]

@@ -123,7 +123,9 @@ impl Broker {
     /// A counter of its metrics, all cores together, as they stand on the page.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         let mut stream = self.connect_to_admin();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();
         let rows = page.lines().filter_map(|row| row.strip_prefix(name));
