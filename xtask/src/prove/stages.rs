@@ -6,7 +6,9 @@
 //! both. The kernel's work is not counted. The portable backend serves, as callgrind does not know io_uring; its threads are a
 //! part of what is counted, in both alike. One request is in flight at a time, and so few come that a broker under callgrind keeps up:
 //! what a request costs depends on how many share a wake-up, a write and a flush, and as many come in the same time to both. Where they
-//! did not, because the machine was busy, the round is made again. The C library is told not to copy with one repeated instruction, which callgrind
+//! did not, because the machine was busy, the round is made again. A round's difference is one of brokers that ran minutes apart; how
+//! far the rounds agree says how well the mean of them is known, and the answer is yes or no only where all of what it may be (95 %) lies
+//! on one side of the bound. The C library is told not to copy with one repeated instruction, which callgrind
 //! would count as one for each byte.
 
 use std::path::{Path, PathBuf};
@@ -23,12 +25,15 @@ use crate::{Fault, program, tree};
 const MOST: f64 = 1.0;
 /// Requests of both brokers may differ by so much of themselves, or what they cost cannot be held against each other.
 const APART: f64 = 0.02;
-/// Rounds of one broker that differ by more than so many percent say nothing of one percent.
-const SPREAD: f64 = 2.0;
 /// So many rounds are made for one that counts.
 const TRIES: usize = 3;
 /// Under callgrind everything takes some fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Loads by name, one record at a time either way.
+const PRODUCE: &str = "--consumers 0 --size 100 --batch 200 --linger 0ms --max-inflight 1 --partitions 4 --producers 1";
+/// A consumer's fetch waits at the broker until the next record comes: for each produce one fetch is answered.
+const FETCH: &str = "--consumers 1 --size 100 --batch 200 --linger 0ms --max-inflight 1 --partitions 1 --producers 1";
 
 struct Options {
     rounds: usize,
@@ -36,23 +41,19 @@ struct Options {
     rate: String,
     with: Option<PathBuf>,
     without: Option<PathBuf>,
-    /// Not the requests of one small record: other arguments of `ringwood perf run`.
+    /// Arguments of `ringwood perf run`.
     load: Vec<String>,
 }
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
         let mut options = Options {
-            rounds: 3,
+            rounds: 5,
             seconds: [4, 16],
             rate: "400/s".to_owned(),
             with: None,
             without: None,
-            load:
-                "--size 100 --batch 200 --linger 0ms --max-inflight 1 --partitions 4 --producers 1"
-                    .split(' ')
-                    .map(str::to_owned)
-                    .collect(),
+            load: words_of(PRODUCE),
         };
         options::each(words, &[], |name, value| {
             match name {
@@ -66,18 +67,27 @@ impl Options {
                 "--rate" => value.clone_into(&mut options.rate),
                 "--with" => options.with = Some(value.into()),
                 "--without" => options.without = Some(value.into()),
-                "--load" => options.load = value.split_whitespace().map(str::to_owned).collect(),
+                "--load" if value == "produce" => options.load = words_of(PRODUCE),
+                "--load" if value == "fetch" => options.load = words_of(FETCH),
+                "--load" => options.load = words_of(value),
                 _ => return Ok(false),
             }
             Ok(true)
         })?;
         let [short, long] = options.seconds;
-        if options.rounds == 0 || short == 0 || long <= short {
-            return Err("a round at least, and a short length before a long one".into());
+        if options.rounds < ROUNDS_MIN || short == 0 || long <= short {
+            return Err("three rounds at least, and a short length before a long one".into());
         }
         Ok(options)
     }
 }
+
+fn words_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Of fewer rounds nobody can say how far they agree.
+const ROUNDS_MIN: usize = 3;
 
 /// What was counted in one run.
 struct Count {
@@ -139,17 +149,47 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         let most = costs.iter().copied().fold(0.0, f64::max);
         let (rounds, spread) = (costs.len(), spread(costs));
         say(&format!("{name:7}  {least:.0} to {most:.0} in {rounds} rounds: {spread:.2} % apart"))?;
-        if spread > SPREAD {
-            return Err("the rounds are too far apart: not told; leave the machine to it".into());
-        }
     }
+    let percents: Vec<f64> = costs_with
+        .iter()
+        .zip(&costs_without)
+        .map(|(with, without)| (with - without) / without * 100.0)
+        .collect();
     let (with, without) = (median(costs_with), median(costs_without));
-    let percent = (with - without) / without * 100.0;
+    let (low, high) = interval(&percents);
     say(&format!(
-        "instructions per request: {without:.0} without the stages, {with:.0} with them: {:+.0}, {percent:+.2} %",
-        with - without
+        "instructions per request: {without:.0} without the stages, {with:.0} with them; {low:+.2} to {high:+.2} % (95 %), at most {MOST:.1} %"
     ))?;
-    Ok(percent <= MOST)
+    cheap_enough(low, high).ok_or_else(|| {
+        "the rounds do not agree well enough to tell: more of them, and leave the machine to it"
+            .into()
+    })
+}
+
+/// Whether all that the cost may be lies within the bound, or beyond it; `None` where it lies on both sides.
+fn cheap_enough(low: f64, high: f64) -> Option<bool> {
+    if high <= MOST {
+        Some(true)
+    } else if low > MOST {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Between which two values the mean lies, at 95 %: Student's t of the rounds.
+fn interval(values: &[f64]) -> (f64, f64) {
+    /// Two-sided, by degrees of freedom from one on; beyond the last the normal distribution's is near enough.
+    const T: [f64; 10] = [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    if values.len() < 2 {
+        return (f64::NEG_INFINITY, f64::INFINITY);
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let error = (squares / (count - 1.0)).sqrt() / count.sqrt();
+    let t = T.get(values.len() - 2).copied().unwrap_or(2.228);
+    (mean - t * error, mean + t * error)
 }
 
 /// The broker at this path, or one that is built for it.
@@ -194,7 +234,7 @@ fn count(
     process.spawn()?;
     process.wait_until_ready(PATIENCE)?;
     let mut load = Command::new(generator);
-    load.args(["perf", "run", "-b", &process.bootstrap(), "--consumers", "0", "--warmup", "0s"]);
+    load.args(["perf", "run", "-b", &process.bootstrap(), "--warmup", "0s"]);
     load.args(["--rate", &options.rate, "--duration", &format!("{seconds}s")]).args(&options.load);
     let limit = PATIENCE + Duration::from_secs(seconds);
     let outcome = program::run(load.stdin(Stdio::null()), None, limit)?;
@@ -262,6 +302,31 @@ mod tests {
         assert_eq!(Options::parse(&["--seconds", "2,8"]).map(|o| o.seconds).ok(), Some([2, 8]));
         assert!(Options::parse(&["--seconds", "8,2"]).is_err());
         assert!(Options::parse(&["--seconds", "8"]).is_err());
-        assert!(Options::parse(&["--rounds", "0"]).is_err());
+        assert!(Options::parse(&["--rounds", "2"]).is_err(), "two agree by chance");
+    }
+
+    #[test]
+    fn a_load_is_one_by_name_or_as_it_stands() {
+        let load = |words: &[&str]| Options::parse(words).map(|o| o.load.join(" ")).unwrap();
+        assert_eq!(load(&[]), PRODUCE);
+        assert_eq!(load(&["--load", "fetch"]), FETCH);
+        assert_eq!(load(&["--load", "--size 9 --consumers 2"]), "--size 9 --consumers 2");
+    }
+
+    #[test]
+    fn a_cost_is_told_only_where_all_that_it_may_be_is_on_one_side() {
+        let told = |percents: &[f64]| {
+            let (low, high) = interval(percents);
+            cheap_enough(low, high)
+        };
+        assert_eq!(told(&[0.5, 0.52, 0.48]), Some(true));
+        assert_eq!(told(&[1.5, 1.52, 1.48]), Some(false));
+        // On average half a percent, and nobody knows.
+        assert_eq!(told(&[0.5, 1.4, -0.4]), None);
+        assert_eq!(told(&[0.97, 1.02, 1.01]), None);
+        assert_eq!(told(&[0.1]), None);
+        // Mean 2, deviation 1, of three: 4.303 / sqrt(3) on either side.
+        let (low, high) = interval(&[1.0, 2.0, 3.0]);
+        assert!((low + 0.4843).abs() < 1e-3 && (high - 4.4843).abs() < 1e-3, "{low} {high}");
     }
 }
