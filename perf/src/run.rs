@@ -5,8 +5,8 @@ mod judgement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
+pub(crate) use directory::{Measured, Wanted};
 pub(crate) use judgement::HELD_MIN;
 pub use judgement::{Evidence, judge};
 

@@ -14,6 +14,7 @@ mod cli {
     mod kafka_configs;
     mod lags;
     mod latencies;
+    mod measuring;
     mod producing;
     mod rest;
     mod restarts;

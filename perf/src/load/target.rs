@@ -375,3 +375,26 @@ fn fingerprint(apis: &[(i16, i16, i16)], settings: &BTreeMap<String, String>) ->
     };
     format!("speaks like {level} ({} APIs)", apis.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_told_by_its_own_word_or_by_what_it_speaks() {
+        let told = |highest: &[(i16, i16)], settings: &[(&str, &str)]| {
+            let apis: Vec<_> = highest.iter().map(|(key, high)| (*key, 0, *high)).collect();
+            let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            fingerprint(&apis, &settings.collect())
+        };
+        let portable = [("ringwood.version", "0.1.0"), ("ringwood.backend", "portable")];
+        assert_eq!(told(&[(1, 18)], &portable), "Ringwood 0.1.0, portable");
+        assert_eq!(told(&[(1, 18)], &portable[..1]), "Ringwood 0.1.0");
+        assert_eq!(told(&[(1, 18)], &[("ringwood.durability", "fsync")]), "Ringwood");
+        assert_eq!(told(&[(1, 18), (75, 0)], &[]), "speaks like Kafka 4.1 or newer (2 APIs)");
+        assert_eq!(told(&[(1, 17), (75, 0)], &[]), "speaks like Kafka 3.9 or 4.0 (2 APIs)");
+        // Without DescribeTopicPartitions it is older, or another's.
+        assert_eq!(told(&[(1, 17)], &[]), "speaks like Kafka 3.7 or newer (1 APIs)");
+        assert_eq!(told(&[], &[]), "speaks like Kafka 2.4 or newer (0 APIs)");
+    }
+}

@@ -12,8 +12,11 @@ use crate::failure::Failure;
 /// What is read of an answer at most.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// How long the broker may take.
+/// How long the broker may take for the next bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for its interval log, which it writes when it is asked: a long run's takes a while.
+const LOG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker writes the text anew once a second while somebody reads it: what a second reading finds is fresh.
 const REFRESH: Duration = Duration::from_millis(1_200);
@@ -55,23 +58,37 @@ impl Counters {
     }
 }
 
+/// The broker's own interval log of the last seconds, by API and stage: `http://ADDRESS/latency.hlog`.
+///
+/// # Errors
+/// Nobody answers there, or not with such a log.
+pub(crate) fn interval_log(address: &str, seconds: u64) -> Result<Vec<u8>, Failure> {
+    get(address, &format!("/latency.hlog?last={}", seconds.max(1)), LOG_PATIENCE)
+}
+
 fn once(address: &str) -> Result<Counters, Failure> {
-    let wrong = |why: String| Failure::Unreachable(format!("no metrics at {address}: {why}"));
+    let text = get(address, "/metrics", PATIENCE)?;
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+/// The body of the answer to `GET path`.
+fn get(address: &str, path: &str, patience: Duration) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: String| Failure::Unreachable(format!("no {path} at {address}: {why}"));
     let told = address.to_socket_addrs().map_err(|e| wrong(e.to_string()))?.next();
     let told = told.ok_or_else(|| wrong("the name stands for no address".into()))?;
     let mut stream =
         TcpStream::connect_timeout(&told, PATIENCE).map_err(|e| wrong(e.to_string()))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|e| wrong(e.to_string()))?;
-    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.set_read_timeout(Some(patience)).map_err(|e| wrong(e.to_string()))?;
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).map_err(|e| wrong(e.to_string()))?;
     let mut answer = Vec::new();
     stream.take(BYTES_MAX).read_to_end(&mut answer).map_err(|e| wrong(e.to_string()))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     if !head.starts_with("HTTP/1.") || head.split(' ').nth(1) != Some("200") {
         return Err(wrong(head.lines().next().unwrap_or("an empty answer").to_owned()));
     }
-    Ok(parse(text))
+    Ok(answer.split_off((end + 4).min(answer.len())))
 }
 
 /// `name{labels} value`, one a line; whatever else there is (comments, chunk sizes) is no sample.
