@@ -129,7 +129,13 @@ impl Target {
             let speaks =
                 apis.iter().any(|(k, low, high)| *k == key && (*low..=*high).contains(&version));
             if !speaks
-                && !matches!(api, Api::DescribeConfigs | Api::InitProducerId | Api::DeleteTopics)
+                && !matches!(
+                    api,
+                    Api::DescribeConfigs
+                        | Api::DescribeLogDirs
+                        | Api::InitProducerId
+                        | Api::DeleteTopics
+                )
             {
                 return Err(Failure::Unreachable(format!(
                     "the broker does not speak {api:?} in version {version}"
@@ -143,6 +149,12 @@ impl Target {
         target.facts.addresses = metadata.brokers.iter().map(|b| b.address.clone()).collect();
         if let Some(broker) = metadata.brokers.first() {
             target.facts.settings = settings(&mut dialogue, broker.id);
+        }
+        let (key, version) = Api::DescribeLogDirs.key_and_version();
+        if apis.iter().any(|(k, low, high)| *k == key && (*low..=*high).contains(&version))
+            && let Some(directories) = log_dirs(&mut dialogue)
+        {
+            target.facts.settings.insert("log.dirs".into(), directories);
         }
         target.facts.fingerprint = fingerprint(&apis, &target.facts.settings);
         target.facts.before = target.usage();
@@ -347,6 +359,13 @@ const TOLD: [&str; 8] = [
     "ringwood.durability",
     "log.dirs",
 ];
+
+/// Where the broker's data is in truth, whatever its settings say; several are separated by commas.
+fn log_dirs(dialogue: &mut Dialogue) -> Option<String> {
+    let answer = dialogue.ask(admin::describe_log_dirs).ok()?;
+    let directories = admin::read_describe_log_dirs(Reader::new(&answer)).ok()?;
+    (!directories.is_empty()).then(|| directories.join(","))
+}
 
 fn settings(dialogue: &mut Dialogue, broker: i32) -> BTreeMap<String, String> {
     let answer = dialogue.ask(|c| admin::describe_broker(c, broker, &TOLD));

@@ -1,8 +1,12 @@
 //! What the turns came to: one table, which targets were reached, and how every contender was started.
 
+mod targets;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use super::{Contender, Lengths, PERCENTS, Pair, PeersArgs, Seen, Turn};
+use super::{Lengths, PERCENTS, PeersArgs, Seen, Turn};
 use crate::{
     ceiling::Bounds,
     chance::median,
@@ -10,8 +14,8 @@ use crate::{
     machine::Machine,
     own::Sides,
     run::Verdict,
-    spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
-    terminal::{self, Tone},
+    spec::{Quantile, RateSpec, format_bytes, format_count, format_nanos},
+    terminal,
     view::{self, Align, Cell, Line, Table},
 };
 
@@ -31,24 +35,6 @@ pub(super) struct Report<'a> {
     pub(super) bounds: Bounds,
     pub(super) seen: &'a [Seen],
 }
-
-/// Records of 100 B a second that one core is to make durable: three brokers without flushes did in 2014.
-const INGEST: f64 = 2.02e6;
-
-/// The broker's CPU seconds per GB are to be at most this share of Kafka's with page-cache acknowledgements.
-const CPU_SHARE: f64 = 0.2;
-
-/// The durable p99 is to be at most so many times the p99 of a bare flush, and a round trip.
-const FLUSH_TIMES: f64 = 1.5;
-
-/// Durable ingest is to be at least this share of what the device takes or the loopback carries, whichever is less.
-const INGEST_SHARE: f64 = 0.85;
-
-/// Into the commit and into the tail.
-const COPIES_MAX: f64 = 2.005;
-
-/// Share of a core.
-const IDLE_MAX: f64 = 0.005;
 
 impl Report<'_> {
     /// For the terminal.
@@ -162,11 +148,6 @@ impl Report<'_> {
         self.seen.iter().filter(|seen| !seen.fingerprint.is_empty()).map(line).collect()
     }
 
-    /// Ringwood had one core, and so its ingest is that of one.
-    fn had_one_core(&self) -> bool {
-        self.sides.broker.as_ref().is_some_and(|cores| cores.len() == 1)
-    }
-
     fn table(&self) -> Table {
         let names = self.seen.iter().map(|seen| seen.contender.name().to_owned());
         let mut table = Table::new(std::iter::once(String::new()).chain(names), Align::Right);
@@ -274,124 +255,6 @@ impl Report<'_> {
         table
     }
 
-    /// The targets that this comparison can tell about.
-    fn targets(&self) -> Table {
-        let mut table = Table::new(["target", "bound", "measured", ""], Align::Right);
-        let of = |is_kafka, pair| {
-            let contender = Contender { is_kafka, pair };
-            self.seen.iter().find(|seen| seen.contender == contender).map(|s| s.turns.as_slice())
-        };
-        let mut row = |name: &str, bound: String, measured: String, reached: Option<bool>| {
-            let (word, tone) = match reached {
-                Some(true) => ("reached", Tone::Better),
-                Some(false) => ("missed", Tone::Worse),
-                None => ("not told", Tone::Plain),
-            };
-            let last = Cell { text: word.into(), tone };
-            table.row(vec![Cell::plain(name), Cell::plain(bound), Cell::plain(measured), last]);
-        };
-        let number = |value: Option<f64>, show: &dyn Fn(f64) -> String| {
-            value.map_or_else(|| "n/a".into(), show)
-        };
-        // What several cores carry is no figure of one: too little is too little of one as well, enough is not. Where the generator was
-        // the bound, too little is its own.
-        let generator_bound =
-            of(false, Pair::Fsync).is_some_and(|t| t.iter().any(|turn| turn.fast.is_invalid()));
-        let one_core = self.had_one_core();
-        let had = if one_core { "" } else { " with more" };
-        let of_one_core = |enough: bool| match enough {
-            true => one_core.then_some(true),
-            false => (!generator_bound).then_some(false),
-        };
-        if self.args.size == SizeSpec::Fixed(100) {
-            let rate =
-                of(false, Pair::Fsync).and_then(|t| median(&each(t, |turn| Some(turn.rate))));
-            row(
-                "durable ingest of 100 B records, one broker core",
-                format!(">= {}/s", format_count(INGEST)),
-                number(rate, &|rate| format!("{}/s{had}", format_count(rate))),
-                rate.and_then(|rate| of_one_core(rate >= INGEST)),
-            );
-        }
-        let kafka_cpu = of(true, Pair::Written).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
-        for (name, pair) in [("written", Pair::Written), ("fsync", Pair::Fsync)] {
-            let cpu = of(false, pair).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
-            row(
-                &format!("broker CPU s/GB produced and fetched, {name}"),
-                number(kafka_cpu, &|kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
-                number(cpu, &|cpu| format!("{cpu:.2}")),
-                cpu.zip(kafka_cpu).map(|(cpu, kafka)| cpu <= kafka * CPU_SHARE),
-            );
-        }
-        // The third of the percentiles is p99. Each broker at half of its own maximum: the faster one carries more meanwhile.
-        let kafka_p99 = of(true, Pair::Written).and_then(|t| half_latency(t, 2));
-        let p99 = of(false, Pair::Fsync).and_then(|t| half_latency(t, 2));
-        let show = |nanos: f64| format_nanos(nanos as u64);
-        row(
-            "durable p99 at half load against Kafka's without flush",
-            number(kafka_p99, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(kafka_p99).map(|(here, kafka)| here <= kafka),
-        );
-        let calm_kafka = of(true, Pair::Written).and_then(|t| latency(t, 2));
-        let calm = of(false, Pair::Fsync).and_then(|t| latency(t, 2));
-        row(
-            &format!("the same, both at {}", self.args.rate),
-            number(calm_kafka, &|nanos| format!("<= {}", show(nanos))),
-            number(calm, &show),
-            calm.zip(calm_kafka).map(|(here, kafka)| here <= kafka),
-        );
-        let Bounds { flush_p99, round_trip_p99, device, loopback } = self.bounds;
-        let bare = flush_p99.zip(round_trip_p99).map(|(flush, trip)| flush * FLUSH_TIMES + trip);
-        row(
-            "durable p99 at half load against the bare device (with 1 ms of linger)",
-            number(bare, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(bare).map(|(here, bare)| here <= bare),
-        );
-        let least = device.zip(loopback).map(|(device, loopback)| device.min(loopback));
-        let of_fsync = |of: fn(&Turn) -> Option<f64>| {
-            self.seen
-                .iter()
-                .find(|seen| seen.contender == Contender { is_kafka: false, pair: Pair::Fsync })
-                .and_then(|seen| median(&each(&seen.turns, of)))
-        };
-        let ingest = of_fsync(|turn| Some(turn.bytes_rate));
-        let bytes = |rate: f64| format!("{}/s", format_bytes(rate));
-        row(
-            "durable ingest, one broker core (every byte is written twice)",
-            number(least, &|rate| format!(">= {}", bytes(rate * INGEST_SHARE))),
-            number(ingest, &|rate| format!("{}{had}", bytes(rate))),
-            ingest.zip(least).and_then(|(here, least)| of_one_core(here >= least * INGEST_SHARE)),
-        );
-        let copies = of_fsync(|turn| turn.copies_in);
-        row(
-            "bytes copied in user space per byte produced",
-            format!("<= {COPIES_MAX:.2}"),
-            number(copies, &|copies| format!("{copies:.2}")),
-            copies.map(|copies| copies <= COPIES_MAX),
-        );
-        // Nothing counts them: what is not measured is not reached.
-        row("bytes copied in user space per byte fetched", "0".into(), "n/a".into(), None);
-        let messages = of_fsync(|turn| turn.messages_per_request);
-        // The client asks any core; the target is for one that asks the core that has the partition.
-        row(
-            "messages between cores per request (this client asks any core)",
-            "0".into(),
-            number(messages, &|messages| format!("{messages:.2}")),
-            messages.filter(|messages| *messages < 0.005).map(|_| true),
-        );
-        let idle = of_fsync(|turn| turn.idle);
-        let percent = |share: f64| format!("{:.2} % of a core", share * 100.0);
-        row(
-            "idle broker",
-            format!("< {}", percent(IDLE_MAX)),
-            number(idle, &percent),
-            idle.map(|idle| idle < IDLE_MAX),
-        );
-        table
-    }
-
     fn every_turn(&self) -> Table {
         let mut header: Vec<String> = [
             "turn",
@@ -488,156 +351,4 @@ fn half_latency(turns: &[Turn], place: usize) -> Option<f64> {
 /// The median of the valid turns at this place of [`PERCENTS`], nanoseconds.
 fn latency(turns: &[Turn], place: usize) -> Option<f64> {
     median(&each(turns, |turn| turn.latency.get(place).copied().flatten().map(|n| n as f64)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::latency::Latency;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: PeersArgs,
-    }
-
-    fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
-        Turn {
-            rate,
-            bytes_rate: rate * 100.0,
-            cpu_per_gb_produced: Some(cpu / 2.0),
-            cores_per_gb_produced: Some(cpu),
-            cached_bytes: Some(3 << 30),
-            cpu_per_gb_fetched: Some(cpu / 2.0),
-            idle: Some(0.002),
-            messages_per_request: Some(1.0),
-            latency: vec![Some(1_000_000), None, Some(90_000_000), None, None],
-            half_rate: (rate / 2.0) as u64,
-            half_latency: vec![Some(1_000_000), None, p99, None, None],
-            half: calm.clone(),
-            calm,
-            ..Turn::default()
-        }
-    }
-
-    fn seen(is_kafka: bool, pair: Pair, turns: Vec<Turn>) -> Seen {
-        Seen {
-            contender: Contender { is_kafka, pair },
-            turns,
-            response: Latency::new(),
-            fingerprint: format!("{pair:?}, portable"),
-            command: vec!["java".into(), "-Xmx1G".into()],
-            configuration: "node.id=1\n".into(),
-            failures: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn invalid_turns_do_not_count_and_targets_are_told() {
-        let args = Line::parse_from(["peers"]).args;
-        let invalid = Verdict::Invalid("late".into());
-        let sides = Sides { broker: Some(vec![0]), client: Some(vec![1]) };
-        let all = [
-            seen(true, Pair::Written, vec![turn(9e5, 10.0, Some(5_000_000), Verdict::Valid); 3]),
-            seen(
-                false,
-                Pair::Fsync,
-                vec![
-                    turn(3e6, 1.9, Some(4_000_000), Verdict::Valid),
-                    turn(2.5e6, 2.5, None, invalid),
-                    turn(1e6, 1.8, Some(6_000_000), Verdict::Valid),
-                ],
-            ),
-        ];
-        let report = Report {
-            machine: Machine::default(),
-            turns: 3,
-            lengths: Lengths::of(&args),
-            took: Duration::from_secs(600),
-            args: &args,
-            sides: &sides,
-            memory: "8.0 GiB of memory touched first".into(),
-            bounds: Bounds {
-                flush_p99: Some(3e6),
-                round_trip_p99: Some(1e6),
-                device: Some(1e9),
-                loopback: Some(2e8),
-            },
-            seen: &all,
-        };
-        let text = report.text();
-        let line = |start: &str| {
-            let found = text.lines().find(|line| line.starts_with(start));
-            found.unwrap_or_else(|| panic!("{start} in {text}")).to_owned()
-        };
-        assert!(line("durable ingest").ends_with("2.50M/s   reached"), "{text}");
-        assert!(line("broker CPU s/GB produced and fetched, fsync").ends_with("reached"), "{text}");
-        assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
-        assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
-        assert!(line("the same of its cores").contains("10.00"), "{text}");
-        // 50,000 of 2.5 M, and of 900,000; the generator was the bound of none.
-        assert!(line("50.0k/s in % of its max").ends_with("2.0"), "{text}");
-        assert!(line("50.0k/s in % of its max").contains("5.6"), "{text}");
-        let markdown = report.markdown();
-        assert!(markdown.contains("\n| max records/s | 900.0k | 2.50M |\n"), "{markdown}");
-        assert!(markdown.contains("| durable ingest of 100 B records |"), "{markdown}");
-        assert!(text.contains("8.0 GiB of memory touched first"), "{text}");
-        assert!(line("page cache grown by").contains("3.0 GiB"), "{text}");
-        // At half of its own maximum, not at the common rate.
-        assert!(line("durable p99 at half load against Kafka").ends_with("reached"), "{text}");
-        assert!(line("p99 at half of its max").ends_with("5.00 ms"), "{text}");
-        assert!(line("p99 at 50.0k/s").ends_with("90.0 ms"), "{text}");
-        assert!(line("half of its max, records/s").ends_with("1.25M"), "{text}");
-        assert!(line("INVALID(generator) at half").ends_with("1 of 3"), "{text}");
-        // 1.5 times 3 ms and 1 ms.
-        let bare = line("durable p99 at half load against the bare");
-        assert!(bare.contains("<= 5.50 ms"), "{text}");
-        assert!(line("durable ingest, one").ends_with("reached"), "{text}");
-        assert!(line("messages between cores").ends_with("not told"), "{text}");
-        assert!(
-            line("bytes copied in user space per byte fetched").ends_with("not told"),
-            "{text}"
-        );
-        for said in ["kafka page cache: Written, portable", "not its figures", "of fewer than five"]
-        {
-            assert!(text.contains(said) && markdown.contains(said), "{said}: {text}");
-        }
-        assert!(line("idle broker").ends_with("reached"), "{text}");
-        assert!(line("bytes copied").ends_with("not told"), "{text}");
-        assert!(line("INVALID(generator) at the rate").ends_with("1 of 3"), "{text}");
-        assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
-    }
-
-    #[test]
-    fn a_figure_of_one_core_is_neither_that_of_two_nor_the_generators() {
-        let args = Line::parse_from(["peers"]).args;
-        let told = |rate: f64, cores: &[usize], fast: Verdict| {
-            let turn = Turn { fast, ..turn(rate, 1.0, None, Verdict::Valid) };
-            let seen = [seen(false, Pair::Fsync, vec![turn])];
-            let sides = Sides { broker: Some(cores.to_vec()), client: None };
-            let report = Report {
-                machine: Machine::default(),
-                turns: 1,
-                lengths: Lengths::of(&args),
-                took: Duration::ZERO,
-                args: &args,
-                sides: &sides,
-                memory: String::new(),
-                bounds: Bounds::default(),
-                seen: &seen,
-            };
-            let text = report.text();
-            let line = text.lines().find(|line| line.starts_with("durable ingest of 100 B"));
-            let line = line.unwrap_or_default();
-            let words = ["not told", "reached", "missed"];
-            words.into_iter().find(|word| line.ends_with(word)).unwrap_or_default()
-        };
-        let bound = || Verdict::Invalid("busy".into());
-        assert_eq!(told(3e6, &[0], Verdict::Valid), "reached");
-        assert_eq!(told(3e6, &[0], bound()), "reached");
-        assert_eq!(told(3e6, &[0, 1], Verdict::Valid), "not told");
-        assert_eq!(told(1e6, &[0, 1], Verdict::Valid), "missed");
-        assert_eq!(told(1e6, &[0], bound()), "not told");
-    }
 }

@@ -86,6 +86,10 @@ fn a_run_leaves_its_directory() {
     assert_eq!(met.fingerprint, "Ringwood 0.0-fake");
     assert_eq!((met.before.len(), met.after.len()), (1, 1));
     assert!(met.cpu_seconds().is_some_and(|seconds| seconds > 0.0));
+    // The device is that of the directory that the broker named and that is not broken, not that of `--out`.
+    assert_eq!(met.settings["log.dirs"], env!("CARGO_TARGET_TMPDIR"));
+    let storage = of(&out).machine.storage.unwrap();
+    assert_eq!(storage.directory, Path::new(env!("CARGO_TARGET_TMPDIR")));
     // Added up again, the seconds of the log are the run.
     let total = Directory::at(&out).log().unwrap().total();
     let response = total.values().next().unwrap();
@@ -241,7 +245,7 @@ fn a_run_keeps_the_brokers_own_log_and_compare_reads_a_stage_of_it() {
     let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(told["metric"], "Produce.total");
     for place in [0, 1] {
-        let p50 = &told["runs"][place]["percentiles"]["p50"];
+        let p50 = &told["runs"][place]["nanoseconds"]["p50"];
         assert!((p50["value"].as_f64().unwrap() / 3e6 - 1.0).abs() < 0.001, "{told}");
     }
     // Both stages together are no distribution of anything.
@@ -359,11 +363,11 @@ fn a_comparison_is_written_in_every_form() {
     assert!(page.contains("+100.0%") && page.contains("class=\"worse\""), "{page}");
     assert!(page.contains("<svg") && !page.contains("<script") && !page.contains("src="));
     let told: serde_json::Value = serde_json::from_str(&text(&json)).unwrap();
-    let p50 = |place: usize| told["runs"][place]["percentiles"]["p50"].clone();
+    let p50 = |place: usize| told["runs"][place]["nanoseconds"]["p50"].clone();
     assert!((p50(0)["value"].as_f64().unwrap() / 10e6 - 1.0).abs() < 0.01, "{told}");
     assert!((p50(1)["change_percent"].as_f64().unwrap() - 100.0).abs() < 1.0, "{told}");
     // p99.9 needs 10,000 records: there is none, and no zero in its place.
-    assert!(told["runs"][0]["percentiles"]["p99.9"]["value"].is_null(), "{told}");
+    assert!(told["runs"][0]["nanoseconds"]["p99.9"]["value"].is_null(), "{told}");
 }
 
 #[test]
@@ -375,7 +379,7 @@ fn files_of_a_run_compare_like_the_run() {
         assert_eq!(perf(&["compare", &path, "--percentiles", "p50,p90", "--json", &json]), 0);
         let told: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-        let p50 = told["runs"][0]["percentiles"]["p50"]["value"].as_f64();
+        let p50 = told["runs"][0]["nanoseconds"]["p50"]["value"].as_f64();
         assert!(p50.is_some_and(|p50| (p50 / 10e6 - 1.0).abs() < 0.01), "{file}: {told}");
     }
     let text = out.join("text.hgrm");
@@ -394,7 +398,7 @@ fn values_are_the_lines_of_a_file() {
     let address = broker.address();
     let (kept, size) = (out.display().to_string(), format!("file:{}", lines.display()));
     let words = ["run", "-b", &address, "--out", &kept, "--warmup", "0", "--duration", "500ms"];
-    let more = ["--rate", "4k", "--size", &size, "--partitions", "1", "--producers", "1"];
+    let more = ["--rate", "4k", "--size", &size, "--partitions", "1", "--keep-topics"];
     let code = perf(&[&words[..], &more, &AT_ONCE].concat());
     assert!(matches!(code, 0 | 8), "{code}");
     assert_eq!(of(&out).load["size"], size);

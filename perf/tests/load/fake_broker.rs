@@ -245,7 +245,8 @@ impl FakeBroker {
                 | Api::DeleteTopics
                 | Api::ListOffsets
                 | Api::InitProducerId
-                | Api::DescribeConfigs => {
+                | Api::DescribeConfigs
+                | Api::DescribeLogDirs => {
                     self.calm(api, request, &mut answer);
                     came
                 }
@@ -339,6 +340,11 @@ impl FakeBroker {
             Api::DescribeConfigs => {
                 answer.i32(0).count(1).i16(0).null_string().i8(4).string("1").count(1);
                 answer.string("ringwood.version").string("0.0-fake").i8(1).i8(4).i8(0).count(0);
+            }
+            Api::DescribeLogDirs => {
+                assert_eq!(request.count(), Ok(0), "topics");
+                answer.i32(0).count(2).i16(56).string("/broken").count(0);
+                answer.i16(0).string(env!("CARGO_TARGET_TMPDIR")).count(0);
             }
             Api::Produce | Api::Fetch => unreachable!("answered elsewhere"),
         }
