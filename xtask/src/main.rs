@@ -47,7 +47,8 @@ test    check, every test of the workspace, and the client suites:
           --install  install what is missing first (Debian family, as root)
           --no-groups the clients play no consumer groups (about two minutes less)
           --require  a skipped suite is a failure
-          --only     these suites only; `workspace`, `check` and `powercut` are suites here
+          --only     these suites only; `workspace`, `check` and `powercut` are suites here, and `tools`: Kafka's
+                     own tools beside their faces, without the clients of java
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen
         powercut: power cuts under the same load, on a file system (FUSE, root) that loses, keeps or

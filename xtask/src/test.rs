@@ -30,6 +30,7 @@ impl Options {
             "java",
             "go",
             "kcat",
+            "tools",
             "powercut",
         ];
         let list = |text: &str| -> Result<Vec<String>, Fault> {
@@ -88,6 +89,10 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prometheus::run(&mut tally)?;
     }
     clients::run(&mut tally, !options.no_groups, |suite| options.wants(suite))?;
+    // They run with the Java suite; by themselves only where they are asked for by name.
+    if options.only.iter().any(|one| one == "tools") && !options.wants("java") {
+        clients::tools(&mut tally)?;
+    }
     histograms::run(&mut tally, |suite| options.wants(suite))?;
     if options.wants("powercut") {
         prove::powercut_smoke(&mut tally)?;
