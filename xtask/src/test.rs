@@ -82,6 +82,15 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         // The programs that the suites start are built with the tests of their packages.
         workspace(&mut tally)?;
         with_features(&mut tally)?;
+        if options.require.iter().any(|one| one == "all") {
+            tests(&mut tally, "features", WITH_A_SLOW_BROKER)?;
+            // It has left a broker with faults where the suites look for theirs.
+            build()?;
+        } else {
+            say(
+                "SKIPPED slow: the broker with a slow stage is built and tested with --require all",
+            )?;
+        }
     } else {
         build()?;
     }
@@ -110,11 +119,15 @@ fn cargo(words: &[&str]) -> Command {
 
 /// What is behind a feature, and the bench's editions: `cargo test --workspace` leaves them out, so that no feature of a test
 /// gets into the broker that is tested.
-const WITH_FEATURES: [&[&str]; 3] = [
+const WITH_FEATURES: [&[&str]; 2] = [
     &["test", "--package", "ringwood-runtime", "--features", "faults", "--test", "faults"],
-    &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"],
     &["test", "--package", "ringwood-bench", "--features", "glommio", "--test", "editions"],
 ];
+
+/// The same for a broker that is built a second time for it, which takes minutes: where nothing may be left out
+/// (`--require all`).
+const WITH_A_SLOW_BROKER: &[&str] =
+    &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"];
 
 /// Builds the broker and the librdkafka client without running tests.
 fn build() -> Result<(), Fault> {

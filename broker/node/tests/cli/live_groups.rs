@@ -158,11 +158,14 @@ fn the_members_of_a_classic_group_are_in_the_metrics() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // It ends when nobody reads what it prints any more.
+    let mut printed = member.stdout.take().unwrap();
     let mut three = [0; 6];
-    member.stdout.take().unwrap().read_exact(&mut three).unwrap();
+    printed.read_exact(&mut three).unwrap();
     let one = "ringwood_kafka_consumer_group_consumers{group=\"g\"} 1";
     let state = "ringwood_kafka_consumer_group_state{group=\"g\",state=\"Stable\"} 1";
     until(&broker, || {}, &[one, state]);
     member.kill().unwrap();
     member.wait().unwrap();
+    drop(printed);
 }
