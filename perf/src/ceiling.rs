@@ -1,5 +1,6 @@
 //! `perf ceiling`: the speed of light on this machine. Nothing that a broker does can be faster than these.
 
+mod client;
 mod device;
 mod memory;
 mod network;
@@ -39,7 +40,7 @@ pub struct Bound {
     pub name: String,
     /// Bytes a second, where it is a throughput.
     pub bytes_per_second: Option<f64>,
-    /// Operations a second, where it is a latency.
+    /// Operations or records a second, where these are counted.
     pub per_second: Option<f64>,
     /// Nanoseconds at p50, p99 and p99.9, where it is a latency and the sample carries them.
     pub nanos: [Option<u64>; 3],
@@ -138,6 +139,7 @@ pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
     let mut bounds = device::measure(&args.dir, args.bytes, args.duration, device::FLUSHES_MIN)?;
     bounds.extend(network::measure(args.duration, None)?);
     bounds.extend(memory::measure(args.duration));
+    bounds.extend(client::measure(args.duration)?);
     if args.json {
         let value = serde_json::json!({ "machine": machine, "bounds": bounds });
         terminal::print(&format!("{value:#}\n"));

@@ -12,6 +12,7 @@
 mod check;
 mod gauntlet;
 mod kafka;
+mod profile;
 mod report;
 
 use std::{
@@ -30,11 +31,12 @@ use crate::{
     measure::{Scene, half_of_the_cores, measure},
     memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
-    run::{Directory, Recording, Run, Stage, Verdict},
+    run::{Directory, Recording, Repeat, Run, Stage, Verdict},
     spec::{self, Quantile, RateSpec, SizeSpec},
     terminal, view,
 };
 use kafka::Kafka;
+use profile::Profile;
 use report::Report;
 
 /// Options of `perf peers`.
@@ -134,8 +136,8 @@ impl Contender {
         haste: bool,
     ) -> Result<(OwnBroker, String), Failure> {
         if self.is_kafka {
-            let more = if haste { &HASTE[..] } else { &[] };
-            return kafka.start(&args.dir, self.pair == Pair::Fsync, more, cores);
+            let more: Vec<_> = HASTE.into_iter().chain([kafka::SOON]).filter(|_| haste).collect();
+            return kafka.start(&args.dir, self.pair == Pair::Fsync, &more, cores);
         }
         let durability = match self.pair {
             Pair::Written => "written",
@@ -163,6 +165,8 @@ struct Turn {
     fast: Verdict,
     /// CPU seconds for each GB produced, as fast as it went.
     cpu_per_gb_produced: Option<f64>,
+    /// The same of the client: where it is less, one core of the client drives more than one of the broker.
+    client_cpu_per_gb: Option<f64>,
     /// The same of the broker's cores, whoever was busy there, where it was kept to cores of its own.
     cores_per_gb_produced: Option<f64>,
     /// Bytes by which the page cache grew meanwhile: memory that is in no process's.
@@ -202,6 +206,8 @@ struct Seen {
     turns: Vec<Turn>,
     /// `response` of its valid turns at the common rate, added up.
     response: Latency,
+    /// What it told of its inside.
+    profile: Profile,
     /// What it said it is, and under which durability and backend.
     fingerprint: String,
     /// How it was started the last time.
@@ -269,6 +275,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
             contender,
             turns: Vec::new(),
             response: Latency::new(),
+            profile: Profile::default(),
             fingerprint: String::new(),
             command: Vec::new(),
             configuration: String::new(),
@@ -377,10 +384,12 @@ fn play(
     let idle = idle(&broker);
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
     keep(args, &format!("{name}-max"), &fast, &recording)?;
-    let scene = Scene { admin: None, ..scene };
+    seen.profile.add(&fast, &recording);
     let stage = fast.repeats.first().and_then(|repeat| repeat.stages.first());
     let bytes_rate = stage.map_or(0.0, Stage::bytes_rate);
-    let (read, recording) = measure(&fetching(plan, bytes_rate), &scene)?;
+    // Its counters are not looked at, and reading them takes seconds.
+    let reading = Scene { admin: None, ..scene.clone() };
+    let (read, recording) = measure(&fetching(plan, bytes_rate), &reading)?;
     keep(args, &format!("{name}-fetch"), &read, &recording)?;
     let fetched = stage.and_then(|stage| Fetched::of(&read, stage));
     let both = Plan { rate: args.rate.clone(), consumers: 1, ..plan.clone() };
@@ -388,12 +397,16 @@ fn play(
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     if !calm.verdict.is_invalid() {
         seen.response.add(recording.total().of(Kind::Response));
+        seen.profile.calm.add(&recording);
     }
     let latency = percentiles(&calm, &recording);
     let half_rate = half_of(stage.map_or(0.0, Stage::rate));
     let (half, recording) =
         measure(&Plan { rate: RateSpec::constant(half_rate), ..both.clone() }, &scene)?;
     keep(args, &format!("{name}-half"), &half, &recording)?;
+    if !half.verdict.is_invalid() {
+        seen.profile.half.add(&recording);
+    }
     let half_latency = percentiles(&half, &recording);
     seen.fingerprint = identity(&fast);
     let first = fast.repeats.first();
@@ -407,6 +420,7 @@ fn play(
         rate: stage.map_or(0.0, Stage::rate),
         bytes_rate,
         cpu_per_gb_produced: fast.cpu_per_gb(),
+        client_cpu_per_gb: first.and_then(Repeat::client_cpu_per_gb),
         cores_per_gb_produced,
         cached_bytes,
         fast: fast.verdict,
@@ -516,7 +530,7 @@ fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{machine::Used, run::Repeat};
+    use crate::machine::Used;
     use clap::Parser;
 
     #[derive(Parser)]

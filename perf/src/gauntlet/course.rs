@@ -92,25 +92,20 @@ impl Course {
             .collect();
         let (mut lines, mut fingerprint) = (Vec::<Line>::new(), String::new());
         for (place, step) in steps(all.len(), self.baselines).into_iter().enumerate() {
-            if place > 0 {
-                ground.renew()?;
-            }
-            let scene = ground.scene();
+            let fresh = if place > 0 { ground.renew() } else { Ok(()) };
             let Some(scenario) = step.and_then(|number| all.get(number)) else {
-                let number = lines.iter().filter(|line| line.is_baseline()).count() + 1;
+                let number = lines.iter().filter(|line| line.is_of_baseline()).count() + 1;
                 let name = match self.baselines {
                     1 => "0 baseline".to_owned(),
                     _ => format!("0 baseline, {number}"),
                 };
                 terminal::note(&name);
-                match measure(&baseline, &scene) {
+                match fresh.and_then(|()| measure(&baseline, &ground.scene())) {
                     Ok((run, recording)) => {
                         self.keep(&name, &run, &recording)?;
                         run.broker.fingerprint.clone_into(&mut fingerprint);
-                        let (total, warmup) = (recording.total(), baseline.warmup);
-                        let played = Box::new(Played { run, total, neighbour: None, warmup });
-                        let lacking = Vec::new();
-                        lines.push(Line::Played { name, scenario: None, played, lacking });
+                        let played = Played::of(run, &recording, &baseline, &[]);
+                        lines.push(Line::Played { name, scenario: None, played: Box::new(played) });
                     }
                     // Without the first there is nothing to begin with; a later one is missed by the median alone.
                     Err(failure) if place == 0 => return Err(failure),
@@ -120,13 +115,12 @@ impl Course {
             };
             let name = format!("{} {}", scenario.number, scenario.name);
             terminal::note(&name);
-            // A scenario that the broker does not survive is a row of the table, not its end.
-            lines.push(match play(scenario, &scene) {
+            // A scenario that the broker does not survive is a row of the table, not its end; nor is one before which no other starts.
+            lines.push(match fresh.and_then(|()| play(scenario, &ground.scene())) {
                 Ok((played, recording)) => {
                     self.keep(&name, &played.run, &recording)?;
-                    let lacking = played.lacking(scenario.signs);
                     let scenario = Some((scenario.number, scenario.name));
-                    Line::Played { name, scenario, played: Box::new(played), lacking }
+                    Line::Played { name, scenario, played: Box::new(played) }
                 }
                 Err(failure) => nothing(name, scenario.number, failure),
             });
@@ -177,11 +171,9 @@ pub(super) fn steps(scenarios: usize, baselines: u32) -> Vec<Option<usize>> {
 
 fn play(scenario: &Scenario, scene: &Scene) -> Result<(Played, Recording), Failure> {
     let own = Scene { topic_config: scenario.topic_config.clone(), ..scene.clone() };
-    let warmup = scenario.plan.warmup;
     let Some(neighbour) = &scenario.neighbour else {
         let (run, recording) = measure(&scenario.plan, &own)?;
-        let total = recording.total();
-        return Ok((Played { run, total, neighbour: None, warmup }, recording));
+        return Ok((Played::of(run, &recording, &scenario.plan, scenario.signs), recording));
     };
     thread::scope(|scope| {
         let quiet = Scene { quiet: true, admin: None, ..scene.clone() };
@@ -209,8 +201,12 @@ fn play(scenario: &Scenario, scene: &Scene) -> Result<(Played, Recording), Failu
             let early = over.duration_since(ended).as_millis();
             return Err(Failure::Invalid(format!("the neighbour had gone {early} ms too early")));
         }
+        if !neighbour.stays && ended >= over {
+            let why = "the neighbour's topic was deleted only after the measurement";
+            return Err(Failure::Invalid(why.into()));
+        }
         let (run, recording) = result?;
-        let total = recording.total();
-        Ok((Played { run, total, neighbour: Some(noise), warmup }, recording))
+        let played = Played::of(run, &recording, &scenario.plan, scenario.signs);
+        Ok((Played { neighbour: Some(noise), ..played }, recording))
     })
 }

@@ -21,9 +21,10 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn of(lines: &[Line]) -> Self {
-        let baselines = || lines.iter().filter(|line| line.is_baseline());
-        let all: Vec<f64> = baselines().filter_map(|line| line.p99()).map(|n| n as f64).collect();
-        Self { p99: median(&all), all, measured: baselines().count() }
+        let valid = lines.iter().filter(|line| line.is_baseline()).filter_map(Line::p99);
+        let all: Vec<f64> = valid.map(|nanos| nanos as f64).collect();
+        let measured = lines.iter().filter(|line| line.is_of_baseline()).count();
+        Self { p99: median(&all), all, measured }
     }
 
     pub(super) fn bounds(&self) -> (f64, f64) {
@@ -75,8 +76,9 @@ impl Findings {
     pub(super) fn add(&mut self, line: &Line, base: &Base) {
         match line {
             Line::Played { scenario: None, .. } => {}
-            Line::Played { name, scenario: Some((number, what)), lacking, .. } => {
+            Line::Played { name, scenario: Some((number, what)), played } => {
                 self.played += 1;
+                let lacking = played.lacking();
                 match base.measure().zip(line.p99()) {
                     Some((base, here)) if lacking.is_empty() => {
                         let ratio = here as f64 / base;

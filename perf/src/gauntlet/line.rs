@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::scenarios::Sign;
+use super::{findings::BASELINE, scenarios::Sign};
 use crate::{
     failure::Failure,
     latency::{Kind, Latencies, Told},
-    run::{HELD_MIN, Repeat, Run, Stage},
+    load::Plan,
+    run::{HELD_MIN, Recording, Repeat, Run, Stage},
     spec::{Quantile, format_count},
     terminal::Tone,
     view::Cell,
@@ -33,6 +34,8 @@ pub(super) struct Played {
     pub(super) total: Latencies,
     pub(super) neighbour: Option<Run>,
     pub(super) warmup: Duration,
+    /// What has to be seen of it.
+    pub(super) signs: &'static [Sign],
 }
 
 /// What became of one line of the table.
@@ -41,15 +44,24 @@ pub(super) enum Line {
         name: String,
         scenario: Option<(u32, &'static str)>,
         played: Box<Played>,
-        lacking: Vec<&'static str>,
     },
     /// Why there is nothing.
-    Nothing { name: String, number: u32, failure: Failure },
+    Nothing {
+        name: String,
+        number: u32,
+        failure: Failure,
+    },
 }
 
 impl Line {
+    /// A baseline that came to something.
     pub(super) fn is_baseline(&self) -> bool {
         matches!(self, Self::Played { scenario: None, .. })
+    }
+
+    /// The same, or one that did not.
+    pub(super) fn is_of_baseline(&self) -> bool {
+        self.is_baseline() || matches!(self, Self::Nothing { number: BASELINE, .. })
     }
 
     /// The p99 of a run whose numbers are the broker's.
@@ -60,7 +72,7 @@ impl Line {
 
     pub(super) fn row(&self, base: Option<f64>) -> Vec<Cell> {
         match self {
-            Self::Played { name, played, lacking, .. } => row(name, played, lacking, base),
+            Self::Played { name, played, .. } => row(name, played, base),
             Self::Nothing { name, failure, .. } => {
                 let is_invalid = matches!(failure, Failure::Invalid(_));
                 let text = if is_invalid { "INVALID" } else { "FAILED" }.to_owned();
@@ -71,6 +83,11 @@ impl Line {
 }
 
 impl Played {
+    pub(super) fn of(run: Run, recording: &Recording, plan: &Plan, signs: &'static [Sign]) -> Self {
+        let (total, warmup) = (recording.total(), plan.warmup);
+        Self { run, total, neighbour: None, warmup, signs }
+    }
+
     pub(super) fn p99(&self) -> Option<u64> {
         if self.run.verdict.is_invalid() {
             return None;
@@ -78,16 +95,43 @@ impl Played {
         self.total.at(Kind::Response, Quantile::percent(99.0).ok()?)
     }
 
-    /// Which of the signs are not there. Of a broker that does not tell, what only it could tell is not held against it.
-    pub(super) fn lacking(&self, signs: &[Sign]) -> Vec<&'static str> {
+    /// By how much the first offsets of all partitions rose: records that retention took away. `None`: nobody tells.
+    fn retired_records(&self) -> Option<f64> {
+        const STARTS: &str = "ringwood_kafka_start_offset";
+        let broker = &self.run.broker;
+        // Before there was a topic there was no such line.
+        let before = broker.counters_before.get(STARTS).unwrap_or(0.0);
+        Some(broker.counters_after.get(STARTS)? - before)
+    }
+
+    fn compacted_records(&self) -> Option<f64> {
+        self.run.broker.inside().and_then(|inside| inside.compacted_records)
+    }
+
+    /// Which of the signs nobody could tell: what only the broker knows, of one that does not say it.
+    pub(super) fn untold(&self) -> Vec<&'static str> {
+        let untold = |sign: &Sign| match sign {
+            Sign::Retention if self.retired_records().is_none() => {
+                Some("what retention took is not told")
+            }
+            Sign::Compaction if self.compacted_records().is_none() => {
+                Some("what compaction took is not told")
+            }
+            Sign::Retention | Sign::Compaction | Sign::Backlog | Sign::Readers | Sign::Loud => None,
+        };
+        self.signs.iter().filter_map(untold).collect()
+    }
+
+    /// Which of the signs are not there. What nobody could tell is not held against the broker.
+    pub(super) fn lacking(&self) -> Vec<&'static str> {
         let lacks = |sign: &Sign| match sign {
             Sign::Retention => {
-                let gone = self.run.broker.counters_after.get("ringwood_kafka_start_offset");
-                gone.filter(|gone| *gone <= 0.0).map(|_| "retention took nothing")
+                let taken = self.retired_records().filter(|taken| *taken <= 0.0);
+                taken.map(|_| "retention took nothing")
             }
             Sign::Compaction => {
-                let taken = self.run.broker.inside().and_then(|inside| inside.compacted_records);
-                taken.filter(|taken| *taken <= 0.0).map(|_| "compaction took nothing")
+                let taken = self.compacted_records().filter(|taken| *taken <= 0.0);
+                taken.map(|_| "compaction took nothing")
             }
             Sign::Backlog => {
                 let early = |seconds: f64| seconds < self.warmup.as_secs_f64();
@@ -110,12 +154,12 @@ impl Played {
                 (!loud).then_some("the neighbour was not held back by the broker")
             }
         };
-        signs.iter().filter_map(lacks).collect()
+        self.signs.iter().filter_map(lacks).collect()
     }
 }
 
-fn row(name: &str, played: &Played, lacking: &[&str], base: Option<f64>) -> Vec<Cell> {
-    let Played { run, total, .. } = played;
+fn row(name: &str, played: &Played, base: Option<f64>) -> Vec<Cell> {
+    let (Played { run, total, .. }, lacking) = (played, played.lacking());
     let at = |percent| {
         if run.verdict.is_invalid() {
             return Told::Moved.to_string();
@@ -125,7 +169,7 @@ fn row(name: &str, played: &Played, lacking: &[&str], base: Option<f64>) -> Vec<
     };
     let here = played.p99().filter(|_| lacking.is_empty());
     let ratio = base.zip(here).map(|(base, here)| here as f64 / base);
-    let verdict = match lacking {
+    let verdict = match lacking.as_slice() {
         [] => run.verdict.word().to_owned(),
         lacking => format!("INVALID: {}", lacking.join(", ")),
     };
@@ -153,15 +197,13 @@ fn row(name: &str, played: &Played, lacking: &[&str], base: Option<f64>) -> Vec<
 pub(super) fn happened(played: &Played) -> String {
     let Played { run, neighbour, warmup, .. } = played;
     let mut words = Vec::new();
-    let after = &run.broker.counters_after;
-    // Every topic of a scenario before this one is gone: what lies below the starts was taken from this one.
-    if let Some(gone) = after.get("ringwood_kafka_start_offset").filter(|gone| *gone > 0.0) {
+    if let Some(gone) = played.retired_records().filter(|gone| *gone > 0.0) {
         words.push(format!("retention took {}", format_count(gone)));
     }
-    let dropped = run.broker.inside().and_then(|inside| inside.compacted_records);
-    if let Some(dropped) = dropped.filter(|dropped| *dropped > 0.0) {
+    if let Some(dropped) = played.compacted_records().filter(|dropped| *dropped > 0.0) {
         words.push(format!("compaction took {}", format_count(dropped)));
     }
+    words.extend(played.untold().into_iter().map(str::to_owned));
     for repeat in &run.repeats {
         match repeat.backlog_seconds {
             Some(seconds) if seconds < warmup.as_secs_f64() => {

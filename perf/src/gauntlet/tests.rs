@@ -38,19 +38,21 @@ fn a_backlog_that_was_read_before_the_measurement_is_told() {
         run.load.insert("backlog".into(), "2.0 GiB".into());
         run.repeats.push(crate::run::Repeat { backlog_seconds, ..Default::default() });
         let warmup = Duration::from_secs(2);
-        happened(&Played { run, total: Latencies::default(), neighbour: None, warmup })
+        happened(&Played { run, total: Latencies::default(), neighbour: None, warmup, signs: &[] })
     };
     assert_eq!(told(Some(0.2)), "backlog read in 0.2 s, before the measurement");
     assert_eq!(told(Some(9.0)), "backlog read in 9.0 s");
     assert_eq!(told(None), "backlog not read");
 }
 
-fn line(scenario: Option<(u32, &'static str)>, p99: u64, lacking: Vec<&'static str>) -> Line {
+/// A scenario whose backlog was read too soon, where it is one of a backlog.
+fn line(scenario: Option<(u32, &'static str)>, p99: u64, signs: &'static [Sign]) -> Line {
     let mut total = Latencies::default();
     total.of_mut(Kind::Response).record_n(p99, 2_000);
-    let (run, warmup) = (Run::default(), Duration::from_secs(2));
-    let played = Box::new(Played { run, total, neighbour: None, warmup });
-    Line::Played { name: "x".into(), scenario, played, lacking }
+    let early = crate::run::Repeat { backlog_seconds: Some(0.5), ..Default::default() };
+    let (run, warmup) = (Run { repeats: vec![early], ..Run::default() }, Duration::from_secs(2));
+    let played = Box::new(Played { run, total, neighbour: None, warmup, signs });
+    Line::Played { name: "x".into(), scenario, played }
 }
 
 #[test]
@@ -66,8 +68,8 @@ fn the_baseline_is_the_median_of_several_between_the_scenarios() {
     }
     // One that had bad luck moves nothing.
     let mut lines: Vec<Line> =
-        [4_000_000, 20_000_000, 5_000_000].map(|p99| line(None, p99, Vec::new())).into();
-    lines.push(line(Some((8, "noisy")), 10_000_000, Vec::new()));
+        [4_000_000, 20_000_000, 5_000_000].map(|p99| line(None, p99, &[])).into();
+    lines.push(line(Some((8, "noisy")), 10_000_000, &[]));
     let base = Base::of(&lines);
     assert!(base.p99.is_some_and(|p99| (p99 / 5e6 - 1.0).abs() < 0.01), "{base:?}");
     assert!(base.is_steady(), "{base:?}");
@@ -88,6 +90,8 @@ fn the_baseline_is_the_median_of_several_between_the_scenarios() {
     let nothing = Line::Nothing { name: "0 baseline, 2".into(), number: BASELINE, failure };
     findings.add(&nothing, &wild);
     assert_eq!((findings.played, findings.unknown.len(), findings.failures.len()), (1, 1, 1));
+    lines.push(nothing);
+    assert_eq!((Base::of(&lines).measured, Base::of(&lines).all.len()), (4, 3));
     let steady = Base { p99: Some(5e6), all: vec![4e6, 5e6, 6e6], measured: 4 };
     let told = "baseline p99: 5.00 ms, median of 3 of 4 from 4.00 ms to 6.00 ms\n";
     assert_eq!(steady.line(), told);
@@ -97,14 +101,18 @@ fn the_baseline_is_the_median_of_several_between_the_scenarios() {
 fn a_scenario_that_was_another_is_not_measured() {
     let base = Base { p99: Some(5e6), all: vec![5e6], measured: 1 };
     let mut findings = Findings::default();
-    findings.add(&line(Some((2, "x")), 6_000_000, vec!["retention took nothing"]), &base);
-    assert_eq!((findings.worst, &findings.unknown[..]), (None, &["2".to_owned()][..]));
+    let backlog = || line(Some((5, "x")), 6_000_000, &[Sign::Backlog]);
+    findings.add(&backlog(), &base);
+    assert_eq!((findings.worst, &findings.unknown[..]), (None, &["5".to_owned()][..]));
     assert_eq!(findings.conclude(None).map_err(|f| f.code()), Err(8));
-    let row = line(Some((2, "x")), 6_000_000, vec!["retention took nothing"]).row(base.p99);
+    let row = backlog().row(base.p99);
     let text = |cell: Option<&Cell>| cell.map(|cell| cell.text.clone()).unwrap_or_default();
     assert_eq!(text(row.get(6)), "n/a");
-    assert_eq!(text(row.last()), "INVALID: retention took nothing");
+    assert_eq!(text(row.last()), "INVALID: the backlog was read before the measurement");
 }
+
+static SIGNS: [Sign; 5] =
+    [Sign::Retention, Sign::Compaction, Sign::Backlog, Sign::Readers, Sign::Loud];
 
 #[test]
 fn every_sign_can_be_missed() {
@@ -121,29 +129,40 @@ fn every_sign_can_be_missed() {
         ..Default::default()
     };
     let run = |stage, backlog| Run { repeats: vec![repeat(stage, backlog)], ..Run::default() };
-    let lacking = |run: Run, neighbour, sign| {
+    let of = |run: Run, neighbour, sign| {
         let (total, warmup) = (Latencies::default(), Duration::from_secs(2));
-        !Played { run, total, neighbour, warmup }.lacking(&[sign]).is_empty()
+        let place = SIGNS.iter().position(|other| *other == sign).unwrap();
+        Played { run, total, neighbour, warmup, signs: &SIGNS[place..=place] }
     };
-    let counted = |text: &str| {
+    let lacking = |run: Run, neighbour, sign| !of(run, neighbour, sign).lacking().is_empty();
+    let counted = |before: &str, after: &str| {
         let mut run = run(stage(0, 0.0), None);
-        let json = format!("{{\"ringwood_journal_flushes_total\": 1.0{text}}}");
-        run.broker.counters_after = serde_json::from_str(&json).unwrap();
-        run.broker.counters_before = serde_json::from_str(
-            "{\"ringwood_journal_flushes_total\": 0.0, \"ringwood_cleaner_dropped_records_total\": 0.0}",
-        )
-        .unwrap();
+        let counters = |text: &str| {
+            let json = format!("{{\"ringwood_journal_flushes_total\": 1.0{text}}}");
+            serde_json::from_str(&json).unwrap()
+        };
+        run.broker.counters_before = counters(before);
+        run.broker.counters_after = counters(after);
         run
     };
     for (sign, name) in [
         (Sign::Retention, "ringwood_kafka_start_offset"),
         (Sign::Compaction, "ringwood_cleaner_dropped_records_total"),
     ] {
-        assert!(lacking(counted(&format!(", \"{name}\": 0.0")), None, sign), "{sign:?}");
-        assert!(!lacking(counted(&format!(", \"{name}\": 7.0")), None, sign), "{sign:?}");
-        // Nobody tells.
-        assert!(!lacking(run(stage(0, 0.0), None), None, sign), "{sign:?}");
+        let at = |value: f64| format!(", \"{name}\": {value:.1}");
+        // What is gone of other topics, or of a time before, is no sign.
+        assert!(lacking(counted(&at(7.0), &at(7.0)), None, sign), "{sign:?}");
+        assert!(!lacking(counted(&at(7.0), &at(9.0)), None, sign), "{sign:?}");
+        // Nobody tells: that is not held against the broker, and it is said.
+        let silent = of(counted("", ""), None, sign);
+        assert!(silent.lacking().is_empty() && silent.untold().len() == 1, "{sign:?}");
+        assert!(happened(&silent).contains("is not told"), "{sign:?}");
+        let told = of(counted(&at(0.0), &at(9.0)), None, sign);
+        assert!(told.untold().is_empty() && happened(&told).ends_with("took 9"), "{sign:?}");
     }
+    // There was no topic before.
+    let first = of(counted("", ", \"ringwood_kafka_start_offset\": 3.0"), None, Sign::Retention);
+    assert!(first.lacking().is_empty() && first.untold().is_empty());
     assert!(lacking(run(stage(0, 0.0), Some(0.5)), None, Sign::Backlog));
     assert!(!lacking(run(stage(0, 0.0), Some(9.0)), None, Sign::Backlog));
     assert!(!lacking(run(stage(0, 0.0), None), None, Sign::Backlog), "not read to its end");

@@ -40,6 +40,9 @@ const POM: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVe
 /// The jars without which what was brought is not all of it.
 const JARS: [&str; 2] = ["kafka_2.13", "kafka-tools"];
 
+/// Unless told otherwise Kafka looks for the first time 30 s after its start for what retention takes: a scenario is over by then.
+pub(super) const SOON: (&str, &str) = ("log.initial.task.delay.ms", "500");
+
 /// The heap of a tool, as its start script has it.
 const TOOL_HEAP: &str = "-Xmx512M";
 

@@ -46,7 +46,7 @@ impl Report<'_> {
         text.push_str(&self.table().render(colour));
         text.push('\n');
         text.push_str(&self.targets().render(colour));
-        for note in self.notes() {
+        for note in self.missed().into_iter().chain(self.notes()) {
             text.push_str(&format!("\n{note}\n"));
         }
         for seen in self.seen {
@@ -62,7 +62,9 @@ impl Report<'_> {
         self.identities().iter().for_each(|line| text.push_str(&format!("- {line}\n")));
         text.push('\n');
         text.push_str(&format!("{}\n{}", self.table().markdown(), self.targets().markdown()));
-        self.notes().iter().for_each(|note| text.push_str(&format!("\n{note}\n")));
+        for note in self.missed().into_iter().chain(self.notes()) {
+            text.push_str(&format!("\n{note}\n"));
+        }
         text
     }
 
@@ -76,7 +78,7 @@ impl Report<'_> {
         body.push_str(&view::html_table(&self.table()));
         body.push_str(&view::heading("Targets"));
         body.push_str(&view::html_table(&self.targets()));
-        for note in self.notes() {
+        for note in self.missed().into_iter().chain(self.notes()) {
             body.push_str(&view::paragraph(&note));
         }
         let lines: Vec<Line> = self
@@ -179,7 +181,10 @@ impl Report<'_> {
         row("broker CPU s/GB produced".into(), &|turns| {
             seconds(turns, |turn| turn.cpu_per_gb_produced)
         });
-        row("the same of its cores, with the kernel's part".into(), &|turns| {
+        row("the client's CPU s/GB produced".into(), &|turns| {
+            seconds(turns, |turn| turn.client_cpu_per_gb)
+        });
+        row("broker's, of its cores, with the kernel's part".into(), &|turns| {
             seconds(turns, |turn| turn.cores_per_gb_produced)
         });
         row("broker CPU s/GB fetched".into(), &|turns| {

@@ -17,9 +17,9 @@ fn scratch(name: &str) -> PathBuf {
 
 /// It measured, whatever its figures are worth.
 #[track_caller]
-fn measured(ran: Ran) -> String {
+fn measured(ran: Ran) -> Ran {
     assert!(matches!(ran.code, 0 | 8), "{ran:?}");
-    ran.out
+    ran
 }
 
 #[test]
@@ -29,7 +29,11 @@ fn every_record_of_a_run_comes_back_and_the_broker_tells_its_own_side() {
     let words = ["perf", "run", "-b", &address, "--admin", &admin, "--out", &kept, "--verify"];
     let load = ["--rate", "2k/s", "--size", "100", "--partitions", "2", "--producers", "1"];
     let time = ["--consumers", "1", "--warmup", "200ms", "--duration", "1s", "--drain", "20s"];
-    measured(ringwood(&[&words[..], &load, &time].concat(), b""));
+    let ran = measured(ringwood(&[&words[..], &load, &time].concat(), b""));
+    // A line a second, as nobody's terminal is there, and who was met above it.
+    let (met, live) = ran.err.split_once('\n').unwrap();
+    assert!(met.starts_with("Ringwood ") && met.ends_with(&address), "{met}");
+    assert!(live.contains("1 s  ") && live.contains("  generator lag "), "{live}");
     let document = |name: &str| -> Value {
         serde_json::from_slice(&fs::read(out.join(name)).unwrap()).unwrap()
     };
@@ -58,7 +62,7 @@ fn every_record_of_a_run_comes_back_and_the_broker_tells_its_own_side() {
 fn quick_leaves_no_broker_and_no_data() {
     let parent = scratch("perf-quick");
     let place = parent.display().to_string();
-    let text = measured(ringwood(&["perf", "quick", "--dir", &place, "--cold-memory"], b""));
+    let text = measured(ringwood(&["perf", "quick", "--dir", &place, "--cold-memory"], b"")).out;
     for said in ["Ringwood ", "speed of light: ", "as fast as it goes", "verify ", "verdict "] {
         assert!(text.contains(said), "{said}: {text}");
     }

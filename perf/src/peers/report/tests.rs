@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     latency::Latency,
-    peers::{Contender, Pair},
+    peers::{Contender, Pair, Profile},
 };
 use clap::Parser;
 
@@ -19,6 +19,7 @@ fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
         bytes_rate: rate * 100.0,
         cpu_per_gb_produced: Some(cpu / 2.0),
         cores_per_gb_produced: Some(cpu),
+        client_cpu_per_gb: Some(0.7),
         cached_bytes: Some(3 << 30),
         cpu_per_gb_fetched: Some(cpu / 2.0),
         idle: Some(0.002),
@@ -37,6 +38,7 @@ fn seen(is_kafka: bool, pair: Pair, turns: Vec<Turn>) -> Seen {
         contender: Contender { is_kafka, pair },
         turns,
         response: Latency::new(),
+        profile: Profile::default(),
         fingerprint: format!("{pair:?}, portable"),
         command: vec!["java".into(), "-Xmx1G".into()],
         configuration: "node.id=1\n".into(),
@@ -86,7 +88,8 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     assert!(line("broker CPU s/GB produced and fetched, fsync").ends_with("reached"), "{text}");
     assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
     assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
-    assert!(line("the same of its cores").contains("10.00"), "{text}");
+    assert!(line("broker's, of its cores").contains("10.00"), "{text}");
+    assert!(line("the client's CPU s/GB").ends_with("0.70"), "{text}");
     // 50,000 of 2.5 M, and of 900,000; the generator was the bound of none.
     assert!(line("50.0k/s in % of its max").ends_with("2.0"), "{text}");
     assert!(line("50.0k/s in % of its max").contains("5.6"), "{text}");
@@ -117,6 +120,53 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     assert!(line("bytes copied").ends_with("not told"), "{text}");
     assert!(line("INVALID(generator) at the rate").ends_with("1 of 3"), "{text}");
     assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
+}
+
+#[test]
+fn a_missed_target_says_where_the_time_went() {
+    let args = Line::parse_from(["peers"]).args;
+    let sides = Sides { broker: Some(vec![0]), client: Some(vec![1]) };
+    let recording = |flush: u64| {
+        let line = |tag: &str, nanos| crate::hlog::Counted {
+            tag: tag.into(),
+            start: Duration::ZERO,
+            length: Duration::from_secs(1),
+            counts: vec![(nanos, 2_000)],
+        };
+        let mut log = Vec::new();
+        let lines = [line("Produce.total", 10_000_000), line("Produce.flush", flush)];
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        crate::hlog::write_counted(&mut log, epoch, &[], lines).unwrap();
+        crate::run::Recording { broker_log: Some(log), ..Default::default() }
+    };
+    let mut slow =
+        seen(false, Pair::Fsync, vec![turn(3e6, 1.9, Some(9_000_000), Verdict::Valid); 3]);
+    slow.profile.half.add(&recording(8_000_000));
+    slow.profile.calm.add(&recording(2_000_000));
+    let all =
+        [seen(true, Pair::Written, vec![turn(9e5, 9.0, Some(5_000_000), Verdict::Valid); 3]), slow];
+    let report = Report {
+        machine: Machine::default(),
+        turns: 3,
+        lengths: Lengths::of(&args),
+        took: Duration::ZERO,
+        args: &args,
+        sides: &sides,
+        memory: String::new(),
+        bounds: Bounds::default(),
+        seen: &all,
+    };
+    let text = report.text();
+    let latency = "Missed: durable p99 at half load against Kafka's without flush: of a produce's time in the broker flush 80 % (p99 8.00 ms).";
+    assert!(text.lines().any(|line| line.starts_with(latency)), "{text}");
+    // Of another part nothing of this one is said, and of what was not kept nothing at all.
+    let cpu =
+        "Missed: broker CPU s/GB produced and fetched, fsync: nothing that was kept says why.";
+    for form in [text, report.markdown(), report.html()] {
+        assert!(form.contains(cpu), "{form}");
+        assert_eq!(form.matches("flush 80 %").count(), 1, "{form}");
+        assert!(!form.contains("flush 20 %") && !form.contains("Missed: idle"), "{form}");
+    }
 }
 
 #[test]
