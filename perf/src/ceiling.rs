@@ -1,5 +1,6 @@
 //! `perf ceiling`: the speed of light on this machine. Nothing that a broker does can be faster than these.
 
+mod client;
 mod device;
 mod memory;
 mod network;
@@ -39,7 +40,7 @@ pub struct Bound {
     pub name: String,
     /// Bytes a second, where it is a throughput.
     pub bytes_per_second: Option<f64>,
-    /// Operations a second, where it is a latency.
+    /// Operations or records a second, where these are counted.
     pub per_second: Option<f64>,
     /// Nanoseconds at p50, p99 and p99.9, where it is a latency and the sample carries them.
     pub nanos: [Option<u64>; 3],
@@ -83,9 +84,37 @@ impl Bounds {
         far: Option<&[usize]>,
     ) -> Result<Self, Failure> {
         const EACH: Duration = Duration::from_secs(1);
-        let mut all = device::measure(directory, 512 << 20, EACH)?;
+        let mut all = device::measure(directory, 512 << 20, EACH, device::FLUSHES_MIN)?;
         all.extend(network::measure(EACH, far)?);
         Ok(Self::of(&all))
+    }
+
+    /// The same in a second or two, for the head of a table. A device that flushes slowly has no p99 then.
+    pub(crate) fn glance(
+        directory: &std::path::Path,
+        far: Option<&[usize]>,
+    ) -> Result<Self, Failure> {
+        const EACH: Duration = Duration::from_millis(250);
+        let mut all = device::measure(directory, 64 << 20, EACH, 0)?;
+        all.extend(network::measure(EACH, far)?);
+        Ok(Self::of(&all))
+    }
+
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        let bytes = |rate: Option<f64>| {
+            rate.map_or_else(|| "n/a".into(), |rate| format!("{}/s", format_bytes(rate)))
+        };
+        let p99 = |nanos: Option<f64>| {
+            nanos.map_or_else(|| "n/a".into(), |nanos| format_nanos(nanos as u64))
+        };
+        format!(
+            "speed of light: device {} in flushed writes of 1 MiB, p99 of a flush of 4 KiB {}; loopback {}, p99 of a round trip {}",
+            bytes(self.device),
+            p99(self.flush_p99),
+            bytes(self.loopback),
+            p99(self.round_trip_p99)
+        )
     }
 
     fn of(all: &[Bound]) -> Self {
@@ -107,9 +136,10 @@ impl Bounds {
 /// The directory cannot be written to, or the loopback refuses.
 pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
     let machine = Machine::look(Some(&args.dir));
-    let mut bounds = device::measure(&args.dir, args.bytes, args.duration)?;
+    let mut bounds = device::measure(&args.dir, args.bytes, args.duration, device::FLUSHES_MIN)?;
     bounds.extend(network::measure(args.duration, None)?);
     bounds.extend(memory::measure(args.duration));
+    bounds.extend(client::measure(args.duration)?);
     if args.json {
         let value = serde_json::json!({ "machine": machine, "bounds": bounds });
         terminal::print(&format!("{value:#}\n"));
@@ -157,11 +187,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_head_of_a_table_has_the_bounds_and_says_which_are_not_known() {
+        let bounds = Bounds {
+            flush_p99: Some(252_000.0),
+            device: Some(2.5 * f64::from(1 << 30)),
+            ..Bounds::default()
+        };
+        let line = bounds.line();
+        let start = "speed of light: device 2.5 GiB/s in flushed writes of 1 MiB, p99 of a flush of 4 KiB 252 us;";
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.ends_with("loopback n/a, p99 of a round trip n/a"), "{line}");
+        let parent = std::env::temp_dir().join(format!("ringwood-glance-{}", std::process::id()));
+        std::fs::create_dir_all(&parent).unwrap();
+        let glance = Bounds::glance(&parent, None).unwrap();
+        std::fs::remove_dir_all(&parent).unwrap();
+        assert!(glance.device.is_some() && glance.loopback.is_some(), "{glance:?}");
+    }
+
+    #[test]
     fn every_bound_is_found_among_what_is_measured() {
         let parent = std::env::temp_dir().join(format!("ringwood-bounds-{}", std::process::id()));
         std::fs::create_dir_all(&parent).unwrap();
         let each = Duration::from_millis(300);
-        let mut all = device::measure(&parent, 16 << 20, each).unwrap();
+        let mut all = device::measure(&parent, 16 << 20, each, device::FLUSHES_MIN).unwrap();
         all.extend(network::measure(each, None).unwrap());
         std::fs::remove_dir_all(&parent).unwrap();
         let bounds = Bounds::of(&all);

@@ -15,7 +15,7 @@ use judgement::Judgement;
 use crate::{
     failure::Failure,
     latency::Kind,
-    run::{Measured, Verdict},
+    run::{Measured, Wanted},
     spec::{Assertion, Quantile, Subject, format_bytes, format_count, format_nanos},
     terminal::{self, Tone},
     view::{self, Align, Cell, Line, Table},
@@ -30,6 +30,10 @@ pub struct CompareArgs {
     /// Which latency
     #[arg(long, value_enum, default_value_t = Kind::Response)]
     metric: Kind,
+    /// Instead, one API and stage of brokers' own logs, such as Produce.total: files of `ringwood latency export`, or run directories
+    /// whose runs had --admin
+    #[arg(long, value_name = "API.STAGE", conflicts_with = "metric")]
+    tag: Option<String>,
     /// Which percentiles
     #[arg(long, default_value = "50,90,99,99.9,99.99,max")]
     percentiles: String,
@@ -60,9 +64,10 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let runs = args
         .runs
         .iter()
-        .map(|path| Measured::load(path, args.metric))
+        .map(|path| Measured::load(path, Wanted { kind: args.metric, tag: args.tag.as_deref() }))
         .collect::<Result<Vec<_>, _>>()?;
-    let table = table(&runs, &quantiles, args.metric);
+    let metric = args.tag.as_deref().unwrap_or_else(|| args.metric.name());
+    let table = table(&runs, &quantiles, metric);
     let judgements = judge(&runs, &args.fail_if);
     let mut notes = notes(&runs);
     notes.extend(judgements.iter().map(ToString::to_string));
@@ -71,7 +76,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         .filter(|run| !run.is_invalid())
         .map(|run| Line { name: run.name.clone(), points: run.curve.points.clone() })
         .collect();
-    let title = format!("{} latency", args.metric.name());
+    let title = format!("{metric} latency");
     if let Some(path) = &args.svg {
         write(path, &view::percentile_svg(&title, &lines))?;
     }
@@ -79,8 +84,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         write(path, &view::comparison_page(&title, &table, &notes, &lines))?;
     }
     match args.json.as_deref() {
-        Some("-") => terminal::print(&json(&runs, &quantiles, args.metric)),
-        Some(path) => write(&PathBuf::from(path), &json(&runs, &quantiles, args.metric))?,
+        Some("-") => terminal::print(&json(&runs, &quantiles, metric)),
+        Some(path) => write(&PathBuf::from(path), &json(&runs, &quantiles, metric))?,
         None => {}
     }
     if args.json.as_deref() != Some("-") {
@@ -117,8 +122,8 @@ fn tone(baseline: &Measured, run: &Measured, subject: Subject) -> Tone {
     }
 }
 
-fn table(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> Table {
-    let mut header = vec![metric.name().to_owned()];
+fn table(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> Table {
+    let mut header = vec![metric.to_owned()];
     header.extend(runs.iter().map(|run| run.name.clone()));
     let mut table = Table::new(header, Align::Right);
     let subjects = quantiles
@@ -191,14 +196,14 @@ fn notes(runs: &[Measured]) -> Vec<String> {
         notes.push(format!("The loads are not the same: {}.", differences.join("; ")));
     }
     for run in runs {
-        if let Some(Verdict::Invalid(why)) = run.run.as_ref().map(|run| &run.verdict) {
+        if let Some(why) = &run.invalid {
             notes.push(format!("{} is INVALID(generator): {why}", run.name));
         }
     }
     notes
 }
 
-fn json(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> String {
+fn json(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> String {
     let baseline = runs.first();
     let columns: Vec<serde_json::Value> = runs
         .iter()
@@ -222,7 +227,7 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: Kind) -> String {
             })
         })
         .collect();
-    let value = serde_json::json!({ "metric": metric.name(), "runs": columns });
+    let value = serde_json::json!({ "metric": metric, "runs": columns });
     format!("{value:#}\n")
 }
 
@@ -267,4 +272,20 @@ fn load_differences(runs: &[Measured]) -> Vec<String> {
             format!("{name} {}", loads.iter().map(of).collect::<Vec<_>>().join(" / "))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_coloured_only_where_the_spreads_do_not_meet() {
+        let base = Measured::of_rates(&[100.0, 104.0, 102.0]);
+        let told = |rates: &[f64]| tone(&base, &Measured::of_rates(rates), Subject::Rate);
+        assert_eq!(told(&[110.0, 105.0]), Tone::Better);
+        assert_eq!(told(&[90.0, 99.0]), Tone::Worse);
+        assert_eq!(told(&[90.0, 101.0]), Tone::Plain);
+        // One repeat has no spread.
+        assert_eq!(told(&[50.0]), Tone::Plain);
+    }
 }

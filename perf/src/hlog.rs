@@ -1,10 +1,11 @@
 //! `.hlog`: one line per second and kind, in the interval log format of HdrHistogram (V2, compressed, base64).
 //!
 //! The tag of a line is the kind (`response`, `service`, `delay`, `e2e`, `lag`, `prompt`), so that one file holds them all and the public
-//! tools split them. The log is also what `compare` and `show` read: adding its lines gives back the whole run.
+//! tools split them. The log is also what `compare` and `show` read: adding its lines gives back the whole run. A log of other tags
+//! (a broker's, by API and stage) is read one tag at a time: added up, they would be a distribution of nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     time::{Duration, SystemTime},
 };
@@ -155,8 +156,7 @@ pub fn parse_tagged(text: &[u8]) -> Result<Vec<Line>, String> {
 /// A log, read back.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    /// Kind, start in seconds, length in seconds, latencies; in the order of the file. A line without a tag, or with one that is
-    /// not ours, counts as `response`.
+    /// Kind, start in seconds, length in seconds, latencies; in the order of the file. A line without a tag counts as `response`.
     pub lines: Vec<(Kind, f64, f64, Latency)>,
 }
 
@@ -172,16 +172,53 @@ impl Log {
     }
 }
 
-/// Reads a log. Values are taken as nanoseconds.
+/// Reads a log of our kinds, or of none. Values are taken as nanoseconds.
 ///
 /// # Errors
-/// A sentence that says what is not as the format has it.
+/// A sentence that says what is not as the format has it, or which tags are no kinds of latency.
 pub fn parse(text: &[u8]) -> Result<Log, String> {
-    let lines = parse_tagged(text)?.into_iter().map(|line| {
-        let kind = Kind::named(&line.tag).unwrap_or(Kind::Response);
-        (kind, line.start, line.length, line.latency)
-    });
-    Ok(Log { lines: lines.collect() })
+    let (mut log, mut foreign) = (Log::default(), BTreeSet::new());
+    for line in parse_tagged(text)? {
+        let kind = if line.tag.is_empty() { Some(Kind::Response) } else { Kind::named(&line.tag) };
+        match kind {
+            Some(kind) => log.lines.push((kind, line.start, line.length, line.latency)),
+            None => _ = foreign.insert(line.tag),
+        }
+    }
+    if foreign.is_empty() {
+        Ok(log)
+    } else {
+        Err(format!("its tags are no kinds of latency, name one with --tag: {}", listed(&foreign)))
+    }
+}
+
+/// What the lines of one tag come to.
+///
+/// # Errors
+/// A sentence that says what is not as the format has it, or which tags there are where this one is not.
+pub fn of_tag(text: &[u8], tag: &str) -> Result<Latency, String> {
+    let (mut found, mut total, mut others) = (false, Latency::new(), BTreeSet::new());
+    for line in parse_tagged(text)? {
+        if line.tag == tag {
+            found = true;
+            total.add(&line.latency);
+        } else {
+            others.insert(line.tag);
+        }
+    }
+    if found { Ok(total) } else { Err(format!("no tag `{tag}`, but {}", listed(&others))) }
+}
+
+/// So many tags are named before the rest is counted.
+const TAGS_NAMED: usize = 12;
+
+fn listed(tags: &BTreeSet<String>) -> String {
+    let name = |tag: &String| if tag.is_empty() { "lines without one".into() } else { tag.clone() };
+    let mut names: Vec<String> = tags.iter().take(TAGS_NAMED).map(name).collect();
+    if tags.len() > TAGS_NAMED {
+        names.push(format!("and {} more", tags.len() - TAGS_NAMED));
+    }
+    names.join(", ")
 }
 
 /// Decodes base64 with its standard alphabet (RFC 4648, section 4).
@@ -232,6 +269,29 @@ mod tests {
         assert_eq!(total[&Kind::Response].count(), 40);
         assert_eq!(total[&Kind::EndToEnd].count(), 40);
         assert!(!total.contains_key(&Kind::Service));
+    }
+
+    #[test]
+    fn tags_that_are_no_kinds_are_read_one_at_a_time() {
+        let mut text = Vec::new();
+        let line = |tag: &str, value, count| Counted {
+            tag: tag.into(),
+            start: Duration::ZERO,
+            length: Duration::from_secs(1),
+            counts: vec![(value, count)],
+        };
+        let lines = [line("Produce.total", 9_000, 5), line("Fetch.read", 1_000, 7)];
+        let lines = lines.into_iter().chain([line("Produce.total", 8_000, 2)]);
+        write_counted(&mut text, SystemTime::UNIX_EPOCH, &[], lines).unwrap();
+        // All together they would be twelve requests of nothing.
+        let refused = parse(&text).unwrap_err();
+        assert_eq!(
+            refused,
+            "its tags are no kinds of latency, name one with --tag: Fetch.read, Produce.total"
+        );
+        assert_eq!(of_tag(&text, "Produce.total").map(|found| found.count()), Ok(7));
+        let missing = of_tag(&text, "Produce.flush").unwrap_err();
+        assert_eq!(missing, "no tag `Produce.flush`, but Fetch.read, Produce.total");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    ceiling::Bounds,
     failure::Failure,
     measure::Scene,
     memory::{self, MemoryArgs},
@@ -36,7 +37,8 @@ pub struct HostArgs {
 pub(crate) struct Host {
     bootstrap: Vec<String>,
     admin: Option<String>,
-    /// Which cores broker and client have, and what became of the memory before; empty where they were not ours to divide.
+    /// Which cores broker and client have, what became of the memory before, and what the machine could do at most; empty where they were
+    /// not ours to divide.
     pub(crate) sides: String,
     own: Option<(Start, OwnBroker)>,
 }
@@ -83,13 +85,27 @@ impl HostArgs {
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             cores: sides.broker.clone(),
         };
+        let light = speed_of_light(&start);
         let own = start.start()?;
         Ok(Host {
             bootstrap: vec![own.address().to_owned()],
             admin: own.admin().map(str::to_owned),
-            sides: format!("{}; {memory}", sides.words()),
+            sides: format!("{}; {memory}{light}", sides.words()),
             own: Some((start, own)),
         })
+    }
+}
+
+/// A line of its own with what the device and the loopback can do; nothing where that cannot be had, which is no reason not to measure.
+fn speed_of_light(start: &Start) -> String {
+    let parent = &start.parent;
+    let made = std::fs::create_dir_all(parent).map_err(|e| Failure::file("create", parent, &e));
+    match made.and_then(|()| Bounds::glance(parent, start.cores.as_deref())) {
+        Ok(bounds) => format!("\n{}", bounds.line()),
+        Err(failure) => {
+            terminal::note(&failure.to_string());
+            String::new()
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod whole;
 use std::{fs, time::SystemTime};
 
 pub use counters::Counters;
+pub(crate) use counters::interval_log;
 pub use process::{Usage, Used, listening_on};
 pub use storage::Storage;
 pub use whole::{Meanwhile, Whole};

@@ -9,7 +9,7 @@ use crate::{
     latency::{Kind, Latencies},
     load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
-    run::{Directory, Recording, Run, Verdict, revision},
+    run::{Broker, Directory, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
     spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject, format_count},
@@ -112,7 +112,7 @@ pub struct RunArgs {
     /// Keep the run in this directory
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
-    /// The broker's data directory, where it is on this machine: its file system and device are put with the facts
+    /// The broker's data directory: its file system and device are put with the facts [default: what a broker on this machine says]
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
     /// Where the broker serves its metrics, host:port: its flushes, bytes written and messages between cores are put with the facts
@@ -222,7 +222,7 @@ impl RunArgs {
             replication: self.replication,
             topic_config,
             repeat: self.repeat,
-            data_dir: self.data_dir.clone().or_else(|| self.out.clone()),
+            data_dir: self.data_dir.clone(),
             admin: self.admin.clone(),
             quiet: false,
         })
@@ -396,7 +396,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         revision: revision(),
         arguments: scene.arguments.clone(),
         load: plan.facts(),
-        machine: Machine::look(scene.data_dir.as_deref()),
+        machine: Machine::look(data_dir(scene, target.facts()).as_deref()),
         broker: target.facts().clone(),
         ..Run::default()
     };
@@ -411,6 +411,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         started: Clock::wall(started),
         intervals: Vec::new(),
         timeline: vec![TIMELINE.to_owned()],
+        broker_log: None,
     };
     let plan = Arc::new(plan.clone());
     let mut line = LiveLine::new();
@@ -452,9 +453,27 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
             }
             Err(failure) => terminal::note(&failure.to_string()),
         }
+        // Its own latencies of this time, warm-up included. A broker of others has none.
+        let seconds = (clock.now() - started) / 1_000_000_000 + 1;
+        match machine::interval_log(admin, seconds) {
+            Ok(log) => recording.broker_log = Some(log),
+            Err(failure) => terminal::note(&failure.to_string()),
+        }
     }
     run.verdict = worst(verdicts);
     Ok((run, recording))
+}
+
+/// Where the broker keeps its data: as the command line says, or, of one whose process is on this machine, as it says itself. Where this
+/// program puts its own files tells nothing of the broker's device.
+fn data_dir(scene: &Scene, facts: &Broker) -> Option<PathBuf> {
+    if let Some(named) = &scene.data_dir {
+        return Some(named.clone());
+    }
+    let first = facts.settings.get("log.dirs")?.split(',').next()?.trim();
+    // A relative path is relative to the broker's own folder.
+    let told = Some(PathBuf::from(first)).filter(|path| path.is_absolute() && path.is_dir());
+    told.filter(|_| !facts.before.is_empty())
 }
 
 fn worst(verdicts: Vec<Verdict>) -> Verdict {
@@ -538,4 +557,29 @@ fn holds(total: &Latencies, condition: Assertion) -> bool {
         Subject::Rate => None,
     };
     value.and_then(|value| condition.holds(value, None)) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Usage;
+
+    #[test]
+    fn the_device_is_that_of_the_broker_and_not_of_our_own_files() {
+        let here = std::env::temp_dir();
+        let facts = |dirs: &str, before: Vec<Usage>| {
+            let settings = [("log.dirs".to_owned(), dirs.to_owned())].into();
+            Broker { settings, before, ..Broker::default() }
+        };
+        let local = || vec![Usage::default()];
+        let scene = Scene::default();
+        let two = format!("{},/nonexistent", here.display());
+        assert_eq!(data_dir(&scene, &facts(&two, local())), Some(here.clone()));
+        // A path of another machine, one that nobody can follow, one that is not there.
+        assert_eq!(data_dir(&scene, &facts(&two, Vec::new())), None);
+        assert_eq!(data_dir(&scene, &facts("data", local())), None);
+        assert_eq!(data_dir(&scene, &facts("/nonexistent", local())), None);
+        let named = Scene { data_dir: Some("/named".into()), ..Scene::default() };
+        assert_eq!(data_dir(&named, &facts(&two, local())), Some("/named".into()));
+    }
 }

@@ -2,14 +2,17 @@
 //!
 //! Four contenders in two pairs: acknowledged from the page cache (Kafka as it comes, Ringwood with `written`), and acknowledged
 //! from the device (Kafka with `log.flush.interval.messages=1`, Ringwood with `fsync`). They take turns, A B A B, each time with
-//! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has four parts: doing
-//! nothing, producing as fast as it goes, fetching what lies there as fast as it goes, and open loop at one rate for all. Turns
-//! that measured the generator are counted and left out of the medians.
+//! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has five parts: doing
+//! nothing, producing as fast as it goes, fetching what lies there as fast as it goes, and open loop at one rate for all and at half
+//! of what this turn has just carried. Turns that measured the generator are counted and left out of the medians.
 //!
-//! With `--check` the harness itself is held against Kafka's own tools instead: see [`check`].
+//! With `--check` the harness itself is held against Kafka's own tools instead: see [`check`]. With `--gauntlet` every contender
+//! meets the situations of `perf gauntlet`: see [`mod@gauntlet`].
 
 mod check;
+mod gauntlet;
 mod kafka;
+mod profile;
 mod report;
 
 use std::{
@@ -21,17 +24,19 @@ use std::{
 use crate::{
     ceiling::Bounds,
     failure::Failure,
+    gauntlet::HASTE,
     latency::{Kind, Latency},
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores, measure},
     memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
-    run::{Directory, Recording, Run, Stage, Verdict},
+    run::{Directory, Recording, Repeat, Run, Stage, Verdict},
     spec::{self, Quantile, RateSpec, SizeSpec},
     terminal, view,
 };
 use kafka::Kafka;
+use profile::Profile;
 use report::Report;
 
 /// Options of `perf peers`.
@@ -67,7 +72,7 @@ pub struct PeersArgs {
     /// How long each measurement takes, after as long a warm-up
     #[arg(long, default_value = "20s", value_parser = spec::duration)]
     duration: Duration,
-    /// Three turns of eight seconds: under a quarter of an hour in all
+    /// Five turns of four seconds after two; no round begins that would not end within a quarter of an hour
     #[arg(long)]
     short: bool,
     #[command(flatten)]
@@ -77,6 +82,9 @@ pub struct PeersArgs {
     /// Hold `perf run --verify` against `kafka-producer-perf-test` and `kafka-consumer-perf-test` at the same rate instead
     #[arg(long, conflicts_with_all = ["html", "json", "markdown"])]
     check: bool,
+    /// Run the situations of `perf gauntlet` on each of them instead, every one against its own baseline
+    #[arg(long, conflicts_with_all = ["html", "json", "check"])]
+    gauntlet: bool,
     /// Only the pair that flushes, or only the one that does not
     #[arg(long, value_enum)]
     only: Option<Pair>,
@@ -119,21 +127,26 @@ impl Contender {
         }
     }
 
-    /// Starts it. Gives back its configuration file beside it, where it has one.
+    /// Starts it. Gives back its configuration file beside it, where it has one. `haste`: retention and compaction run within seconds.
     fn start(
         self,
         args: &PeersArgs,
         kafka: &Kafka,
         cores: Option<&[usize]>,
+        haste: bool,
     ) -> Result<(OwnBroker, String), Failure> {
         if self.is_kafka {
-            return kafka.start(&args.dir, self.pair == Pair::Fsync, cores);
+            let more: Vec<_> = HASTE.into_iter().chain([kafka::SOON]).filter(|_| haste).collect();
+            return kafka.start(&args.dir, self.pair == Pair::Fsync, &more, cores);
         }
         let durability = match self.pair {
             Pair::Written => "written",
             Pair::Fsync => "fsync",
         };
-        let arguments = ["--durability".to_owned(), durability.to_owned()];
+        let mut arguments = vec!["--durability".to_owned(), durability.to_owned()];
+        if haste {
+            arguments.extend(crate::gauntlet::haste());
+        }
         let broker = OwnBroker::ringwood(args.ringwood.as_deref(), &args.dir, &arguments, cores)?;
         Ok((broker, String::new()))
     }
@@ -152,6 +165,8 @@ struct Turn {
     fast: Verdict,
     /// CPU seconds for each GB produced, as fast as it went.
     cpu_per_gb_produced: Option<f64>,
+    /// The same of the client: where it is less, one core of the client drives more than one of the broker.
+    client_cpu_per_gb: Option<f64>,
     /// The same of the broker's cores, whoever was busy there, where it was kept to cores of its own.
     cores_per_gb_produced: Option<f64>,
     /// Bytes by which the page cache grew meanwhile: memory that is in no process's.
@@ -171,6 +186,10 @@ struct Turn {
     /// `response` at the common rate, nanoseconds, at the percentiles of [`PERCENTS`].
     latency: Vec<Option<u64>>,
     calm: Verdict,
+    /// Half of `rate`: what was offered then, and the same percentiles.
+    half_rate: u64,
+    half_latency: Vec<Option<u64>>,
+    half: Verdict,
 }
 
 impl Turn {
@@ -187,6 +206,10 @@ struct Seen {
     turns: Vec<Turn>,
     /// `response` of its valid turns at the common rate, added up.
     response: Latency,
+    /// What it told of its inside.
+    profile: Profile,
+    /// What it said it is, and under which durability and backend.
+    fingerprint: String,
     /// How it was started the last time.
     command: Vec<String>,
     configuration: String,
@@ -196,11 +219,41 @@ struct Seen {
 
 const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 
+/// `--short` is to be over after a quarter of an hour: a minute of it is for a round that takes longer than those before.
+const SHORT_MAX: Duration = Duration::from_secs(14 * 60);
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug)]
+struct Lengths {
+    turns: u32,
+    warmup: Duration,
+    duration: Duration,
+    /// No round begins that would not end before this.
+    most: Option<Duration>,
+}
+
+impl Lengths {
+    fn of(args: &PeersArgs) -> Self {
+        if !args.short {
+            let PeersArgs { turns, duration, .. } = *args;
+            return Self { turns, warmup: duration, duration, most: None };
+        }
+        let (warmup, duration) = (Duration::from_secs(2), Duration::from_secs(4));
+        Self { turns: 5, warmup, duration, most: Some(SHORT_MAX) }
+    }
+
+    /// Whether another round may begin. It is taken to need as long as the longest of those before.
+    fn allow(&self, elapsed: Duration, longest: Duration) -> bool {
+        self.most.is_none_or(|most| elapsed + longest <= most)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// No Java, no jars, a broker that does not start.
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
+    let began = Instant::now();
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
     // Kafka has the first turn: it must not be the one that finds the memory.
@@ -212,17 +265,18 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     if args.check {
         return check::run(args, &kafka, &sides);
     }
+    if args.gauntlet {
+        return gauntlet::run(args, &kafka, &sides, &memory);
+    }
     let bounds = Bounds::measure(&args.dir, sides.broker.as_deref())?;
-    let (turns, duration) =
-        if args.short { (3, Duration::from_secs(8)) } else { (args.turns, args.duration) };
-    let mut all: Vec<Seen> = [Pair::Written, Pair::Fsync]
-        .into_iter()
-        .filter(|pair| args.only.is_none_or(|only| only == *pair))
-        .flat_map(|pair| [true, false].map(|is_kafka| Contender { is_kafka, pair }))
+    let lengths = Lengths::of(args);
+    let mut all: Vec<Seen> = contenders(args.only)
         .map(|contender| Seen {
             contender,
             turns: Vec::new(),
             response: Latency::new(),
+            profile: Profile::default(),
+            fingerprint: String::new(),
             command: Vec::new(),
             configuration: String::new(),
             failures: Vec::new(),
@@ -232,11 +286,17 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         size: args.size.clone(),
         partitions: args.partitions,
         threads: half_of_the_cores(),
-        warmup: duration,
-        duration,
+        warmup: lengths.warmup,
+        duration: lengths.duration,
         ..Plan::default()
     };
+    let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
     for turn in 1..=turns {
+        if !lengths.allow(began.elapsed(), longest) {
+            terminal::note(&format!("{played} of {turns} turns: another would take too long"));
+            break;
+        }
+        let round = Instant::now();
         for seen in &mut all {
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
@@ -245,11 +305,14 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
                 seen.failures.push(failure);
             }
         }
+        longest = longest.max(round.elapsed());
+        played = turn;
     }
     let report = Report {
         machine: Machine::look(Some(Path::new(&args.dir))),
-        turns,
-        duration,
+        turns: played,
+        lengths,
+        took: began.elapsed(),
         args,
         sides: &sides,
         memory,
@@ -284,6 +347,14 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     }
 }
 
+/// Kafka before Ringwood in either pair.
+fn contenders(only: Option<Pair>) -> impl Iterator<Item = Contender> {
+    [Pair::Written, Pair::Fsync]
+        .into_iter()
+        .filter(move |pair| only.is_none_or(|only| only == *pair))
+        .flat_map(|pair| [true, false].map(|is_kafka| Contender { is_kafka, pair }))
+}
+
 /// How long a broker settles, and how long it is then watched doing nothing.
 const SETTLE: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(3);
@@ -300,7 +371,7 @@ fn play(
     plan: &Plan,
     cores: Option<&[usize]>,
 ) -> Result<(), Failure> {
-    let (broker, configuration) = seen.contender.start(args, kafka, cores)?;
+    let (broker, configuration) = seen.contender.start(args, kafka, cores, false)?;
     seen.command = broker.command().to_vec();
     seen.configuration = configuration;
     let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
@@ -313,24 +384,31 @@ fn play(
     let idle = idle(&broker);
     let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
     keep(args, &format!("{name}-max"), &fast, &recording)?;
-    let scene = Scene { admin: None, ..scene };
+    seen.profile.add(&fast, &recording);
     let stage = fast.repeats.first().and_then(|repeat| repeat.stages.first());
     let bytes_rate = stage.map_or(0.0, Stage::bytes_rate);
-    let (read, recording) = measure(&fetching(plan, bytes_rate), &scene)?;
+    // Its counters are not looked at, and reading them takes seconds.
+    let reading = Scene { admin: None, ..scene.clone() };
+    let (read, recording) = measure(&fetching(plan, bytes_rate), &reading)?;
     keep(args, &format!("{name}-fetch"), &read, &recording)?;
     let fetched = stage.and_then(|stage| Fetched::of(&read, stage));
     let both = Plan { rate: args.rate.clone(), consumers: 1, ..plan.clone() };
     let (calm, recording) = measure(&both, &scene)?;
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
-    let total = recording.total();
     if !calm.verdict.is_invalid() {
-        seen.response.add(total.of(Kind::Response));
+        seen.response.add(recording.total().of(Kind::Response));
+        seen.profile.calm.add(&recording);
     }
-    let latency = PERCENTS
-        .iter()
-        .map(|percent| total.at(Kind::Response, Quantile::percent(*percent).ok()?))
-        .map(|value| value.filter(|_| !calm.verdict.is_invalid()))
-        .collect();
+    let latency = percentiles(&calm, &recording);
+    let half_rate = half_of(stage.map_or(0.0, Stage::rate));
+    let (half, recording) =
+        measure(&Plan { rate: RateSpec::constant(half_rate), ..both.clone() }, &scene)?;
+    keep(args, &format!("{name}-half"), &half, &recording)?;
+    if !half.verdict.is_invalid() {
+        seen.profile.half.add(&recording);
+    }
+    let half_latency = percentiles(&half, &recording);
+    seen.fingerprint = identity(&fast);
     let first = fast.repeats.first();
     let cores_per_gb_produced = first.zip(cores).and_then(|(r, cores)| r.cores_per_gb(cores));
     let cached_bytes = first.and_then(|repeat| Some(repeat.machine.as_ref()?.cached));
@@ -342,6 +420,7 @@ fn play(
         rate: stage.map_or(0.0, Stage::rate),
         bytes_rate,
         cpu_per_gb_produced: fast.cpu_per_gb(),
+        client_cpu_per_gb: first.and_then(Repeat::client_cpu_per_gb),
         cores_per_gb_produced,
         cached_bytes,
         fast: fast.verdict,
@@ -354,8 +433,35 @@ fn play(
         resident_bytes: calm.broker.after.iter().map(|usage| usage.resident_bytes).sum(),
         latency,
         calm: calm.verdict,
+        half_rate,
+        half_latency,
+        half: half.verdict,
     });
     Ok(())
+}
+
+/// Half of what was carried; a record a second at least.
+fn half_of(rate: f64) -> u64 {
+    ((rate / 2.0) as u64).max(1)
+}
+
+/// `response` at the percentiles of [`PERCENTS`]; of an invalid run none.
+fn percentiles(run: &Run, recording: &Recording) -> Vec<Option<u64>> {
+    let total = recording.total();
+    let at = |percent: &f64| {
+        let value = total.at(Kind::Response, Quantile::percent(*percent).ok()?);
+        value.filter(|_| !run.verdict.is_invalid())
+    };
+    PERCENTS.iter().map(at).collect()
+}
+
+/// What the broker said it is, with the settings that change what its figures mean.
+fn identity(run: &Run) -> String {
+    let mut words = vec![run.broker.fingerprint.clone()];
+    for name in ["ringwood.durability", "log.flush.interval.messages"] {
+        words.extend(run.broker.settings.get(name).map(|value| format!("{name} {value}")));
+    }
+    words.join(", ")
 }
 
 /// A measurement on a broker that is a turn's own. Its topics stay until it ends: Kafka unlinks a deleted topic a minute later, which
@@ -424,7 +530,54 @@ fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{machine::Used, run::Repeat};
+    use crate::machine::Used;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PeersArgs,
+    }
+
+    #[test]
+    fn a_short_comparison_has_five_turns_and_ends_in_time() {
+        let short = Line::parse_from(["peers", "--short"]).args;
+        let lengths = Lengths::of(&short);
+        assert_eq!(lengths.turns, 5, "a median of five at least");
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert!(lengths.allow(Duration::ZERO, Duration::ZERO));
+        assert!(lengths.allow(minutes(11), minutes(3)));
+        assert!(!lengths.allow(minutes(12), minutes(3)), "it would end with the quarter");
+        let long = Lengths::of(&Line::parse_from(["peers"]).args);
+        assert!(long.turns == 5 && long.allow(minutes(50), minutes(10)));
+    }
+
+    #[test]
+    fn each_pair_has_kafka_before_ringwood() {
+        let names = |only| contenders(only).map(Contender::name).collect::<Vec<_>>();
+        let all = ["kafka page cache", "ringwood written", "kafka flush=1", "ringwood fsync"];
+        assert_eq!(names(None), all);
+        assert_eq!(names(Some(Pair::Fsync)), all[2..]);
+    }
+
+    #[test]
+    fn half_load_is_half_of_what_was_carried() {
+        assert_eq!((half_of(901_001.0), half_of(0.0)), (450_500, 1));
+        let mut latencies = crate::latency::Latencies::default();
+        latencies.of_mut(Kind::Response).record_n(2_000_000, 2_000);
+        let recording = Recording {
+            intervals: vec![crate::hlog::Interval {
+                start: Duration::ZERO,
+                length: Duration::from_secs(1),
+                latencies,
+            }],
+            ..Recording::default()
+        };
+        let told = percentiles(&Run::default(), &recording);
+        assert!(told[2].is_some_and(|p99| p99.abs_diff(2_000_000) < 2_000), "{told:?}");
+        let invalid = Run { verdict: Verdict::Invalid("late".into()), ..Run::default() };
+        assert_eq!(percentiles(&invalid, &recording), [None; 5]);
+    }
 
     #[test]
     fn no_topic_is_deleted_while_another_is_measured() {

@@ -10,7 +10,7 @@
 //! | Fetch | 10 | | DeleteTopics | 3 |
 //! | ListOffsets | 1 | | InitProducerId | 1 |
 //! | Metadata | 4 | | DescribeConfigs | 2 |
-//! | ApiVersions | 0 | | | |
+//! | ApiVersions | 0 | | DescribeLogDirs | 1 |
 
 pub mod admin;
 pub mod batch;
@@ -38,11 +38,13 @@ pub enum Api {
     InitProducerId,
     /// Settings.
     DescribeConfigs,
+    /// Where the data is.
+    DescribeLogDirs,
 }
 
 impl Api {
     /// Every API that a load may use.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Produce,
         Self::Fetch,
         Self::ListOffsets,
@@ -52,6 +54,7 @@ impl Api {
         Self::DeleteTopics,
         Self::InitProducerId,
         Self::DescribeConfigs,
+        Self::DescribeLogDirs,
     ];
 
     /// Its number in the protocol, and the version spoken here.
@@ -67,6 +70,7 @@ impl Api {
             Self::DeleteTopics => (20, 3),
             Self::InitProducerId => (22, 1),
             Self::DescribeConfigs => (32, 2),
+            Self::DescribeLogDirs => (35, 1),
         }
     }
 }

@@ -5,8 +5,8 @@ mod judgement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use directory::Measured;
 pub use directory::{Directory, Recording};
+pub(crate) use directory::{Measured, Wanted};
 pub(crate) use judgement::HELD_MIN;
 pub use judgement::{Evidence, judge};
 
@@ -126,6 +126,13 @@ impl Broker {
         self.difference(Usage::cpu_seconds)
     }
 
+    /// The kernel's share of them, between 0 and 1.
+    #[must_use]
+    pub fn kernel_share(&self) -> Option<f64> {
+        let all = self.cpu_seconds().filter(|seconds| *seconds > 0.0)?;
+        Some(self.difference(|usage| usage.system_seconds)? / all)
+    }
+
     /// Bytes that local brokers made the device write during the run.
     #[must_use]
     pub fn written_bytes(&self) -> Option<f64> {
@@ -215,6 +222,13 @@ impl Repeat {
     pub fn cpu_per_gb(&self) -> Option<f64> {
         let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
         (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
+    }
+
+    /// The same of the harness's own threads.
+    #[must_use]
+    pub fn client_cpu_per_gb(&self) -> Option<f64> {
+        let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
+        (bytes > 0).then_some(self.generator.cpu_seconds / bytes as f64 * 1e9)
     }
 
     /// The same of the cores that the broker was kept to, whoever was busy there: with what the kernel does later in the broker's name.

@@ -39,7 +39,10 @@ pub fn run(args: &ShowArgs) -> Result<(), Failure> {
     let directory = Directory::at(&args.run);
     let run = directory.run()?;
     let mut text = render(&run);
-    if args.hist {
+    if run.verdict.is_invalid() && (args.hist || args.heatmap) {
+        text.push_str("no distribution is shown: it would be the generator's\n");
+    }
+    if args.hist && !run.verdict.is_invalid() {
         let total = directory.log()?.total();
         let lines: Vec<Line> = [Kind::Response, Kind::Service, Kind::EndToEnd]
             .into_iter()
@@ -67,7 +70,7 @@ pub fn run(args: &ShowArgs) -> Result<(), Failure> {
         }
         text.push_str(&table.render(false));
     }
-    if args.heatmap {
+    if args.heatmap && !run.verdict.is_invalid() {
         text.push_str(&format!("\n{} over time\n", args.metric.name()));
         text.push_str(&heatmap(&directory, args.metric)?);
     }
@@ -216,4 +219,76 @@ fn heatmap(directory: &Directory, kind: Kind) -> Result<String, Failure> {
         Some(map) => map.text(),
         None => format!("no {} in this run\n", kind.name()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::run::{Repeat, Stage, Summary, Verdict};
+
+    fn run(verdict: Verdict) -> Run {
+        let told = |name: &str, nanos| (name.to_owned(), nanos);
+        let summary = Summary {
+            count: 5_000,
+            percentiles: [
+                told("p50", Some(1_500_000)),
+                told("p99", Some(7_000_000)),
+                told("p99.9", None),
+            ]
+            .into(),
+            ..Summary::default()
+        };
+        let stage = Stage {
+            target: Some(1_000.0),
+            seconds: 5.0,
+            acknowledged: 4_000,
+            bytes: 5 << 20,
+            failed: 7,
+            received: 3_900,
+            missing: 100,
+            errors: BTreeMap::from([("timed out".to_owned(), 7)]),
+            latency: [("response".to_owned(), summary)].into(),
+            ..Stage::default()
+        };
+        let mut repeat =
+            Repeat { stages: vec![stage], verdict: verdict.clone(), ..Repeat::default() };
+        if verdict.is_invalid() {
+            repeat.withhold();
+        }
+        let load = [("groups".to_owned(), "1".to_owned()), ("acks".to_owned(), "all".to_owned())];
+        Run {
+            name: "r".into(),
+            load: load.into(),
+            repeats: vec![repeat],
+            verdict,
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn a_run_is_told_in_words_and_one_table() {
+        let text = render(&run(Verdict::Saturated("held".into())));
+        for said in [
+            "acks all, groups 1",
+            "1.50 ms",
+            "7.00 ms",
+            "n/a",
+            "800",
+            "received 3.9k records in 1 group(s)",
+            "NOT RECEIVED: 100 records",
+            "error: timed out: 7 records",
+            "verdict: SATURATED: held",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_run_is_told_without_a_latency() {
+        let text = render(&run(Verdict::Invalid("late".into())));
+        assert!(!text.contains("1.50 ms") && !text.contains("7.00 ms"), "{text}");
+        assert!(text.contains("INVALID") && text.contains("INVALID(generator): late"), "{text}");
+    }
 }

@@ -34,7 +34,7 @@ usage: cargo xtask check
                                  [--disks here,ext4,xfs]
        cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]
        cargo xtask prove stages [--rounds N] [--seconds SHORT,LONG] [--rate R] [--with FILE] [--without FILE]
-                                [--load WORDS]
+                                [--load produce|fetch|WORDS] [--io portable|uring] [--counter callgrind|perf]
        cargo xtask prove storms [--seeds N] [--members N] [--processors N] [--release] [--state FILE]
        cargo xtask prove ecosystem [--only PART,...] [--minutes N] [--kills N]
                                    [--clients NAME,...] [--together N] [--members N] [--crowd N] [--resume]
@@ -63,7 +63,7 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
         compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
         stages: what it costs to know where the time goes, in instructions of the broker per request
-        (callgrind); no more than 1 %
+        (callgrind, or perf stat where the processor's counters can be read); no more than 1 %
         storms: rebalance storms of many members in the simulator, both protocols, on every processor
         ecosystem: Kafka's verifiable clients (verifiable, verifiable-consumer), where logs begin
         (retention), streams and connect, a group that rolls to the consumer protocol and back (migration), and groups of six

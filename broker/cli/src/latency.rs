@@ -37,7 +37,7 @@ pub struct LatencyArgs {
     /// Only this API, such as Produce
     #[arg(long, value_name = "NAME")]
     api: Option<String>,
-    /// Two interval logs, or admin addresses, against each other [their last 5 minutes, unless --last says otherwise]
+    /// Two interval logs, directories of `perf run --admin`, or admin addresses, against each other [their last 5 minutes, unless --last says otherwise]
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     diff: Option<Vec<String>>,
 }

@@ -16,6 +16,7 @@ mod cli {
     mod lags;
     mod latencies;
     mod live_groups;
+    mod measuring;
     mod producing;
     mod rest;
     mod restarts;

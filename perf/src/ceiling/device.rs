@@ -16,7 +16,7 @@ use crate::{failure::Failure, latency::Latency};
 const BLOCK: usize = 4096;
 
 /// So many flushes are waited for, as a p99 needs a thousand ...
-const FLUSHES_MIN: u64 = 2_000;
+pub(super) const FLUSHES_MIN: u64 = 2_000;
 
 /// ... but no longer than this.
 const DURATION_MAX: Duration = Duration::from_secs(10);
@@ -78,6 +78,7 @@ pub(super) fn measure(
     directory: &Path,
     bytes: u64,
     duration: Duration,
+    flushes_min: u64,
 ) -> Result<Vec<Bound>, Failure> {
     let scratch = Scratch::open(directory)?;
     let wrong = |e: std::io::Error| Failure::file("write", &scratch.path, &e);
@@ -104,7 +105,7 @@ pub(super) fn measure(
         let (start, mut number) = (Instant::now(), 0);
         // A p99 needs its records: a device that flushes slowly has more time.
         while start.elapsed() < duration
-            || (latency.count() < FLUSHES_MIN && start.elapsed() < duration.max(DURATION_MAX))
+            || (latency.count() < flushes_min && start.elapsed() < duration.max(DURATION_MAX))
         {
             let before = Instant::now();
             let at = number % room * size as u64;

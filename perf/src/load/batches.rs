@@ -1,5 +1,6 @@
 //! Turns records that are due into batches.
 //!
+//! Records are copied from a template that was encoded before the run; only where keyed values vary in size each is encoded anew.
 //! Without keys a producer fills one partition's batch and goes on to the next partition. With keys every partition has its own
 //! open batch. A batch is closed when it is full or when its first record has waited for `linger`; while the in-flight bound
 //! stops its connection it stays open and keeps filling, as the batches of other Kafka clients do.
@@ -75,6 +76,9 @@ pub(super) struct Batches {
     spare: Vec<Vec<u8>>,
 }
 
+/// A key is a number, the highest byte first.
+const KEY_BYTES: usize = 8;
+
 /// Buffers kept for the next batches.
 const SPARE_MAX: usize = 64;
 
@@ -100,14 +104,19 @@ impl Batches {
             KeySpec::Sequential => Keys::Sequential(u64::from(producer)),
             KeySpec::Zipf(s, n) => Keys::Zipf(Zipf::new(s, n)),
         };
-        // Sizes that vary are drawn anew in a few templates; equal ones need one.
-        let templates = match (&keys, &plan.size) {
-            (Keys::None, SizeSpec::Fixed(_)) => 1,
-            (Keys::None, SizeSpec::Uniform(..) | SizeSpec::File(_)) => 8,
-            (Keys::Random(_) | Keys::Sequential(_) | Keys::Zipf(_), _) => 0,
+        // Sizes that vary are drawn anew in a few templates; equal ones need one. With keys many batches are closed after their first
+        // records: of a few templates these would always be the same sizes, so that they are drawn one by one.
+        let (templates, key_bytes) = match (&keys, &plan.size) {
+            (Keys::None, SizeSpec::Fixed(_)) => (1, None),
+            (Keys::None, SizeSpec::Uniform(..) | SizeSpec::File(_)) => (8, None),
+            (Keys::Random(_) | Keys::Sequential(_) | Keys::Zipf(_), SizeSpec::Fixed(_)) => {
+                (1, Some(KEY_BYTES))
+            }
+            (Keys::Random(_) | Keys::Sequential(_) | Keys::Zipf(_), _) => (0, None),
         };
         let body = plan.batch_bytes.saturating_sub(HEADER_BYTES);
-        let templates = (0..templates).map(|_| Template::new(&mut values, body)).collect();
+        let templates =
+            (0..templates).map(|_| Template::new(&mut values, body, key_bytes)).collect();
         let all = plan.partitions_all();
         Ok(Self {
             producer,
@@ -197,24 +206,7 @@ impl Batches {
         if self.open[partition as usize].is_none() {
             self.start(partition, at);
         }
-        let sequence = self.sequences[partition as usize];
-        let Some(open) = self.open[partition as usize].as_mut() else { return };
-        let template = &self.templates[open.template];
-        let (record, value) = template.record(open.count);
-        let start = open.bytes.len();
-        open.bytes.extend_from_slice(record);
-        let value = &mut open.bytes[start + value.start..start + value.end];
-        if self.verify {
-            let origin = Origin { producer: self.producer, partition, sequence };
-            stamp::full(value, at, origin);
-        } else {
-            stamp::time(value, at);
-        }
-        open.dues.push(at, stage, self.even);
-        open.count += 1;
-        let is_full = open.count == template.count();
-        self.sequences[partition as usize] = sequence + 1;
-        if is_full {
+        if self.copy(partition, None, at, stage) {
             full.extend(self.close(partition));
         }
     }
@@ -229,13 +221,22 @@ impl Batches {
             }
             Keys::Zipf(zipf) => zipf.sample(&mut self.random),
         };
-        let key = key.to_be_bytes();
+        let key: [u8; KEY_BYTES] = key.to_be_bytes();
         // The topic is drawn apart from the key: a key has one partition in every topic.
         let topic =
             if self.topics > 1 { self.random.below(u64::from(self.topics)) as u32 } else { 0 };
         let partition = topic * self.partitions + partition_of_key(&key, self.partitions);
-        let bytes = record_bytes(Some(key.len()), self.values.peek_bytes());
         let place = partition as usize;
+        if !self.templates.is_empty() {
+            if self.open[place].is_none() {
+                self.start(partition, at);
+            }
+            if self.copy(partition, Some(key), at, stage) {
+                full.extend(self.close(partition));
+            }
+            return;
+        }
+        let bytes = record_bytes(Some(key.len()), self.values.peek_bytes());
         if self.open[place].as_ref().is_some_and(|o| o.bytes.len() + bytes > self.batch_bytes) {
             full.extend(self.close(partition));
         }
@@ -258,6 +259,37 @@ impl Batches {
         if open.bytes.len() >= self.batch_bytes {
             full.extend(self.close(partition));
         }
+    }
+
+    /// Adds a copy of the template's next record to the open batch of this partition. Gives back whether the batch is full now.
+    fn copy(
+        &mut self,
+        partition: u32,
+        key: Option<[u8; KEY_BYTES]>,
+        at: u64,
+        stage: usize,
+    ) -> bool {
+        let place = partition as usize;
+        let sequence = self.sequences[place];
+        let Some(open) = self.open[place].as_mut() else { return false };
+        let template = &self.templates[open.template];
+        let pattern = template.record(open.count);
+        let start = open.bytes.len();
+        open.bytes.extend_from_slice(pattern.bytes);
+        let record = &mut open.bytes[start..];
+        if let Some(key) = key {
+            record[pattern.key].copy_from_slice(&key);
+        }
+        let value = &mut record[pattern.value];
+        if self.verify {
+            stamp::full(value, at, Origin { producer: self.producer, partition, sequence });
+        } else {
+            stamp::time(value, at);
+        }
+        open.dues.push(at, stage, self.even);
+        open.count += 1;
+        self.sequences[place] = sequence + 1;
+        open.count == template.count()
     }
 
     fn start(&mut self, partition: u32, at: u64) {
@@ -354,7 +386,13 @@ mod tests {
 
     #[test]
     fn keyed_records_keep_their_order_in_their_partition() {
-        let (mut batches, mut full) = make(&plan(KeySpec::Random(50), true), 500);
+        keyed(&plan(KeySpec::Random(50), true));
+        // Sizes that vary are encoded one by one.
+        keyed(&Plan { size: SizeSpec::Uniform(60, 140), ..plan(KeySpec::Random(50), true) });
+    }
+
+    fn keyed(plan: &Plan) {
+        let (mut batches, mut full) = make(plan, 500);
         assert!(full.iter().all(|batch| batch.bytes.len() <= 1000));
         while let Some((_, partition)) = batches.oldest() {
             full.extend(batches.close(partition));
@@ -367,6 +405,58 @@ mod tests {
         }
         assert_eq!(total, 500);
         assert!(batches.waiting().is_empty());
+    }
+
+    #[test]
+    fn a_copied_record_has_the_key_that_chose_its_partition() {
+        let keys = |spec| {
+            let (mut batches, mut full) = make(&plan(spec, false), 300);
+            while let Some((_, partition)) = batches.oldest() {
+                full.extend(batches.close(partition));
+            }
+            let mut keys = Vec::new();
+            for batch in &full {
+                walk_keyed(&batch.bytes[HEADER_BYTES..], |key, value| {
+                    assert_eq!(partition_of_key(key, 3), batch.partition);
+                    assert_eq!(value.len(), 100);
+                    keys.push(u64::from_be_bytes(key.try_into().unwrap()));
+                });
+            }
+            keys.sort_unstable();
+            keys
+        };
+        // Producer 1 counts from the number behind its own.
+        assert_eq!(keys(KeySpec::Sequential), (2..302).collect::<Vec<u64>>());
+        let random = keys(KeySpec::Random(50));
+        assert!(random.len() == 300 && random.iter().all(|key| *key < 50), "{random:?}");
+    }
+
+    /// Key and value of every record.
+    fn walk_keyed(mut records: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
+        let number = |bytes: &mut &[u8]| {
+            let (mut value, mut shift) = (0_u64, 0);
+            loop {
+                let (byte, rest) = bytes.split_first().unwrap();
+                *bytes = rest;
+                value |= u64::from(byte & 0x7f) << shift;
+                shift += 7;
+                if byte & 0x80 == 0 {
+                    return (value >> 1) as usize;
+                }
+            }
+        };
+        while !records.is_empty() {
+            let length = number(&mut records);
+            let (record, rest) = records.split_at(length);
+            // Attributes and timestamp delta, a byte each, and the delta.
+            let mut record = &record[2..];
+            number(&mut record);
+            let key_bytes = number(&mut record);
+            let (key, mut record) = record.split_at(key_bytes);
+            let value_bytes = number(&mut record);
+            each(key, &record[..value_bytes]);
+            records = rest;
+        }
     }
 
     #[test]

@@ -251,3 +251,29 @@ impl Collector {
         (intervals, lines)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_is_told_in_one_line() {
+        let second = Live {
+            second: 3,
+            seconds: 10,
+            target: Some(2_000.0),
+            acknowledged: 1_990,
+            bytes: 3 << 20,
+            failed: 0,
+            percentiles: [Some(1_500_000), Some(20_000_000), None, Some(31_000_000)],
+            behind: 5_000_000,
+            in_flight: 4,
+            generator_lag: 70_000,
+        };
+        let line = "   3 s  2.0k/s of 2.0k  3.0 MiB/s  p50 1.50 ms  p99 20.0 ms  p99.9 n/a  max 31.0 ms  behind 5.00 ms  in flight 4  generator lag 70.0 us";
+        assert_eq!(second.to_string(), line);
+        let failing = Live { target: None, failed: 7, ..second };
+        let text = failing.to_string();
+        assert!(text.contains("/s of max  ") && text.contains("  FAILED 7  behind"), "{text}");
+    }
+}

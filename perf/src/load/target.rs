@@ -129,7 +129,13 @@ impl Target {
             let speaks =
                 apis.iter().any(|(k, low, high)| *k == key && (*low..=*high).contains(&version));
             if !speaks
-                && !matches!(api, Api::DescribeConfigs | Api::InitProducerId | Api::DeleteTopics)
+                && !matches!(
+                    api,
+                    Api::DescribeConfigs
+                        | Api::DescribeLogDirs
+                        | Api::InitProducerId
+                        | Api::DeleteTopics
+                )
             {
                 return Err(Failure::Unreachable(format!(
                     "the broker does not speak {api:?} in version {version}"
@@ -143,6 +149,12 @@ impl Target {
         target.facts.addresses = metadata.brokers.iter().map(|b| b.address.clone()).collect();
         if let Some(broker) = metadata.brokers.first() {
             target.facts.settings = settings(&mut dialogue, broker.id);
+        }
+        let (key, version) = Api::DescribeLogDirs.key_and_version();
+        if apis.iter().any(|(k, low, high)| *k == key && (*low..=*high).contains(&version))
+            && let Some(directories) = log_dirs(&mut dialogue)
+        {
+            target.facts.settings.insert("log.dirs".into(), directories);
         }
         target.facts.fingerprint = fingerprint(&apis, &target.facts.settings);
         target.facts.before = target.usage();
@@ -348,6 +360,13 @@ const TOLD: [&str; 8] = [
     "log.dirs",
 ];
 
+/// Where the broker's data is in truth, whatever its settings say; several are separated by commas.
+fn log_dirs(dialogue: &mut Dialogue) -> Option<String> {
+    let answer = dialogue.ask(admin::describe_log_dirs).ok()?;
+    let directories = admin::read_describe_log_dirs(Reader::new(&answer)).ok()?;
+    (!directories.is_empty()).then(|| directories.join(","))
+}
+
 fn settings(dialogue: &mut Dialogue, broker: i32) -> BTreeMap<String, String> {
     let answer = dialogue.ask(|c| admin::describe_broker(c, broker, &TOLD));
     let settings = answer.ok().and_then(|a| admin::read_describe_configs(Reader::new(&a)).ok());
@@ -374,4 +393,27 @@ fn fingerprint(apis: &[(i16, i16, i16)], settings: &BTreeMap<String, String>) ->
         _ => "Kafka 2.4 or newer",
     };
     format!("speaks like {level} ({} APIs)", apis.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_told_by_its_own_word_or_by_what_it_speaks() {
+        let told = |highest: &[(i16, i16)], settings: &[(&str, &str)]| {
+            let apis: Vec<_> = highest.iter().map(|(key, high)| (*key, 0, *high)).collect();
+            let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            fingerprint(&apis, &settings.collect())
+        };
+        let portable = [("ringwood.version", "0.1.0"), ("ringwood.backend", "portable")];
+        assert_eq!(told(&[(1, 18)], &portable), "Ringwood 0.1.0, portable");
+        assert_eq!(told(&[(1, 18)], &portable[..1]), "Ringwood 0.1.0");
+        assert_eq!(told(&[(1, 18)], &[("ringwood.durability", "fsync")]), "Ringwood");
+        assert_eq!(told(&[(1, 18), (75, 0)], &[]), "speaks like Kafka 4.1 or newer (2 APIs)");
+        assert_eq!(told(&[(1, 17), (75, 0)], &[]), "speaks like Kafka 3.9 or 4.0 (2 APIs)");
+        // Without DescribeTopicPartitions it is older, or another's.
+        assert_eq!(told(&[(1, 17)], &[]), "speaks like Kafka 3.7 or newer (1 APIs)");
+        assert_eq!(told(&[], &[]), "speaks like Kafka 2.4 or newer (0 APIs)");
+    }
 }

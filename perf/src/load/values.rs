@@ -2,7 +2,13 @@
 
 use std::{fs, ops::Range};
 
-use crate::{failure::Failure, protocol::batch::put_record, random::Random, spec::SizeSpec, stamp};
+use crate::{
+    failure::Failure,
+    protocol::batch::{put_record, varint_bytes},
+    random::Random,
+    spec::SizeSpec,
+    stamp,
+};
 
 /// Values to draw from, prepared with the run's number.
 #[derive(Clone, Debug)]
@@ -81,22 +87,34 @@ fn letters(size: usize, random: &mut Random) -> Vec<u8> {
     value
 }
 
-/// Records of a batch without keys, encoded: any number of them from the front is the body of a batch.
+/// Records of a batch, encoded: any number of them from the front is the body of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     records: Vec<u8>,
     /// Where each value lies in `records`; the record ends one byte after.
     values: Vec<Range<u32>>,
+    /// The size of every key; `None`: there are no keys.
+    key_bytes: Option<usize>,
+}
+
+/// One record of a template, and what is put into its copies.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where the key lies within; empty without keys.
+    pub(super) key: Range<usize>,
+    pub(super) value: Range<usize>,
 }
 
 impl Template {
-    /// As many records as fit into these bytes, at least one.
-    pub(super) fn new(values: &mut Values, body_bytes: usize) -> Self {
-        let mut template = Self { records: Vec::new(), values: Vec::new() };
+    /// As many records as fit into these bytes, at least one; with room for keys of this size.
+    pub(super) fn new(values: &mut Values, body_bytes: usize, key_bytes: Option<usize>) -> Self {
+        let key = key_bytes.map(|bytes| vec![0; bytes]);
+        let mut template = Self { records: Vec::new(), values: Vec::new(), key_bytes };
         loop {
             let mark = template.records.len();
             let delta = template.values.len() as i64;
-            let value = put_record(&mut template.records, delta, None, values.take());
+            let value = put_record(&mut template.records, delta, key.as_deref(), values.take());
             if template.records.len() > body_bytes && !template.values.is_empty() {
                 template.records.truncate(mark);
                 return template;
@@ -113,13 +131,16 @@ impl Template {
         self.values.len() as u32
     }
 
-    /// Record number `index`, and where its value lies within.
-    pub(super) fn record(&self, index: u32) -> (&[u8], Range<usize>) {
+    /// Record number `index`.
+    pub(super) fn record(&self, index: u32) -> Pattern<'_> {
         let index = index as usize;
         let start = if index == 0 { 0 } else { self.values[index - 1].end as usize + 1 };
         let value = &self.values[index];
-        let record = &self.records[start..value.end as usize + 1];
-        (record, value.start as usize - start..value.end as usize - start)
+        let bytes = &self.records[start..value.end as usize + 1];
+        let value = value.start as usize - start..value.end as usize - start;
+        // Between key and value is the value's length alone.
+        let key_end = value.start - varint_bytes(value.len() as i64);
+        Pattern { bytes, key: key_end - self.key_bytes.unwrap_or(0)..key_end, value }
     }
 }
 
@@ -132,13 +153,14 @@ mod tests {
     fn a_template_cut_anywhere_is_whole_records() {
         let mut random = Random::new(1);
         let mut values = Values::new(&SizeSpec::Uniform(20, 200), 5, &mut random).unwrap();
-        let template = Template::new(&mut values, 4096);
+        let template = Template::new(&mut values, 4096, None);
         assert!(template.records.len() <= 4096 && template.count() > 10);
         let mut body = Vec::new();
         for index in 0..7 {
-            let (record, value) = template.record(index);
-            assert!((20..=200).contains(&record[value].len()));
-            body.extend_from_slice(record);
+            let record = template.record(index);
+            assert!((20..=200).contains(&record.bytes[record.value.clone()].len()));
+            assert!(record.key.is_empty());
+            body.extend_from_slice(record.bytes);
         }
         let mut deltas = Vec::new();
         walk(&body, |delta, _| deltas.push(delta)).unwrap();
@@ -146,9 +168,28 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_put_where_the_encoding_has_it() {
+        // Values whose length takes one, two and three bytes.
+        for size in [20, 200, 20_000] {
+            let mut values = Values::new(&SizeSpec::Fixed(size), 5, &mut Random::new(1)).unwrap();
+            let template = Template::new(&mut values.clone(), 3 * size + 200, Some(8));
+            assert!(template.count() >= 3, "{size}");
+            for index in 0..3_u32 {
+                let key = (0xdead_beef_0000_u64 + u64::from(index)).to_be_bytes();
+                let Pattern { bytes, key: place, value } = template.record(index);
+                let mut filled = bytes.to_vec();
+                filled[place].copy_from_slice(&key);
+                let mut encoded = Vec::new();
+                let at = put_record(&mut encoded, i64::from(index), Some(&key), values.take());
+                assert_eq!((filled, value), (encoded, at), "{size}, {index}");
+            }
+        }
+    }
+
+    #[test]
     fn a_value_larger_than_a_batch_goes_alone() {
         let mut random = Random::new(1);
         let mut values = Values::new(&SizeSpec::Fixed(10_000), 5, &mut random).unwrap();
-        assert_eq!(Template::new(&mut values, 4096).count(), 1);
+        assert_eq!(Template::new(&mut values, 4096, None).count(), 1);
     }
 }

@@ -12,8 +12,11 @@ use crate::failure::Failure;
 /// What is read of an answer at most.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// How long the broker may take.
+/// How long the broker may take for the next bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for its interval log, which it writes when it is asked: a long run's takes a while.
+const LOG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker writes the text anew once a second while somebody reads it: what a second reading finds is fresh.
 const REFRESH: Duration = Duration::from_millis(1_200);
@@ -55,23 +58,50 @@ impl Counters {
     }
 }
 
+/// The broker's own interval log of the last seconds, by API and stage: `http://ADDRESS/latency.hlog`.
+///
+/// # Errors
+/// Nobody answers there, or not with such a log.
+pub(crate) fn interval_log(address: &str, seconds: u64) -> Result<Vec<u8>, Failure> {
+    get(address, &format!("/latency.hlog?last={}", seconds.max(1)), LOG_PATIENCE)
+}
+
 fn once(address: &str) -> Result<Counters, Failure> {
-    let wrong = |why: String| Failure::Unreachable(format!("no metrics at {address}: {why}"));
+    let text = get(address, "/metrics", PATIENCE)?;
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+/// The body of the answer to `GET path`.
+fn get(address: &str, path: &str, patience: Duration) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: String| Failure::Unreachable(format!("no {path} at {address}: {why}"));
     let told = address.to_socket_addrs().map_err(|e| wrong(e.to_string()))?.next();
     let told = told.ok_or_else(|| wrong("the name stands for no address".into()))?;
     let mut stream =
         TcpStream::connect_timeout(&told, PATIENCE).map_err(|e| wrong(e.to_string()))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|e| wrong(e.to_string()))?;
-    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.set_read_timeout(Some(patience)).map_err(|e| wrong(e.to_string()))?;
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).map_err(|e| wrong(e.to_string()))?;
     let mut answer = Vec::new();
     stream.take(BYTES_MAX).read_to_end(&mut answer).map_err(|e| wrong(e.to_string()))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if answer.len() as u64 == BYTES_MAX {
+        return Err(wrong(format!("its answer is longer than {BYTES_MAX} bytes")));
+    }
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     if !head.starts_with("HTTP/1.") || head.split(' ').nth(1) != Some("200") {
         return Err(wrong(head.lines().next().unwrap_or("an empty answer").to_owned()));
     }
-    Ok(parse(text))
+    let body = answer.split_off((end + 4).min(answer.len()));
+    let named = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    };
+    match head.lines().find_map(named) {
+        Some(told) if body.len() < told => {
+            Err(wrong(format!("its answer is cut: {} of {told} bytes", body.len())))
+        }
+        Some(_) | None => Ok(body),
+    }
 }
 
 /// `name{labels} value`, one a line; whatever else there is (comments, chunk sizes) is no sample.
@@ -105,8 +135,8 @@ mod tests {
         assert_eq!(counters.rise(&before, &["b"]), None);
     }
 
-    #[test]
-    fn whoever_serves_no_metrics_is_named() {
+    /// Answers one question with these bytes.
+    fn server(answer: &'static [u8]) -> (String, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = thread::spawn(move || {
@@ -118,10 +148,27 @@ mod tests {
                 stream.read_exact(&mut byte).unwrap();
                 asked.push(byte[0]);
             }
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap();
+            stream.write_all(answer).unwrap();
         });
+        (address, server)
+    }
+
+    #[test]
+    fn whoever_serves_no_metrics_is_named() {
+        let (address, server) = server(b"HTTP/1.1 404 Not Found\r\n\r\n");
         let failure = once(&address).unwrap_err().to_string();
         assert!(failure.contains(&address) && failure.contains("404"), "{failure}");
         server.join().unwrap();
+    }
+
+    #[test]
+    fn a_log_that_was_cut_is_none() {
+        let (address, whole) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nlog");
+        assert_eq!(interval_log(&address, 1).unwrap(), b"log");
+        whole.join().unwrap();
+        let (address, cut) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nlog");
+        let failure = interval_log(&address, 1).unwrap_err().to_string();
+        assert!(failure.contains("cut: 3 of 9"), "{failure}");
+        cut.join().unwrap();
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Against Apache Kafka and against Ringwood, in turns: `kafka-producer-perf-test` writes so many records at a rate,
 //! `kafka-consumer-perf-test` reads them, and `perf run --verify` does both with as many at the same rate. The counts must be the
-//! same. The harness's rate must lie within what the tool's repeats show, with a repeat's worth of room on either side. Latencies
-//! are printed and not judged: the tool counts from the moment at which its one thread hands a record over and waits when its
+//! same, and so must the bytes that the consumer's tool read. The harness's rate must lie within what the producer tool's repeats
+//! show, with a repeat's worth of room on either side; the consumer's tool reads what lies there as fast as it goes, while the
+//! harness's consumer reads along, and neither rate says anything of the other. Latencies are printed and not judged: the tool counts from the moment at which its one thread hands a record over and waits when its
 //! buffer is full, the harness from the moment at which the record was due.
 
 use std::{process::Command, time::Duration};
@@ -26,7 +27,8 @@ use crate::{
 const NOTE: &str = "Latencies are not judged. kafka-producer-perf-test is a closed loop: one thread hands records over, is held \
     up by a full buffer or a pause of its JVM, and starts each record's clock only when its turn comes; what a stall keeps from \
     being sent is not in its percentiles. `perf run` is an open loop: the clock of a record starts when it was due. The tool's \
-    numbers are whole milliseconds and hold the warm-up of its JVM.";
+    numbers are whole milliseconds and hold the warm-up of its JVM. Nor is the rate of kafka-consumer-perf-test, which reads what lies \
+    there as fast as it goes, while ours reads along: its records and bytes are.";
 
 /// How long the records are sent, at the rate.
 const LENGTH: Duration = Duration::from_secs(10);
@@ -39,6 +41,8 @@ const ROOM: f64 = 0.01;
 struct Seen {
     records: u64,
     rate: f64,
+    /// MiB of values, where the tool counts them.
+    mib: Option<f64>,
     /// p50, p99 and p99.9, nanoseconds.
     latency: [Option<f64>; 3],
 }
@@ -47,8 +51,9 @@ struct Seen {
 #[derive(Debug, Default)]
 struct Side {
     name: &'static str,
-    /// Records of each repeat.
+    /// Records of each repeat, and MiB of their values.
     expected: u64,
+    expected_mib: f64,
     produced: Vec<Seen>,
     consumed: Vec<Seen>,
     ours: Vec<Seen>,
@@ -88,12 +93,16 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
         Contender { is_kafka: false, pair: args.only.unwrap_or(Pair::Fsync) },
     ];
     let expected = rate * LENGTH.as_secs();
-    let mut all =
-        contenders.map(|contender| Side { name: contender.name(), expected, ..Side::default() });
+    let mut all = contenders.map(|contender| Side {
+        name: contender.name(),
+        expected,
+        expected_mib: (expected * *size as u64) as f64 / f64::from(1 << 20),
+        ..Side::default()
+    });
     // In turns, each with a fresh broker: a slow minute meets both, and neither has the other beside it.
     for repeat in 1..=repeats {
         for (contender, side) in contenders.into_iter().zip(&mut all) {
-            let (broker, _) = contender.start(args, kafka, sides.broker.as_deref())?;
+            let (broker, _) = contender.start(args, kafka, sides.broker.as_deref(), false)?;
             terminal::note(&format!("{} of {repeats}: {}", repeat, side.name));
             let topic = format!("check-{repeat}");
             let scene = super::scene(broker.address());
@@ -131,7 +140,7 @@ fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
         let latency =
             if run.verdict.is_invalid() { [None; 3] } else { [at(50.0), at(99.0), at(99.9)] };
         // As the tool counts: to the last answer, however late it came.
-        side.ours.push(Seen { records, rate: repeat.achieved(), latency });
+        side.ours.push(Seen { records, rate: repeat.achieved(), mib: None, latency });
         match &repeat.verify {
             Some(verify) if verify.is_clean() && verify.received == records => {}
             Some(verify) => side.complaints.push(format!("--verify: {verify}")),
@@ -152,23 +161,45 @@ fn produce(
     rate: u64,
     size: usize,
 ) -> Result<Seen, Failure> {
-    let mut command = kafka.tool("org.apache.kafka.tools.ProducerPerformance");
-    command.args(["--topic", topic, "--num-records", &records.to_string()]);
-    command.args(["--record-size", &size.to_string(), "--throughput", &rate.to_string()]);
-    command.arg("--command-property").arg(format!("bootstrap.servers={bootstrap}"));
-    command.args(["acks=all", "linger.ms=1", "batch.size=131072"]);
-    let text = said(command)?;
+    let text = in_either_tongue(["--command-property", "--producer-props"], |properties| {
+        let mut command = kafka.tool("org.apache.kafka.tools.ProducerPerformance");
+        command.args(["--topic", topic, "--num-records", &records.to_string()]);
+        command.args(["--record-size", &size.to_string(), "--throughput", &rate.to_string()]);
+        command.arg(properties).arg(format!("bootstrap.servers={bootstrap}"));
+        command.args(["acks=all", "linger.ms=1", "batch.size=131072"]);
+        said(command)
+    })?;
     produced(&text)
         .ok_or_else(|| Failure::Local(format!("what kafka-producer-perf-test said: {text}")))
 }
 
 fn consume(kafka: &Kafka, bootstrap: &str, topic: &str, records: u64) -> Result<Seen, Failure> {
-    let mut command = kafka.tool("org.apache.kafka.tools.ConsumerPerformance");
-    command.args(["--bootstrap-server", bootstrap, "--topic", topic, "--hide-header"]);
-    command.args(["--num-records", &records.to_string(), "--timeout", "20000"]);
-    let text = said(command)?;
+    let text = in_either_tongue(["--num-records", "--messages"], |count| {
+        let mut command = kafka.tool("org.apache.kafka.tools.ConsumerPerformance");
+        command.args(["--bootstrap-server", bootstrap, "--topic", topic, "--hide-header"]);
+        command.args([count, &records.to_string(), "--timeout", "20000"]);
+        said(command)
+    })?;
     consumed(&text)
         .ok_or_else(|| Failure::Local(format!("what kafka-consumer-perf-test said: {text}")))
+}
+
+/// Tries an option by the name that KIP-1147 gave it, and by its older one where the tool is of before and does not know that.
+fn in_either_tongue(
+    names: [&str; 2],
+    run: impl Fn(&str) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    match run(names[0]) {
+        Err(failure) if does_not_know(&failure.to_string(), names[0]) => run(names[1]),
+        result => result,
+    }
+}
+
+/// What the tools' parsers say of an option that they do not have.
+fn does_not_know(text: &str, option: &str) -> bool {
+    let bare = option.trim_start_matches('-');
+    text.contains(&format!("{bare} is not a recognized option"))
+        || text.lines().any(|l| l.contains("unrecognized arguments") && l.contains(option))
 }
 
 /// Runs a tool to its end; gives what it printed.
@@ -195,6 +226,7 @@ fn produced(text: &str) -> Option<Seen> {
     Some(Seen {
         records: number(" records sent")? as u64,
         rate: number(" records/sec")?,
+        mib: None,
         latency: [millis("50th"), millis("99th"), millis("99.9th")],
     })
 }
@@ -203,8 +235,9 @@ fn produced(text: &str) -> Option<Seen> {
 fn consumed(text: &str) -> Option<Seen> {
     let line = text.lines().rev().find(|line| line.matches(',').count() >= 7)?;
     let columns: Vec<&str> = line.split(',').map(str::trim).collect();
-    let records = columns.get(4)?.parse().ok()?;
-    Some(Seen { records, rate: columns.get(5)?.parse().ok()?, latency: [None; 3] })
+    let number = |column: usize| columns.get(column)?.parse::<f64>().ok();
+    let (records, mib) = (columns.get(4)?.parse().ok()?, Some(number(2)?));
+    Some(Seen { records, rate: number(5)?, mib, latency: [None; 3] })
 }
 
 fn spread(seen: &[Seen]) -> Option<(f64, f64)> {
@@ -233,11 +266,20 @@ impl Side {
             .all(|seen| !seen.is_empty() && seen.iter().all(|seen| seen.records == self.expected))
     }
 
+    /// The tool prints four digits of a MiB.
+    fn bytes_are_the_same(&self) -> bool {
+        let near = |mib: f64| (mib - self.expected_mib).abs() <= 1e-3 + self.expected_mib * 1e-6;
+        self.consumed.iter().all(|seen| seen.mib.is_some_and(near))
+    }
+
     fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> =
             self.complaints.iter().map(|why| format!("{}: {why}", self.name)).collect();
         if !self.counts_are_the_same() {
             faults.push(format!("{}: the counts are not the same", self.name));
+        }
+        if !self.bytes_are_the_same() {
+            faults.push(format!("{}: the bytes are not the same", self.name));
         }
         if !self.rate_lies_within() {
             faults.push(format!("{}: our rate is not within theirs", self.name));
@@ -325,10 +367,11 @@ mod tests {
         let text = "49990 records sent, 9998.0 records/sec (0.95 MB/sec), 2.1 ms avg latency, 240.0 ms max latency.\n\
             100000 records sent, 9991.1 records/sec (0.95 MB/sec), 1.40 ms avg latency, 240.00 ms max latency, 1 ms 50th, 2 ms 95th, 33 ms 99th, 48 ms 99.9th.\n";
         let latency = [Some(1e6), Some(33e6), Some(48e6)];
-        assert_eq!(produced(text), Some(Seen { records: 100_000, rate: 9991.1, latency }));
+        let seen = Seen { records: 100_000, rate: 9991.1, mib: None, latency };
+        assert_eq!(produced(text), Some(seen));
         assert_eq!(produced("org.apache.kafka.common.errors.TimeoutException"), None);
         let text = "2026-01-01 10:00:00:000, 2026-01-01 10:00:04:000, 9.5367, 2.3842, 100000, 25000.0000, 3300, 700, 13.6240, 142857.1429\n";
-        let seen = Seen { records: 100_000, rate: 25_000.0, latency: [None; 3] };
+        let seen = Seen { records: 100_000, rate: 25_000.0, mib: Some(9.5367), latency: [None; 3] };
         assert_eq!(consumed(text), Some(seen));
         assert_eq!(consumed("nothing"), None);
     }
@@ -338,8 +381,9 @@ mod tests {
         Side {
             name: "x",
             expected: 100,
+            expected_mib: 0.0095,
             produced: theirs.iter().map(seen).collect(),
-            consumed: vec![seen(&5e4)],
+            consumed: vec![Seen { mib: Some(0.0095), ..seen(&5e4) }],
             ours: vec![Seen { records, rate: ours, ..Seen::default() }],
             ..Side::default()
         }
@@ -353,5 +397,32 @@ mod tests {
         let faults = side(&[9_990.0, 9_995.0], 10_000.0, 99).faults();
         assert!(faults.len() == 1 && faults[0].contains("counts"), "{faults:?}");
         assert_eq!(side(&[], 10_000.0, 100).faults().len(), 2);
+        // As many records, and half of each.
+        let mut short = side(&[9_990.0, 9_995.0], 10_000.0, 100);
+        short.consumed[0].mib = Some(0.0048);
+        let faults = short.faults();
+        assert!(faults.len() == 1 && faults[0].contains("bytes"), "{faults:?}");
+        short.consumed[0].mib = None;
+        assert_eq!(short.faults().len(), 1);
+    }
+
+    #[test]
+    fn tools_of_before_are_asked_by_their_older_names() {
+        let names = ["--num-records", "--messages"];
+        let local = |text: &str| Err(Failure::Local(text.into()));
+        let old = |name: &str| match name {
+            "--messages" => Ok("counted".to_owned()),
+            _ => local("num-records is not a recognized option"),
+        };
+        assert_eq!(in_either_tongue(names, old), Ok("counted".into()));
+        // Whatever else goes wrong is not tried by another name.
+        let broken = |name: &str| match name {
+            "--messages" => panic!("tried again"),
+            _ => local("connection refused"),
+        };
+        assert!(in_either_tongue(names, broken).is_err());
+        let argparse = "usage: producer-performance\nproducer-performance: error: unrecognized arguments: '--command-property'";
+        assert!(does_not_know(argparse, "--command-property"));
+        assert!(!does_not_know(argparse, "--num-records"));
     }
 }

@@ -40,6 +40,9 @@ const POM: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVe
 /// The jars without which what was brought is not all of it.
 const JARS: [&str; 2] = ["kafka_2.13", "kafka-tools"];
 
+/// Unless told otherwise Kafka looks for the first time 30 s after its start for what retention takes: a scenario is over by then.
+pub(super) const SOON: (&str, &str) = ("log.initial.task.delay.ms", "500");
+
 /// The heap of a tool, as its start script has it.
 const TOOL_HEAP: &str = "-Xmx512M";
 
@@ -84,23 +87,31 @@ impl Kafka {
     }
 
     /// The whole configuration: a single node that is broker and controller.
-    fn properties(directory: &str, listen: &str, controller: &str, flush: bool) -> String {
+    fn properties(
+        directory: &str,
+        listen: &str,
+        controller: &str,
+        flush: bool,
+        more: &[(&str, &str)],
+    ) -> String {
         let flush = if flush { "log.flush.interval.messages=1\n" } else { "" };
+        let more: String = more.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
              listeners=PLAINTEXT://{listen},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{listen}\n\
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={directory}\n\
              offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
-             transaction.state.log.min.isr=1\n{flush}"
+             transaction.state.log.min.isr=1\n{flush}{more}"
         )
     }
 
-    /// Starts it with fresh data in `parent`. Gives back the configuration beside it.
+    /// Starts it with fresh data in `parent` and these properties more. Gives back the configuration beside it.
     pub(super) fn start(
         &self,
         parent: &Path,
         flush: bool,
+        more: &[(&str, &str)],
         cores: Option<&[usize]>,
     ) -> Result<(OwnBroker, String), Failure> {
         let directory = fresh(parent)?;
@@ -112,7 +123,7 @@ impl Kafka {
             fs::write(&path, text).map_err(|e| Failure::file("write", &path, &e)).map(|()| path)
         };
         let data = directory.join("data").display().to_string();
-        let text = Self::properties(&data, &listen, &controller, flush);
+        let text = Self::properties(&data, &listen, &controller, flush, more);
         let properties = write("server.properties", &text)?;
         let logging = write("log4j2.xml", LOGGING)?;
         let mut format = self.java(&logging);
@@ -195,4 +206,21 @@ fn download(directory: &Path, version: &str) -> Result<PathBuf, Failure> {
         "mvn brought no Kafka {version}: {}",
         String::from_utf8_lossy(&output.stdout)
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_has_the_properties_that_are_asked_for_and_no_flush_unasked() {
+        let more = [("log.cleaner.backoff.ms", "500")];
+        let calm = Kafka::properties("/data", "127.0.0.1:1", "127.0.0.1:2", false, &[]);
+        let hurried = Kafka::properties("/data", "127.0.0.1:1", "127.0.0.1:2", true, &more);
+        assert!(!calm.contains("flush") && !calm.contains("backoff"), "{calm}");
+        let flush = "log.flush.interval.messages=1";
+        for line in ["log.dirs=/data", flush, "log.cleaner.backoff.ms=500"] {
+            assert!(hurried.lines().any(|l| l == line), "{line}: {hurried}");
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! What the turns came to: one table, which targets were reached, and how every contender was started.
 
+mod targets;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use super::{Contender, PERCENTS, Pair, PeersArgs, Seen, Turn};
+use super::{Lengths, PERCENTS, PeersArgs, Seen, Turn};
 use crate::{
     ceiling::Bounds,
     chance::median,
@@ -10,8 +14,8 @@ use crate::{
     machine::Machine,
     own::Sides,
     run::Verdict,
-    spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
-    terminal::{self, Tone},
+    spec::{Quantile, RateSpec, format_bytes, format_count, format_nanos},
+    terminal,
     view::{self, Align, Cell, Line, Table},
 };
 
@@ -19,8 +23,11 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) machine: Machine,
+    /// Rounds that were played.
     pub(super) turns: u32,
-    pub(super) duration: Duration,
+    pub(super) lengths: Lengths,
+    /// How long all of it took.
+    pub(super) took: Duration,
     pub(super) args: &'a PeersArgs,
     pub(super) sides: &'a Sides,
     /// What became of the memory before the first turn.
@@ -29,33 +36,17 @@ pub(super) struct Report<'a> {
     pub(super) seen: &'a [Seen],
 }
 
-/// Records of 100 B a second that one core is to make durable: three brokers without flushes did in 2014.
-const INGEST: f64 = 2.02e6;
-
-/// The broker's CPU seconds per GB are to be at most this share of Kafka's with page-cache acknowledgements.
-const CPU_SHARE: f64 = 0.2;
-
-/// The durable p99 is to be at most so many times the p99 of a bare flush, and a round trip.
-const FLUSH_TIMES: f64 = 1.5;
-
-/// Durable ingest is to be at least this share of what the device takes or the loopback carries, whichever is less.
-const INGEST_SHARE: f64 = 0.85;
-
-/// Into the commit and into the tail.
-const COPIES_MAX: f64 = 2.005;
-
-/// Share of a core.
-const IDLE_MAX: f64 = 0.005;
-
 impl Report<'_> {
     /// For the terminal.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{}\n{}\n\n", self.machine_line(), self.work_line());
+        let mut text = format!("{}\n{}\n", self.machine_line(), self.work_line());
+        self.identities().iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        text.push('\n');
         let colour = terminal::colour();
         text.push_str(&self.table().render(colour));
         text.push('\n');
         text.push_str(&self.targets().render(colour));
-        for note in self.notes() {
+        for note in self.missed().into_iter().chain(self.notes()) {
             text.push_str(&format!("\n{note}\n"));
         }
         for seen in self.seen {
@@ -68,8 +59,12 @@ impl Report<'_> {
     /// For a page of the documentation: the machine, the work, both tables, the notes.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("{}\n\n{}\n\n", self.machine_line(), self.work_line());
+        self.identities().iter().for_each(|line| text.push_str(&format!("- {line}\n")));
+        text.push('\n');
         text.push_str(&format!("{}\n{}", self.table().markdown(), self.targets().markdown()));
-        self.notes().iter().for_each(|note| text.push_str(&format!("\n{note}\n")));
+        for note in self.missed().into_iter().chain(self.notes()) {
+            text.push_str(&format!("\n{note}\n"));
+        }
         text
     }
 
@@ -77,10 +72,13 @@ impl Report<'_> {
     pub(super) fn html(&self) -> String {
         let mut body = view::paragraph(&self.machine_line());
         body.push_str(&view::paragraph(&self.work_line()));
+        for line in self.identities() {
+            body.push_str(&view::paragraph(&line));
+        }
         body.push_str(&view::html_table(&self.table()));
         body.push_str(&view::heading("Targets"));
         body.push_str(&view::html_table(&self.targets()));
-        for note in self.notes() {
+        for note in self.missed().into_iter().chain(self.notes()) {
             body.push_str(&view::paragraph(&note));
         }
         let lines: Vec<Line> = self
@@ -133,15 +131,23 @@ impl Report<'_> {
 
     fn work_line(&self) -> String {
         format!(
-            "median of {} interleaved turns, each part {:.0} s after as long a warm-up; values of {}, {} partitions, acks=all, \
-             4 producers, 1 consumer at the rate and in the fetching; fresh broker and data each turn; {}; {}",
+            "median of {} interleaved turns, each part {:.0} s after a warm-up of {:.0} s; values of {}, {} partitions, acks=all, \
+             4 producers, 1 consumer at the rates and in the fetching; fresh broker and data each turn; {}; {}; {:.0} min in all",
             self.turns,
-            self.duration.as_secs_f64(),
+            self.lengths.duration.as_secs_f64(),
+            self.lengths.warmup.as_secs_f64(),
             self.args.size,
             self.args.partitions,
             self.sides.words(),
-            self.memory
+            self.memory,
+            self.took.as_secs_f64() / 60.0
         )
+    }
+
+    /// Who answered under each name.
+    fn identities(&self) -> Vec<String> {
+        let line = |seen: &Seen| format!("{}: {}", seen.contender.name(), seen.fingerprint);
+        self.seen.iter().filter(|seen| !seen.fingerprint.is_empty()).map(line).collect()
     }
 
     fn table(&self) -> Table {
@@ -175,7 +181,10 @@ impl Report<'_> {
         row("broker CPU s/GB produced".into(), &|turns| {
             seconds(turns, |turn| turn.cpu_per_gb_produced)
         });
-        row("the same of its cores, with the kernel's part".into(), &|turns| {
+        row("the client's CPU s/GB produced".into(), &|turns| {
+            seconds(turns, |turn| turn.client_cpu_per_gb)
+        });
+        row("broker's, of its cores, with the kernel's part".into(), &|turns| {
             seconds(turns, |turn| turn.cores_per_gb_produced)
         });
         row("broker CPU s/GB fetched".into(), &|turns| {
@@ -193,7 +202,21 @@ impl Report<'_> {
                 latency(turns, place).map(|nanos| format_nanos(nanos as u64))
             });
         }
-        // How far below saturation that is: the target speaks of half.
+        for (place, percent) in PERCENTS.iter().enumerate() {
+            let Ok(quantile) = Quantile::percent(*percent) else { continue };
+            row(format!("{quantile} at half of its max"), &|turns| {
+                if !turns.is_empty() && turns.iter().all(|turn| turn.half.is_invalid()) {
+                    return Some("INVALID".into());
+                }
+                half_latency(turns, place).map(|nanos| format_nanos(nanos as u64))
+            });
+        }
+        row("half of its max, records/s".into(), &|turns| {
+            let rate = median(&each(turns, |turn| Some(turn.half_rate as f64)))?;
+            // Where the generator was the bound, half of the broker's own is more.
+            Some(format!("{}{}", at_least(turns), format_count(rate)))
+        });
+        // How far below saturation the common rate is.
         row(format!("{} in % of its max", self.args.rate), &|turns| {
             let max = median(&each(turns, |turn| Some(turn.rate))).filter(|max| *max > 0.0)?;
             let RateSpec::Stages(rates) = &self.args.rate else { return None };
@@ -225,106 +248,15 @@ impl Report<'_> {
         row("INVALID(generator) at the rate".into(), &|turns| {
             count(turns, Verdict::is_invalid, |turn| &turn.calm)
         });
+        row("saturated at half of its max".into(), &|turns| {
+            count(turns, |v| matches!(v, Verdict::Saturated(_)), |turn| &turn.half)
+        });
+        row("INVALID(generator) at half of its max".into(), &|turns| {
+            count(turns, Verdict::is_invalid, |turn| &turn.half)
+        });
         row("INVALID(generator) at max".into(), &|turns| {
             count(turns, Verdict::is_invalid, |turn| &turn.fast)
         });
-        table
-    }
-
-    /// The targets that this comparison can tell about.
-    fn targets(&self) -> Table {
-        let mut table = Table::new(["target", "bound", "measured", ""], Align::Right);
-        let of = |is_kafka, pair| {
-            let contender = Contender { is_kafka, pair };
-            self.seen.iter().find(|seen| seen.contender == contender).map(|s| s.turns.as_slice())
-        };
-        let mut row = |name: &str, bound: String, measured: String, reached: Option<bool>| {
-            let (word, tone) = match reached {
-                Some(true) => ("reached", Tone::Better),
-                Some(false) => ("missed", Tone::Worse),
-                None => ("not told", Tone::Plain),
-            };
-            let last = Cell { text: word.into(), tone };
-            table.row(vec![Cell::plain(name), Cell::plain(bound), Cell::plain(measured), last]);
-        };
-        let number = |value: Option<f64>, show: &dyn Fn(f64) -> String| {
-            value.map_or_else(|| "n/a".into(), show)
-        };
-        if self.args.size == SizeSpec::Fixed(100) {
-            let rate =
-                of(false, Pair::Fsync).and_then(|t| median(&each(t, |turn| Some(turn.rate))));
-            row(
-                "durable ingest of 100 B records",
-                format!(">= {}/s", format_count(INGEST)),
-                number(rate, &|rate| format!("{}/s", format_count(rate))),
-                rate.map(|rate| rate >= INGEST),
-            );
-        }
-        let kafka_cpu = of(true, Pair::Written).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
-        for (name, pair) in [("written", Pair::Written), ("fsync", Pair::Fsync)] {
-            let cpu = of(false, pair).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
-            row(
-                &format!("broker CPU s/GB produced and fetched, {name}"),
-                number(kafka_cpu, &|kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
-                number(cpu, &|cpu| format!("{cpu:.2}")),
-                cpu.zip(kafka_cpu).map(|(cpu, kafka)| cpu <= kafka * CPU_SHARE),
-            );
-        }
-        // The third of the percentiles is p99.
-        let kafka_p99 = of(true, Pair::Written).and_then(|t| latency(t, 2));
-        let p99 = of(false, Pair::Fsync).and_then(|t| latency(t, 2));
-        let show = |nanos: f64| format_nanos(nanos as u64);
-        row(
-            "durable p99 against Kafka's without flush",
-            number(kafka_p99, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(kafka_p99).map(|(here, kafka)| here <= kafka),
-        );
-        let Bounds { flush_p99, round_trip_p99, device, loopback } = self.bounds;
-        let bare = flush_p99.zip(round_trip_p99).map(|(flush, trip)| flush * FLUSH_TIMES + trip);
-        row(
-            "durable p99 against the bare device (with 1 ms of linger)",
-            number(bare, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(bare).map(|(here, bare)| here <= bare),
-        );
-        let least = device.zip(loopback).map(|(device, loopback)| device.min(loopback));
-        let of_fsync = |of: fn(&Turn) -> Option<f64>| {
-            self.seen
-                .iter()
-                .find(|seen| seen.contender == Contender { is_kafka: false, pair: Pair::Fsync })
-                .and_then(|seen| median(&each(&seen.turns, of)))
-        };
-        let ingest = of_fsync(|turn| Some(turn.bytes_rate));
-        let bytes = |rate: f64| format!("{}/s", format_bytes(rate));
-        row(
-            "durable ingest (every byte is written twice)",
-            number(least, &|rate| format!(">= {}", bytes(rate * INGEST_SHARE))),
-            number(ingest, &bytes),
-            ingest.zip(least).map(|(here, least)| here >= least * INGEST_SHARE),
-        );
-        let copies = of_fsync(|turn| turn.copies_in);
-        row(
-            "bytes copied in user space per byte produced",
-            format!("<= {COPIES_MAX:.2}"),
-            number(copies, &|copies| format!("{copies:.2}")),
-            copies.map(|copies| copies <= COPIES_MAX),
-        );
-        let messages = of_fsync(|turn| turn.messages_per_request);
-        row(
-            "messages between cores per request",
-            "0".into(),
-            number(messages, &|messages| format!("{messages:.2}")),
-            messages.map(|messages| messages < 0.005),
-        );
-        let idle = of_fsync(|turn| turn.idle);
-        let percent = |share: f64| format!("{:.2} % of a core", share * 100.0);
-        row(
-            "idle broker",
-            format!("< {}", percent(IDLE_MAX)),
-            number(idle, &percent),
-            idle.map(|idle| idle < IDLE_MAX),
-        );
         table
     }
 
@@ -345,6 +277,7 @@ impl Report<'_> {
         let quantiles = PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok());
         header.extend(quantiles.map(|quantile| quantile.to_string()));
         header.push("at the rate".into());
+        header.extend(["half, records/s", "p99 at half", "at half"].map(str::to_owned));
         let mut table = Table::new(header, Align::Right);
         let two = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| format!("{v:.2}"));
         for turn in self.seen.iter().flat_map(|seen| &seen.turns) {
@@ -364,6 +297,11 @@ impl Report<'_> {
                 turn.latency.iter().map(|value| value.map_or_else(|| none.into(), format_nanos)),
             );
             cells.push(turn.calm.word().to_owned());
+            let none = if turn.half.is_invalid() { "INVALID" } else { "n/a" };
+            let p99 = turn.half_latency.get(2).copied().flatten();
+            cells.push(format_count(turn.half_rate as f64));
+            cells.push(p99.map_or_else(|| none.into(), format_nanos));
+            cells.push(turn.half.word().to_owned());
             table.row(cells.into_iter().map(Cell::plain).collect());
         }
         table
@@ -383,7 +321,16 @@ impl Report<'_> {
              in memory that is nobody's: the rows of the cores and of the page cache have them, and whatever else ran there."
                 .to_owned(),
         );
-        if self.seen.iter().flat_map(|seen| &seen.turns).any(|turn| turn.calm.is_invalid()) {
+        if self.turns < 5 {
+            notes.push(format!("A median of {} turns: of fewer than five.", self.turns));
+        }
+        if self.seen.iter().any(|seen| seen.fingerprint.contains("portable")) {
+            notes.push(
+                "Ringwood ran on the portable backend: not its figures with io_uring.".to_owned(),
+            );
+        }
+        let turns = || self.seen.iter().flat_map(|seen| &seen.turns);
+        if turns().any(|turn| turn.calm.is_invalid() || turn.half.is_invalid()) {
             notes.push(
                 "Turns marked INVALID(generator) are left out of the percentiles: the client was late itself.".to_owned(),
             );
@@ -401,107 +348,12 @@ fn each(turns: &[Turn], of: impl Fn(&Turn) -> Option<f64>) -> Vec<f64> {
     turns.iter().filter_map(of).collect()
 }
 
+/// The same at half of what each turn carried.
+fn half_latency(turns: &[Turn], place: usize) -> Option<f64> {
+    median(&each(turns, |turn| turn.half_latency.get(place).copied().flatten().map(|n| n as f64)))
+}
+
 /// The median of the valid turns at this place of [`PERCENTS`], nanoseconds.
 fn latency(turns: &[Turn], place: usize) -> Option<f64> {
     median(&each(turns, |turn| turn.latency.get(place).copied().flatten().map(|n| n as f64)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::latency::Latency;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: PeersArgs,
-    }
-
-    fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
-        Turn {
-            rate,
-            bytes_rate: rate * 100.0,
-            cpu_per_gb_produced: Some(cpu / 2.0),
-            cores_per_gb_produced: Some(cpu),
-            cached_bytes: Some(3 << 30),
-            cpu_per_gb_fetched: Some(cpu / 2.0),
-            idle: Some(0.002),
-            messages_per_request: Some(1.0),
-            latency: vec![Some(1_000_000), None, p99, None, None],
-            calm,
-            ..Turn::default()
-        }
-    }
-
-    fn seen(is_kafka: bool, pair: Pair, turns: Vec<Turn>) -> Seen {
-        Seen {
-            contender: Contender { is_kafka, pair },
-            turns,
-            response: Latency::new(),
-            command: vec!["java".into(), "-Xmx1G".into()],
-            configuration: "node.id=1\n".into(),
-            failures: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn invalid_turns_do_not_count_and_targets_are_told() {
-        let args = Line::parse_from(["peers"]).args;
-        let invalid = Verdict::Invalid("late".into());
-        let all = [
-            seen(true, Pair::Written, vec![turn(9e5, 10.0, Some(5_000_000), Verdict::Valid); 3]),
-            seen(
-                false,
-                Pair::Fsync,
-                vec![
-                    turn(3e6, 1.9, Some(4_000_000), Verdict::Valid),
-                    turn(2.5e6, 2.5, None, invalid),
-                    turn(1e6, 1.8, Some(6_000_000), Verdict::Valid),
-                ],
-            ),
-        ];
-        let report = Report {
-            machine: Machine::default(),
-            turns: 3,
-            duration: Duration::from_secs(8),
-            args: &args,
-            sides: &Sides::default(),
-            memory: "8.0 GiB of memory touched first".into(),
-            bounds: Bounds {
-                flush_p99: Some(3e6),
-                round_trip_p99: Some(1e6),
-                device: Some(1e9),
-                loopback: Some(2e8),
-            },
-            seen: &all,
-        };
-        let text = report.text();
-        let line = |start: &str| {
-            let found = text.lines().find(|line| line.starts_with(start));
-            found.unwrap_or_else(|| panic!("{start} in {text}")).to_owned()
-        };
-        assert!(line("durable ingest").ends_with("2.50M/s   reached"), "{text}");
-        assert!(line("broker CPU s/GB produced and fetched, fsync").ends_with("reached"), "{text}");
-        assert!(line("broker CPU s/GB produced and fetched, written").contains("n/a"), "{text}");
-        assert!(line("broker CPU s/GB fetched").contains("0.95"), "{text}");
-        assert!(line("the same of its cores").contains("10.00"), "{text}");
-        // 50,000 of 2.5 M, and of 900,000; the generator was the bound of none.
-        assert!(line("50.0k/s in % of its max").ends_with("2.0"), "{text}");
-        assert!(line("50.0k/s in % of its max").contains("5.6"), "{text}");
-        let markdown = report.markdown();
-        assert!(markdown.contains("\n| max records/s | 900.0k | 2.50M |\n"), "{markdown}");
-        assert!(markdown.contains("| durable ingest of 100 B records |"), "{markdown}");
-        assert!(text.contains("8.0 GiB of memory touched first"), "{text}");
-        assert!(line("page cache grown by").contains("3.0 GiB"), "{text}");
-        assert!(line("durable p99 against Kafka").ends_with("reached"), "{text}");
-        // 1.5 times 3 ms and 1 ms.
-        assert!(line("durable p99 against the bare").contains("<= 5.50 ms"), "{text}");
-        assert!(line("durable ingest (every").ends_with("reached"), "{text}");
-        assert!(line("messages between cores").ends_with("missed"), "{text}");
-        assert!(line("idle broker").ends_with("reached"), "{text}");
-        assert!(line("bytes copied").ends_with("not told"), "{text}");
-        assert!(line("INVALID(generator) at the rate").ends_with("1 of 3"), "{text}");
-        assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
-    }
 }

@@ -203,6 +203,34 @@ pub fn describe_broker(correlation: i32, broker: i32, names: &[&str]) -> Vec<u8>
     request.finish(0)
 }
 
+/// Asks where the data is, and of no topic how much (KIP-113).
+#[must_use]
+pub fn describe_log_dirs(correlation: i32) -> Vec<u8> {
+    let mut request = Writer::request(Api::DescribeLogDirs, correlation);
+    request.count(0);
+    request.finish(0)
+}
+
+/// Reads the directories that are sound. Nothing is read of topics: none was asked about.
+///
+/// # Errors
+/// The answer is cut, or tells of topics all the same.
+pub fn read_describe_log_dirs(mut body: Reader<'_>) -> Result<Vec<String>, Malformed> {
+    let _throttle = body.i32()?;
+    let mut directories = Vec::new();
+    for _ in 0..body.count()? {
+        let error = body.i16()?;
+        let directory = body.string()?;
+        if error == 0 {
+            directories.push(directory.to_owned());
+        }
+        if body.count()? != 0 {
+            return Err(Malformed);
+        }
+    }
+    Ok(directories)
+}
+
 /// Reads (name, value) of each setting that has one.
 ///
 /// # Errors

@@ -36,7 +36,9 @@ pub fn put_varint(out: &mut Vec<u8>, value: i64) {
     out.push(rest as u8);
 }
 
-fn varint_bytes(value: i64) -> usize {
+/// How many bytes [`put_varint`] writes.
+#[must_use]
+pub fn varint_bytes(value: i64) -> usize {
     let zigzag = ((value << 1) ^ (value >> 63)) as u64;
     (64 - zigzag.leading_zeros() as usize).max(1).div_ceil(7)
 }

@@ -1,5 +1,8 @@
 //! A run on disk: `run.json`, `response.hgrm`, `service.hgrm`, `e2e.hgrm`, `intervals.hlog`, `timeline.csv`, `broker.json`,
-//! `report.html`.
+//! `report.html`, and `broker.hlog` where the broker told its own latencies.
+//!
+//! An INVALID run has no latency in any of them but `intervals.hlog`, which says in its first lines what it is: the evidence of what the
+//! generator did.
 
 use std::{
     fs,
@@ -8,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Broker, Run};
+use super::{Broker, Run, Verdict};
 use crate::{
     failure::Failure,
     hgrm,
@@ -26,11 +29,18 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// One line a second, header first.
     pub timeline: Vec<String>,
+    /// The broker's own interval log of that time, by API and stage, where it serves one.
+    pub broker_log: Option<Vec<u8>>,
 }
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { started: SystemTime::UNIX_EPOCH, intervals: Vec::new(), timeline: Vec::new() }
+        Self {
+            started: SystemTime::UNIX_EPOCH,
+            intervals: Vec::new(),
+            timeline: Vec::new(),
+            broker_log: None,
+        }
     }
 }
 
@@ -76,19 +86,32 @@ impl Directory {
         let total = recording.total();
         for kind in [Kind::Response, Kind::Service, Kind::EndToEnd] {
             let mut text = Vec::new();
-            if total.of(kind).count() > 0 {
+            if run.verdict.is_invalid() {
+                text.extend(format!("#[{}]\n", run.verdict).bytes());
+            } else if total.of(kind).count() > 0 {
                 hgrm::write(total.of(kind), &mut text)
                     .map_err(|e| Failure::Local(format!("{}: {e}", kind.name())))?;
             }
             self.file(&format!("{}.hgrm", kind.name()), &text)?;
         }
         let mut log = Vec::new();
-        let comments = [format!("{} {}", run.tool, run.name), run.arguments.join(" ")];
+        let mut comments = vec![format!("{} {}", run.tool, run.name), run.arguments.join(" ")];
+        if run.verdict.is_invalid() {
+            comments.push(run.verdict.to_string());
+        }
         let intervals = recording.intervals.iter().cloned();
         hlog::write(&mut BufWriter::new(&mut log), recording.started, &comments, intervals)
             .map_err(Failure::Local)?;
         self.file("intervals.hlog", &log)?;
-        self.file("timeline.csv", (recording.timeline.join("\n") + "\n").as_bytes())?;
+        let timeline: Vec<String> = match run.verdict.is_invalid() {
+            true => recording.timeline.iter().map(|line| without_latencies(line)).collect(),
+            false => recording.timeline.clone(),
+        };
+        self.file("timeline.csv", (timeline.join("\n") + "\n").as_bytes())?;
+        match &recording.broker_log {
+            Some(log) => self.file("broker.hlog", log)?,
+            None => self.forget("broker.hlog")?,
+        }
         let page = crate::view::run_page(run, recording);
         self.file("report.html", page.as_bytes())
     }
@@ -141,10 +164,48 @@ impl Directory {
         fs::write(&path, bytes).map_err(|e| Failure::file("write", &path, &e))
     }
 
+    /// Removes what an earlier run of the name has left.
+    fn forget(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::file("remove", &path, &e))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let path = self.path.join(name);
         fs::read(&path).map_err(|e| Failure::file("read", &path, &e))
     }
+}
+
+/// The columns of the timeline that are latencies of the load: its header names them.
+const LATENCY_COLUMNS: std::ops::RangeInclusive<usize> = 4..=8;
+
+/// A line of the timeline without its latencies: they are the generator's.
+fn without_latencies(line: &str) -> String {
+    let columns = line.split(',').enumerate();
+    let kept = columns.filter(|(number, _)| !LATENCY_COLUMNS.contains(number));
+    kept.map(|(_, column)| column).collect::<Vec<_>>().join(",")
+}
+
+/// What a log or a percentile text says of itself among its comments: that its numbers are the generator's.
+fn invalidity(text: &[u8]) -> Option<String> {
+    text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"#")).find_map(|line| {
+        let line = String::from_utf8_lossy(line);
+        let said = line.trim_start_matches(['#', '[']).trim_end_matches(']');
+        said.strip_prefix("INVALID(generator): ").map(str::to_owned)
+    })
+}
+
+/// Which distribution is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) kind: Kind,
+    /// One of a broker's own log, by API and stage, instead.
+    pub(crate) tag: Option<&'a str>,
 }
 
 /// A distribution to compare, from wherever it comes: a run directory, an interval log, or a percentile text.
@@ -163,26 +224,60 @@ pub(crate) struct Measured {
     pub(crate) rates: Vec<f64>,
     pub(crate) byte_rates: Vec<f64>,
     pub(crate) run: Option<Run>,
+    /// Why its numbers are the generator's own, where they are.
+    pub(crate) invalid: Option<String>,
 }
 
 impl Measured {
     /// Reads a run directory, a `.hlog` or a `.hgrm`.
-    pub(crate) fn load(path: &Path, kind: Kind) -> Result<Self, Failure> {
+    pub(crate) fn load(path: &Path, wanted: Wanted<'_>) -> Result<Self, Failure> {
         let name = path
             .file_name()
             .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
         let extension = path.extension().and_then(|e| e.to_str());
+        if let Some(tag) = wanted.tag {
+            return Self::of_broker(name, path, tag);
+        }
+        let kind = wanted.kind;
         if path.is_dir() {
             return Self::of_directory(name, &Directory::at(path), kind);
         }
         let bytes = fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-        let wrong = |e| Failure::Local(format!("{}: {e}", path.display()));
+        let wrong = |e: String| Failure::Local(format!("{}: {e}", path.display()));
+        let invalid = invalidity(&bytes);
         if extension == Some("hlog") {
             let log = hlog::parse(&bytes).map_err(wrong)?;
-            return Ok(Self::of_latencies(name, kind, together(&log)));
+            return Ok(Self { invalid, ..Self::of_latencies(name, kind, together(&log)) });
+        }
+        if invalid.is_some() {
+            return Ok(Self { name, invalid, ..Self::default() });
         }
         let curve = hgrm::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
         Ok(Self { name, curve, ..Self::default() })
+    }
+
+    /// Repeats with these rates and no latencies.
+    #[cfg(test)]
+    pub(crate) fn of_rates(rates: &[f64]) -> Self {
+        Self { kind: Some(Kind::Response), rates: rates.to_vec(), ..Self::default() }
+    }
+
+    /// One tag of a broker's own log: a file, or that of a run directory. It is the broker's whatever the generator did.
+    fn of_broker(name: String, path: &Path, tag: &str) -> Result<Self, Failure> {
+        let file = if path.is_dir() { path.join("broker.hlog") } else { path.to_path_buf() };
+        let bytes = fs::read(&file).map_err(|e| match path.is_dir() {
+            true => Failure::Local(format!(
+                "{}: {e}; a run has it where --admin named the broker's metrics",
+                file.display()
+            )),
+            false => Failure::file("read", &file, &e),
+        })?;
+        let latency = hlog::of_tag(&bytes, tag)
+            .map_err(|e| Failure::Local(format!("{}: {e}", file.display())))?;
+        let mut total = Latencies::default();
+        // No lateness of a generator is in it, as there is none in `service`.
+        total.of_mut(Kind::Service).add(&latency);
+        Ok(Self::of_latencies(name, Kind::Service, total))
     }
 
     fn of_latencies(name: String, kind: Kind, total: Latencies) -> Self {
@@ -212,12 +307,16 @@ impl Measured {
         let (rates, byte_rates) =
             (of_stages(super::Stage::rate), of_stages(super::Stage::bytes_rate));
         let whole = Self::of_latencies(name, kind, together(&log));
-        Ok(Self { repeats, rates, byte_rates, run: Some(run), ..whole })
+        let invalid = match &run.verdict {
+            Verdict::Invalid(why) => Some(why.clone()),
+            Verdict::Valid | Verdict::Saturated(_) => None,
+        };
+        Ok(Self { repeats, rates, byte_rates, run: Some(run), invalid, ..whole })
     }
 
     /// What the run was found to be: its numbers are the generator's own.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.verdict.is_invalid())
+        self.invalid.is_some()
     }
 
     /// The value at this quantile in nanoseconds; `None` where the sample cannot carry it or the generator may have made it.
@@ -335,10 +434,48 @@ mod tests {
         let recording = Recording { intervals: intervals.into(), ..Recording::default() };
         let path = std::env::temp_dir().join(format!("ringwood-repeats-{}", std::process::id()));
         Directory::at(&path).save(&run, &recording).unwrap();
-        let measured = Measured::load(&path, Kind::Response).unwrap();
+        let wanted = Wanted { kind: Kind::Response, tag: None };
+        let measured = Measured::load(&path, wanted).unwrap();
         fs::remove_dir_all(&path).unwrap();
         let counts: Vec<u64> =
             measured.repeats.iter().map(|repeat| repeat.of(Kind::Response).count()).collect();
         assert_eq!(counts, [101, 202]);
+    }
+
+    #[test]
+    fn an_invalid_run_has_its_latencies_in_one_file_that_says_so() {
+        let mut latencies = Latencies::default();
+        latencies.of_mut(Kind::Response).record_n(1_234_567, 10_000);
+        let length = std::time::Duration::from_secs(1);
+        let interval = Interval { start: std::time::Duration::ZERO, length, latencies };
+        let line = "1,1000,1.5,900,11.1,12.2,13.3,14.4,15.5,0,3,0.0,99.9";
+        let recording = Recording {
+            intervals: vec![interval],
+            timeline: vec![crate::load::TIMELINE.to_owned(), line.to_owned()],
+            ..Recording::default()
+        };
+        let verdict = Verdict::Invalid("late".into());
+        let run = Run { verdict, repeats: vec![Repeat::default()], ..Run::default() };
+        let path = std::env::temp_dir().join(format!("ringwood-invalid-{}", std::process::id()));
+        let directory = Directory::at(&path);
+        directory.save(&run, &recording).unwrap();
+        let timeline = directory.timeline().unwrap();
+        assert_eq!(timeline[1], "1,1000,1.5,900,0,3,0.0,99.9");
+        let header = "second,acknowledged_per_s,mib_per_s,received_per_s,failed,in_flight,behind_ms,generator_lag_p99_ms";
+        assert_eq!(timeline[0], header);
+        let text = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+        assert_eq!(text("response.hgrm"), "#[INVALID(generator): late]\n");
+        assert!(text("intervals.hlog").lines().any(|l| l == "#INVALID(generator): late"));
+        let page = text("report.html");
+        assert!(!page.contains("Latency by percentile") && !page.contains("over time"), "{page}");
+        assert!(!page.contains("1.23"), "{page}");
+        // Nor are they to be had through the files one by one.
+        for name in ["", "intervals.hlog", "response.hgrm"] {
+            let wanted = Wanted { kind: Kind::Response, tag: None };
+            let measured = Measured::load(&path.join(name), wanted).unwrap();
+            assert_eq!(measured.invalid.as_deref(), Some("late"), "{name}");
+            assert_eq!(measured.value(Subject::Latency(Quantile::MAX)), None, "{name}");
+        }
+        fs::remove_dir_all(&path).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     hgrm::Curve,
-    latency::{Kind, Latency},
+    latency::{Kind, Latencies, Latency},
     run::{Recording, Run, Verdict},
     spec::{Quantile, format_bytes, format_count, format_nanos},
     terminal::Tone,
@@ -145,13 +145,24 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
     }
     if run.verdict.is_invalid() {
         body.push_str(&paragraph(
-            "The generator did not do its part: what follows shows the generator, not the broker.",
+            "The generator did not do its part: its latencies are its own, and no picture is made of them.",
         ));
+    } else {
+        body.push_str(&latency_pictures(recording, &total, &shown().collect::<Vec<_>>()));
     }
-    let lines: Vec<Line> = shown()
-        .map(|kind| Line { name: kind.name().into(), points: Curve::of(total.of(kind)).points })
+    body.push_str(&time_svg("Records a second", &rates(run, recording), format_count));
+    body.push_str(&heading("Facts"));
+    body.push_str(&facts(&run_facts(run)));
+    page(&format!("perf run {}", run.name), &body)
+}
+
+/// Percentiles, and what came when.
+fn latency_pictures(recording: &Recording, total: &Latencies, kinds: &[Kind]) -> String {
+    let lines: Vec<Line> = kinds
+        .iter()
+        .map(|kind| Line { name: kind.name().into(), points: Curve::of(total.of(*kind)).points })
         .collect();
-    body.push_str(&percentile_svg("Latency by percentile", &lines));
+    let mut body = percentile_svg("Latency by percentile", &lines);
     for kind in [Kind::Response, Kind::EndToEnd] {
         let seconds: Vec<(f64, &Latency)> = recording
             .intervals
@@ -162,10 +173,7 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
             body.push_str(&heat_svg(&format!("{} over time", kind.title()), &map));
         }
     }
-    body.push_str(&time_svg("Records a second", &rates(run, recording), format_count));
-    body.push_str(&heading("Facts"));
-    body.push_str(&facts(&run_facts(run)));
-    page(&format!("perf run {}", run.name), &body)
+    body
 }
 
 /// Acknowledged, received and offered records by second.

@@ -13,7 +13,7 @@ use std::{
 
 use ringwood_perf::{
     hgrm,
-    hlog::Interval,
+    hlog::{Counted, Interval, write_counted},
     latency::{Kind, Latencies},
     random::Random,
     run::{Directory, Recording, Run},
@@ -42,7 +42,7 @@ fn recording() -> Recording {
         intervals.push(Interval { start, length: Duration::from_secs(1), latencies });
     }
     let started = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250);
-    Recording { started, intervals, timeline: vec!["second".into()] }
+    Recording { started, intervals, timeline: vec!["second".into()], ..Recording::default() }
 }
 
 fn python() -> Option<PathBuf> {
@@ -93,6 +93,79 @@ fn the_public_library_reads_what_was_measured() {
         same_distribution(&directory, kind, theirs);
     }
     assert_eq!(found["tags"]["response"]["count"], 8 * 20_000 + 5_007);
+}
+
+/// Two stages of two seconds, as a broker writes its own latencies: by API and stage, buckets and counts.
+fn stages() -> Vec<u8> {
+    let line = |tag: &str, second, counts: &[(u64, u64)]| Counted {
+        tag: tag.into(),
+        start: Duration::from_secs(second),
+        length: Duration::from_secs(1),
+        counts: counts.to_vec(),
+    };
+    let lines = [
+        line("Produce.flush", 0, &[(400_000, 900), (2_000_000, 90)]),
+        line("Fetch.read", 0, &[(9_000, 5_000)]),
+        line("Produce.flush", 1, &[(400_000, 900), (60_000_000, 110)]),
+        line("Fetch.read", 1, &[(11_000, 5_000)]),
+    ];
+    let mut text = Vec::new();
+    let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    write_counted(&mut text, started, &["tags are API.stage".into()], lines).unwrap();
+    text
+}
+
+/// `intervals.hlog` of a directory of its own is what the scripts read.
+fn stages_in(name: &str) -> PathBuf {
+    let directory = scratch(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("intervals.hlog"), stages()).unwrap();
+    directory
+}
+
+#[test]
+fn the_public_library_reads_a_brokers_stages() {
+    let Some(python) = python() else {
+        println!(
+            "SKIPPED: python3 with the package hdrhistogram is not at hand; nothing was proved here"
+        );
+        return;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hdr/read_back.py");
+    let output = Command::new(python).arg(script).arg(stages_in("hdr-stages")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["lines"], 4);
+    for (tag, count, p50, max) in
+        [("Produce.flush", 2_000, 400_000, 60_000_000), ("Fetch.read", 10_000, 9_000, 11_000)]
+    {
+        let theirs = &found["tags"][tag];
+        assert_eq!(theirs["count"], count, "{tag}");
+        // Three digits are kept.
+        let near = |value: &serde_json::Value, ours: u64| {
+            value.as_u64().unwrap().abs_diff(ours) <= ours / 500
+        };
+        assert!(near(&theirs["percentiles"][0], p50) && near(&theirs["max"], max), "{found}");
+    }
+}
+
+#[test]
+fn the_reference_library_reads_a_brokers_stages() {
+    let Some(jar) = std::env::var_os("HDRHISTOGRAM_JAR") else {
+        println!("SKIPPED: HDRHISTOGRAM_JAR names no HdrHistogram.jar; nothing was proved here");
+        return;
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hdr/ReadBack.java");
+    let log = stages_in("hdr-stages-reference").join("intervals.hlog");
+    for (tag, count, max) in [("Produce.flush", 2_000, 60e6), ("Fetch.read", 10_000, 11e3)] {
+        let mut java = Command::new("java");
+        let output = java.arg("-cp").arg(&jar).arg(&source).arg(&log).arg(tag).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs = hgrm::parse(&String::from_utf8_lossy(&output.stdout)).unwrap();
+        assert_eq!(theirs.count, count, "{tag}");
+        let found = theirs.at(1.0).unwrap();
+        assert!((found - max).abs() <= 501.0 + max / 500.0, "{tag}: {found}");
+    }
 }
 
 /// Every line of the `.hgrm`: as many records at or below its value as the library has.

@@ -9,8 +9,9 @@ use std::{
 use clap::Parser;
 use ringwood_perf::{
     Command,
-    latency::Kind,
-    run::{Directory, Run},
+    hlog::Interval,
+    latency::{Kind, Latencies},
+    run::{Directory, Recording, Repeat, Run, Stage},
 };
 
 use crate::fake_broker::{FakeBroker, Script};
@@ -80,6 +81,15 @@ fn a_run_leaves_its_directory() {
     }
     let stage = &of(&out).repeats[0].stages[0];
     assert_eq!((stage.sent, stage.failed), (2_000, 0));
+    // Who was met is there on its own as well, with its process before and after: here it is this one.
+    let met = Directory::at(&out).broker().unwrap();
+    assert_eq!(met.fingerprint, "Ringwood 0.0-fake");
+    assert_eq!((met.before.len(), met.after.len()), (1, 1));
+    assert!(met.cpu_seconds().is_some_and(|seconds| seconds > 0.0));
+    // The device is that of the directory that the broker named and that is not broken, not that of `--out`.
+    assert_eq!(met.settings["log.dirs"], env!("CARGO_TARGET_TMPDIR"));
+    let storage = of(&out).machine.storage.unwrap();
+    assert_eq!(storage.directory, Path::new(env!("CARGO_TARGET_TMPDIR")));
     // Added up again, the seconds of the log are the run.
     let total = Directory::at(&out).log().unwrap().total();
     let response = total.values().next().unwrap();
@@ -165,7 +175,7 @@ fn a_stall_beside_as_fast_as_it_goes_is_in_the_percentiles() {
     let (broker, out) = (FakeBroker::start(script), scratch("gauntlet-4"));
     let (address, kept) = (broker.address(), out.display().to_string());
     let more = ["--scenario", "4", "--rate", "2k", "--duration", "4s", "--out", &kept];
-    let code = perf(&[&["gauntlet", "-b", &address][..], &more].concat());
+    let code = perf(&[&["gauntlet", "-b", &address, "--baselines", "1"][..], &more].concat());
     assert!(matches!(code, 0 | 8), "{code}");
     let total =
         Directory::at(out.join("4-acks=1-beside-as-fast-as-it-goes")).log().unwrap().total();
@@ -206,8 +216,45 @@ fn an_invalid_run_has_no_numbers() {
     for summary in run.repeats[0].stages[0].latency.values() {
         assert!(summary.mean.is_none() && summary.percentiles.values().all(Option::is_none));
     }
-    // Nor can it pass a gate.
+    // Nor can it pass a gate, and no file of it says more than the run.
     assert_eq!(perf(&["compare", &kept, &kept, "--fail-if", "p99 > +10%"]), 8);
+    for file in ["intervals.hlog", "response.hgrm"] {
+        let file = out.join(file).display().to_string();
+        assert_eq!(perf(&["compare", &file, &file, "--fail-if", "max > 1h"]), 8, "{file}");
+    }
+    assert_eq!(perf(&["show", &kept, "--hist", "--timeline", "--heatmap"]), 0);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(!page.contains("Latency by percentile") && !page.contains("over time"));
+}
+
+#[test]
+fn a_run_keeps_the_brokers_own_log_and_compare_reads_a_stage_of_it() {
+    let (out, broker) = (scratch("broker-log"), FakeBroker::start(slow()));
+    let admin = broker.admin();
+    let more = [&AT_ONCE[..], &["--admin", &admin]].concat();
+    assert_eq!(run(&broker, &out, &more), 0);
+    let log = out.join("broker.hlog").display().to_string();
+    let (_, produces) = broker.batches_and_requests();
+    let total = ringwood_perf::hlog::of_tag(&std::fs::read(&log).unwrap(), "Produce.total");
+    assert_eq!(total.map(|total| total.count()), Ok(produces));
+    let kept = out.display().to_string();
+    let json = out.join("compared.json").display().to_string();
+    // A file of `ringwood latency export` beside a run directory.
+    let words = ["compare", &log, &kept, "--tag", "Produce.total", "--percentiles", "p50"];
+    assert_eq!(perf(&[&words[..], &["--json", &json]].concat()), 0);
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(told["metric"], "Produce.total");
+    for place in [0, 1] {
+        let p50 = &told["runs"][place]["nanoseconds"]["p50"];
+        assert!((p50["value"].as_f64().unwrap() / 3e6 - 1.0).abs() < 0.001, "{told}");
+    }
+    // Both stages together are no distribution of anything.
+    assert_eq!(perf(&["compare", &log, &log]), 1);
+    assert_eq!(perf(&["compare", &log, &kept, "--tag", "Produce.none"]), 1);
+    // A run under the same name without --admin has none.
+    assert_eq!(run(&broker, &out, &AT_ONCE), 0);
+    assert!(!out.join("broker.hlog").exists());
+    assert_eq!(perf(&["compare", &kept, "--tag", "Produce.total"]), 1);
 }
 
 #[test]
@@ -262,4 +309,102 @@ fn a_planted_regression_shuts_the_gate_and_noise_does_not() {
     }
     assert_eq!(gate(&planted, "p50 > +30%"), 0, "a bound that the regression keeps");
     assert_eq!(gate(&planted, "rate < -5%"), 0, "the rate is the same");
+}
+
+/// A run of two repeats kept under this name, whose every response took so many milliseconds, or twice that.
+fn kept(name: &str, millis: u64) -> PathBuf {
+    let out = scratch(name);
+    let repeat = |from_seconds: f64| Repeat {
+        from_seconds,
+        to_seconds: from_seconds + 1.0,
+        stages: vec![Stage {
+            seconds: 1.0,
+            acknowledged: 1_000,
+            bytes: 100_000,
+            ..Stage::default()
+        }],
+        ..Repeat::default()
+    };
+    let mut run = Run { name: name.into(), started: "then".into(), ..Run::default() };
+    let mut recording = Recording::default();
+    for (number, extra) in [(0_u32, 0), (1, 10_000)] {
+        run.repeats.push(repeat(f64::from(number)));
+        let mut latencies = Latencies::default();
+        for kind in [Kind::Response, Kind::Prompt, Kind::Service] {
+            latencies.of_mut(kind).record_n(millis * 1_000_000 + extra, 900);
+            latencies.of_mut(kind).record_n(2 * millis * 1_000_000 + extra, 100);
+        }
+        let start = Duration::from_secs(u64::from(number));
+        recording.intervals.push(Interval { start, length: Duration::from_secs(1), latencies });
+    }
+    recording.timeline = vec!["second,acknowledged_per_s".into(), "0,1000".into()];
+    Directory::at(&out).save(&run, &recording).unwrap();
+    out
+}
+
+#[test]
+fn a_comparison_is_written_in_every_form() {
+    let (fast, slow) = (kept("kept-fast", 10), kept("kept-slow", 20));
+    let out = scratch("compared");
+    std::fs::create_dir_all(&out).unwrap();
+    let path = |name: &str| out.join(name).display().to_string();
+    let [svg, html, json] = ["a.svg", "a.html", "a.json"].map(path);
+    let [fast, slow] = [fast, slow].map(|path| path.display().to_string());
+    let forms = ["--plot", "--svg", &svg, "--html", &html, "--json", &json];
+    assert_eq!(perf(&[&["compare", &fast, &slow][..], &forms].concat()), 0);
+    let text = |path: &str| std::fs::read_to_string(path).unwrap();
+    let picture = text(&svg);
+    assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{picture}");
+    for name in ["kept-fast", "kept-slow"] {
+        assert!(picture.contains(name) && text(&html).contains(name), "{name}");
+    }
+    let page = text(&html);
+    // Twice as slow, and the spreads of the repeats do not meet: said, and coloured.
+    assert!(page.contains("+100.0%") && page.contains("class=\"worse\""), "{page}");
+    assert!(page.contains("<svg") && !page.contains("<script") && !page.contains("src="));
+    let told: serde_json::Value = serde_json::from_str(&text(&json)).unwrap();
+    let p50 = |place: usize| told["runs"][place]["nanoseconds"]["p50"].clone();
+    assert!((p50(0)["value"].as_f64().unwrap() / 10e6 - 1.0).abs() < 0.01, "{told}");
+    assert!((p50(1)["change_percent"].as_f64().unwrap() - 100.0).abs() < 1.0, "{told}");
+    // p99.9 needs 10,000 records: there is none, and no zero in its place.
+    assert!(told["runs"][0]["nanoseconds"]["p99.9"]["value"].is_null(), "{told}");
+}
+
+#[test]
+fn files_of_a_run_compare_like_the_run() {
+    let out = kept("kept-files", 10);
+    let json = out.join("told.json").display().to_string();
+    for file in ["", "intervals.hlog", "response.hgrm"] {
+        let path = out.join(file).display().to_string();
+        assert_eq!(perf(&["compare", &path, "--percentiles", "p50,p90", "--json", &json]), 0);
+        let told: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        let p50 = told["runs"][0]["nanoseconds"]["p50"]["value"].as_f64();
+        assert!(p50.is_some_and(|p50| (p50 / 10e6 - 1.0).abs() < 0.01), "{file}: {told}");
+    }
+    let text = out.join("text.hgrm");
+    std::fs::write(&text, "no distribution\n").unwrap();
+    assert_eq!(perf(&["compare", &text.display().to_string()]), 1);
+}
+
+#[test]
+fn values_are_the_lines_of_a_file() {
+    let (out, broker) = (scratch("lines"), FakeBroker::start(slow()));
+    std::fs::create_dir_all(&out).unwrap();
+    let lines = out.join("values.txt");
+    // Three sizes with room for a stamp.
+    let values = [60_usize, 100, 140].map(|length| "v".repeat(length));
+    std::fs::write(&lines, values.join("\n")).unwrap();
+    let address = broker.address();
+    let (kept, size) = (out.display().to_string(), format!("file:{}", lines.display()));
+    let words = ["run", "-b", &address, "--out", &kept, "--warmup", "0", "--duration", "500ms"];
+    let more = ["--rate", "4k", "--size", &size, "--partitions", "1", "--keep-topics"];
+    let code = perf(&[&words[..], &more, &AT_ONCE].concat());
+    assert!(matches!(code, 0 | 8), "{code}");
+    assert_eq!(of(&out).load["size"], size);
+    let sizes = broker.value_sizes();
+    assert!([60, 100, 140].iter().all(|size| sizes.contains(size)), "{sizes:?}");
+    assert_eq!(sizes.len(), 3, "{sizes:?}");
+    let missing = format!("file:{}", out.join("none").display());
+    assert_ne!(perf(&["run", "-b", &address, "--size", &missing, "--duration", "100ms"]), 0);
 }

@@ -1,7 +1,7 @@
 //! A broker that keeps to a script: it answers after a known time, stalls, hangs up, and loses, doubles, swaps or alters batches.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -10,12 +10,15 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use ringwood_perf::protocol::{
-    Api, Reader, Writer,
-    batch::{self, HEADER_BYTES},
+use ringwood_perf::{
+    hlog::{Counted, write_counted},
+    protocol::{
+        Api, Reader, Writer,
+        batch::{self, HEADER_BYTES},
+    },
 };
 
 /// What the broker does wrong, or slowly.
@@ -41,6 +44,12 @@ pub(crate) struct Script {
     pub(crate) refuse: Option<(u64, i16)>,
     /// The connection that brings the batch of this number is closed without an answer.
     pub(crate) hang_up: Option<u64>,
+    /// The produce of this number and those behind it on its connection are never answered, and the connection stays open.
+    pub(crate) silent: Option<u64>,
+    /// The same of fetches, counted on all connections; what is stored is there for the next connection.
+    pub(crate) silent_fetch: Option<u64>,
+    /// What is stored is there for fetches so much later.
+    pub(crate) hidden: Duration,
     /// Of this partition a fetch finds nothing, whatever was stored.
     pub(crate) mute: Option<i32>,
     /// Nothing is stored.
@@ -49,7 +58,8 @@ pub(crate) struct Script {
 
 #[derive(Debug, Default)]
 struct Partition {
-    batches: Vec<Vec<u8>>,
+    /// With the moment at which each was stored.
+    batches: Vec<(Instant, Vec<u8>)>,
     end: i64,
     swapped: Option<Vec<u8>>,
     /// Next sequence of each producer id.
@@ -64,6 +74,9 @@ struct Shared {
     batches: AtomicU64,
     producer_ids: AtomicU64,
     produces: AtomicU64,
+    fetches: AtomicU64,
+    /// How long after a produce came its answer was written, by the broker's own clock.
+    answered: Mutex<Vec<Duration>>,
     free_at: Mutex<Option<Instant>>,
     first_produce: Mutex<Option<Instant>>,
     codecs: AtomicU64,
@@ -87,6 +100,8 @@ impl FakeBroker {
             batches: AtomicU64::new(0),
             producer_ids: AtomicU64::new(1000),
             produces: AtomicU64::new(0),
+            fetches: AtomicU64::new(0),
+            answered: Mutex::default(),
             free_at: Mutex::default(),
             first_produce: Mutex::default(),
             codecs: AtomicU64::new(0),
@@ -107,7 +122,7 @@ impl FakeBroker {
         self.shared.address.to_string()
     }
 
-    /// Serves metrics from now on: a flush for every produce. Gives the address.
+    /// Serves metrics from now on, a flush for every produce, and an interval log of two stages. Gives the address.
     pub(crate) fn admin(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -122,9 +137,15 @@ impl FakeBroker {
                     stream.read_exact(&mut byte).unwrap();
                     asked.push(byte[0]);
                 }
-                let flushes = broker.shared.produces.load(Ordering::Relaxed);
-                let text = format!("ringwood_journal_flushes_total {flushes}\n");
-                stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{text}").as_bytes()).unwrap();
+                let produces = broker.shared.produces.load(Ordering::Relaxed);
+                let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+                if asked.starts_with(b"GET /latency.hlog?last=") {
+                    stages(&mut answer, produces);
+                } else {
+                    let text = format!("ringwood_journal_flushes_total {produces}\n");
+                    answer.extend(text.bytes());
+                }
+                stream.write_all(&answer).unwrap();
             }
         });
         address
@@ -136,9 +157,26 @@ impl FakeBroker {
         (self.shared.batches.load(Ordering::Relaxed), produces)
     }
 
+    /// The median of the times in which the broker answered produces, by its own clock.
+    pub(crate) fn median_answer(&self) -> Duration {
+        let mut all = self.shared.answered.lock().unwrap().clone();
+        all.sort_unstable();
+        all[all.len() / 2]
+    }
+
     /// How many batches came before the first topic was deleted; `None`: none was.
     pub(crate) fn batches_at_deletion(&self) -> Option<u64> {
         *self.shared.batches_at_deletion.lock().unwrap()
+    }
+
+    /// The sizes of the values that are stored.
+    pub(crate) fn value_sizes(&self) -> BTreeSet<usize> {
+        let topics = self.shared.topics.lock().unwrap();
+        let mut sizes = BTreeSet::new();
+        for (_, bytes) in topics.values().flatten().flat_map(|partition| &partition.batches) {
+            batch::walk(&bytes[HEADER_BYTES..], |_, value| _ = sizes.insert(value.len())).unwrap();
+        }
+        sizes
     }
 
     /// Which codecs were seen, as bits by number.
@@ -149,17 +187,22 @@ impl FakeBroker {
     fn serve(&self, mut stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         let mut out = stream.try_clone().unwrap();
-        let (sender, answers) = mpsc::channel::<(Instant, Vec<u8>)>();
+        let (sender, answers) = mpsc::channel::<Answer>();
+        let broker = self.clone();
         // Answers leave in order, each not before its time: requests behind one are read meanwhile.
         thread::spawn(move || {
-            for (at, answer) in answers {
+            for Answer { at, bytes, produced } in answers {
                 thread::sleep(at.saturating_duration_since(Instant::now()));
-                if out.write_all(&answer).is_err() {
+                if let Some(came) = produced {
+                    broker.shared.answered.lock().unwrap().push(came.elapsed());
+                }
+                if out.write_all(&bytes).is_err() {
                     return;
                 }
             }
             let _ = out.shutdown(std::net::Shutdown::Both);
         });
+        let mut is_silent = false;
         loop {
             let mut size = [0; 4];
             if stream.read_exact(&mut size).is_err() {
@@ -183,11 +226,16 @@ impl FakeBroker {
             answer.i32(0).i32(correlation);
             let at = match api {
                 Api::Produce => match self.produce(request, &mut answer, came) {
-                    Produced::Answer(at) => at,
+                    Produced::Answer(at, number) => {
+                        is_silent |= self.shared.script.silent == Some(number);
+                        at
+                    }
                     Produced::Silence => continue,
                     Produced::HangUp => return,
                 },
                 Api::Fetch => {
+                    let number = self.shared.fetches.fetch_add(1, Ordering::Relaxed);
+                    is_silent |= self.shared.script.silent_fetch == Some(number);
                     self.fetch(request, &mut answer);
                     came
                 }
@@ -197,12 +245,17 @@ impl FakeBroker {
                 | Api::DeleteTopics
                 | Api::ListOffsets
                 | Api::InitProducerId
-                | Api::DescribeConfigs => {
+                | Api::DescribeConfigs
+                | Api::DescribeLogDirs => {
                     self.calm(api, request, &mut answer);
                     came
                 }
             };
-            if sender.send((at, answer.finish(0))).is_err() {
+            if is_silent {
+                continue;
+            }
+            let produced = matches!(api, Api::Produce).then_some(came);
+            if sender.send(Answer { at, bytes: answer.finish(0), produced }).is_err() {
                 return;
             }
         }
@@ -288,6 +341,11 @@ impl FakeBroker {
                 answer.i32(0).count(1).i16(0).null_string().i8(4).string("1").count(1);
                 answer.string("ringwood.version").string("0.0-fake").i8(1).i8(4).i8(0).count(0);
             }
+            Api::DescribeLogDirs => {
+                assert_eq!(request.count(), Ok(0), "topics");
+                answer.i32(0).count(2).i16(56).string("/broken").count(0);
+                answer.i16(0).string(env!("CARGO_TARGET_TMPDIR")).count(0);
+            }
             Api::Produce | Api::Fetch => unreachable!("answered elsewhere"),
         }
     }
@@ -328,10 +386,11 @@ impl FakeBroker {
         let at = (came + delay).max(free_at.unwrap_or(came) + script.each);
         *free_at = Some(at.max(came));
         drop(free_at);
-        Produced::Answer(match script.stall {
+        let at = match script.stall {
             Some((after, length)) if at >= first + after => at.max(first + after + length),
             Some(_) | None => at,
-        })
+        };
+        Produced::Answer(at, number)
     }
 
     fn append(&self, topic: &str, partition: i32, mut bytes: Vec<u8>, number: u64) -> (i16, i64) {
@@ -434,7 +493,9 @@ impl FakeBroker {
             };
             let mut records = Vec::new();
             let mute = self.shared.script.mute == Some(*partition);
-            for bytes in place.batches.iter().filter(|_| !mute) {
+            let hidden = self.shared.script.hidden;
+            let shown = place.batches.iter().take_while(|(at, _)| at.elapsed() >= hidden);
+            for (_, bytes) in shown.filter(|_| !mute) {
                 let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
                 if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
                     total += bytes.len();
@@ -447,8 +508,29 @@ impl FakeBroker {
     }
 }
 
+/// Each produce took 3 ms, and as many fetches 1 ms.
+fn stages(out: &mut Vec<u8>, produces: u64) {
+    let line = |tag: &str, nanos| Counted {
+        tag: tag.into(),
+        start: Duration::ZERO,
+        length: Duration::from_secs(1),
+        counts: vec![(nanos, produces)],
+    };
+    let lines = [line("Produce.total", 3_000_000), line("Fetch.total", 1_000_000)];
+    write_counted(out, SystemTime::UNIX_EPOCH, &[], lines).unwrap();
+}
+
+/// An answer on its way.
+struct Answer {
+    at: Instant,
+    bytes: Vec<u8>,
+    /// When the produce came that it answers.
+    produced: Option<Instant>,
+}
+
 enum Produced {
-    Answer(Instant),
+    /// When, and the number of the produce.
+    Answer(Instant, u64),
     Silence,
     HangUp,
 }
@@ -457,6 +539,6 @@ impl Partition {
     fn store(&mut self, mut bytes: Vec<u8>, count: i32) {
         bytes[0..8].copy_from_slice(&self.end.to_be_bytes());
         self.end += i64::from(count);
-        self.batches.push(bytes);
+        self.batches.push((Instant::now(), bytes));
     }
 }

@@ -1,6 +1,7 @@
 //! `ringwood latency --diff A B`: the same stages twice.
 //!
-//! Each side is an interval log of `ringwood latency export`, or the admin address of a broker, which is asked for its own.
+//! Each side is an interval log of `ringwood latency export`, the directory of a `ringwood perf run` that had `--admin` (it keeps the
+//! broker's log of that time), or the admin address of a broker, which is asked for its own.
 
 use super::log_path;
 use crate::admin;
@@ -33,7 +34,14 @@ fn failed(side: &str, cause: String) -> Stop {
 }
 
 fn read(side: &str, last: Option<Duration>) -> Result<Sums, Stop> {
-    let text = if Path::new(side).exists() {
+    let path = Path::new(side);
+    let text = if path.is_dir() {
+        let log = path.join("broker.hlog");
+        std::fs::read(&log).map_err(|e| {
+            let why = "a run has one where `ringwood perf run --admin` named the broker's metrics";
+            failed(side, format!("{}: {e}; {why}", log.display()))
+        })?
+    } else if path.exists() {
         std::fs::read(side).map_err(|e| failed(side, e.to_string()))?
     } else if side.contains(':') {
         admin::get(side, &log_path(last.unwrap_or(SPAN)))?
@@ -168,6 +176,27 @@ mod tests {
         let mut latency = Latency::new();
         latency.record_n(nanos, count);
         latency
+    }
+
+    #[test]
+    fn a_run_directory_is_the_brokers_log_in_it() {
+        let folder = std::env::temp_dir().join(format!("ringwood-diff-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let side = folder.display().to_string();
+        let missing = format!("{:?}", read(&side, None).unwrap_err());
+        assert!(missing.contains("--admin"), "{missing}");
+        let line = hlog::Counted {
+            tag: "Produce.total".into(),
+            start: Duration::ZERO,
+            length: Duration::from_secs(1),
+            counts: vec![(2_000_000, 40)],
+        };
+        let mut log = Vec::new();
+        hlog::write_counted(&mut log, std::time::SystemTime::UNIX_EPOCH, &[], [line]).unwrap();
+        std::fs::write(folder.join("broker.hlog"), log).unwrap();
+        let sums = read(&side, None).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(sums["Produce.total"].count(), 40);
     }
 
     #[test]

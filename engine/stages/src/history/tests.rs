@@ -64,6 +64,24 @@ fn an_hour_is_the_most_and_bytes_are_bounded() {
 }
 
 #[test]
+fn an_hour_of_a_busy_broker_fits() {
+    // Two APIs with eleven stages each, the durations of each over 100 buckets (one and a half doublings), thousands in a bucket.
+    let spread: Vec<(u16, u32)> = (500..600).map(|bucket| (bucket, 3_000)).collect();
+    let stages = &Stage::ALL[Stage::COUNT - 11..];
+    let busy: Vec<Series> = (0..2)
+        .flat_map(|api| stages.iter().map(move |stage| (api, *stage)))
+        .map(|(api, stage)| (api, stage, counts(&spread)))
+        .collect();
+    let mut history = History::default();
+    for second in 0..SECONDS_MAX as u64 {
+        history.push(second * 1000, 1000, vec![(0, busy.clone())]);
+    }
+    assert_eq!(history.last(usize::MAX).len(), SECONDS_MAX, "{} bytes", history.bytes);
+    // It is no small hour: with half as many bytes more the oldest seconds would go.
+    assert!(history.bytes * 3 / 2 > BYTES_MAX, "{} bytes", history.bytes);
+}
+
+#[test]
 fn bytes_that_end_early_end_the_series() {
     let second = |packed: &[u8]| Second { ended_ms: 0, length_ms: 0, packed: packed.into() };
     assert_eq!(second(&[]).series().count(), 0);

@@ -101,6 +101,10 @@ impl Producer {
             }
             self.full = full;
         }
+        // A connection that is full holds back what would be made for it: as long as that lasts, the broker is the bound.
+        for link in self.links.iter_mut().filter(|link| link.flying.len() >= bound) {
+            link.held_since.get_or_insert(now);
+        }
         if self.is_exhausted(now) {
             for (_, partition) in self.batches.waiting() {
                 self.send_open(partition, now, now, shop);
