@@ -281,7 +281,7 @@ impl ConsumerGroup {
     }
 
     /// Members are out; the others share what they had.
-    fn remove_all(&mut self, members: &[String], now: Timestamp) {
+    pub(crate) fn remove_all(&mut self, members: &[String], now: Timestamp) {
         let mut any = false;
         for id in members {
             any |= self.take(id).is_some();

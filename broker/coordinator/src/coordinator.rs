@@ -101,10 +101,12 @@ impl Coordinator {
         }
     }
 
-    /// Members may take no more than this memory has; others may use it too. Without it there is no bound.
+    /// Members may take no more than this memory has, and records on their way as much; others may use it too. Without it there is
+    /// no bound.
     #[must_use]
     pub fn within(mut self, memory: Rc<MemberMemory>) -> Self {
-        self.memory = Share::of(memory);
+        self.memory = Share::of(Rc::clone(&memory));
+        self.out.within(memory);
         self
     }
 

@@ -14,8 +14,9 @@ pub(crate) struct Group {
     /// The group as one of the consumer protocol (KIP-848), or what is left of it in the log.
     pub(crate) consumer: Option<ConsumerGroup>,
     pub(crate) offsets: Offsets,
-    /// It was a consumer group, and the log does not have its members as those of a classic one yet.
-    pub(crate) owes_record: bool,
+    /// It was a consumer group, and the log does not have its members as those of a classic one yet: the generation in which each
+    /// has what it had.
+    pub(crate) owes_record: Option<i32>,
     /// When the coordinator looks at the group again; the coordinator keeps the same in its timers.
     pub(crate) alarm: Option<Instant>,
     /// What the coordinator counts of its members' weight.
@@ -29,7 +30,7 @@ impl Group {
             classic,
             consumer: None,
             offsets: Offsets::default(),
-            owes_record: false,
+            owes_record: None,
             alarm: None,
             weighed: 0,
         }
@@ -85,7 +86,7 @@ impl Group {
         match key {
             Key::Group => {
                 self.classic.metadata.on_committed(batch);
-                self.owes_record &= self.classic.metadata.is_pending();
+                self.owes_record = self.owes_record.filter(|_| self.classic.metadata.is_pending());
                 if self.classic.metadata.is_void() {
                     self.classic.on_deleted();
                 }

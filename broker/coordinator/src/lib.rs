@@ -17,7 +17,8 @@
 //!
 //! After a restart [`replay`](Coordinator::replay) rebuilds the state from the log, record by record, and
 //! [`start`](Coordinator::start) begins the sessions anew. Requests wait until then: answer them with
-//! COORDINATOR_LOAD_IN_PROGRESS, and heartbeats with NONE, so that no member leaves because of it.
+//! COORDINATOR_LOAD_IN_PROGRESS, heartbeats with NONE and SyncGroup with REBALANCE_IN_PROGRESS, so that no member leaves
+//! because of it.
 //!
 //! Offsets of a transaction are in the log at once and count when the caller reports a committed marker
 //! ([`on_transaction_end`](Coordinator::on_transaction_end)).

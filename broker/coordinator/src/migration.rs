@@ -9,7 +9,7 @@
 //! or the other. A group whose records have no room in one batch keeps its protocol. Where the log has something of both, as
 //! when a batch failed, the classic group counts: its one record holds all of it.
 
-use crate::classic::CONSUMER;
+use crate::classic::{CONSUMER, ClassicState};
 use crate::config::Config;
 use crate::consumer::ConsumerGroup;
 use crate::coordinator::delete_metadata;
@@ -81,7 +81,7 @@ impl Group {
 
     /// A classic group with members becomes a consumer group with the same members, each with what it has.
     pub(crate) fn become_consumers(&mut self, turn: &mut Turn<'_>) {
-        self.owes_record = false;
+        self.owes_record = None;
         let next = self.classic.successor();
         let classic = std::mem::replace(&mut self.classic, next);
         let id = classic.id.clone();
@@ -103,8 +103,8 @@ impl Group {
             && consumers.bytes_as_classic() < config.batch_bytes_max;
         let mut written = Ok(());
         if is_last {
-            self.owes_record = true;
             let (generation, members) = consumers.dissolve(turn.topics);
+            self.owes_record = Some(generation);
             self.classic = self.classic.successor();
             self.classic.adopt(generation, members);
             written = self.classic.call_back(turn);
@@ -113,14 +113,25 @@ impl Group {
             let id = consumers.id.clone();
             let written = consumers.write(turn);
             return written.and(delete_metadata(self, &id, turn));
-        } else if !consumers.is_there() && self.owes_record && consumers.owes_deletions() {
-            if self.classic.metadata.is_pending() {
-                // Not before it is known what becomes of the record.
+        } else if !consumers.is_there()
+            && consumers.owes_deletions()
+            && let Some(generation) = self.owes_record
+        {
+            // Of a later generation nobody knows yet what its members get, and a record of it would say that they know: its
+            // assignment writes it. Nor is anything written before it is known what becomes of a record that is on its way.
+            let is_assigned =
+                self.classic.generation == generation || self.classic.state == ClassicState::Empty;
+            if self.classic.metadata.is_pending() || !is_assigned {
                 consumers.write_again(turn);
                 return Ok(());
             }
             written = self.classic.push_metadata(turn);
         }
-        written.and(consumers.write(turn))
+        if written.is_err() {
+            // What the log has of the old kind stays until it has something of the new one.
+            consumers.write_again(turn);
+            return written;
+        }
+        consumers.write(turn)
     }
 }

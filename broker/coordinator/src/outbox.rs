@@ -3,10 +3,12 @@
 //! Every operation writes its records here. An answer that depends on them waits until all batches of its operation are
 //! committed; if one of them fails, the answer becomes that failure.
 
+use crate::memory::{MemberMemory, UnderWay};
 use crate::records::Record;
 use crate::response::{Answer, Response, Ticket};
 use ids::{Offset, PartitionIndex, ProducerEpoch, ProducerId};
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use wire::ErrorCode;
 
 /// Names a batch that the caller shall append. Ids rise; append in their order.
@@ -80,6 +82,8 @@ pub(crate) struct InFlight {
     pub(crate) keys: Vec<(String, Vec<Key>)>,
     pub(crate) actions: Vec<Action>,
     tickets: Vec<Ticket>,
+    /// Of its records.
+    bytes: usize,
 }
 
 /// An answer that waits for batches.
@@ -113,6 +117,8 @@ pub(crate) struct Outbox {
     waiting_for_all_of: Option<String>,
     parked: BTreeMap<Ticket, Parked>,
     answers: VecDeque<Answer>,
+    /// What the batches take that are not settled.
+    under_way: UnderWay,
 }
 
 /// A batch's own header and room for its record count (record batch v2).
@@ -136,7 +142,18 @@ impl Outbox {
             waiting_for_all_of: None,
             parked: BTreeMap::new(),
             answers: VecDeque::new(),
+            under_way: UnderWay::default(),
         }
+    }
+
+    /// Its records share this memory with those of others. Before there are any.
+    pub(crate) fn within(&mut self, memory: Rc<MemberMemory>) {
+        self.under_way = UnderWay::of(memory);
+    }
+
+    /// Whether there is room for records of so many bytes. What the coordinator writes on its own does not ask.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.under_way.has_room(bytes)
     }
 
     pub(crate) fn set_bytes_max(&mut self, bytes_max: usize) {
@@ -180,12 +197,15 @@ impl Outbox {
                 keys: Vec::new(),
                 actions: Vec::new(),
                 tickets: Vec::new(),
+                bytes: 0,
             });
         }
         self.open.push(record);
         self.open_bytes += bytes;
         let batch = BatchId(self.next_batch);
+        self.under_way.add(bytes);
         if let Some(last) = self.in_flight.back_mut() {
+            last.bytes += bytes;
             match last.keys.last_mut() {
                 Some((name, keys)) if name == group => keys.push(key),
                 _ => last.keys.push((group.to_owned(), vec![key])),
@@ -284,13 +304,20 @@ impl Outbox {
     /// The next batch that lies below the high watermark; it is no longer in flight.
     pub(crate) fn pop_committed(&mut self, high_watermark: Offset) -> Option<InFlight> {
         let end = self.in_flight.front()?.end?;
-        if end > high_watermark { None } else { self.in_flight.pop_front() }
+        if end > high_watermark {
+            return None;
+        }
+        let batch = self.in_flight.pop_front()?;
+        self.under_way.remove(batch.bytes);
+        Some(batch)
     }
 
     /// A batch that failed; it is no longer in flight.
     pub(crate) fn pop_failed(&mut self, batch: BatchId) -> Option<InFlight> {
         let at = self.place(batch)?;
-        self.in_flight.remove(at)
+        let batch = self.in_flight.remove(at)?;
+        self.under_way.remove(batch.bytes);
+        Some(batch)
     }
 
     /// Where a batch stands among those in flight. Their ids rise.
@@ -321,6 +348,7 @@ impl Outbox {
         self.open.clear();
         self.appends.clear();
         self.in_flight.clear();
+        self.under_way.clear();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let parked = std::mem::take(&mut self.parked).into_iter();
         for (ticket, response) in waiting.chain(parked.map(|(t, p)| (t, p.response))) {

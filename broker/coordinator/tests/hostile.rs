@@ -4,9 +4,9 @@
 use coordinator::{
     AppendFailure, CommitPartition, CommitTopic, Config, Coordinator, Heartbeat, JoinGroup,
     LeaveGroup, LeavingMember, Now, OffsetCommit, OffsetDelete, OffsetFetch, Outcome, Replayed,
-    SyncGroup, Ticket,
+    SyncGroup, Ticket, TxnOffsetCommit,
 };
-use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, Timestamp};
+use ids::{Instant, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp};
 use proptest::prelude::*;
 use ringwood_coordinator as coordinator;
 use std::collections::BTreeSet;
@@ -371,4 +371,153 @@ fn a_member_that_no_record_can_hold_is_refused_at_the_door() {
     let protocols = vec![("p", &half[..]), ("q", &half[..]), ("r", &half[..])];
     let outcome = scene.coordinator.join_group(&join(protocols), "2", scene.now);
     assert!(matches!(outcome, Outcome::Parked(_)));
+}
+
+const NOW: Now = Now { instant: Instant(1), wall: Timestamp(1_000_000) };
+
+fn started() -> Coordinator {
+    let mut coordinator = Coordinator::new(Config::default());
+    coordinator.start(NOW);
+    coordinator
+}
+
+/// OffsetCommit of these partitions of `t` by nobody's member.
+fn commit(group_id: &str, partitions: impl Iterator<Item = i32>) -> OffsetCommit<'_> {
+    let partition = |index| CommitPartition {
+        partition: PartitionIndex(index),
+        offset: Offset(5),
+        leader_epoch: LeaderEpoch::UNKNOWN,
+        metadata: "",
+    };
+    OffsetCommit {
+        group_id,
+        generation_id: -1,
+        topics: vec![CommitTopic { name: "t", partitions: partitions.map(partition).collect() }],
+        ..OffsetCommit::default()
+    }
+}
+
+/// Everything that waits is committed: how many records that is.
+fn flush(coordinator: &mut Coordinator, end: &mut i64) -> usize {
+    let before = *end;
+    while let Some(append) = coordinator.poll_append() {
+        *end += i64::try_from(append.records.len()).unwrap();
+        coordinator.on_appended(append.batch, Offset(*end));
+    }
+    coordinator.on_committed(Offset(*end), NOW);
+    usize::try_from(*end - before).unwrap()
+}
+
+#[test]
+fn a_commit_is_no_more_records_than_fit_into_memory() {
+    let mut coordinator = started();
+    let long = "a".repeat(32_767);
+    // 1.8 MB of a request; more than 3 GB of records.
+    let request = commit(&long, std::iter::repeat_n(0, 100_000));
+    let Outcome::Ready(refused) = coordinator.offset_commit(&request, NOW) else {
+        panic!("it is taken")
+    };
+    let codes = refused.topics.iter().flat_map(|t| t.partitions.iter().map(|p| p.error_code));
+    let too_large = wire::ErrorCode::INVALID_COMMIT_OFFSET_SIZE;
+    assert_eq!(codes.filter(|code| *code == too_large).count(), 100_000);
+    let producer_id = ProducerId(1);
+    let producer_epoch = ProducerEpoch(0);
+    let request = TxnOffsetCommit { commit: request, producer_id, producer_epoch };
+    assert!(matches!(coordinator.txn_offset_commit(&request, NOW), Outcome::Ready(_)));
+    assert!(coordinator.poll_append().is_none());
+    assert_eq!(coordinator.group_count(), 0);
+    // An honest one of as many partitions is taken.
+    let outcome = coordinator.offset_commit(&commit("orders", 0..100_000), NOW);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+    assert_eq!(flush(&mut coordinator, &mut 0), 100_000);
+}
+
+#[test]
+fn a_partition_that_is_named_a_thousand_times_is_deleted_once() {
+    let (mut coordinator, mut end) = (started(), 0);
+    coordinator.offset_commit(&commit("g", 0..2), NOW);
+    flush(&mut coordinator, &mut end);
+    coordinator.poll_answer().unwrap();
+    let zeros = vec![PartitionIndex(0); 1_000];
+    let request = OffsetDelete {
+        group_id: "g",
+        topics: vec![("t", zeros.clone()), ("u", vec![]), ("t", zeros)],
+    };
+    assert!(matches!(coordinator.offset_delete(&request, NOW), Outcome::Parked(_)));
+    assert_eq!(flush(&mut coordinator, &mut end), 1);
+    let answer = coordinator.poll_answer().unwrap();
+    let coordinator::Response::OffsetDelete(answer) = answer.response else { panic!("another") };
+    assert_eq!(answer.error_code, wire::ErrorCode::NONE);
+    let said: Vec<(&str, usize)> =
+        answer.topics.iter().map(|t| (t.name.as_str(), t.partitions.len())).collect();
+    assert_eq!(said, [("t", 1_000), ("u", 0), ("t", 1_000)]);
+    let mut partitions = answer.topics.iter().flat_map(|t| &t.partitions);
+    assert!(partitions.all(|p| p.partition.0 == 0 && p.error_code == wire::ErrorCode::NONE));
+}
+
+#[test]
+fn a_deletion_is_no_more_records_than_fit_into_memory() {
+    let (mut coordinator, mut end) = (started(), 0);
+    let long = "a".repeat(32_767);
+    for partitions in [0..600, 600..1_200] {
+        let outcome = coordinator.offset_commit(&commit(&long, partitions), NOW);
+        assert!(matches!(outcome, Outcome::Parked(_)));
+        assert_eq!(flush(&mut coordinator, &mut end), 600);
+        coordinator.poll_answer().unwrap();
+    }
+    let delete = |partitions: std::ops::Range<i32>| OffsetDelete {
+        group_id: &long,
+        topics: vec![("t", partitions.map(PartitionIndex).collect())],
+    };
+    let Outcome::Ready(refused) = coordinator.offset_delete(&delete(0..1_200), NOW) else {
+        panic!("it is taken")
+    };
+    assert_eq!(refused.error_code, wire::ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert!(coordinator.poll_append().is_none());
+    // What is not there costs nothing.
+    let outcome = coordinator.offset_delete(&delete(600..100_000), NOW);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+    assert_eq!(flush(&mut coordinator, &mut end), 600);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+fn who_leaves_again_and_again_leaves_once_and_is_not_looked_for_in_a_list() {
+    let mut coordinator = started();
+    let fresh: Vec<String> = (0..5_000).map(|n| format!("{n:040}")).collect();
+    for fresh in &fresh {
+        let request = JoinGroup {
+            group_id: "g",
+            client_id: "c",
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            protocol_type: "consumer",
+            protocols: vec![("p", b"")],
+            ..JoinGroup::default()
+        };
+        assert!(matches!(coordinator.join_group(&request, fresh, NOW), Outcome::Parked(_)));
+    }
+    let ids: Vec<String> = fresh.iter().map(|fresh| format!("c-{fresh}")).collect();
+    let all = ids.iter().chain(std::iter::repeat_n(&ids[4_999], 600_000));
+    let leaving = |id| LeavingMember { member_id: id, group_instance_id: None };
+    let members = all.map(|id| leaving(id)).collect();
+    let began = std::time::Instant::now();
+    let outcome = coordinator.leave_group(&LeaveGroup { group_id: "g", members }, NOW);
+    // In a list these are three thousand million comparisons.
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let mut answers = std::iter::from_fn(|| {
+        flush(&mut coordinator, &mut 0);
+        coordinator.poll_answer()
+    });
+    let left = match outcome {
+        Outcome::Ready(left) => left,
+        Outcome::Parked(ticket) => {
+            let answer = answers.find(|answer| answer.ticket == ticket).unwrap();
+            answer.response.try_into().unwrap()
+        }
+    };
+    let codes: Vec<wire::ErrorCode> = left.members.iter().map(|m| m.error_code).collect();
+    assert_eq!(codes.len(), 605_000);
+    assert!(codes[..5_000].iter().all(|code| *code == wire::ErrorCode::NONE));
+    assert!(codes[5_000..].iter().all(|code| *code == wire::ErrorCode::UNKNOWN_MEMBER_ID));
 }

@@ -19,6 +19,7 @@ mod fetch_sessions;
 mod find_coordinator;
 mod groups;
 mod init_producer_id;
+mod later;
 mod list_config_resources;
 mod list_offsets;
 mod metadata;
@@ -33,10 +34,12 @@ pub(crate) use fetch_sessions::FetchSessions;
 
 use crate::broker::{Broker, CONTROLLER, Counters};
 use ids::{CoreId, TopicId};
+use later::{Later, Waiting};
 use runtime::{Class, Slice};
 use server::{Frame, Reply};
 use stages::{Kind, Laps, Stage};
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use wire::api::ApiKey;
@@ -130,7 +133,7 @@ pub(crate) async fn answer(
     frame: Frame,
     mut laps: Laps,
 ) -> (Reply, Laps) {
-    let key = frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code);
+    let key = api_of(&frame);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
     laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
     let reply = ask(&broker, key, peer, frame, &mut laps).await;
@@ -159,6 +162,12 @@ async fn ask(
         if let Some(owner) = groups::owner(broker, key, &frame) {
             return forward(broker, owner, peer, frame).await;
         }
+        if groups::waits_for_others(key) {
+            let waiting = begin(broker, peer, &frame);
+            // The room for requests is for those that are worked on.
+            drop(frame);
+            return waiting.await;
+        }
     }
     answer_here(broker, peer, &frame, Some(&frame), laps).await
 }
@@ -166,8 +175,7 @@ async fn ask(
 /// Answers a request that came by no connection: its frame, without its length, and the answer's, with it. On core 0, where
 /// the controller is; nothing where the request cannot be answered.
 pub(crate) async fn answer_inside(broker: &Rc<Broker>, frame: &[u8]) -> Option<Vec<u8>> {
-    let key =
-        frame.get(..2).map(|b| i16::from_be_bytes([b[0], b[1]])).and_then(ApiKey::from_code)?;
+    let key = api_of(frame)?;
     broker.counters.count(key);
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     // Nobody counts it among the requests of clients.
@@ -187,21 +195,34 @@ enum Answered {
     Nothing,
 }
 
+impl From<Reply> for Answered {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
+                Self::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
+            }
+            Reply::SendThenClose(_, why) | Reply::Close(why) => Self::Close(why),
+            Reply::Nothing => Self::Nothing,
+        }
+    }
+}
+
 /// Lets another core answer.
 async fn forward(broker: &Rc<Broker>, core: CoreId, peer: SocketAddr, frame: Frame) -> Reply {
-    let frame = broker.rt.lend(frame);
+    let waits = api_of(&frame).is_some_and(groups::waits_for_others);
+    let (home, frame) = (broker.rt.core(), broker.rt.lend(frame));
     let run = move |b: Rc<Broker>| async move {
+        if waits {
+            let waiting = begin(&b, peer, &frame);
+            // The frame goes home before the answer: that one may be long in coming.
+            b.post.tell(home, Class::Control, move |_| drop(frame));
+            return (Answered::from(waiting.await), None);
+        }
         // The core of the connection times the whole of it.
         let mut laps = Laps::none();
-        let answered = match answer_here(&b, peer, &frame, None, &mut laps).await {
-            Reply::Send(slices) | Reply::SendThenMute(slices, _) => {
-                Answered::Send(slices.iter().flat_map(|s| s.iter().copied()).collect())
-            }
-            Reply::SendThenClose(_, why) | Reply::Close(why) => Answered::Close(why),
-            Reply::Nothing => Answered::Nothing,
-        };
+        let reply = answer_here(&b, peer, &frame, None, &mut laps).await;
         // The frame goes home with the answer.
-        (answered, frame)
+        (Answered::from(reply), Some(frame))
     };
     match broker.post.ask(core, Class::Control, false, run).await {
         Some((Answered::Send(bytes), _)) => Reply::Send(vec![Slice::from(bytes)]),
@@ -209,6 +230,58 @@ async fn forward(broker: &Rc<Broker>, core: CoreId, peer: SocketAddr, frame: Fra
         Some((Answered::Nothing, _)) => Reply::Nothing,
         None => Reply::Close("the broker stops"),
     }
+}
+
+/// What a request is, as its first bytes say.
+fn api_of(frame: &[u8]) -> Option<ApiKey> {
+    frame.first_chunk().map(|key| i16::from_be_bytes(*key)).and_then(ApiKey::from_code)
+}
+
+/// Reads the head of a request that is served; otherwise, what is said to it.
+fn open<'a>(
+    broker: &'a Broker,
+    peer: SocketAddr,
+    bytes: &'a [u8],
+) -> Result<(ApiKey, Asked<'a>, Reader<'a>), Reply> {
+    let mut reader = Reader::new(bytes);
+    let Ok(header) = RequestHeader::decode(&mut reader) else {
+        return Err(Reply::Close("a request header that cannot be read"));
+    };
+    let Some(key) = header.api() else { return Err(Reply::Close("an API that is not known")) };
+    let asked = Asked {
+        counters: &broker.counters,
+        version: header.api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
+        connection: peer,
+        peer: Some(peer.ip()),
+    };
+    let Some((_, min, max)) = SERVED.iter().find(|(k, ..)| *k == key) else {
+        return Err(Reply::Close("an API that is not served"));
+    };
+    let served = (*min..=*max).contains(&asked.version);
+    if key == ApiKey::ApiVersions && !served {
+        return Err(api_versions::fall_back(&asked));
+    }
+    if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
+        return Err(Reply::Close("a version that is not served"));
+    }
+    Ok((key, asked, reader))
+}
+
+/// Carries out a request that waits for others, up to the wait.
+#[expect(clippy::wildcard_enum_match_arm, reason = "two against the rest")]
+fn begin(broker: &Rc<Broker>, peer: SocketAddr, bytes: &[u8]) -> Waiting {
+    let (key, asked, mut reader) = match open(broker, peer, bytes) {
+        Ok(opened) => opened,
+        Err(reply) => return Box::pin(ready(reply)),
+    };
+    let waiting = match key {
+        ApiKey::JoinGroup => groups::join(broker, &asked, &mut reader),
+        ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader),
+        _ => return Box::pin(ready(Reply::Close("a request that waits for nobody"))),
+    };
+    waiting.unwrap_or_else(|_| Box::pin(ready(Reply::Close("a request that cannot be read"))))
 }
 
 /// `frame` is what `bytes` lie in, if that is on this core.
@@ -220,29 +293,10 @@ async fn answer_here(
     frame: Option<&Frame>,
     laps: &mut Laps,
 ) -> Reply {
-    let mut reader = Reader::new(bytes);
-    let Ok(header) = RequestHeader::decode(&mut reader) else {
-        return Reply::Close("a request header that cannot be read");
+    let (key, asked, mut reader) = match open(broker, peer, bytes) {
+        Ok(opened) => opened,
+        Err(reply) => return reply,
     };
-    let Some(key) = header.api() else { return Reply::Close("an API that is not known") };
-    let asked = Asked {
-        counters: &broker.counters,
-        version: header.api_version,
-        correlation_id: header.correlation_id,
-        client_id: header.client_id,
-        connection: peer,
-        peer: Some(peer.ip()),
-    };
-    let Some((_, min, max)) = SERVED.iter().find(|(k, ..)| *k == key) else {
-        return Reply::Close("an API that is not served");
-    };
-    let served = (*min..=*max).contains(&asked.version);
-    if key == ApiKey::ApiVersions && !served {
-        return api_versions::fall_back(&asked);
-    }
-    if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
-        return Reply::Close("a version that is not served");
-    }
     let result = match key {
         ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
@@ -264,8 +318,8 @@ async fn answer_other(
         ApiKey::ListOffsets => list_offsets::answer(broker, asked, reader).await,
         ApiKey::Metadata => metadata::answer(broker, asked, reader).await,
         ApiKey::FindCoordinator => find_coordinator::answer(broker, asked, reader).await,
-        ApiKey::JoinGroup => groups::join(broker, asked, reader).await,
-        ApiKey::SyncGroup => groups::sync(broker, asked, reader).await,
+        ApiKey::JoinGroup => Ok(groups::join(broker, asked, reader)?.await),
+        ApiKey::SyncGroup => Ok(groups::sync(broker, asked, reader)?.await),
         ApiKey::Heartbeat => groups::heartbeat(broker, asked, reader),
         ApiKey::ConsumerGroupHeartbeat => groups::consumer_heartbeat(broker, asked, reader).await,
         ApiKey::ConsumerGroupDescribe => groups::consumer_describe(broker, asked, reader).await,

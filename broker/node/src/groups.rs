@@ -4,6 +4,8 @@
 //! they are committed it says which answers may go. While the log is read after a start, requests are told to come again.
 
 mod config;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use config::{config_of, own_times};
 
@@ -15,9 +17,9 @@ use coordinator::{
 };
 use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::{AppendError, BatchMeta};
-use record::{BatchBuilder, BatchView, Batches, Decompressor};
+use record::{BatchBuilder, BatchView, Batches, ControlRecord, Decompressor, EndTxn};
 use runtime::Runtime;
-use runtime::sync::{Notify, OneshotSender, oneshot};
+use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -80,6 +82,25 @@ impl NoCoordinator {
         match self {
             Self::NotHere => ErrorCode::NOT_COORDINATOR,
             Self::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        }
+    }
+}
+
+/// An answer of a coordinator that is there, or comes. It keeps nothing of the question.
+pub(crate) enum Promised<R> {
+    Ready(Result<R, NoCoordinator>),
+    Parked(Oneshot<Response>),
+}
+
+impl<R: TryFrom<Response>> Promised<R> {
+    /// Waits for it.
+    pub(crate) async fn answer(self) -> Result<R, NoCoordinator> {
+        match self {
+            Self::Ready(answer) => answer,
+            Self::Parked(receive) => {
+                let response = receive.await.ok_or(NoCoordinator::NotHere)?;
+                R::try_from(response).map_err(|_| NoCoordinator::NotHere)
+            }
         }
     }
 }
@@ -221,21 +242,31 @@ impl Groups {
         id: PartitionId,
         ask: impl FnOnce(&mut Coordinator, Now) -> Outcome<R>,
     ) -> Result<R, NoCoordinator> {
-        let part = self.part(id)?;
+        self.promise(id, ask).answer().await
+    }
+
+    /// Asks a coordinator for something that may have to wait. It is asked at once, and what the question refers to may go then.
+    pub(crate) fn promise<R>(
+        self: &Rc<Self>,
+        id: PartitionId,
+        ask: impl FnOnce(&mut Coordinator, Now) -> Outcome<R>,
+    ) -> Promised<R> {
+        let part = match self.part(id) {
+            Ok(part) => part,
+            Err(why) => return Promised::Ready(Err(why)),
+        };
         let now = self.now();
         let outcome = ask(&mut part.coordinator.borrow_mut(), now);
-        let ticket = match outcome {
-            Outcome::Ready(answer) => {
-                self.pump(&part);
-                return Ok(answer);
+        let promised = match outcome {
+            Outcome::Ready(answer) => Promised::Ready(Ok(answer)),
+            Outcome::Parked(ticket) => {
+                let (send, receive) = oneshot();
+                part.waiting.borrow_mut().insert(ticket, send);
+                Promised::Parked(receive)
             }
-            Outcome::Parked(ticket) => ticket,
         };
-        let (send, receive) = oneshot();
-        part.waiting.borrow_mut().insert(ticket, send);
         self.pump(&part);
-        let response = receive.await.ok_or(NoCoordinator::NotHere)?;
-        R::try_from(response).map_err(|_| NoCoordinator::NotHere)
+        promised
     }
 
     /// Carries out what the coordinator wants: batches to append, answers to give.
@@ -345,9 +376,6 @@ impl Groups {
             for batch in Batches::new(&bytes) {
                 let batch = batch.map_err(|e| format!("{e:?}"))?;
                 at = batch.header().last_offset().next();
-                if batch.header().attributes.is_control() {
-                    continue;
-                }
                 replay(&mut part.coordinator.borrow_mut(), &batch, &mut decompressor)?;
             }
             if at == before {
@@ -359,7 +387,8 @@ impl Groups {
     }
 }
 
-/// Hands one batch's records to the coordinator. What it cannot read is named and left out: it is of a newer release.
+/// Hands one batch's records to the coordinator, and the ends of transactions. What it cannot read is named and left out: it is of
+/// a newer release.
 fn replay(
     coordinator: &mut Coordinator,
     batch: &BatchView<'_>,
@@ -372,8 +401,20 @@ fn replay(
         let r = r.map_err(|e| format!("{e:?}"))?;
         let Some(key) = r.key else { continue };
         let header = batch.header();
+        let at = header.base_offset + i64::from(r.offset_delta);
+        if header.attributes.is_control() {
+            match ControlRecord::read(&r) {
+                Some(ControlRecord::EndTxn { end, .. }) => {
+                    let committed = end == EndTxn::Commit;
+                    coordinator.on_transaction_end(header.producer_id, at, committed);
+                }
+                Some(ControlRecord::Other(_)) => {}
+                None => eprintln!("a control record of __consumer_offsets cannot be read: {at}"),
+            }
+            continue;
+        }
         let replayed = Replayed {
-            at: header.base_offset + i64::from(r.offset_delta),
+            at,
             producer: header.attributes.is_transactional().then_some(header.producer_id),
             key,
             value: r.value,
@@ -394,19 +435,5 @@ fn answer(part: &Part) {
         if let Some(w) = waiter {
             w.send(answer.response);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_belongs_where_kafka_puts_it() {
-        // "abc".hashCode() is 96354; "polygenelubricants".hashCode() is the smallest number.
-        assert_eq!(partition_of("abc", 50), PartitionIndex(96_354 % 50));
-        assert_eq!(partition_of("polygenelubricants", 50), PartitionIndex(0));
-        assert_eq!(partition_of("", 50), PartitionIndex(0));
-        assert_eq!(partition_of("\u{1f980}", 1), PartitionIndex(0));
     }
 }

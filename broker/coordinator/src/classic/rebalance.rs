@@ -4,6 +4,7 @@ use super::{ClassicGroup, ClassicState, JoinTimer, Member};
 use crate::config::millis;
 use crate::response::Ticket;
 use crate::turn::Turn;
+use ids::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::ErrorCode;
@@ -50,12 +51,18 @@ impl ClassicGroup {
         self.sync_deadline = None;
         self.storing = false;
         if self.state == ClassicState::CompletingRebalance {
+            // While they waited nobody looked at their sessions.
+            let mut first: Option<Instant> = None;
             for member in self.members.values_mut() {
                 member.assignment.clear();
                 if let Some(ticket) = member.syncing.take() {
                     turn.out.answer(ticket, crate::SyncGroupResponse::error(code));
                     member.expires_at = turn.now.instant + member.session_timeout();
+                    first = Some(first.map_or(member.expires_at, |at| at.min(member.expires_at)));
                 }
+            }
+            if let Some(at) = first {
+                self.wake_at(at);
             }
             self.weigh_all();
         }

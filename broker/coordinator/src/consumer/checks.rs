@@ -64,22 +64,11 @@ impl ConsumerGroup {
     }
 
     /// Which member leaves by LeaveGroup: itself, or a static one that an administrator names (KIP-345).
-    fn who_leaves(&self, asker: Asker<'_>) -> Result<String, ErrorCode> {
+    pub(crate) fn who_leaves(&self, asker: Asker<'_>) -> Result<String, ErrorCode> {
         if let (true, Some(instance)) = (asker.member_id.is_empty(), asker.group_instance_id) {
             return self.static_members.get(instance).cloned().ok_or(ErrorCode::UNKNOWN_MEMBER_ID);
         }
         self.check_member(asker)?;
         Ok(asker.member_id.to_owned())
-    }
-
-    /// LeaveGroup, of one member.
-    pub(crate) fn leave(&mut self, asker: Asker<'_>, turn: &crate::turn::Turn<'_>) -> ErrorCode {
-        match self.who_leaves(asker) {
-            Ok(id) => {
-                self.remove_all(&[id], turn.now.wall);
-                ErrorCode::NONE
-            }
-            Err(code) => code,
-        }
     }
 }

@@ -157,7 +157,7 @@ fn beat(
     let answer = match consumers.heartbeat(request, fresh, turn) {
         Ok(answer) => {
             // Whatever it was before, it is a consumer group now.
-            group.owes_record = false;
+            group.owes_record = None;
             answer
         }
         Err((code, why)) => ConsumerGroupHeartbeatResponse::error(code, &why),

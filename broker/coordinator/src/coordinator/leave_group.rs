@@ -4,6 +4,7 @@ use super::Coordinator;
 use crate::classic::Asker;
 use crate::now::Now;
 use crate::response::Outcome;
+use std::collections::BTreeSet;
 use wire::ErrorCode;
 
 /// What the caller asks.
@@ -58,36 +59,28 @@ impl Coordinator {
         let ticket = self.out.ticket();
         let members = if self.groups.contains_key(request.group_id) {
             self.with_group(request.group_id, now, |group, turn| {
-                let mut out = Vec::new();
-                let mut answers = Vec::new();
-                if group.consumers().is_some() {
-                    for leaving in &request.members {
-                        let asker = Asker {
-                            member_id: leaving.member_id,
-                            group_instance_id: leaving.group_instance_id,
-                        };
-                        answers.push(left(leaving, group.leave_consumers(asker, turn)));
-                    }
-                    // What cannot be written now is written later.
-                    group.settle_consumers(turn).ok();
-                    return answers;
-                }
+                let consumers = group.consumers().is_some();
+                let mut leavers = Leavers::default();
+                let mut answers = Vec::with_capacity(request.members.len());
                 for leaving in &request.members {
                     let asker = Asker {
                         member_id: leaving.member_id,
                         group_instance_id: leaving.group_instance_id,
                     };
-                    let code = match group.classic.who_leaves(asker) {
-                        Ok(Some(id)) if out.contains(&id) => ErrorCode::UNKNOWN_MEMBER_ID,
-                        Ok(id) => {
-                            out.extend(id);
-                            ErrorCode::NONE
-                        }
-                        Err(code) => code,
+                    let who = if consumers {
+                        group.who_leaves_consumers(asker)
+                    } else {
+                        group.classic.who_leaves(asker)
                     };
-                    answers.push(left(leaving, code));
+                    answers.push(left(leaving, leavers.add(who)));
                 }
-                group.classic.remove_all(&out, turn);
+                if let Some(consumers) = group.consumers_mut() {
+                    consumers.remove_all(&leavers.all, turn.now.wall);
+                    // What cannot be written now is written later.
+                    group.settle_consumers(turn).ok();
+                } else {
+                    group.classic.remove_all(&leavers.all, turn);
+                }
                 answers
             })
         } else {
@@ -96,6 +89,29 @@ impl Coordinator {
         let response = LeaveGroupResponse { error_code: ErrorCode::NONE, members };
         self.out.answer_when_committed(ticket, response);
         self.outcome(ticket)
+    }
+}
+
+/// Who leaves: each once, however often a request names him, in the order of the request.
+#[derive(Default)]
+struct Leavers {
+    all: Vec<String>,
+    seen: BTreeSet<String>,
+}
+
+impl Leavers {
+    /// What is said to one of whom this was found. None was no member, and had nothing but an id.
+    fn add(&mut self, who: Result<Option<String>, ErrorCode>) -> ErrorCode {
+        match who {
+            Err(code) => code,
+            Ok(None) => ErrorCode::NONE,
+            Ok(Some(id)) if self.seen.contains(&id) => ErrorCode::UNKNOWN_MEMBER_ID,
+            Ok(Some(id)) => {
+                self.seen.insert(id.clone());
+                self.all.push(id);
+                ErrorCode::NONE
+            }
+        }
     }
 }
 

@@ -61,20 +61,22 @@ impl Group {
     /// The records of the group have no room in a batch since this member spoke: it goes, so that the others go on.
     pub(super) fn expel(&mut self, member_id: Option<&str>, turn: &mut Turn<'_>) {
         if let (Some(id), Some(consumers)) = (member_id, self.consumers_mut()) {
-            let asker = Asker { member_id: id, group_instance_id: None };
-            consumers.leave(asker, turn);
+            consumers.remove_all(&[id.to_owned()], turn.now.wall);
             // What cannot be written now is written later.
             self.settle_consumers(turn).ok();
         }
     }
 
-    /// LeaveGroup, of one member of a consumer group. A member id that was given out and not used yet is one too.
-    pub(super) fn leave_consumers(&mut self, asker: Asker<'_>, turn: &Turn<'_>) -> ErrorCode {
+    /// Which member of a consumer group leaves by LeaveGroup; `None` where it only held a member id that was never used.
+    pub(super) fn who_leaves_consumers(
+        &mut self,
+        asker: Asker<'_>,
+    ) -> Result<Option<String>, ErrorCode> {
         if self.classic.pending_members.remove(asker.member_id).is_some() {
-            return ErrorCode::NONE;
+            return Ok(None);
         }
-        let unknown = ErrorCode::UNKNOWN_MEMBER_ID;
-        self.consumers_mut().map_or(unknown, |consumers| consumers.leave(asker, turn))
+        let consumers = self.consumers().ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        consumers.who_leaves(asker).map(Some)
     }
 
     fn join_consumers(

@@ -81,6 +81,17 @@ pub struct CommittedPartition {
     pub error_code: ErrorCode,
 }
 
+/// The most bytes that the records of one request may take, about: those of some 300,000 partitions with ordinary names.
+pub(super) const RECORDS_BYTES_MAX: usize = 32 << 20;
+
+/// What a record about an offset takes besides its names and its text, about.
+const RECORD_BYTES: usize = 64;
+
+/// The bytes of a record about an offset, about. It repeats the names of its group and topic, however short the request said them.
+pub(super) fn record_bytes(group_id: &str, topic: &str) -> usize {
+    group_id.len() + topic.len() + RECORD_BYTES
+}
+
 impl Coordinator {
     /// OffsetCommit. Answered when the offsets are in the log.
     pub fn offset_commit(
@@ -89,8 +100,12 @@ impl Coordinator {
         now: Now,
     ) -> Outcome<OffsetCommitResponse> {
         let is_late = match self.check_commit(request) {
-            Ok(()) => false,
-            Err(ErrorCode::STALE_MEMBER_EPOCH) => true,
+            Ok(()) => Ok(false),
+            Err(ErrorCode::STALE_MEMBER_EPOCH) => Ok(true),
+            Err(code) => Err(code),
+        };
+        let is_late = match is_late.and_then(|late| self.check_room(request).map(|()| late)) {
+            Ok(is_late) => is_late,
             Err(code) => {
                 let topics = request.topics.iter().map(|t| answer(t, |_| code)).collect();
                 return Outcome::Ready(OffsetCommitResponse { topics });
@@ -111,6 +126,25 @@ impl Coordinator {
         });
         self.out.answer_when_committed(ticket, OffsetCommitResponse { topics });
         self.outcome(ticket)
+    }
+
+    /// Whether there is room for the records of a commit, whoever asks for it.
+    pub(super) fn check_room(&self, commit: &OffsetCommit<'_>) -> Result<(), ErrorCode> {
+        // Of what has too long a text there is no record.
+        let text_max = self.config.offset_metadata_max_bytes;
+        let of = |topic: &CommitTopic<'_>| {
+            let each = record_bytes(commit.group_id, topic.name);
+            let texts = topic.partitions.iter().map(|p| p.metadata.len());
+            texts.filter(|text| *text <= text_max).map(|text| text + each).sum::<usize>()
+        };
+        let bytes = commit.topics.iter().map(of).sum::<usize>();
+        if bytes > RECORDS_BYTES_MAX {
+            return Err(ErrorCode::INVALID_COMMIT_OFFSET_SIZE);
+        }
+        if !self.out.has_room(bytes) {
+            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        }
+        Ok(())
     }
 
     fn check_commit(&self, request: &OffsetCommit<'_>) -> Result<(), ErrorCode> {

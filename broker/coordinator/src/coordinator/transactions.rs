@@ -33,7 +33,7 @@ impl Coordinator {
         now: Now,
     ) -> Outcome<OffsetCommitResponse> {
         let commit = &request.commit;
-        if let Err(code) = self.check_txn_commit(commit) {
+        if let Err(code) = self.check_txn_commit(commit).and_then(|()| self.check_room(commit)) {
             let topics = commit.topics.iter().map(|t| answer(t, |_| code)).collect();
             return Outcome::Ready(OffsetCommitResponse { topics });
         }

@@ -94,3 +94,23 @@ fn a_deleted_consumer_group_does_not_come_back_as_a_classic_one() {
         |r: &&Record| r.value.is_some() && GroupMetadataKey::decode_prefixed(&r.key).is_ok();
     assert_eq!(written.iter().find(is_group), None);
 }
+
+#[test]
+fn members_that_are_named_again_and_again_leave_once_and_together() {
+    let mut scene = Scene::new();
+    scene.joins(("A", None));
+    scene.joins(("B", Some("i")));
+    let (classic, _) = with_a_classic_member(&mut scene);
+    let epoch = scene.coordinator.describe_consumer_group("g").unwrap().epoch;
+    let by_id = |member_id| LeavingMember { member_id, group_instance_id: None };
+    let by_instance = LeavingMember { member_id: "", group_instance_id: Some("i") };
+    let named = [by_id("A"), by_instance, by_id("A"), by_id("B"), by_id("nobody"), by_id(&classic)];
+    let request = LeaveGroup { group_id: "g", members: named.to_vec() };
+    let outcome = scene.coordinator.leave_group(&request, scene.now);
+    let answer = scene.answer(outcome);
+    let codes: Vec<ErrorCode> = answer.members.iter().map(|m| m.error_code).collect();
+    let (none, unknown) = (ErrorCode::NONE, ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(codes, [none, none, unknown, unknown, unknown, none]);
+    let described = scene.coordinator.describe_consumer_group("g").unwrap();
+    assert_eq!((described.members.len(), described.epoch), (0, epoch + 1));
+}

@@ -13,8 +13,9 @@ mod sizes;
 mod static_members;
 
 use coordinator::{
-    CommitPartition, CommitTopic, Config, ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse,
-    Coordinator, Now, OffsetCommit, Outcome, Response, SharedTopics,
+    AppendFailure, CommitPartition, CommitTopic, Config, ConsumerGroupHeartbeat,
+    ConsumerGroupHeartbeatResponse, Coordinator, Now, OffsetCommit, Outcome, Record, Replayed,
+    Response, SharedTopics,
 };
 use ids::{Instant, LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
 use ringwood_coordinator as coordinator;
@@ -30,6 +31,8 @@ struct Scene {
     coordinator: Coordinator,
     now: Now,
     end: i64,
+    /// What is committed.
+    log: Vec<Record>,
 }
 
 impl Scene {
@@ -45,7 +48,7 @@ impl Scene {
         let mut coordinator = Coordinator::with_topics(config, Rc::clone(&topics));
         let now = Now { instant: Instant(1_000_000_000), wall: Timestamp(1_000) };
         coordinator.start(now);
-        Self { topics, coordinator, now, end: 0 }
+        Self { topics, coordinator, now, end: 0, log: Vec::new() }
     }
 
     fn beat(&mut self, request: &ConsumerGroupHeartbeat<'_>) -> ConsumerGroupHeartbeatResponse {
@@ -58,14 +61,41 @@ impl Scene {
             Outcome::Ready(answer) => return answer,
             Outcome::Parked(ticket) => ticket,
         };
-        while let Some(append) = self.coordinator.poll_append() {
-            self.end += i64::try_from(append.records.len()).unwrap();
-            self.coordinator.on_appended(append.batch, Offset(self.end));
-        }
-        self.coordinator.on_committed(Offset(self.end), self.now);
+        self.flush();
         let answer = self.coordinator.poll_answer().unwrap();
         assert_eq!(answer.ticket, ticket);
         answer.response.try_into().ok().unwrap()
+    }
+
+    /// Everything that waits to be appended is committed.
+    fn flush(&mut self) {
+        while let Some(append) = self.coordinator.poll_append() {
+            self.end += i64::try_from(append.records.len()).unwrap();
+            self.log.extend(append.records);
+            self.coordinator.on_appended(append.batch, Offset(self.end));
+        }
+        self.coordinator.on_committed(Offset(self.end), self.now);
+    }
+
+    /// Everything that waits to be appended fails; the answers to that.
+    fn fail(&mut self) -> Vec<Response> {
+        while let Some(append) = self.coordinator.poll_append() {
+            let why = AppendFailure::Unavailable;
+            self.coordinator.on_append_failed(append.batch, why, self.now);
+        }
+        let coordinator = &mut self.coordinator;
+        std::iter::from_fn(|| coordinator.poll_answer()).map(|answer| answer.response).collect()
+    }
+
+    /// A coordinator that reads the log.
+    fn after_restart(&self) -> Coordinator {
+        let mut other = Coordinator::with_topics(Config::default(), Rc::clone(&self.topics));
+        for (at, record) in (0..).zip(&self.log) {
+            let (key, value) = (&record.key, record.value.as_deref());
+            other.replay(Replayed { at: Offset(at), producer: None, key, value }).unwrap();
+        }
+        other.start(self.now);
+        other
     }
 
     fn pass(&mut self, time: Duration) {

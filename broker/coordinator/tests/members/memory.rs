@@ -2,9 +2,10 @@
 
 use super::{Scene, join};
 use coordinator::{
-    ConsumerGroupHeartbeat, Coordinator, JoinGroup, LeaveGroup, LeavingMember, MemberMemory,
-    Outcome, SyncGroup,
+    CommitPartition, CommitTopic, ConsumerGroupHeartbeat, Coordinator, JoinGroup, LeaveGroup,
+    LeavingMember, MemberMemory, OffsetCommit, OffsetDelete, Outcome, Response, SyncGroup,
 };
+use ids::{LeaderEpoch, Offset, PartitionIndex};
 use ringwood_coordinator as coordinator;
 use std::rc::Rc;
 use std::time::Duration;
@@ -130,4 +131,52 @@ fn a_member_that_says_the_same_again_goes_on_when_there_is_no_room() {
     // A coordinator that goes gives back what its members had.
     drop(scene);
     assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn commits_on_their_way_take_no_more_than_they_may() {
+    let (mut scene, memory) = bounded();
+    let partition = |index| CommitPartition {
+        partition: PartitionIndex(index),
+        offset: Offset(5),
+        leader_epoch: LeaderEpoch::UNKNOWN,
+        metadata: "",
+    };
+    let request = |group_id, partitions: std::ops::Range<i32>| OffsetCommit {
+        group_id,
+        generation_id: -1,
+        topics: vec![CommitTopic { name: "t", partitions: partitions.map(partition).collect() }],
+        ..OffsetCommit::default()
+    };
+    // Alone it may be more than everything.
+    let outcome = scene.coordinator.offset_commit(&request("g", 0..100_000), scene.now);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+    let refused = scene.coordinator.offset_commit(&request("h", 0..1), scene.now);
+    let Outcome::Ready(refused) = refused else { panic!("it is taken") };
+    let code = refused.topics[0].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::COORDINATOR_NOT_AVAILABLE, "clients come again");
+    assert_eq!(memory.used(), 0, "members have their own");
+    comes(&mut scene, "m", "1", b"said").unwrap();
+    scene.answer(outcome);
+    let outcome = scene.coordinator.offset_commit(&request("h", 0..1), scene.now);
+    let answer = scene.answer(outcome);
+    assert_eq!(answer.topics[0].partitions[0].error_code, ErrorCode::NONE);
+    // What fails is on its way no longer, and so it is with a coordinator that goes.
+    for end in [Scene::fail as fn(&mut Scene) -> Vec<Response>, goes] {
+        let outcome = scene.coordinator.offset_commit(&request("g", 0..100_000), scene.now);
+        assert!(matches!(outcome, Outcome::Parked(_)));
+        let deletion = OffsetDelete { group_id: "h", topics: vec![("t", vec![PartitionIndex(0)])] };
+        let Outcome::Ready(refused) = scene.coordinator.offset_delete(&deletion, scene.now) else {
+            panic!("it is taken")
+        };
+        assert_eq!(refused.error_code, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        end(&mut scene);
+    }
+    let outcome = scene.coordinator.offset_commit(&request("g", 0..100_000), scene.now);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+}
+
+fn goes(scene: &mut Scene) -> Vec<Response> {
+    scene.coordinator.abandon(ErrorCode::NOT_COORDINATOR);
+    Vec::new()
 }

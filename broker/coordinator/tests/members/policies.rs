@@ -2,8 +2,8 @@
 
 use super::{Scene, join};
 use coordinator::{
-    Config, ConsumerGroupHeartbeat, Heartbeat, JoinGroup, LeaveGroup, LeavingMember,
-    MigrationPolicy, SyncGroup,
+    ClassicState, Config, ConsumerGroupHeartbeat, Coordinator, Heartbeat, JoinGroup,
+    JoinGroupResponse, LeaveGroup, LeavingMember, MigrationPolicy, Outcome, SyncGroup,
 };
 use ids::PartitionIndex;
 use ringwood_coordinator as coordinator;
@@ -27,18 +27,7 @@ fn with(policy: MigrationPolicy) -> Scene {
 
 /// JoinGroup by a new member of the classic protocol, which reads `t`: member id and generation.
 pub(super) fn joins_as_classic(scene: &mut Scene, fresh: &str) -> Result<(String, i32), ErrorCode> {
-    let mut said = Vec::new();
-    let subscription = ConsumerProtocolSubscription { topics: vec!["t"], ..Default::default() };
-    subscription.encode_prefixed(1, &mut said).unwrap();
-    let join = JoinGroup {
-        group_id: "g",
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: 10_000,
-        protocol_type: "consumer",
-        protocols: vec![("range", &said)],
-        ..JoinGroup::default()
-    };
-    let outcome = scene.coordinator.join_group(&join, fresh, scene.now);
+    let outcome = asks_to_join(scene, "", fresh);
     // An empty group waits for more of them.
     scene.pass(Duration::from_secs(3));
     let joined = scene.answer(outcome);
@@ -48,9 +37,31 @@ pub(super) fn joins_as_classic(scene: &mut Scene, fresh: &str) -> Result<(String
     }
 }
 
+fn asks_to_join(scene: &mut Scene, member_id: &str, fresh: &str) -> Outcome<JoinGroupResponse> {
+    let mut said = Vec::new();
+    let subscription = ConsumerProtocolSubscription { topics: vec!["t"], ..Default::default() };
+    subscription.encode_prefixed(1, &mut said).unwrap();
+    let join = JoinGroup {
+        group_id: "g",
+        member_id,
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 10_000,
+        protocol_type: "consumer",
+        protocols: vec![("range", &said)],
+        ..JoinGroup::default()
+    };
+    scene.coordinator.join_group(&join, fresh, scene.now)
+}
+
 /// A stable classic group with one member, which has both partitions of `t`: member id and generation.
 pub(super) fn classic_group(scene: &mut Scene) -> (String, i32) {
     let (member_id, generation_id) = joins_as_classic(scene, "1").unwrap();
+    gets_both(scene, &member_id, generation_id);
+    (member_id, generation_id)
+}
+
+/// The leader, and only member, gives itself both partitions.
+fn gets_both(scene: &mut Scene, member_id: &str, generation_id: i32) {
     let mut given = Vec::new();
     let both =
         ConsumerPartitions { topic: "t", partitions: vec![PartitionIndex(0), PartitionIndex(1)] };
@@ -60,13 +71,12 @@ pub(super) fn classic_group(scene: &mut Scene) -> (String, i32) {
     let sync = SyncGroup {
         group_id: "g",
         generation_id,
-        member_id: &member_id,
-        assignments: vec![(&member_id, &given)],
+        member_id,
+        assignments: vec![(member_id, &given)],
         ..SyncGroup::default()
     };
     let outcome = scene.coordinator.sync_group(&sync, scene.now);
     assert_eq!(scene.answer(outcome).error_code, ErrorCode::NONE);
-    (member_id, generation_id)
 }
 
 fn beats(scene: &mut Scene, (member_id, generation_id): &(String, i32)) -> ErrorCode {
@@ -88,8 +98,12 @@ fn leaves(scene: &mut Scene, member_id: &str) {
 
 /// The group's type, and how many members it has.
 fn kind(scene: &Scene) -> (&'static str, usize) {
-    let consumers = scene.coordinator.describe_consumer_group("g");
-    let classic = scene.coordinator.describe_group("g");
+    kind_of(&scene.coordinator)
+}
+
+fn kind_of(coordinator: &Coordinator) -> (&'static str, usize) {
+    let consumers = coordinator.describe_consumer_group("g");
+    let classic = coordinator.describe_group("g");
     match (consumers, classic) {
         (Some(consumers), None) => ("consumer", consumers.members.len()),
         (None, Some(classic)) => ("classic", classic.members.len()),
@@ -162,4 +176,60 @@ fn a_consumer_group_without_members_becomes_classic_under_each_policy() {
         assert_eq!(kind(&scene), ("classic", 1), "{policy:?}");
         assert_eq!(beats(&mut scene, &member), ErrorCode::NONE, "{policy:?}");
     }
+}
+
+/// A group of A, of the consumer protocol, and one of the classic one. A has left, and the log was not told. The other one is back
+/// already: it leads a generation that nobody has assigned.
+fn left_with_a_full_disk() -> (Scene, String, i32) {
+    let mut scene = with(MigrationPolicy::Bidirectional);
+    scene.joins(("A", None));
+    let (member_id, _) = joins_as_classic(&mut scene, "1").unwrap();
+    let gone = ConsumerGroupHeartbeat { member_epoch: -1, ..join(("A", None)) };
+    let outcome = scene.coordinator.consumer_group_heartbeat(&gone, "", scene.now);
+    assert!(matches!(outcome, Outcome::Parked(_)));
+    assert_eq!(scene.fail().len(), 1);
+    assert_eq!(kind(&scene), ("classic", 1));
+    let Outcome::Ready(joined) = asks_to_join(&mut scene, &member_id, "2") else {
+        panic!("nobody else is waited for")
+    };
+    assert_eq!(joined.error_code, ErrorCode::NONE);
+    (scene, member_id, joined.generation_id)
+}
+
+fn state(coordinator: &Coordinator) -> ClassicState {
+    coordinator.describe_group("g").unwrap().state
+}
+
+#[test]
+fn a_generation_that_nobody_assigned_is_in_no_log() {
+    let (mut scene, member_id, generation) = left_with_a_full_disk();
+    assert_eq!(state(&scene.coordinator), ClassicState::CompletingRebalance);
+    scene.pass(Duration::from_secs(2));
+    scene.flush();
+    assert_eq!(kind_of(&scene.after_restart()), ("consumer", 2), "as it was");
+    gets_both(&mut scene, &member_id, generation);
+    scene.pass(Duration::from_secs(2));
+    scene.flush();
+    let after = scene.after_restart();
+    assert_eq!((kind_of(&after), state(&after)), (("classic", 1), ClassicState::Stable));
+    let told = scene.coordinator.describe_group("g").unwrap();
+    assert_eq!(after.describe_group("g").unwrap().members, told.members);
+    assert!(!told.members[0].assignment.is_empty());
+}
+
+#[test]
+fn neither_is_one_that_was_called_back_before_it_was_assigned() {
+    let (mut scene, ..) = left_with_a_full_disk();
+    assert!(matches!(asks_to_join(&mut scene, "", "3"), Outcome::Parked(_)));
+    assert_eq!(state(&scene.coordinator), ClassicState::PreparingRebalance);
+    scene.pass(Duration::from_secs(2));
+    scene.flush();
+    assert_eq!(kind_of(&scene.after_restart()), ("consumer", 2), "as it was");
+    // Once nobody is left the log hears of it.
+    for _ in 0..10 {
+        scene.pass(Duration::from_secs(11));
+        scene.flush();
+    }
+    assert_eq!(kind(&scene), ("classic", 0));
+    assert_eq!(kind_of(&scene.after_restart()), ("classic", 0));
 }

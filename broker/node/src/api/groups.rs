@@ -1,6 +1,8 @@
 //! Consumer groups: each request goes to the core that owns the group's partition of `__consumer_offsets`.
 //!
-//! Requests about one group travel there whole, as frames; those about several are split.
+//! Requests about one group travel there whole, as frames; those about several are split. Who waits for the other members of his
+//! group (JoinGroup, SyncGroup) waits without his frame: its memory is lent for as long as a request is worked on, and members
+//! may wait for days.
 
 mod consumer_describe;
 mod consumer_heartbeat;
@@ -21,13 +23,13 @@ pub(super) use consumer_heartbeat::answer as consumer_heartbeat;
 pub(super) use delete::answer as delete;
 pub(super) use describe::answer as describe;
 pub(super) use heartbeat::answer as heartbeat;
-pub(super) use join::answer as join;
+pub(super) use join::begin as join;
 pub(super) use leave::answer as leave;
 pub(super) use list::answer as list;
 pub(super) use offset_commit::answer as offset_commit;
 pub(super) use offset_delete::answer as offset_delete;
 pub(super) use offset_fetch::answer as offset_fetch;
-pub(super) use sync::answer as sync;
+pub(super) use sync::begin as sync;
 
 use crate::broker::Broker;
 use crate::groups::partition_of;
@@ -46,6 +48,11 @@ pub(super) fn partition(broker: &Broker, group: &str) -> Option<PartitionId> {
 /// Whether there is such a partition.
 fn exists(broker: &Broker, topic: &str, index: PartitionIndex) -> bool {
     broker.metadata.image().topic_named(topic).is_some_and(|t| t.partition(index).is_some())
+}
+
+/// Whether a request may have to wait for other clients.
+pub(super) fn waits_for_others(key: ApiKey) -> bool {
+    matches!(key, ApiKey::JoinGroup | ApiKey::SyncGroup)
 }
 
 /// The core that answers a request about one group; none for any other request, and if it is this one.

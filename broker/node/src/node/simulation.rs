@@ -10,6 +10,7 @@
 //! | `load.rs` | the clients: producers, an administrator, a group |
 //! | `audit.rs` | reads everything back and compares |
 //! | `full.rs` | a full disk, and a start on it |
+//! | `members.rs` | members that wait for each other, and for a coordinator that reads its log |
 //! | `sessions.rs` | fetch sessions: what has not moved, and what has |
 //! | `committed.rs` | readers of committed data |
 //! | `configs.rs` | many configurations that change at once |
@@ -25,6 +26,7 @@ mod full;
 mod hostile;
 mod load;
 mod machine;
+mod members;
 mod sessions;
 
 use crate::planted::{self, Planted};

@@ -1,11 +1,10 @@
 //! JoinGroup: enters a group and waits for its next generation.
 
-use super::super::{Asked, read, reply};
+use super::super::{Asked, Later, Waiting, read};
 use super::partition;
 use crate::broker::Broker;
-use crate::groups::NoCoordinator;
+use crate::groups::{NoCoordinator, Promised};
 use coordinator::{JoinGroup, JoinGroupResponse as Joined};
-use server::Reply;
 use std::rc::Rc;
 use wire::api::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use wire::{DecodeError, Reader};
@@ -15,11 +14,11 @@ const NEEDS_MEMBER_ID_FROM: i16 = 4;
 /// From here on a leader understands that it has nothing to assign (KIP-814).
 const SKIPS_FROM: i16 = 9;
 
-pub(in super::super) async fn answer(
+pub(in super::super) fn begin(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
-) -> Result<Reply, DecodeError> {
+) -> Result<Waiting, DecodeError> {
     let request: JoinGroupRequest<'_> = read(reader, asked)?;
     let host = asked.peer.map_or_else(String::new, |ip| format!("/{ip}"));
     let client = asked.client_id.unwrap_or("");
@@ -37,17 +36,24 @@ pub(in super::super) async fn answer(
         needs_member_id: asked.version >= NEEDS_MEMBER_ID_FROM,
         can_skip_assignment: asked.version >= SKIPS_FROM,
     };
-    let joined = match partition(broker, request.group_id) {
-        Some(id) => broker.groups.ask_and_wait(id, |c, now| c.join_group(&join, &fresh, now)).await,
-        None => Err(NoCoordinator::NotHere),
+    let promised = match partition(broker, request.group_id) {
+        Some(id) => broker.groups.promise(id, |c, now| c.join_group(&join, &fresh, now)),
+        None => Promised::Ready(Err(NoCoordinator::NotHere)),
     };
-    let joined = joined.unwrap_or_else(|e| Joined {
-        error_code: e.code(),
-        generation_id: -1,
-        member_id: request.member_id.to_owned(),
-        ..Joined::default()
-    });
-    let body = JoinGroupResponse {
+    let (later, member_id) = (Later::of(broker, asked), request.member_id.to_owned());
+    Ok(Box::pin(async move {
+        let joined = promised.answer().await.unwrap_or_else(|e| Joined {
+            error_code: e.code(),
+            generation_id: -1,
+            member_id,
+            ..Joined::default()
+        });
+        later.reply(&phrase(&joined))
+    }))
+}
+
+fn phrase(joined: &Joined) -> JoinGroupResponse<'_> {
+    JoinGroupResponse {
         error_code: joined.error_code,
         generation_id: joined.generation_id,
         protocol_type: joined.protocol_type.as_deref(),
@@ -65,8 +71,7 @@ pub(in super::super) async fn answer(
             })
             .collect(),
         ..JoinGroupResponse::default()
-    };
-    Ok(reply(asked, &body))
+    }
 }
 
 /// Sixteen random bytes in the usual form (RFC 9562, version 4).

@@ -1,20 +1,19 @@
 //! SyncGroup: what this generation's leader assigns to a member.
 
-use super::super::{Asked, read, reply};
+use super::super::{Asked, Later, Waiting, read};
 use super::partition;
 use crate::broker::Broker;
-use crate::groups::NoCoordinator;
+use crate::groups::{NoCoordinator, Promised};
 use coordinator::{SyncGroup, SyncGroupResponse as Synced};
-use server::Reply;
 use std::rc::Rc;
 use wire::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
-use wire::{DecodeError, Reader};
+use wire::{DecodeError, ErrorCode, Reader};
 
-pub(in super::super) async fn answer(
+pub(in super::super) fn begin(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
-) -> Result<Reply, DecodeError> {
+) -> Result<Waiting, DecodeError> {
     let request: SyncGroupRequest<'_> = read(reader, asked)?;
     let sync = SyncGroup {
         group_id: request.group_id,
@@ -25,17 +24,29 @@ pub(in super::super) async fn answer(
         protocol_name: request.protocol_name,
         assignments: request.assignments.iter().map(|a| (a.member_id, a.assignment)).collect(),
     };
-    let synced = match partition(broker, request.group_id) {
-        Some(id) => broker.groups.ask_and_wait(id, |c, now| c.sync_group(&sync, now)).await,
-        None => Err(NoCoordinator::NotHere),
+    let promised = match partition(broker, request.group_id) {
+        Some(id) => broker.groups.promise(id, |c, now| c.sync_group(&sync, now)),
+        None => Promised::Ready(Err(NoCoordinator::NotHere)),
     };
-    let synced = synced.unwrap_or_else(|e| Synced { error_code: e.code(), ..Synced::default() });
-    let body = SyncGroupResponse {
-        error_code: synced.error_code,
-        protocol_type: synced.protocol_type.as_deref(),
-        protocol_name: synced.protocol_name.as_deref(),
-        assignment: &synced.assignment,
-        ..SyncGroupResponse::default()
-    };
-    Ok(reply(asked, &body))
+    let later = Later::of(broker, asked);
+    Ok(Box::pin(async move {
+        let synced = promised.answer().await;
+        let synced =
+            synced.unwrap_or_else(|e| Synced { error_code: refusal(e), ..Synced::default() });
+        later.reply(&SyncGroupResponse {
+            error_code: synced.error_code,
+            protocol_type: synced.protocol_type.as_deref(),
+            protocol_name: synced.protocol_name.as_deref(),
+            assignment: &synced.assignment,
+            ..SyncGroupResponse::default()
+        })
+    }))
+}
+
+/// Clients do not expect to be told here that the log is being read: Java's consumer gives up then. They know how to join again.
+fn refusal(why: NoCoordinator) -> ErrorCode {
+    match why {
+        NoCoordinator::Loading => ErrorCode::REBALANCE_IN_PROGRESS,
+        NoCoordinator::NotHere => why.code(),
+    }
 }

@@ -68,6 +68,15 @@ impl Machine {
         self.cores[0].controller.as_ref().is_some_and(|log| log.is_registered())
     }
 
+    /// The bytes of requests that are held, and the most that ever were: of all cores.
+    pub(super) fn frame_bytes(&self) -> (usize, usize) {
+        let counters = self
+            .cores
+            .iter()
+            .filter_map(|broker| broker.server.borrow().as_ref().map(server::Server::counters));
+        counters.fold((0, 0), |(now, most), c| (now + c.frame_bytes, most + c.frame_bytes_highest))
+    }
+
     /// The core that leads the first partition of a topic, and the topic's id.
     pub(super) fn leader_of(&self, topic: &str) -> Option<(Rc<Broker>, TopicId)> {
         self.cores.iter().find_map(|broker| {
