@@ -12,7 +12,7 @@ const RATIO_MAX: f64 = 2.0;
 /// The baseline's p99, nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Base {
-    /// The median of those that were valid.
+    /// The median of those that were valid: a broker that did not keep up was not at rest.
     pub(super) p99: Option<f64>,
     /// The valid ones.
     pub(super) all: Vec<f64>,
@@ -21,7 +21,7 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn of(lines: &[Line]) -> Self {
-        let valid = lines.iter().filter(|line| line.is_baseline()).filter_map(Line::p99);
+        let valid = lines.iter().filter(|l| l.is_baseline() && l.kept_up()).filter_map(Line::p99);
         let all: Vec<f64> = valid.map(|nanos| nanos as f64).collect();
         let measured = lines.iter().filter(|line| line.is_of_baseline()).count();
         Self { p99: median(&all), all, measured }

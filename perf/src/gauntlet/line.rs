@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     latency::{Kind, Latencies, Told},
     load::Plan,
-    run::{HELD_MIN, Recording, Repeat, Run, Stage},
+    run::{HELD_MIN, Recording, Repeat, Run, Stage, Verdict},
     spec::{Quantile, format_count},
     terminal::Tone,
     view::Cell,
@@ -62,6 +62,12 @@ impl Line {
     /// The same, or one that did not.
     pub(super) fn is_of_baseline(&self) -> bool {
         self.is_baseline() || matches!(self, Self::Nothing { number: BASELINE, .. })
+    }
+
+    /// The broker kept up with the load: of a baseline that did not, the others' p99 would be a small part.
+    pub(super) fn kept_up(&self) -> bool {
+        let Self::Played { played, .. } = self else { return false };
+        matches!(played.run.verdict, Verdict::Valid)
     }
 
     /// The p99 of a run whose numbers are the broker's.

@@ -92,6 +92,13 @@ fn the_baseline_is_the_median_of_several_between_the_scenarios() {
     assert_eq!((findings.played, findings.unknown.len(), findings.failures.len()), (1, 1, 1));
     lines.push(nothing);
     assert_eq!((Base::of(&lines).measured, Base::of(&lines).all.len()), (4, 3));
+    // Nor is one with which the broker did not keep up a measure: everything would be little beside it.
+    let mut saturated = line(None, 900_000_000, &[]);
+    if let Line::Played { played, .. } = &mut saturated {
+        played.run.verdict = crate::run::Verdict::Saturated("held".into());
+    }
+    lines.push(saturated);
+    assert_eq!((Base::of(&lines).measured, Base::of(&lines).all.len()), (5, 3));
     let steady = Base { p99: Some(5e6), all: vec![4e6, 5e6, 6e6], measured: 4 };
     let told = "baseline p99: 5.00 ms, median of 3 of 4 from 4.00 ms to 6.00 ms\n";
     assert_eq!(steady.line(), told);
