@@ -4,6 +4,8 @@
 mod beside;
 mod changes;
 mod cuts;
+mod room;
+mod strays;
 mod transactions;
 
 use ids::{
