@@ -1,21 +1,22 @@
-//! The cleaner of one core: compacts the dirtiest of its partitions, one at a time (KIP-58).
+//! The cleaner of one core: compacts those of its partitions that are worth it, one at a time (KIP-58).
 //!
 //! Its settings may change while it works; they count from the next pass on, and another pause at once. What it did is in
 //! `/metrics`.
 
+mod turns;
+
+use self::turns::{Due, Turns};
 use crate::broker::Broker;
 use crate::shard::Replica;
 use cluster::config::TopicConfig;
 use ids::PartitionId;
-use log::{Candidate, Compaction};
+use log::Compaction;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 use store::{CompactBudget, CompactFailure, EndedEarly};
 
-/// After a failure a partition is left alone for this many rounds.
-const ROUNDS_AFTER_FAILURE: u32 = 20;
 /// So soon a pause notices that it is to be another one.
 const SETTING_READ_EVERY: Duration = Duration::from_secs(1);
 
@@ -24,8 +25,7 @@ const SETTING_READ_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Cleaner {
     /// Partitions whose directory has been looked through since the start.
     tidied: RefCell<BTreeSet<PartitionId>>,
-    /// Partitions that failed, and for how many rounds they still wait.
-    failed: RefCell<BTreeMap<PartitionId, u32>>,
+    turns: RefCell<Turns>,
     max_dirty: Cell<f64>,
     due: Cell<usize>,
     looks: Cell<u64>,
@@ -55,7 +55,7 @@ impl Cleaner {
 
     /// Partitions that are left alone because their last pass failed.
     pub(crate) fn failed(&self) -> usize {
-        self.failed.borrow().len()
+        self.turns.borrow().failed()
     }
 }
 
@@ -77,7 +77,9 @@ pub(crate) fn start(broker: &Rc<Broker>) {
             let enabled = me.metadata.settings().cleaner.enabled;
             if !enabled || !round(&me).await {
                 back_off(&me).await;
-                wait_less(&me);
+                let here: BTreeSet<PartitionId> =
+                    me.shard.replicas().iter().map(|r| r.id).collect();
+                me.cleaner.turns.borrow_mut().end_round(|id| here.contains(&id));
             }
         }
     });
@@ -95,43 +97,34 @@ async fn back_off(broker: &Broker) {
     }
 }
 
-/// One round less to wait for those that failed.
-fn wait_less(broker: &Broker) {
-    broker.cleaner.failed.borrow_mut().retain(|_, rounds| {
-        *rounds = rounds.saturating_sub(1);
-        *rounds > 0
-    });
-}
-
-/// Compacts the dirtiest partition that is due; false if none is.
+/// Compacts one partition that is due; whether to look again at once.
 async fn round(broker: &Rc<Broker>) -> bool {
     remove_strays(broker).await;
-    let mut best: Option<(Rc<Replica>, Candidate)> = None;
-    let (mut max_dirty, mut due) = (0.0_f64, 0);
-    for replica in broker.shard.replicas() {
+    let (mut max_dirty, mut due) = (0.0_f64, Vec::new());
+    let (now, cleaner) = (broker.rt.now(), &broker.cleaner);
+    let replicas = broker.shard.replicas();
+    for replica in &replicas {
         let config = Rc::clone(&replica.config.borrow());
-        if !config.cleanup.compact || broker.cleaner.failed.borrow().contains_key(&replica.id) {
+        let store = &broker.shard.store;
+        let has = |name| store.with_log(replica.id, |l| l.segment(name).is_some()).unwrap_or(false);
+        if !config.cleanup.compact || cleaner.turns.borrow_mut().waits(replica.id, now, has) {
             continue;
         }
-        let stable = broker.shard.last_stable(&replica);
-        let found = broker.shard.store.compactable(replica.id, &compaction(&config), stable);
+        let stable = broker.shard.last_stable(replica);
+        let found = store.compactable(replica.id, &compaction(&config), stable);
         let Some(found) = found else { continue };
         max_dirty = max_dirty.max(found.ratio());
-        due += usize::from(found.due);
-        // An overdue one goes first.
-        let rank = |c: &Candidate| (c.overdue, c.ratio());
-        if found.due && best.as_ref().is_none_or(|(_, b)| rank(&found) > rank(b)) {
-            best = Some((replica, found));
+        if found.due {
+            due.push(Due { id: replica.id, overdue: found.overdue, ratio: found.ratio() });
         }
     }
-    let cleaner = &broker.cleaner;
     cleaner.max_dirty.set(max_dirty);
-    cleaner.due.set(due);
+    cleaner.due.set(due.len());
     cleaner.looks.set(cleaner.looks.get() + 1);
-    match best {
-        Some((replica, _)) => pass(broker, &replica).await,
-        None => false,
-    }
+    let next = cleaner.turns.borrow_mut().next(&due);
+    let Some((id, others_wait)) = next else { return false };
+    let Some(replica) = replicas.iter().find(|r| r.id == id) else { return false };
+    pass(broker, replica).await || others_wait
 }
 
 /// One pass over one partition; whether it got further.
@@ -149,21 +142,35 @@ async fn pass(broker: &Rc<Broker>, replica: &Replica) -> bool {
     let result = broker.shard.store.compact(replica.id, &how, budget, stable).await;
     let took = broker.rt.now().since(began);
     broker.cleaner.last_run_ms.set(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    let leave = || broker.cleaner.failed.borrow_mut().insert(replica.id, ROUNDS_AFTER_FAILURE);
+    let id = replica.id;
+    let turns = &broker.cleaner.turns;
     match result {
         Ok(report) => {
             let further = before.is_ok_and(|b| report.clean_end > b);
+            if report.ended_early.is_none() {
+                turns.borrow_mut().finish(id);
+            }
             if !further && report.ended_early != Some(EndedEarly::Interrupted) {
                 // A transaction is in the way: not again at once.
-                leave();
+                turns.borrow_mut().fail(id);
             }
             further
         }
         Err(CompactFailure::Refused(_)) => false,
         Err(e) => {
-            let (topic, index) = (&replica.topic, replica.id.index);
-            eprintln!("partition {index} of {topic} is not compacted: {e}");
-            leave();
+            let news = match &e {
+                CompactFailure::Damaged { segment, position, .. } => {
+                    turns.borrow_mut().damage(id, *segment, *position, broker.rt.now())
+                }
+                CompactFailure::DiskFull | CompactFailure::Io(_) | CompactFailure::Refused(_) => {
+                    turns.borrow_mut().fail(id);
+                    true
+                }
+            };
+            if news {
+                let (topic, index) = (&replica.topic, id.index);
+                eprintln!("partition {index} of {topic} is not compacted: {e}");
+            }
             false
         }
     }

@@ -59,7 +59,7 @@ pub enum Appended {
 /// Why a batch cannot be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendError {
-    /// It does not continue its producer's sequence.
+    /// It does not continue its producer's sequence, or ends a transaction in the name of an older incarnation.
     Sequence(SequenceError),
     /// It comes without a transaction while its producer has one open on this partition.
     OpenTransaction,
@@ -150,6 +150,14 @@ impl Log {
             if open.is_some() && !batch.transactional {
                 return Err(AppendError::OpenTransaction);
             }
+        } else if batch.control
+            && let Some(known) = self.producers.get(batch.producer_id)
+            && batch.producer_epoch < known.epoch
+        {
+            // A coordinator that has moved and does not know it yet: the marker would end nothing, and who reads the log alone
+            // could not tell.
+            let (current, got) = (known.epoch, batch.producer_epoch);
+            return Err(AppendError::Sequence(SequenceError::StaleEpoch { current, got }));
         }
         let sealed = match self.segments.last() {
             Some(active) if self.must_roll(active, batch, config) => Some(active.name),
@@ -373,6 +381,15 @@ impl Log {
         let creation = self.next_creation;
         self.next_creation += 1;
         creation
+    }
+
+    /// No new segment gets a number up to `creation`: files of that number are about to be removed. Numbers come one after the
+    /// other, so one that is far off is not given out before they are gone, and nobody made it.
+    pub fn pass_over_creation(&mut self, creation: u32) {
+        const FAR: u32 = 1 << 20;
+        if creation < self.next_creation.saturating_add(FAR) {
+            self.next_creation = self.next_creation.max(creation + 1);
+        }
     }
 
     /// Puts the compacted segment `with` in the place of `group`, which are adjoining segments of this log and not the active

@@ -13,6 +13,9 @@
 //! everybody else's before its entry names them. Only when it is durable do the old files go (`replaced.rs`). A reader that
 //! has one open keeps it.
 //!
+//! What a pass writes is room that producers do not have until the old files have gone. So it takes none that would bring the
+//! free space near the minimum below which writes are refused: it ends there, and what it has not swapped is undone.
+//!
 //! A crash before the entry leaves the old segments, whose files are all there, and new files that nobody names; one after it
 //! leaves the new segments and old files that nobody names. [`Store::remove_strays`] takes those away after the next start.
 //!
@@ -35,8 +38,9 @@ pub(crate) use self::keys::end_of_transaction;
 pub(crate) use self::replaced::{Replaced, settled, start};
 
 use crate::compact::keys::Mapped;
-use crate::compact::output::Output;
+use crate::compact::output::{ALLOCATE, Output};
 use crate::compact::pace::Pace;
+use crate::compact::sift::Needs;
 use crate::compact::source::Source;
 use crate::compact::transactions::Left;
 use crate::partition::Shared;
@@ -111,7 +115,7 @@ pub enum CompactFailure {
         /// What is wrong.
         why: String,
     },
-    /// There is no room for the new segments.
+    /// There is no room for the new segments, or only what is kept for producers.
     DiskFull,
     /// A file cannot be read or made.
     Io(String),
@@ -127,7 +131,9 @@ impl fmt::Display for CompactFailure {
                     "segment {segment} is damaged at byte {position}: {why}; nothing of it was removed"
                 )
             }
-            Self::DiskFull => f.write_str("the disk has no room for the compacted segments"),
+            Self::DiskFull => f.write_str(
+                "the disk has no room for the compacted segments beside what is kept free",
+            ),
             Self::Io(e) => f.write_str(e),
         }
     }
@@ -241,9 +247,15 @@ impl Store {
             Err(e) => return Err(e),
         };
         let strays: BTreeSet<SegmentName> = {
-            let p = p.borrow();
+            let mut p = p.borrow_mut();
             let names = listed.iter().filter_map(|e| segment_name(&e.name));
-            names.filter(|n| p.log.segment(*n).is_none() && !p.replaced.contains(n)).collect()
+            let is_stray = |n: &SegmentName| p.log.segment(*n).is_none() && !p.replaced.contains(n);
+            let strays: BTreeSet<SegmentName> = names.filter(is_stray).collect();
+            // A number that a lost pass had taken is in no record, and would be given out again.
+            for stray in &strays {
+                p.log.pass_over_creation(stray.creation);
+            }
+            strays
         };
         if strays.is_empty() {
             return Ok(0);
@@ -266,6 +278,10 @@ fn segment_name(file: &str) -> Option<SegmentName> {
 impl Pass<'_> {
     async fn run(&mut self, found: Candidate, map_bytes: usize) -> Result<(), CompactFailure> {
         self.report.clean_end = found.from;
+        // Before anything is read for it.
+        if !self.inner().has_room_to_spare(ALLOCATE) {
+            return Err(CompactFailure::DiskFull);
+        }
         if !self.put_on_disk(found.end).await? {
             self.report.ended_early = Some(EndedEarly::Interrupted);
             return Ok(());
@@ -452,8 +468,10 @@ impl Pass<'_> {
                 let h = *batch.header();
                 let needed = last_batches.holds(&h);
                 let mut new = Vec::new();
+                let needs = Needs { sequence: needed, end: h.next_offset() == s.end };
+                let held = out.held_transaction().map(|(producer, _)| producer);
                 let outcome = self
-                    .sift(&batch, map, needed || h.next_offset() == s.end, &mut new)
+                    .sift(&batch, map, needs, held, &mut new)
                     .map_err(|e| source.damaged(e.to_string()))?;
                 self.pace.worked(bytes.len());
                 // Only the end of the last segment that is taken in needs a batch that holds it.
@@ -493,6 +511,9 @@ impl Pass<'_> {
                 return Ok(Vec::new());
             }
             taken.push(s);
+        }
+        if let Some((producer, epoch)) = out.held_transaction() {
+            self.left.note(producer, epoch);
         }
         out.release()
             .await

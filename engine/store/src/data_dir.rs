@@ -3,6 +3,7 @@
 //! Core 0 opens it: only one process may use it, and the layout must be settled before any core looks at its part. The other
 //! cores join: they hold on to the same lock, because the kernel must keep it until the last write of *each* core has ended.
 
+use crate::format::commit;
 use crate::format::layout::{Core, Layout};
 use crate::format::manifest::{BatchBuilder, Footer};
 use crate::format::{BLOCK, blocks};
@@ -332,7 +333,8 @@ pub(crate) async fn make_rings(
 }
 
 /// A directory without a layout is new, or its making was cut short; then no ring has a commit. If one has, the layout was
-/// lost, and making rings would destroy what may be the only copy of something.
+/// lost, and making rings would destroy what may be the only copy of something. Other bytes say nothing: a power cut may leave
+/// any where zeros were being written.
 async fn refuse_if_used(rt: &Runtime, paths: &Paths) -> Result<(), OpenError> {
     let disk = rt.disk();
     let names = |e: io::Result<Vec<DirEntry>>| match e {
@@ -355,7 +357,7 @@ async fn refuse_if_used(rt: &Runtime, paths: &Paths) -> Result<(), OpenError> {
             match disk.open(&ring, open).await {
                 Ok(file) => {
                     let first = file.read_at(0, BLOCK).await.map_err(fail("cannot read a ring"))?;
-                    if first.iter().any(|b| *b != 0) {
+                    if commit::Header::is_at(&first) {
                         return lost("a ring has commits");
                     }
                 }

@@ -90,6 +90,7 @@ impl Store {
             if to >= p.borrow().log.end() {
                 return Ok(p.borrow().log.end());
             }
+            let before = Shape::of(&p.borrow());
             let Some(plan) = self.plan(&p, to).await? else { continue };
             if names_what_no_manifest_does(&p.borrow(), &plan) {
                 self.settle_compaction().await;
@@ -108,7 +109,14 @@ impl Store {
             }
             let Some(payload) = self.payload(&p.borrow(), &plan, &from_log) else { continue };
             self.admit_control_of(payload.to_bytes().len()).await;
-            let Some((sequence, dropped)) = self.carry_out(&p, &plan, &from_log)? else { continue };
+            let Some((sequence, dropped)) = self.carry_out(&p, &plan, &from_log)? else {
+                // The same plan of the same log would be refused for ever.
+                let p = p.borrow();
+                if Shape::of(&p) == before && !still_fits(&p, &plan) {
+                    return Err(TruncateError::Read(no_place(&p, plan.end)));
+                }
+                continue;
+            };
             if planted::is(Planted::UnlinkBeforeTheTruncate) {
                 unlink_segments(inner, id, &dropped).await;
             }
@@ -257,8 +265,17 @@ impl Store {
         to: Offset,
     ) -> Result<Segment, ReadError> {
         let relative = u32::try_from(to - whole.name.base).unwrap_or(u32::MAX);
-        let entry = floor(index, |e| e.offset <= relative);
-        let found = self.cut_from(p, whole, entry, to).await;
+        let after = index.entries().partition_point(|e| e.offset <= relative);
+        let entry_at =
+            |after: usize| after.checked_sub(1).and_then(|i| index.entries().get(i)).copied();
+        let entry = entry_at(after);
+        let mut found = self.cut_from(p, whole, entry, to).await;
+        // Nothing behind the entry is left. In front of it there may be a gap, so where the batch before it ends is not known:
+        // that one is behind the entry before.
+        let nothing = |cut: &Segment| entry.is_some_and(|e| cut.len == e.position);
+        if whole.compacted && found.as_ref().is_ok_and(nothing) {
+            found = self.cut_from(p, whole, entry_at(after.saturating_sub(1)), to).await;
+        }
         let found = match (found, entry) {
             // Perhaps only the index is wrong.
             (Err(ReadError::Corrupt { .. }), Some(_)) => self.cut_from(p, whole, None, to).await,
@@ -389,6 +406,28 @@ fn names_what_no_manifest_does(p: &Partition, plan: &Plan) -> bool {
     let cut = kept.segment.name;
     let Some(s) = p.log.segment(cut) else { return false };
     s.compacted && p.replaced.iter().any(|of| of.base >= cut.base && of.base < s.end)
+}
+
+/// What of a log a plan rests upon.
+#[derive(PartialEq, Eq)]
+struct Shape {
+    generation: u32,
+    start: Offset,
+    end: Offset,
+    segments: Vec<(SegmentName, u32)>,
+}
+
+impl Shape {
+    fn of(p: &Partition) -> Self {
+        let segments = p.log.segments().iter().map(|s| (s.name, s.len)).collect();
+        Self { generation: p.log.generation(), start: p.log.start(), end: p.log.end(), segments }
+    }
+}
+
+/// The log says of itself that it can be cut here, and cannot.
+fn no_place(p: &Partition, end: Offset) -> ReadError {
+    let segment = p.log.segment_of(end).map_or(NO_SEGMENT, |s| s.name);
+    ReadError::Corrupt { segment, position: 0, why: "the log cannot be cut at the end of a batch" }
 }
 
 /// Whether the log is still one that can be cut as planned.

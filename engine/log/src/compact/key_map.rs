@@ -8,15 +8,30 @@ use ids::Offset;
 use siphasher::sip128::SipHasher24;
 
 /// Bytes of a slot.
-const SLOT: usize = size_of::<Slot>();
+const SLOT: usize = size_of::<Place>();
 /// Slots of a hundred that may be used: beyond that looking takes too long.
 const LOAD_PERCENT: usize = 90;
 
-#[derive(Clone, Copy, Default, Debug)]
+/// A slot as it lies in memory: hash, and the offset and one more; 0 there is a free slot.
+///
+/// An array of numbers: of those, zeros are asked for from the system, which gives them page by page as they are touched. A
+/// structure would be written out, all at once, before the first key is noted.
+type Place = [u64; 3];
+
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     hash: [u64; 2],
-    /// The offset and one more; 0 is a free slot.
     next: u64,
+}
+
+impl Slot {
+    fn of([a, b, next]: Place) -> Self {
+        Self { hash: [a, b], next }
+    }
+
+    fn is_free(&self) -> bool {
+        self.next == 0
+    }
 }
 
 /// What came of noting a key.
@@ -31,7 +46,7 @@ pub enum Mapped {
 /// The map of one pass.
 #[derive(Clone, Debug)]
 pub struct KeyMap {
-    slots: Vec<Slot>,
+    slots: Vec<Place>,
     secret: (u64, u64),
     used: usize,
     used_max: usize,
@@ -45,8 +60,7 @@ impl KeyMap {
         let wanted = wanted.saturating_mul(100) / LOAD_PERCENT;
         let count = (bytes / SLOT).min(wanted.saturating_add(2)).max(2);
         let used_max = (count * LOAD_PERCENT / 100).max(1);
-        // Zeroed by the system when it is touched, not here.
-        Self { slots: vec![Slot::default(); count], secret, used: 0, used_max }
+        Self { slots: vec![[0; 3]; count], secret, used: 0, used_max }
     }
 
     fn hash(&self, key: &[u8]) -> [u64; 2] {
@@ -54,12 +68,16 @@ impl KeyMap {
         [hash.h1, hash.h2]
     }
 
+    fn slot(&self, at: usize) -> Slot {
+        Slot::of(self.slots[at])
+    }
+
     /// The slot of `hash`: its own, or the free one where it would go.
     fn find(&self, hash: [u64; 2]) -> usize {
         let count = self.slots.len();
         let mut at = (hash[0] % count as u64) as usize;
         // Ends: some slot is always free.
-        while self.slots[at].next != 0 && self.slots[at].hash != hash {
+        while !self.slot(at).is_free() && self.slot(at).hash != hash {
             at = (at + 1) % count;
         }
         at
@@ -69,20 +87,20 @@ impl KeyMap {
     pub fn note(&mut self, key: &[u8], offset: Offset) -> Mapped {
         let hash = self.hash(key);
         let at = self.find(hash);
-        if self.slots[at].next == 0 {
+        if self.slot(at).is_free() {
             if self.used == self.used_max {
                 return Mapped::Full;
             }
             self.used += 1;
         }
-        self.slots[at] = Slot { hash, next: offset.0.cast_unsigned() + 1 };
+        self.slots[at] = [hash[0], hash[1], offset.0.cast_unsigned() + 1];
         Mapped::Noted
     }
 
     /// The newest offset of `key`, if the map has one.
     #[must_use]
     pub fn newest(&self, key: &[u8]) -> Option<Offset> {
-        let slot = self.slots[self.find(self.hash(key))];
+        let slot = self.slot(self.find(self.hash(key)));
         slot.next.checked_sub(1).map(|o| Offset(o.cast_signed()))
     }
 
@@ -172,5 +190,20 @@ mod tests {
             let newest = map.newest(&key.to_le_bytes()).map(|o| o.0);
             assert_eq!(newest, model.get(&key).copied(), "key {key}");
         }
+    }
+
+    /// A turn of the core's loop makes it: memory that nobody has touched yet costs nothing.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_large_map_is_zeroed_by_the_system_as_it_fills_up() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let before = resident();
+        let map = KeyMap::new(512 << 20, u64::MAX, (1, 2));
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 128 << 20, "{} of {} bytes were touched", grown, map.bytes());
+        assert_eq!(map.newest(b"any"), None);
     }
 }

@@ -290,3 +290,27 @@ fn a_marker_that_ends_nothing_aborts_nothing() {
     assert!(log.segments()[0].aborted.is_empty());
     assert_eq!(log.last_stable(Offset(1)), Offset(1));
 }
+
+/// The log would not take it for an end, and nobody who reads the log would know why.
+#[test]
+fn a_marker_of_an_older_epoch_is_refused() {
+    let (mut log, c) = (Log::default(), Config::default());
+    let of = |epoch, control| BatchMeta {
+        producer_id: ProducerId(7),
+        producer_epoch: ProducerEpoch(epoch),
+        base_sequence: if control { -1 } else { 0 },
+        transactional: true,
+        control,
+        ..batch(1, 100)
+    };
+    log.append(&of(5, false), E0, T0, &c).unwrap();
+    let before = log.clone();
+    let stale = SequenceError::StaleEpoch { current: ProducerEpoch(5), got: ProducerEpoch(4) };
+    assert_eq!(log.append(&of(4, true), E0, T0, &c), Err(AppendError::Sequence(stale)));
+    assert_eq!(log, before);
+    log.append(&of(5, true), E0, T0, &c).unwrap();
+    assert_eq!(log.producers().first_open_transaction(), None);
+    // One that fences with a new epoch is taken, of a producer that nobody knows too.
+    log.append(&of(6, true), E0, T0, &c).unwrap();
+    Log::default().append(&of(6, true), E0, T0, &c).unwrap();
+}

@@ -42,7 +42,10 @@ impl Pass<'_> {
         let rt = &self.inner().rt;
         let secret = (rt.random(), rt.random());
         let records = u64::try_from(found.end - found.from).unwrap_or(u64::MAX);
+        // The first turn of the pass, which the first read ends.
+        self.pace.waited();
         let keys = KeyMap::new(map_bytes, records, secret);
+        self.pace.worked(0);
         let bytes = keys.bytes() as u64;
         self.inner().count(|c| c.compact_map_bytes = bytes);
         let mut map = Mapped { keys, outcomes: None, from: found.from, end: found.end };
@@ -142,16 +145,17 @@ impl Pass<'_> {
             while let Some(bytes) = self.next(&mut source).await? {
                 let batch = source.view(&bytes)?;
                 let h = *batch.header();
-                let (producer, at) = (h.producer_id, h.base_offset);
+                let (producer, epoch, at) = (h.producer_id, h.producer_epoch, h.base_offset);
                 let noted = if h.last_offset() < found.from {
                     Ok(())
                 } else if h.attributes.is_control() {
                     match end_of_transaction(&batch).map_err(|why| source.damaged(why))? {
-                        Some(end) => outcomes.marker(producer, at, end),
+                        Some(end) => outcomes.marker(producer, epoch, at, end),
                         None => Ok(()),
                     }
-                } else if h.attributes.is_transactional() {
-                    outcomes.data(producer, at)
+                } else if h.attributes.is_transactional() && h.count > 0 {
+                    // What is left of one without a record was ended long ago, perhaps by a marker that has gone.
+                    outcomes.data(producer, epoch, at)
                 } else {
                     Ok(())
                 };

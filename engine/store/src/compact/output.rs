@@ -7,7 +7,7 @@ use crate::format::{BLOCK, blocks};
 use crate::partition::SegmentFile;
 use crate::planted::{self, Planted};
 use crate::store::Inner;
-use ids::{Offset, PartitionId, Timestamp};
+use ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Timestamp};
 use log::{Config, Index, IndexEntry, Segment, SegmentName};
 use record::BatchHeader;
 use runtime::{Buffer, File, Open};
@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Bytes of one write.
 const CHUNK: usize = 256 * 1024;
 /// Space is taken in steps of this; what is too much is given back at the end.
-const ALLOCATE: u64 = 8 << 20;
+pub(super) const ALLOCATE: u64 = 8 << 20;
 
 /// What the log takes over.
 pub(super) struct Finished {
@@ -88,6 +88,13 @@ impl Output {
     pub(super) fn hold(&mut self, old: &BatchHeader, bytes: &[u8]) {
         self.changed |= self.held.is_some();
         self.held = Some((*old, bytes.to_vec()));
+    }
+
+    /// Whose transaction the empty batch belongs to that is written only if nothing comes behind it.
+    pub(super) fn held_transaction(&self) -> Option<(ProducerId, ProducerEpoch)> {
+        let (h, _) = self.held.as_ref()?;
+        let of_one = h.attributes.is_transactional() && !h.attributes.is_control();
+        of_one.then_some((h.producer_id, h.producer_epoch))
     }
 
     /// Nothing comes any more: what is held becomes the end.
@@ -187,7 +194,7 @@ impl Output {
         let end = self.written + len as u64;
         if end > self.allocated {
             let more = (end - self.allocated).next_multiple_of(ALLOCATE);
-            file.allocate(self.allocated, more).await?;
+            self.take_room(&file, self.allocated, more).await?;
             self.allocated += more;
         }
         if let Err(e) = file.write_at(self.written, buffer.slice(0..len)).await {
@@ -195,6 +202,14 @@ impl Output {
         }
         self.written = end;
         Ok(())
+    }
+
+    /// Only what producers do not need: a disk that is full for them is full for compaction a little earlier.
+    async fn take_room(&self, file: &File, at: u64, bytes: u64) -> io::Result<()> {
+        if !self.inner.has_room_to_spare(bytes) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.allocate(at, bytes).await
     }
 
     async fn open(&mut self) -> io::Result<File> {
@@ -267,7 +282,7 @@ impl Output {
         }
         buffer.pad_to(BLOCK);
         let len = buffer.len();
-        file.allocate(0, len as u64).await?;
+        self.take_room(&file, 0, len as u64).await?;
         if let Err(e) = file.write_at(0, buffer.slice(0..len)).await {
             self.fault("write of the index", &e);
         }

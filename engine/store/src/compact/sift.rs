@@ -17,6 +17,15 @@ pub(super) struct LastBatches {
     bare: BTreeSet<(ProducerId, ProducerEpoch)>,
 }
 
+/// Why a batch stays though none of its records does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// A producer's sequence rests upon it.
+    pub(super) sequence: bool,
+    /// It is the last of its segment: needed if nothing comes behind it in the new one.
+    pub(super) end: bool,
+}
+
 impl LastBatches {
     pub(super) fn holds(&self, h: &BatchHeader) -> bool {
         self.last.contains(&h.last_offset())
@@ -25,12 +34,14 @@ impl LastBatches {
 }
 
 impl Pass<'_> {
-    /// What stays of one batch.
+    /// What stays of one batch. `held` is whose transaction an empty batch belongs to that is kept only if nothing comes behind
+    /// it.
     pub(super) fn sift(
         &mut self,
         batch: &BatchView<'_>,
         map: &Mapped,
-        keep_empty: bool,
+        needs: Needs,
+        held: Option<ProducerId>,
         new: &mut Vec<u8>,
     ) -> Result<CompactOutcome, CompactError> {
         let h = *batch.header();
@@ -44,13 +55,17 @@ impl Pass<'_> {
                 false => self.how.delete_retention_ms,
             },
             below: map.end,
-            keep_empty,
+            keep_empty: needs.sequence || needs.end,
             bytes_max: DECOMPRESSED_BYTES_MAX,
         };
         let (d, c) = (&mut self.decompressor, &mut self.compressor);
         if h.attributes.is_control() {
             let is_over = match end_of_transaction(batch).map_err(CompactError::Records)? {
-                Some(_) => self.left.is_over(h.producer_id),
+                Some(_) => {
+                    // With its marker gone, what is held might stay: when the marker stays once more, that goes.
+                    let last = held == Some(h.producer_id) && h.attributes.has_delete_horizon();
+                    self.left.is_over(h.producer_id, h.producer_epoch) && !last
+                }
                 // An empty batch, or a control record that is no marker: it ends nothing.
                 None => h.count == 0,
             };
@@ -60,13 +75,14 @@ impl Pass<'_> {
         let lost = |o: Offset| planted::is(Planted::NewestOfAKeyDropped) && o.0 % 32 == 7;
         let latest = |o, key: &[u8]| counts && map.keys.is_latest(key, o) && !lost(o);
         let outcome = record::compact(batch, &rules, latest, d, c, new)?;
-        let left = match outcome {
-            CompactOutcome::Whole => h.count,
-            CompactOutcome::Rewritten { records, .. } => records,
-            CompactOutcome::Dropped => 0,
+        let stays = match outcome {
+            CompactOutcome::Whole => h.count > 0 || needs.sequence,
+            CompactOutcome::Rewritten { records, .. } => records > 0 || needs.sequence,
+            CompactOutcome::Dropped => false,
         };
-        if left > 0 && h.attributes.is_transactional() {
-            self.left.note(h.producer_id);
+        // An empty batch too: one that no marker ends would be a transaction that is open for ever.
+        if stays && h.attributes.is_transactional() {
+            self.left.note(h.producer_id, h.producer_epoch);
         }
         Ok(outcome)
     }

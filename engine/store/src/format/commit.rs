@@ -124,6 +124,12 @@ impl Header {
         sane.then_some(h)
     }
 
+    /// Whether a commit begins here, of whatever ring and version.
+    #[must_use]
+    pub fn is_at(b: &[u8]) -> bool {
+        b.len() >= HEADER && le::u32(b, 0) == MAGIC
+    }
+
     /// The CRC that the header at the start of `commit` claims.
     #[must_use]
     pub fn stored_crc(commit: &[u8]) -> u32 {

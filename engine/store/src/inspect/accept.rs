@@ -12,7 +12,7 @@ use crate::recovery::{self, Purpose};
 use crate::reserve::Reserve;
 use crate::store::{Config, Inner, Parts, Store, unlink_segments};
 use ids::{Offset, PartitionId, ProducerId};
-use log::{Aborted, AbortedTxn, AppendError, Producers, Segment, SegmentName};
+use log::{Aborted, AbortedTxn, AppendError, BatchMeta, Producers, Segment, SegmentName};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -213,6 +213,9 @@ async fn good_prefix(store: &Store, p: &Shared) -> Result<Prefix, AcceptError> {
                 extend(&mut cut, &b);
                 let (meta, base) = (b.meta(), b.header.base_offset);
                 if meta.is_idempotent() {
+                    // As in `txn_index/follow.rs`: one without a record opens no transaction, but has its sequence.
+                    let transactional = meta.transactional && b.header.count > 0;
+                    let meta = BatchMeta { transactional, ..meta };
                     producers.note(&meta, base, whole.appended_at);
                 } else if meta.control
                     && meta.producer_id != ProducerId::NONE

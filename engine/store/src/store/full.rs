@@ -9,6 +9,11 @@ use std::time::Duration;
 /// Writes that were refused are taken again only when this much, or an eighth of the minimum, is free beyond it.
 const FREE_AGAIN_MIN: u64 = 2 << 20;
 
+/// With so much free space writes that were refused below `min` are taken again.
+fn again_from(min: u64) -> u64 {
+    min.saturating_add((min / 8).max(FREE_AGAIN_MIN))
+}
+
 impl Inner {
     /// A file could not be opened, or an allocation was refused. Anything but a full disk is a fault, and too many open files:
     /// the bytes are in the ring, and whoever was refused tries again.
@@ -28,6 +33,19 @@ impl Inner {
         self.full.set(Some(free));
         // Whoever waits for room is refused instead.
         self.admission.refuse_all();
+    }
+
+    /// Whether `bytes` more may be taken for something that can wait, and whose room comes back later: not where it would cost
+    /// producers theirs, nor what they would get back first. While writes are refused already, what gives room back may use
+    /// half of the minimum, beside what the reserve lacks: nothing else would end that.
+    pub(crate) fn has_room_to_spare(&self, bytes: u64) -> bool {
+        let Ok(space) = self.rt.disk().space(self.paths.root()) else { return true };
+        let min = self.config.free_bytes_min;
+        let floor = match self.full.get() {
+            None => again_from(min),
+            Some(_) => min / 2 + self.reserve.missing(self.reserve_target()),
+        };
+        space.free >= floor.saturating_add(bytes)
     }
 
     /// How large the reserve must be for the next checkpoint.
@@ -67,7 +85,7 @@ impl Inner {
             }
         };
         let min = self.config.free_bytes_min;
-        let again = min + (min / 8).max(FREE_AGAIN_MIN);
+        let again = again_from(min);
         let target = self.reserve_target();
         let missing = self.reserve.missing(target);
         if missing > 0 && free >= again + missing {

@@ -101,7 +101,7 @@ fn at_every_moment(seed: u64, mut disturb: impl FnMut(&Under)) -> u32 {
 }
 
 /// Three records of nobody's that are large enough to roll a segment soon.
-fn plain(n: u64, from: i64) -> (Vec<u8>, BatchMeta, Records) {
+pub(super) fn plain(n: u64, from: i64) -> (Vec<u8>, BatchMeta, Records) {
     let mut b = BatchBuilder::new().codec(Codec::None);
     let mut records = Records::new();
     for r in 0..3 {

@@ -3,6 +3,9 @@
 
 mod beside;
 mod changes;
+mod cuts;
+mod room;
+mod strays;
 mod transactions;
 
 use ids::{
@@ -159,7 +162,11 @@ impl Scene {
     }
 
     fn made(seed: u64, checkpoint: bool) -> Self {
-        let world = World::new(seed, SimConfig { capacity: 64 << 20, ..SimConfig::default() });
+        Self::on(seed, SimConfig::default(), checkpoint)
+    }
+
+    fn on(seed: u64, sim: SimConfig, checkpoint: bool) -> Self {
+        let world = World::new(seed, SimConfig { capacity: 256 << 20, ..sim });
         let node = world.add_node();
         let rt = world.core(node, CoreId(0));
         let it = rt.clone();

@@ -36,6 +36,8 @@ struct Written {
 struct Found {
     records: BTreeMap<i64, Vec<u8>>,
     markers: BTreeMap<i64, (ProducerId, bool)>,
+    /// Batches of transactions that have no record any more, by their base offset.
+    empty: BTreeMap<i64, ProducerId>,
 }
 
 struct Writer<'a> {
@@ -134,6 +136,9 @@ async fn read(store: &Store) -> Found {
             let b: BatchView<'_> = b.unwrap();
             b.check_crc().unwrap();
             let h = *b.header();
+            if h.count == 0 && h.attributes.is_transactional() && !h.attributes.is_control() {
+                found.empty.insert(h.base_offset.0, h.producer_id);
+            }
             for r in b.records().unwrap() {
                 let r = r.unwrap();
                 let offset = h.base_offset.0 + i64::from(r.offset_delta);
@@ -166,8 +171,12 @@ fn records(all: &Written, end: i64) -> BTreeMap<i64, Vec<u8>> {
     left.map(|(o, (key, _))| (*o, key.clone())).collect()
 }
 
-/// The markers whose transaction has a record in `left`.
-fn in_use(all: &Written, left: &BTreeMap<i64, Vec<u8>>) -> BTreeSet<i64> {
+/// The markers whose transaction has a record in `left`, or a batch in `empty`.
+fn in_use(
+    all: &Written,
+    left: &BTreeMap<i64, Vec<u8>>,
+    empty: &BTreeMap<i64, ProducerId>,
+) -> BTreeSet<i64> {
     let mut open = BTreeSet::new();
     let mut found = BTreeSet::new();
     let last = all.markers.keys().chain(all.records.keys()).max().copied().unwrap_or(0);
@@ -176,7 +185,8 @@ fn in_use(all: &Written, left: &BTreeMap<i64, Vec<u8>>) -> BTreeSet<i64> {
             if open.remove(producer) {
                 found.insert(o);
             }
-        } else if left.contains_key(&o) && all.records[&o].1 != How::Plain {
+        } else if empty.contains_key(&o) || left.contains_key(&o) && all.records[&o].1 != How::Plain
+        {
             open.insert(all.owner[&o]);
         }
     }
@@ -192,7 +202,7 @@ async fn compact(store: &Store, budget: CompactBudget) -> CompactReport {
 fn check(all: &Written, found: &Found, end: Offset) {
     let left = records(all, end.0);
     assert_eq!(found.records, left, "below {end}");
-    let needed = in_use(all, &left);
+    let needed = in_use(all, &left, &found.empty);
     for (offset, producer) in &all.markers {
         let marker = found.markers.get(offset);
         if *offset >= end.0 {
@@ -407,4 +417,57 @@ fn a_power_cut_at_every_effect_leaves_a_log_that_compacts_to_the_same() {
             check(&all, &read(&store).await, report.clean_end);
         });
     }
+}
+
+/// A producer's last batch stays for its sequence number, without a record. A batch of a transaction that no marker ends would
+/// be one that is open for ever, for whoever follows the log.
+#[test]
+fn a_marker_stays_as_long_as_any_batch_of_its_transaction() {
+    let scene = Scene::new(46);
+    scene.run(|rt| async move {
+        let store = open(&rt).await;
+        store.create(id(), partition_config());
+        let mut w = writer(&store);
+        let (aborted, committed) = (ProducerId(7), ProducerId(8));
+        w.data(aborted, How::Abort).await;
+        w.data(committed, How::Commit).await;
+        w.marker(aborted, EndTxn::Abort).await;
+        w.marker(committed, EndTxn::Commit).await;
+        for pass in 0..4 {
+            // Every key again.
+            for _ in 0..60 {
+                w.data(ProducerId(21), How::Plain).await;
+            }
+            store.flush().await;
+            let report = compact(&store, PLENTY).await;
+            assert!(report.clean_end > Offset(20), "{report:?}");
+            let found = read(&store).await;
+            let empty: BTreeSet<ProducerId> = found.empty.values().copied().collect();
+            assert_eq!(empty, BTreeSet::from([aborted, committed]), "pass {pass}");
+            for (base, producer) in &found.empty {
+                let ended = found.markers.range(base..).any(|(_, m)| m.0 == *producer);
+                assert!(ended, "pass {pass}: nothing ends what {producer:?} has at {base}");
+            }
+            rt.sleep(Duration::from_secs(2)).await;
+        }
+        // When it has written again, both go: the batch, then the marker.
+        for producer in [aborted, committed] {
+            w.data(producer, How::Plain).await;
+        }
+        for _ in 0..2 {
+            for _ in 0..60 {
+                w.data(ProducerId(21), How::Plain).await;
+            }
+            store.flush().await;
+            compact(&store, PLENTY).await;
+            rt.sleep(Duration::from_secs(2)).await;
+        }
+        for _ in 0..60 {
+            w.data(ProducerId(21), How::Plain).await;
+        }
+        store.flush().await;
+        compact(&store, PLENTY).await;
+        let found = read(&store).await;
+        assert_eq!((found.empty, found.markers), (BTreeMap::new(), BTreeMap::new()));
+    });
 }
