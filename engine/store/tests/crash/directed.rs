@@ -11,7 +11,8 @@ use crate::random::Random;
 use crate::reading::read_all;
 use crate::tally::Tally;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
-use ringwood_store::{Config, DataDir, PartitionConfig, Refusal, Report, Store, Thresholds};
+use log::SegmentName;
+use ringwood_store::{Config, DataDir, PartitionConfig, Paths, Refusal, Report, Store, Thresholds};
 use runtime::Runtime;
 use runtime::sim::{NodeId, Outcome, SimConfig, World};
 use std::cell::{Cell, RefCell};
@@ -541,6 +542,63 @@ pub(crate) fn a_short_write_breaks_a_link(seed: u64) -> Result<u64, String> {
     }
 }
 
+/// Batches come faster than their commits are flushed, while blocks of a segment are written. Whatever the cut, the file holds
+/// nothing that the log does not: what was never flushed is sent again in other words, and a block is written once.
+pub(crate) fn a_cut_before_the_flush_of_what_was_appended(seed: u64) -> Result<u64, String> {
+    let mut small = Small::new(seed, 256 << 10);
+    small.config.thresholds.write_bytes = 4 << 10;
+    let (store, _) = small.open(&small.world)?;
+    store.create(id(0), small.partition);
+    let rt = small.world.core(small.node, CoreId(0));
+    let ended = small.begin({
+        let (store, mut pauses) = (store.clone(), small.random.borrow().clone());
+        async move {
+            for n in 0..24 {
+                let _ = put(&store, id(0), n, 3_000);
+                rt.sleep(Duration::from_micros(pauses.below(1_500))).await;
+            }
+            store.flush().await;
+        }
+    });
+    let path = Paths::new(Path::new(ROOT)).segment(
+        id(0),
+        SegmentName { base: Offset::ZERO, creation: 0 },
+        "log",
+    );
+    let (mut images, mut in_the_file) = (0, 0);
+    small.steps(
+        || ended.get(),
+        |last| {
+            if !last.contains(".log") && !last.contains("/ring-") {
+                return Ok(());
+            }
+            images += 1;
+            let cut = small.cut();
+            let file = cut.file(small.node, &path).unwrap_or_default();
+            let context = |e: String| format!("power cut after `{last}`: {e}");
+            let (store, report) = small.open(&cut).map_err(context)?;
+            if let Some((_, why)) = report.incomplete.first() {
+                return Err(context(format!("incomplete: {why}")));
+            }
+            // A partition of which nothing was flushed is not there, and has no bytes.
+            let found = small.run(&cut, async move |_| read_all(&store, id(0), 50_000).await)?;
+            let written = file.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+            in_the_file += u64::from(written > 0);
+            match found.bytes.get(..written) {
+                Some(_) => Ok(()),
+                None => Err(context(format!(
+                    "the file has {written} bytes, the log only {}",
+                    found.bytes.len()
+                ))),
+            }
+        },
+    )?;
+    if in_the_file == 0 {
+        return Err("nothing was ever written to the file".into());
+    }
+    Ok(images)
+}
+
 /// All of them, with the number of seeds that the bounded run tries.
 const SCENES: &[(&str, Scene, u64)] = &[
     ("a log start under a checkpoint", a_log_start_under_a_checkpoint, 120),
@@ -549,6 +607,11 @@ const SCENES: &[(&str, Scene, u64)] = &[
     ("a rest log is removed", a_rest_log_is_removed, 5),
     ("an index ahead of a lost tail", an_index_ahead_of_a_lost_tail, 20),
     ("damage before a last skip", damage_before_a_last_skip, 20),
+    (
+        "a cut before the flush of what was appended",
+        a_cut_before_the_flush_of_what_was_appended,
+        20,
+    ),
     ("a short write breaks a link", a_short_write_breaks_a_link, 60),
     (
         "a batch between a refused checkpoint and the next",
