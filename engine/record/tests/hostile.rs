@@ -154,8 +154,8 @@ proptest! {
 /// The inputs of the fuzz target, each run once. One that once was a bug stays there for good.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads its inputs")]
-fn every_input_of_the_corpus_is_harmless() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/batches");
+fn every_seed_of_the_fuzz_target_is_harmless() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/batches");
     let (mut d, mut good, mut bad) = (Decompressor::new(), 0, 0);
     let limits = Limits { depth: Depth::Records, ..limits() };
     for entry in std::fs::read_dir(&folder).unwrap() {
@@ -173,7 +173,7 @@ fn every_input_of_the_corpus_is_harmless() {
             bad += 1;
         }
     }
-    assert!(good >= 3 && bad >= 5, "{good} good, {bad} bad: the corpus is not there");
+    assert!(good >= 3 && bad >= 5, "{good} good, {bad} bad: the seeds are not there");
 }
 
 /// One batch that says it has 2^31 - 1 records, each header count 2^31 - 1: the loops end with the bytes.

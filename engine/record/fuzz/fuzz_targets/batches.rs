@@ -1,4 +1,4 @@
-//! Any bytes as a run of batches, with everything that a reader does with them: see `tests/hostile/exercise.rs`. The corpus also runs
+//! Any bytes as a run of batches, with everything that a reader does with them: see `tests/hostile/exercise.rs`. The seeds also run
 //! under `cargo test`.
 #![no_main]
 
