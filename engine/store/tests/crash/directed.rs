@@ -5,6 +5,7 @@
 
 use crate::autopsy::Autopsy;
 use crate::batch::Batch;
+use crate::behind_a_pass;
 use crate::damage::flip_in;
 use crate::life::{ROOT, verify_offline};
 use crate::random::Random;
@@ -26,21 +27,21 @@ pub(crate) type Scene = fn(u64) -> Result<u64, String>;
 
 type Opened = Result<(Store, Report), String>;
 
-fn id(n: i32) -> PartitionId {
+pub(crate) fn id(n: i32) -> PartitionId {
     PartitionId { topic: TopicId([5; 16]), index: PartitionIndex(n) }
 }
 
 /// One core on one disk.
-struct Small {
-    world: World,
-    node: NodeId,
+pub(crate) struct Small {
+    pub(crate) world: World,
+    pub(crate) node: NodeId,
     config: Config,
-    partition: PartitionConfig,
+    pub(crate) partition: PartitionConfig,
     random: RefCell<Random>,
 }
 
 impl Small {
-    fn new(seed: u64, ring_bytes: u64) -> Self {
+    pub(crate) fn new(seed: u64, ring_bytes: u64) -> Self {
         let us = Duration::from_micros;
         let sim = SimConfig {
             capacity: 64 << 20,
@@ -57,11 +58,11 @@ impl Small {
         Self { world, node, config, partition: PartitionConfig::default(), random }
     }
 
-    fn below(&self, n: u64) -> u64 {
+    pub(crate) fn below(&self, n: u64) -> u64 {
         self.random.borrow_mut().below(n)
     }
 
-    fn run<T: 'static>(
+    pub(crate) fn run<T: 'static>(
         &self,
         world: &World,
         body: impl AsyncFnOnce(Runtime) -> T + 'static,
@@ -77,7 +78,7 @@ impl Small {
         }
     }
 
-    fn open(&self, world: &World) -> Opened {
+    pub(crate) fn open(&self, world: &World) -> Opened {
         let (config, partition) = (self.config.clone(), self.partition);
         self.run(world, async move |rt| -> Opened {
             let ring = config.ring_bytes;
@@ -89,14 +90,14 @@ impl Small {
     }
 
     /// The world as it would be after a power cut now.
-    fn cut(&self) -> World {
+    pub(crate) fn cut(&self) -> World {
         let fork = self.world.fork(self.random.borrow_mut().next());
         fork.power_cut(self.node);
         fork
     }
 
     /// Steps until `done`, and calls `each` after every effect of the disk.
-    fn steps(
+    pub(crate) fn steps(
         &self,
         done: impl Fn() -> bool,
         mut each: impl FnMut(&str) -> Result<(), String>,
@@ -120,7 +121,7 @@ impl Small {
     }
 
     /// Begins `what` in the running process; true in the cell when it has ended.
-    fn begin(&self, what: impl Future<Output = ()> + 'static) -> Rc<Cell<bool>> {
+    pub(crate) fn begin(&self, what: impl Future<Output = ()> + 'static) -> Rc<Cell<bool>> {
         let ended = Rc::new(Cell::new(false));
         let tell = Rc::clone(&ended);
         self.world.core(self.node, CoreId(0)).spawn(async move {
@@ -613,6 +614,8 @@ const SCENES: &[(&str, Scene, u64)] = &[
         20,
     ),
     ("a short write breaks a link", a_short_write_breaks_a_link, 60),
+    ("a truncation right behind a pass", behind_a_pass::a_truncation_right_behind_a_pass, 60),
+    ("tombstones of two passes", behind_a_pass::tombstones_of_two_passes, 10),
     (
         "a batch between a refused checkpoint and the next",
         a_batch_between_a_refused_checkpoint_and_the_next,

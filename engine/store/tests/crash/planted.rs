@@ -1,5 +1,6 @@
 //! That the crash test can fail: every planted bug is found. PLANTED names the only one to look for.
 
+use crate::behind_a_pass;
 use crate::directed::{self, Scene};
 use crate::tally::Tally;
 use crate::{IMAGES, try_seed};
@@ -61,6 +62,8 @@ const DIRECTED: &[(Planted, Scene)] = &[
     (Planted::UnlinkBeforeTheTruncate, directed::a_truncation_under_a_checkpoint),
     (Planted::FileClosedUnderItsWriter, directed::a_write_while_files_are_closed),
     (Planted::SegmentBeforeItsFlush, directed::a_cut_before_the_flush_of_what_was_appended),
+    (Planted::TombstonesGoAtOnce, behind_a_pass::tombstones_of_two_passes),
+    (Planted::CutOfAnUnnamedSegment, behind_a_pass::a_truncation_right_behind_a_pass),
     (Planted::BrokenLinkCredited, directed::a_short_write_breaks_a_link),
     (Planted::IndexNewerThanLog, directed::an_index_ahead_of_a_lost_tail),
     (
