@@ -50,6 +50,16 @@ impl Broker {
         })
     }
 
+    /// The same, and what it says goes to a file.
+    pub(crate) fn saying(data: &Path, options: &[&str], words: &Path) -> Self {
+        Self::launched(data, options, || {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "exec \"$0\" \"$@\" 2>\"$RINGWOOD_TEST_WORDS\""]).arg(BINARY);
+            shell.env("RINGWOOD_TEST_WORDS", words);
+            shell
+        })
+    }
+
     /// Ports that were free may be taken before it listens: other tests open connections meanwhile.
     fn launched(data: &Path, options: &[&str], command: impl Fn() -> Command) -> Self {
         let started = (0..10).find_map(|_| Self::try_launch(data, options, command()));
@@ -95,6 +105,21 @@ impl Broker {
             std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// Processor time that its threads have had, as the kernel counts it.
+    pub(crate) fn busy(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let nanos = tasks.map(|task| {
+            let times = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+            times.split(' ').next().unwrap().parse::<u64>().unwrap()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// Where its clients find it.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// How many descriptors it has open.

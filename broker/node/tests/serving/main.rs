@@ -11,3 +11,4 @@ mod list_offsets;
 mod lost_commit;
 mod order;
 mod requests;
+mod sharing;
