@@ -91,6 +91,13 @@ impl Broker {
         self.process.as_ref().map(Child::id)
     }
 
+    /// The most bytes of memory that its process has had at once, as the kernel counts them: its program's own pages included.
+    pub(crate) fn most_memory(&self) -> Option<u64> {
+        let status = read_to_string(format!("/proc/{}/status", self.process_id()?)).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(kib.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+    }
+
     /// From the next start on it has so many cores.
     pub(crate) fn set_cores(&mut self, cores: u32) {
         self.cores = cores;

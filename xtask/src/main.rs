@@ -47,8 +47,10 @@ test    check, every test of the workspace, and the client suites:
         promtool reads the metrics, alerts and queries, where it is on PATH
           --install  install what is missing first (Debian family, as root)
           --no-groups the clients play no consumer groups (about two minutes less)
-          --require  what is skipped is a failure: suites, and tests that need root or a program
-          --only     these suites only; `workspace`, `check`, `kill` and `powercut` are suites here
+          --require  what is skipped is a failure: suites, and tests that need root or a program; `all` also runs what takes
+                     longer: fifty kills, the broker with a slow stage, lints of what is behind features
+          --only     these suites only; `workspace`, `check`, `kill` and `powercut` are suites here, and `tools`: Kafka's
+                     own tools beside their faces, without the clients of java
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
 prove   kill: kill -9 under load, again and again, and count what must never happen; N cycles in all,
         those of earlier runs of the same sources among them

@@ -36,6 +36,7 @@ impl Options {
             "java",
             "go",
             "kcat",
+            "tools",
             "powercut",
             "kill",
         ];
@@ -96,6 +97,15 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         let required = options.requires("workspace");
         workspace(&mut tally, required)?;
         with_features(&mut tally, required)?;
+        if options.requires("all") {
+            tests(&mut tally, "features", required, WITH_A_SLOW_BROKER)?;
+            // It has left a broker with faults where the suites look for theirs.
+            build()?;
+        } else {
+            say(
+                "SKIPPED slow: the broker with a slow stage is built and tested with --require all",
+            )?;
+        }
     } else {
         build()?;
     }
@@ -103,6 +113,10 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prometheus::run(&mut tally)?;
     }
     clients::run(&mut tally, !options.no_groups, |suite| options.wants(suite))?;
+    // They run with the Java suite; by themselves only where they are asked for by name.
+    if options.only.iter().any(|one| one == "tools") && !options.wants("java") {
+        clients::tools(&mut tally)?;
+    }
     histograms::run(&mut tally, |suite| options.wants(suite))?;
     if options.wants("powercut") {
         prove::powercut_smoke(&mut tally)?;
@@ -124,11 +138,15 @@ fn cargo(words: &[&str]) -> Command {
 
 /// What is behind a feature, and the bench's editions: `cargo test --workspace` leaves them out, so that no feature of a test
 /// gets into the broker that is tested.
-const WITH_FEATURES: [&[&str]; 3] = [
+const WITH_FEATURES: [&[&str]; 2] = [
     &["test", "--package", "ringwood-runtime", "--features", "faults", "--test", "faults"],
-    &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"],
     &["test", "--package", "ringwood-bench", "--features", "glommio", "--test", "editions"],
 ];
+
+/// The same for a broker that is built a second time for it, which takes minutes: where nothing may be left out
+/// (`--require all`).
+const WITH_A_SLOW_BROKER: &[&str] =
+    &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"];
 
 /// Builds the broker and the librdkafka client without running tests.
 fn build() -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! How this node runs: built-in defaults, then the configuration file, then the environment, then flags.
 
 mod address;
+mod listeners;
 mod machine;
 mod said;
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub(crate) fn routes(line: Arc<Line>) -> Router {
         .route(&below("/partitions"), get(partitions::list))
         .route(&below("/partitions/{partition}"), get(partitions::describe))
         .route(&below("/partitions/{partition}/replicas"), get(partitions::replicas))
+        .route(&below("/partitions/{partition}/replicas/{broker}"), get(partitions::replica))
         .route(&below("/configs"), get(configs::list))
         .route(&below("/configs:alter"), post(configs::alter))
         .route(

@@ -10,10 +10,12 @@ mod cli {
     mod consuming;
     mod faces;
     mod generating;
+    mod group_configs;
     mod groups;
     mod kafka_configs;
     mod lags;
     mod latencies;
+    mod live_groups;
     mod producing;
     mod rest;
     mod restarts;

@@ -149,6 +149,7 @@ impl Decompressor {
 pub struct Compressor {
     gzip: Option<gzip::Deflater>,
     snappy: snappy::Writer,
+    lz4: lz4::Writer,
     zstd: Option<zstandard::Writer>,
 }
 
@@ -183,7 +184,7 @@ impl Compressor {
             }
             Codec::Gzip => gzip::Deflater::at(&mut self.gzip, level).compress(section, out),
             Codec::Snappy => self.snappy.compress(section, out),
-            Codec::Lz4 => lz4::compress(section, out),
+            Codec::Lz4 => self.lz4.compress(level, section, out),
             Codec::Zstd => {
                 let writer = match &mut self.zstd {
                     Some(writer) => writer,

@@ -188,6 +188,82 @@ fn a_batch_is_brought_under_another_codec() {
     }
 }
 
+/// Lines of a log: alike, and never the same.
+fn log_lines(n: u32) -> Vec<u8> {
+    let mut x = 7_u32;
+    let mut lines = String::new();
+    for i in 0..n {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (user, path) = (x >> 20, (x >> 8) & 63);
+        lines += &format!("{i} INFO user={user} GET /items/{path}/of/{user} took {} us\n", x % 977);
+    }
+    lines.into_bytes()
+}
+
+#[test]
+fn a_batch_under_a_higher_level_is_smaller_and_reads_back_equal() {
+    let sent: Vec<_> = (0..4).map(|i| log_lines(1_000 + i)).collect();
+    let old = batch_of(Codec::None, &sent);
+    let view = Batches::new(&old).next().unwrap().unwrap();
+    let (mut d, mut c) = (Decompressor::new(), Compressor::new());
+    for (codec, low, high) in
+        [(Codec::Gzip, 1, 9), (Codec::Lz4, 1, 12), (Codec::Lz4, 9, 17), (Codec::Zstd, -5, 19)]
+    {
+        let mut sizes = Vec::new();
+        for level in [low, high] {
+            let new = recode(&view, codec, Some(level), 1 << 20, &mut d, &mut c).unwrap();
+            validate(&new[..], &Limits::default(), &mut d).unwrap();
+            assert_eq!(values(&new, &mut d), sent, "{codec} {level}");
+            sizes.push(new.len());
+        }
+        assert!(sizes[1] < sizes[0], "{codec} from {low} to {high}: {sizes:?}");
+    }
+}
+
+/// Kafka's clients read a frame of independent blocks of 64 KiB, without content size and checksums.
+#[test]
+fn an_lz4_frame_is_of_one_form_at_every_level() {
+    // More than a block of text, and one that does not compress.
+    let mixed = [log_lines(3_000), (0..100_000_u32).flat_map(scattered).collect()].concat();
+    let mut compressor = Compressor::new();
+    for bytes in [&mixed[..], &mixed[..1], &mixed[..64 << 10], &mixed[..(64 << 10) + 1], &[]] {
+        for level in [None, Some(i32::MIN), Some(i32::MAX)].into_iter().chain((0..=18).map(Some)) {
+            let mut packed = Vec::new();
+            compressor.compress(Codec::Lz4, level, bytes, &mut packed).unwrap();
+            assert_eq!(packed[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82], "{level:?}");
+            let (mut at, mut blocks) = (7, Vec::new());
+            loop {
+                let length = u32::from_le_bytes(packed[at..at + 4].try_into().unwrap());
+                at += 4;
+                if length == 0 {
+                    break;
+                }
+                blocks.push(length);
+                at += (length & !(1 << 31)) as usize;
+            }
+            assert_eq!(at, packed.len(), "{level:?}");
+            assert_eq!(blocks.len(), bytes.len().div_ceil(64 << 10), "{level:?}");
+            let plain = blocks.iter().filter(|b| **b >> 31 == 1).count();
+            assert_eq!(plain > 0, bytes.len() == mixed.len() || bytes.len() % (64 << 10) == 1);
+            // Another's reader, and ours.
+            let mut read = Vec::new();
+            let mut other = lz4_flex::frame::FrameDecoder::new(&packed[..]);
+            std::io::Read::read_to_end(&mut other, &mut read).unwrap();
+            assert_eq!(read, bytes, "{level:?}");
+            let mut d = Decompressor::new();
+            assert_eq!(d.decompress(Codec::Lz4, &packed, bytes.len()).unwrap(), bytes);
+        }
+    }
+}
+
+/// Four bytes that nothing compresses.
+fn scattered(i: u32) -> [u8; 4] {
+    let mut x = i.wrapping_mul(0x9e37_79b9) ^ 0x85eb_ca6b;
+    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+    (x ^ (x >> 16)).to_le_bytes()
+}
+
 #[test]
 fn compressed_records_are_not_read_as_if_they_were_not() {
     let bytes = batch_of(Codec::Lz4, &[noise(10)]);

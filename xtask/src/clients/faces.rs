@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::offsets_topic;
 use crate::tally::{Tally, say};
 use crate::{Fault, program, tree};
 
 /// The longest that one tool may take.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(super) const LIMIT: Duration = Duration::from_secs(90);
 
 /// The tools, and the classes behind them.
 const TOOLS: [(&str, &str); 9] = [
@@ -36,11 +37,13 @@ pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), F
         let complaint = flags(tool)?;
         tally.check(&format!("tools/{tool}: flags of --help"), complaint.as_deref())?;
     }
-    let text = read_to_string(tree::clients().join("java/tools.txt"))?;
-    let scenes = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for (name, text) in FILES {
+        fs::write(tree::work().join(name), text)?;
+    }
+    let text = questions()?;
     let mut played = 0;
     let mut live = Vec::new();
-    for line in scenes {
+    for (line, answer) in with_answers(&text)? {
         played += 1;
         if let Some(words) = line.strip_prefix("live ") {
             let (member, complaint) = Live::start(words, bootstrap, run)?;
@@ -48,7 +51,8 @@ pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), F
             tally.check(&format!("tools/{line}"), complaint.as_deref())?;
             continue;
         }
-        let scene = Scene::read(line).ok_or_else(|| format!("no scene: {line}"))?;
+        let mut scene = Scene::read(line).ok_or_else(|| format!("no scene: {line}"))?;
+        scene.answer = answer.into_iter().map(str::to_owned).collect();
         let complaint = scene.play(bootstrap, run)?;
         tally.check(&format!("tools/{}", scene.words.join(" ")), complaint.as_deref())?;
     }
@@ -59,9 +63,80 @@ pub(crate) fn run(tally: &mut Tally, bootstrap: &str, run: &str) -> Result<(), F
         let complaint = features(words, good, said, bootstrap)?;
         tally.check(&format!("tools/kafka-features {words}"), complaint.as_deref())?;
     }
+    offsets_topic::run(tally, bootstrap, run)?;
+    let [ours, theirs] = [starts(|tool| Ok(face(tool)), 11)?, starts(original, 1)?];
+    say(&format!(
+        "tools: `--version` takes a face {:.1} ms, and an original {:.0} ms (medians of all tools; no verdict)",
+        ours.as_secs_f64() * 1e3,
+        theirs.as_secs_f64() * 1e3
+    ))?;
     let (passed, failed) = (tally.passed - before.0, tally.failed - before.1);
     let seconds = started.elapsed().as_secs_f32();
     say(&format!("tools: {passed} passed, {failed} failed in {seconds:.1} s"))
+}
+
+/// How long the tools take to say their version: the median, of each tool so many times.
+fn starts(
+    command: impl Fn(&str) -> Result<Command, Fault>,
+    times: usize,
+) -> Result<Duration, Fault> {
+    let mut took = Vec::new();
+    for (tool, _) in TOOLS {
+        for _ in 0..times {
+            let mut command = command(tool)?;
+            command.arg("--version").stdin(Stdio::null());
+            let began = Instant::now();
+            // Not by `program::run`, which looks for the end every 10 ms.
+            let said = command.output()?;
+            took.push(began.elapsed());
+            if !said.status.success() || said.stdout.is_empty() {
+                return Err(format!("{tool} --version: {}", said.status).into());
+            }
+        }
+    }
+    took.sort_unstable();
+    Ok(took[took.len() / 2])
+}
+
+/// Files that the questions name, beside those of each topic.
+const FILES: [(&str, &str); 4] = [
+    ("client.properties", "client.id=tools\n"),
+    ("reader.properties", "parse.key=true\nkey.separator=:\n"),
+    ("formatter.properties", "print.key=true\nkey.separator=|\n"),
+    ("topic.properties", "flush.ms=9000\nretention.ms=700000\n"),
+];
+
+fn questions() -> Result<String, Fault> {
+    Ok(read_to_string(tree::clients().join("java/tools.txt"))?)
+}
+
+/// The questions, each with the lines that its answer must have.
+fn with_answers(text: &str) -> Result<Vec<(&str, Vec<&str>)>, Fault> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.strip_prefix("= ") {
+            None => all.push((line, Vec::new())),
+            Some(answer) => {
+                let (question, answers) = all.last_mut().ok_or("an answer without a question")?;
+                if question.starts_with("live ") {
+                    return Err(format!("nobody answers {question}").into());
+                }
+                answers.push(answer);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A line with single spaces for what is between its words: tables are as wide as names are long.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first of these lines that the text does not have, each behind the one before.
+fn missing<'a>(answer: &'a [String], out: &str) -> Option<&'a str> {
+    let mut lines = out.lines().map(words);
+    answer.iter().find(|wanted| !lines.any(|line| line == words(wanted))).map(String::as_str)
 }
 
 /// What Kafka's own `kafka-features`, of which there is no face, is asked; whether it is right, and what it must say.
@@ -81,7 +156,7 @@ fn features(words: &str, good: bool, said: &str, bootstrap: &str) -> Result<Opti
     Ok((!right).then(|| format!("{}: {all}", outcome.status)))
 }
 
-fn original(tool: &str) -> Result<Command, Fault> {
+pub(super) fn original(tool: &str) -> Result<Command, Fault> {
     let class = TOOLS.iter().find(|(name, _)| *name == tool).ok_or("an unknown tool")?.1;
     Ok(java(class))
 }
@@ -188,6 +263,8 @@ struct Scene {
     lenient: bool,
     words: Vec<String>,
     input: String,
+    /// Lines of the answer that are known whoever answers.
+    answer: Vec<String>,
 }
 
 impl Scene {
@@ -205,6 +282,7 @@ impl Scene {
             lenient,
             words: words.split_whitespace().map(str::to_owned).collect(),
             input: input.replace("\\t", "\t").replace("\\n", "\n"),
+            answer: Vec::new(),
         })
     }
 
@@ -222,7 +300,10 @@ impl Scene {
                 theirs.out, ours.out, theirs.err
             ))
         } else {
-            None
+            let answer: Vec<String> =
+                self.answer.iter().map(|line| line.replace("{live}", &named[2])).collect();
+            let missing = missing(&answer, &ours.out);
+            missing.map(|line| format!("both have no line {line:?} here:\n{}", ours.out))
         })
     }
 
@@ -238,6 +319,7 @@ impl Scene {
             r#"{{"partitions": [{{"topic": "{own}", "partition": 1, "offset": 1}}], "version": 1}}"#
         );
         fs::write(dir.join(format!("{own}.json")), plan)?;
+        fs::write(dir.join(format!("{own}.csv")), format!("{own},1,1\n"))?;
         let at = dir.display().to_string();
         for word in self.words.iter().skip(1) {
             let word = word.replace("{t}", own).replace("{live}", &named[2]);
@@ -329,6 +411,43 @@ mod tests {
         assert_eq!(scene.input, "a\tb\n");
         assert_eq!(scene.settled("b\na"), "a\nb");
         assert!(Scene::read("maybe kafka-x").is_none());
+    }
+
+    #[test]
+    fn an_answer_is_looked_for_in_order_and_whatever_the_width_of_columns() {
+        let text = "same kafka-x\n\n# why\n= A 1\n= B 2\nsame kafka-y\n";
+        let all = with_answers(text).expect("questions");
+        assert_eq!(all, [("same kafka-x", vec!["A 1", "B 2"]), ("same kafka-y", vec![])]);
+        assert!(with_answers("= A\n").is_err() && with_answers("live kafka-x\n= A\n").is_err());
+        let answer = ["A 1".to_owned(), "B 2".to_owned()];
+        assert_eq!(missing(&answer, "HEAD\nA     1\n\tB\t2 \n"), None);
+        assert_eq!(missing(&answer, "B 2\nA 1\n"), Some("B 2"));
+        assert_eq!(missing(&answer, "A 11\nB 2\n"), Some("A 1"));
+    }
+
+    /// A flag that is said to be done is one that the original and the face were both asked with.
+    #[test]
+    fn every_flag_that_is_done_is_asked_for() {
+        let text = questions().expect("the questions");
+        let everywhere = ["help", "version", "bootstrap-server"];
+        for (tool, _) in TOOLS {
+            let asked: BTreeSet<&str> = text
+                .lines()
+                .filter(|line| line.split_whitespace().nth(1) == Some(tool))
+                .flat_map(|line| line.split(" << ").next().unwrap_or(line).split_whitespace())
+                .filter_map(|word| word.strip_prefix("--"))
+                .collect();
+            let file = tree::root().join(format!("broker/cli/src/faces/flags/{tool}.flags"));
+            let file = read_to_string(file).expect("the flags");
+            let done =
+                file.lines().filter(|line| line.starts_with("does ")).filter_map(flag_of_file);
+            let never: Vec<_> = done
+                .filter(|flag| {
+                    !asked.contains(flag.as_str()) && !everywhere.contains(&flag.as_str())
+                })
+                .collect();
+            assert!(never.is_empty(), "{tool}: nobody asks with {never:?}");
+        }
     }
 
     #[test]

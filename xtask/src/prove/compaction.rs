@@ -3,7 +3,9 @@
 //! First part (`table`): franz-go writes numbered updates of a table, a hundredth of them deletes, while the broker compacts and is killed again
 //! and again. When the cleaner has nothing left to do, librdkafka reads the topic from its start: offsets and each key's numbers must rise, and
 //! the table that remains must be, byte for byte, the one that the writer remembers. The same once more after another kill, and
-//! `ringwood storage verify` on what is on the disk. The room of what was replaced must have been given back by then.
+//! `ringwood storage verify` on what is on the disk. The room of what was replaced must have been given back by then, keys that the
+//! key map cannot hold at once must have taken several passes of each partition, and the broker's memory must have stayed within
+//! its bounds.
 //!
 //! Second part (`beside`): `ringwood perf run` writes to another topic while a table is updated at a steady rate, in turn with compaction and
 //! without, the first of a round being the second of the next. The latencies of both are printed side by side, with the medians of all
@@ -12,6 +14,7 @@
 //! have another.
 
 mod beside;
+mod bounds;
 mod scene;
 mod table;
 
@@ -92,6 +95,10 @@ impl Options {
     }
 }
 
+/// Of the broker: what `start` gets.
+const CORES: u32 = 2;
+const BUDGET: &str = "256MiB";
+
 /// Runs it once.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
@@ -103,8 +110,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     create_dir_all(&folder)?;
     let binary =
         if options.release { tree::release_binary("ringwood") } else { tree::binary("ringwood") };
-    let broker = Broker::fresh("prove-compaction", 2)?
-        .with(&["--ring", "32MiB", "--memory", "256MiB"])
+    let broker = Broker::fresh("prove-compaction", CORES)?
+        .with(&["--ring", "32MiB", "--memory", BUDGET])
         .program(binary.clone());
     let mut scene = Scene { broker, binary, folder };
     scene.broker.start()?;

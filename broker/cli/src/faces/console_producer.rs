@@ -71,6 +71,11 @@ fn together(line: &Words, old: &str, new: &str) -> Result<(), End> {
 fn properties(line: &Words) -> Result<Properties, End> {
     together(line, "producer.config", "command-config")?;
     together(line, "producer-property", "command-property")?;
+    if line.has("max-partition-memory-bytes") {
+        super::end::print(
+            "Warning: --max-partition-memory-bytes is deprecated and will be removed in Apache Kafka 5.0. Use --batch-size instead.",
+        )?;
+    }
     let path = line.value("producer.config")?.or(line.value("command-config")?);
     let mut properties = path.map_or_else(|| Ok(Properties::default()), load)?;
     properties.add_pairs(line, "producer-property");

@@ -53,7 +53,7 @@ impl ConsumerGroup {
         })
     }
 
-    /// Whether the asker reads offsets as a member of the epoch; one that says nothing may always.
+    /// Whether the asker is the member that it says, of the epoch that it says.
     pub(crate) fn check_fetch(&self, member_id: &str, epoch: i32) -> Result<(), ErrorCode> {
         let member = self.members.get(member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         match (epoch == member.epoch, &member.classic) {

@@ -173,7 +173,9 @@ fn beat(
 
 /// Whether the request makes sense by itself.
 fn check(r: &ConsumerGroupHeartbeat<'_>) -> Result<(), &'static str> {
-    let is_empty = |text: Option<&str>| text.is_some_and(str::is_empty);
+    // Of nothing but spaces and control characters is empty too, as in Kafka.
+    let is_blank = |text: &str| text.chars().all(|c| c <= ' ');
+    let is_empty = |text: Option<&str>| text.is_some_and(is_blank);
     let texts = [r.group_id, r.member_id, r.client_id, r.client_host];
     let optional = [r.instance_id, r.rack_id, r.server_assignor, r.subscribed_topic_regex];
     let names = r.subscribed_topic_names.iter().flatten().copied();
@@ -181,7 +183,7 @@ fn check(r: &ConsumerGroupHeartbeat<'_>) -> Result<(), &'static str> {
     if all.any(|text| text.len() > STRING_MAX) {
         return Err("a text is too long");
     }
-    if r.group_id.is_empty() {
+    if is_blank(r.group_id) {
         return Err("the group id is empty");
     }
     if is_empty(r.instance_id) {
@@ -190,7 +192,7 @@ fn check(r: &ConsumerGroupHeartbeat<'_>) -> Result<(), &'static str> {
     if is_empty(r.rack_id) {
         return Err("the rack id is empty");
     }
-    if r.member_id.is_empty() && (r.brings_member_id || r.member_epoch != 0) {
+    if is_blank(r.member_id) && (r.brings_member_id || r.member_epoch != 0) {
         return Err("the member id is empty");
     }
     if r.member_epoch < STATIC_MEMBER_AWAY {

@@ -13,7 +13,7 @@ pub struct OffsetFetch<'a> {
     pub topics: Option<Vec<(&'a str, Vec<PartitionIndex>)>>,
     /// Whether an offset that an open transaction may still change is UNSTABLE_OFFSET_COMMIT (version 7 and up).
     pub require_stable: bool,
-    /// The member and its epoch, where a member of a consumer group asks (version 9 and up).
+    /// The member and its epoch, where somebody asks as a member (version 9 and up).
     pub member: Option<(&'a str, i32)>,
 }
 
@@ -49,7 +49,7 @@ impl Coordinator {
     pub fn check_offset_fetch(&self, request: &OffsetFetch<'_>) -> Result<(), ErrorCode> {
         let group = self.groups.get(request.group_id).and_then(|group| group.consumers());
         match (group, request.member) {
-            (Some(group), Some((id, epoch))) if epoch >= 0 => group.check_fetch(id, epoch),
+            (Some(group), Some((id, epoch))) => group.check_fetch(id, epoch),
             (Some(_) | None, Some(_) | None) => Ok(()),
         }
     }

@@ -6,6 +6,10 @@ mod gone_topics;
 mod late_commits;
 mod memory;
 mod patterns;
+mod policies;
+mod readers;
+mod refusals;
+mod sizes;
 mod static_members;
 
 use coordinator::{
@@ -30,10 +34,14 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let topics = SharedTopics::default();
         topics.borrow_mut().set("t", TOPIC, 2);
         // Whatever changes is assigned at once.
-        let config = Config { consumer_assignment_interval_ms: 0, ..Config::default() };
+        let config = Config { consumer_assignment_interval_ms: 0, ..config };
         let mut coordinator = Coordinator::with_topics(config, Rc::clone(&topics));
         let now = Now { instant: Instant(1_000_000_000), wall: Timestamp(1_000) };
         coordinator.start(now);

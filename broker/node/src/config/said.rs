@@ -1,5 +1,6 @@
 //! What flags, the environment and files say.
 
+use super::listeners::Listeners;
 use super::{ConfigError, error};
 use cluster::config::parse_properties;
 use std::collections::BTreeMap;
@@ -146,28 +147,11 @@ impl Said {
             }
             self.data = Some(PathBuf::from(dirs));
         }
-        for (key, place) in
-            [("listeners", &mut self.listen), ("advertised.listeners", &mut self.advertise)]
-        {
-            let Some(listeners) = self.kafka.get(key) else { continue };
-            let plain = listeners.split(',').map(str::trim).find_map(|l| {
-                let (name, address) = l.split_once("://")?;
-                (name != "CONTROLLER" && !name.contains("SSL") && !name.contains("SASL"))
-                    .then(|| address.to_owned())
-            });
-            let Some(address) = plain else {
-                return Err(error(
-                    format!("{key} names no listener without TLS and SASL"),
-                    listeners.clone(),
-                    "name one such as PLAINTEXT://127.0.0.1:9092",
-                ));
-            };
-            let address = match address.strip_prefix(':') {
-                Some(port) => format!("0.0.0.0:{port}"),
-                None => address,
-            };
-            *place = Some(address);
-        }
+        let listeners = Listeners::of(&self.kafka);
+        let opened = listeners.one("listeners", None)?;
+        let name = opened.as_ref().map(|l| l.name.clone());
+        self.advertise = listeners.one("advertised.listeners", name.as_deref())?.map(|l| l.address);
+        self.listen = opened.map(|l| l.address);
         Ok(())
     }
 

@@ -78,6 +78,11 @@ pub(super) fn done() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// A link to another resource, as v3 phrases links. That a resource is linked does not say that it is served here.
+pub(super) fn related(at: impl Into<String>) -> Value {
+    json!({ "related": at.into() })
+}
+
 /// A list, as v3 phrases lists. All of it is one page.
 pub(super) fn list(kind: &str, at: &str, data: Vec<Value>) -> Response {
     let document = json!({

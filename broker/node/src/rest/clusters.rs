@@ -1,6 +1,6 @@
 //! `/v3/clusters`: the one cluster that this broker is in.
 
-use super::answer::{self, Problem, base, escaped, say};
+use super::answer::{self, Problem, base, escaped, related, say};
 use super::line::Line;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -47,13 +47,23 @@ impl Cluster {
         format!("crn:///kafka={}", self.id)
     }
 
+    /// Where one of its brokers is.
+    pub(super) fn broker(&self, id: impl std::fmt::Display) -> String {
+        format!("{}/brokers/{id}", self.at)
+    }
+
     fn document(&self) -> Value {
         json!({
             "kind": "KafkaCluster",
             "metadata": { "self": self.at, "resource_name": self.resource() },
             "cluster_id": self.id,
-            "controller": { "related": format!("{}/brokers/{}", self.at, self.controller) },
-            "topics": { "related": format!("{}/topics", self.at) },
+            "controller": related(self.broker(self.controller)),
+            "acls": related(format!("{}/acls", self.at)),
+            "brokers": related(format!("{}/brokers", self.at)),
+            "broker_configs": related(format!("{}/broker-configs", self.at)),
+            "consumer_groups": related(format!("{}/consumer-groups", self.at)),
+            "topics": related(format!("{}/topics", self.at)),
+            "partition_reassignments": related(format!("{}/topics/-/partitions/-/reassignment", self.at)),
         })
     }
 }

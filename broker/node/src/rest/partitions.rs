@@ -1,6 +1,6 @@
 //! `/v3/clusters/{cluster}/topics/{topic}/partitions`.
 
-use super::answer::{self, Problem, say};
+use super::answer::{self, Problem, related, say};
 use super::clusters::Cluster;
 use super::line::Line;
 use super::topics::{self, Topic};
@@ -41,8 +41,9 @@ impl Place<'_> {
             "cluster_id": self.cluster.id,
             "topic_name": self.topic.name,
             "partition_id": self.partition.partition_index.0,
-            "leader": led.then(|| json!({ "related": format!("{at}/replicas/{leader}") })),
-            "replicas": { "related": format!("{at}/replicas") },
+            "leader": led.then(|| related(format!("{at}/replicas/{leader}"))),
+            "replicas": related(format!("{at}/replicas")),
+            "reassignment": related(format!("{at}/reassignment")),
         })
     }
 
@@ -60,6 +61,7 @@ impl Place<'_> {
             "broker_id": broker.0,
             "is_leader": broker == p.leader_id,
             "is_in_sync": p.isr_nodes.contains(&broker),
+            "broker": related(self.cluster.broker(broker)),
         })
     }
 }
@@ -115,4 +117,22 @@ pub(super) async fn replicas(
     let place = Place { cluster: &cluster, topic: &topic, partition };
     let data = partition.replica_nodes.iter().map(|b| place.replica(*b)).collect();
     Ok(answer::list("KafkaReplicaList", &format!("{}/replicas", place.at()), data))
+}
+
+pub(super) async fn replica(
+    State(line): State<Arc<Line>>,
+    Path((cluster, topic, number, broker)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cluster = Cluster::named(&line, &headers, &cluster).await?;
+    let topic = topics::named(&line, &topic).await?;
+    let partition = find(&topic, &number)?;
+    let place = Place { cluster: &cluster, topic: &topic, partition };
+    let id: i32 =
+        broker.parse().map_err(|_| Problem::bad(format!("{broker} is no broker's number")))?;
+    let found = partition.replica_nodes.iter().find(|b| b.0 == id).ok_or_else(|| {
+        let message = format!("broker {id} has no replica of {}", place.resource());
+        Problem::new(StatusCode::NOT_FOUND, 404, message)
+    })?;
+    Ok(say(StatusCode::OK, &place.replica(*found)))
 }

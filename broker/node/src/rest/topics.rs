@@ -1,6 +1,6 @@
 //! `/v3/clusters/{cluster}/topics`.
 
-use super::answer::{self, Problem, body, done, escaped, say};
+use super::answer::{self, Problem, body, done, escaped, related, say};
 use super::clusters::Cluster;
 use super::line::Line;
 use axum::body::Bytes;
@@ -87,8 +87,9 @@ fn document(cluster: &Cluster, topic: &Topic) -> Value {
         "is_internal": topic.is_internal,
         "replication_factor": topic.partitions.first().map_or(0, |p| p.replica_nodes.len()),
         "partitions_count": topic.partitions.len(),
-        "partitions": { "related": format!("{at}/partitions") },
-        "configs": { "related": format!("{at}/configs") },
+        "partitions": related(format!("{at}/partitions")),
+        "configs": related(format!("{at}/configs")),
+        "partition_reassignments": related(format!("{at}/partitions/-/reassignment")),
     })
 }
 

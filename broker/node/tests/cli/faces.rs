@@ -2,6 +2,7 @@
 //! compared in the client suites; here is what they do, and what they refuse.
 
 use super::broker::{Broker, Ran, ringwood, run};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -142,6 +143,58 @@ fn two_members_share_a_topic_and_the_one_that_stays_takes_over() {
     until(&[2]);
     first.kill().unwrap();
     first.wait().unwrap();
+}
+
+/// Kafka's console consumer invents a group when none is named: others see it while it reads, and it commits nothing.
+#[test]
+fn a_consumer_without_a_group_has_one_of_its_own_and_commits_nothing() {
+    let broker = Broker::start();
+    let tools = Tools::install("nameless");
+    let b = format!("--bootstrap-server {}", broker.address());
+    tools.run("kafka-topics", &format!("{b} --create --topic t --partitions 2")).ok();
+    tools.feed("kafka-console-producer", &format!("{b} --topic t"), b"one\n").ok();
+    // Of a group that is named it would commit many times in what follows.
+    let line =
+        format!("{b} --topic t --from-beginning --command-property auto.commit.interval.ms=20");
+    let mut reader = Command::new(tools.0.join("kafka-console-consumer"))
+        .args(line.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut read = String::new();
+    BufReader::new(reader.stdout.as_mut().unwrap()).read_line(&mut read).unwrap();
+    assert_eq!(read, "one\n");
+    let listed = tools.run("kafka-consumer-groups", &format!("{b} --list")).ok();
+    let own: Vec<_> = listed.lines().filter(|l| !l.is_empty()).collect();
+    let [group] = own[..] else { panic!("{listed:?} is not one group") };
+    let number = group.strip_prefix("console-consumer-").and_then(|n| n.parse::<u32>().ok());
+    assert!(number.is_some_and(|n| n < 100_000), "{group}");
+    // Rows end with the member; before it stand the committed offset, the end and the lag.
+    let rows = || -> Vec<Vec<String>> {
+        let line = format!("{b} --describe --group {group}");
+        let out = tools.run("kafka-consumer-groups", &line).out;
+        let own = out.lines().filter(|l| l.starts_with(group));
+        own.map(|l| l.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    std::thread::sleep(Duration::from_millis(300));
+    let seen = rows();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    for row in &seen {
+        assert_eq!((row[3].as_str(), row[5].as_str()), ("-", "-"), "{row:?}");
+        assert!(row[6].starts_with("console-consumer-"), "{row:?}");
+    }
+    // Nor does it with its last words.
+    let id = i32::try_from(reader.id()).unwrap();
+    assert!(Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    assert!(reader.wait().unwrap().success());
+    let left = rows();
+    assert!(left.iter().all(|row| row[3] == "-"), "{left:?}");
+    // One that is named does, within the same time: this looks in the right place.
+    let named = format!("{line} --group {group} --max-messages 1");
+    tools.run("kafka-console-consumer", &named).ok();
+    assert!(rows().iter().any(|row| row[3] == "1"), "{:?}", rows());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::broker::Broker;
 use client::{Client, ClientConfig, To};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use wire::ErrorCode;
@@ -14,6 +14,7 @@ use wire::api::describe_configs::{
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const OF_TOPIC: i8 = 1;
 const OF_BROKER: i8 = 2;
 const DEFAULT: i8 = 5;
@@ -24,6 +25,8 @@ struct Fact {
     key: &'static str,
     value_type: &'static str,
     default: Option<&'static str>,
+    /// Kafka has no default: the file has to set it.
+    required: bool,
     read_only: bool,
     /// A broker key with a value to try, and what the topic key then is.
     like: Option<(&'static str, &'static str)>,
@@ -35,16 +38,18 @@ fn facts() -> Vec<Fact> {
         .map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let default = match words[3] {
-                "-" => None,
+                "-" | "?" => None,
                 "\"\"" => Some(""),
                 other => Some(other),
             };
             let like = words.get(4).copied().zip(words.get(5).copied());
             let read_only = words.get(4) == Some(&"read-only");
-            Fact { kind: words[0], key: words[1], value_type: words[2], default, read_only, like }
+            let required = words[3] == "?";
+            let (kind, key, value_type) = (words[0], words[1], words[2]);
+            Fact { kind, key, value_type, default, required, read_only, like }
         })
         .collect();
-    assert!(facts.len() > 80, "{}", facts.len());
+    assert!(facts.len() > 380, "{}", facts.len());
     facts
 }
 
@@ -74,7 +79,8 @@ fn describe(broker: &Broker, resource_type: i8, resource_name: &str) -> BTreeMap
     let reply = client.call(To::Any, i16::MAX, &request).unwrap();
     let response: DescribeConfigsResponse<'_> = reply.decode().unwrap();
     assert_eq!(response.results[0].error_code, ErrorCode::NONE);
-    let types = ["", "boolean", "string", "int", "short", "long", "double", "list", "class"];
+    let types =
+        ["", "boolean", "string", "int", "short", "long", "double", "list", "class", "password"];
     let configs = response.results[0].configs.iter().map(|c| {
         let said = Said {
             value: c.value.map(str::to_owned),
@@ -90,17 +96,27 @@ fn describe(broker: &Broker, resource_type: i8, resource_name: &str) -> BTreeMap
         };
         (c.name.to_owned(), said)
     });
-    configs.collect()
+    let by_name: BTreeMap<_, _> = configs.collect();
+    assert_eq!(by_name.len(), response.results[0].configs.len(), "a key is told twice");
+    by_name
 }
+
+/// Where the node lives: our default is a flag's.
+const OF_FLAGS: [&str; 3] = ["listeners", "log.dir", "node.id"];
 
 #[test]
 fn every_key_has_kafkas_type_default_and_mode() {
     let broker = Broker::start();
     broker.run(&["topic", "create", "t"]).ok();
     let (topic, this) = (describe(&broker, TOPIC, "t"), describe(&broker, BROKER, "1"));
+    let group = describe(&broker, GROUP, "g");
     let mut wrong = Vec::new();
     for fact in facts() {
-        let all = if fact.kind == "topic" { &topic } else { &this };
+        let all = match fact.kind {
+            "topic" => &topic,
+            "group" => &group,
+            _ => &this,
+        };
         let Some(said) = all.get(fact.key) else {
             wrong.push(format!("{} {} is not described", fact.kind, fact.key));
             continue;
@@ -108,20 +124,90 @@ fn every_key_has_kafkas_type_default_and_mode() {
         if said.value_type != fact.value_type {
             wrong.push(format!("{} is a {}, not {}", fact.key, said.value_type, fact.value_type));
         }
-        if said.value.as_deref() != fact.default {
+        let free = fact.required || (fact.kind == "broker" && OF_FLAGS.contains(&fact.key));
+        if !free && said.value.as_deref() != fact.default {
             wrong.push(format!("{} is {:?}, not {:?}", fact.key, said.value, fact.default));
         }
-        if said.source != DEFAULT || !said.documented {
+        if said.source != DEFAULT {
             wrong.push(format!("{}: {said:?}", fact.key));
         }
         if fact.kind == "broker" && said.read_only != fact.read_only {
             wrong.push(format!("{}: read-only {}", fact.key, said.read_only));
         }
-        if fact.kind == "topic" && said.read_only {
+        if fact.kind != "broker" && said.read_only {
             wrong.push(format!("{} cannot be changed", fact.key));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A broker's full list is Kafka's, and ours.
+#[test]
+fn a_broker_lists_what_kafka_lists() {
+    let broker = Broker::start();
+    let facts = facts();
+    let kafka = facts.iter().filter(|f| f.kind == "broker").map(|f| f.key);
+    let ours = ["durability", "scrub.bytes.per.second", "backend", "version"];
+    let mut expected: BTreeSet<String> = ours.iter().map(|key| format!("ringwood.{key}")).collect();
+    expected.extend(kafka.map(str::to_owned));
+    let listed: BTreeSet<String> = describe(&broker, BROKER, "1").into_keys().collect();
+    let on_one_side: Vec<_> = listed.symmetric_difference(&expected).collect();
+    assert!(on_one_side.is_empty(), "{on_one_side:?}");
+}
+
+/// The rows of a table of COMPAT.md: key and default.
+fn compat(table: &str) -> BTreeMap<String, String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../COMPAT.md");
+    let document = fs::read_to_string(path).unwrap();
+    let begin = format!("<!-- {table}: begin -->");
+    let table = document.split_once(&begin).unwrap().1.split_once("<!-- ").unwrap().0;
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(|c| c.trim().trim_matches('`')).collect();
+        (cells[1].to_owned(), cells[2].to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn compat_says_what_a_running_broker_answers() {
+    let broker = Broker::start();
+    broker.run(&["topic", "create", "t"]).ok();
+    for (table, kind, name, rows_min) in [
+        ("topic configs", TOPIC, "t", 36),
+        ("broker configs", BROKER, "1", 91),
+        ("group configs", GROUP, "g", 17),
+    ] {
+        let (said, rows) = (describe(&broker, kind, name), compat(table));
+        assert!(rows.len() >= rows_min, "{table}: {} rows", rows.len());
+        let mut wrong = Vec::new();
+        for (key, default) in &rows {
+            let Some(said) = said.get(key) else {
+                wrong.push(format!("{key} is not described"));
+                continue;
+            };
+            let value = match said.value.as_deref() {
+                None => "none",
+                Some("9223372036854775807") => "no limit",
+                Some("") => "empty",
+                Some(value) => value,
+            };
+            if value != default {
+                wrong.push(format!("{key} is {value}, and {default} is written"));
+            }
+            if !said.documented {
+                wrong.push(format!("{key} has no documentation"));
+            }
+        }
+        // What is described with words does something here, and has a row.
+        let facts = ["ringwood.backend", "ringwood.version"];
+        let acted_on =
+            said.iter().filter(|(key, s)| s.documented && !facts.contains(&key.as_str()));
+        for (key, _) in acted_on.filter(|(key, _)| !rows.contains_key(*key)) {
+            wrong.push(format!("{key} has no row"));
+        }
+        assert!(wrong.is_empty(), "{table}: {wrong:#?}");
+    }
 }
 
 #[test]
@@ -263,32 +349,29 @@ fn a_brokers_changes_take_effect_without_a_restart() {
     until(false);
 }
 
-/// Keys and values of the file that Kafka comes with, as of 4.3 and as of 3.9 with ZooKeeper.
-const OF_KRAFT: &str = "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=localhost:9093
-listeners=PLAINTEXT://:9092,CONTROLLER://:9093
-inter.broker.listener.name=PLAINTEXT
-advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
-num.network.threads=3
-num.io.threads=8
-socket.send.buffer.bytes=102400
-socket.receive.buffer.bytes=102400
-socket.request.max.bytes=104857600
-log.dirs=DATA
-num.partitions=1
-num.recovery.threads.per.data.dir=1
-offsets.topic.replication.factor=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.retention.hours=168
-log.segment.bytes=1073741824
-log.retention.check.interval.ms=300000
-";
+/// Files in the shapes that are in use, by name: the node's number, hours of retention, a key without effect with its value.
+const FILES: [(&str, &str, &str, &str, &str, &str); 5] = [
+    ("server", include_str!("properties/server.properties"), "1", "168", "num.io.threads", "8"),
+    ("broker", include_str!("properties/broker.properties"), "2", "48", "num.io.threads", "8"),
+    (
+        "docker",
+        include_str!("properties/docker.properties"),
+        "1",
+        "72",
+        "controller.quorum.voters",
+        "1@broker:29093",
+    ),
+    (
+        "strimzi",
+        include_str!("properties/strimzi.properties"),
+        "5",
+        "24",
+        "inter.broker.protocol.version",
+        "3.9",
+    ),
+    ("zookeeper", OF_ZOOKEEPER, "0", "24", "num.io.threads", "8"),
+];
+/// Keys and values of the file that Kafka 3.9 comes with, for ZooKeeper.
 const OF_ZOOKEEPER: &str = "broker.id=0
 listeners=PLAINTEXT://localhost:9092
 num.network.threads=3
@@ -313,41 +396,66 @@ zookeeper.connection.timeout.ms=18000
 group.initial.rebalance.delay.ms=0
 ";
 
-/// A broker runs from such a file, its ports and its place replaced as people replace them.
+/// A place of its own for a file whose port and data directory are replaced as people replace them.
+fn placed(name: &str, text: &str, port: u16) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let data = dir.join("data");
+    let text = text
+        .replace("DATA", data.to_str().unwrap())
+        .replace("://:9092", &format!("://127.0.0.1:{port}"))
+        .replace("localhost:9092", &format!("127.0.0.1:{port}"))
+        .replace(":9092", &format!(":{port}"));
+    let file = dir.join("server.properties");
+    fs::write(&file, text).unwrap();
+    file
+}
+
 #[test]
-fn the_files_that_kafka_comes_with_run_a_broker() {
-    for (name, text, id, hours) in
-        [("kraft", OF_KRAFT, "1", "168"), ("zookeeper", OF_ZOOKEEPER, "0", "24")]
-    {
-        let dir =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+fn files_in_use_run_a_broker() {
+    for (name, text, id, hours, inert, value) in FILES {
         let port = super::broker::free_port();
-        let text = text
-            .replace("DATA", dir.join("data").to_str().unwrap())
-            .replace(":9092", &format!(":{port}"));
-        let file = dir.join("server.properties");
-        fs::write(&file, text).unwrap();
+        let file = placed(name, text, port);
         let broker = Broker::with_file(&file, port);
         let get = |key: &str| {
             let resource = format!("broker/{id}");
             broker.run(&["config", "get", &resource, key]).ok()
         };
         assert_eq!(get("log.retention.hours"), format!("{hours}\n"), "{name}");
-        // Known, without effect, and shown to who asks.
-        assert_eq!(get("num.io.threads"), "8\n", "{name}");
+        // Known, without effect, and shown.
+        assert_eq!(get(inert), format!("{value}\n"), "{name}");
+        assert!(
+            broker.said().contains(&format!("{inert}: known, but without effect")),
+            "{name}: {}",
+            broker.said()
+        );
+        broker.run(&["topic", "create", "t", "-r", "1"]).ok();
         broker.feed(&["produce", "t"], b"a\n").ok();
         assert_eq!(broker.run(&["consume", "t"]).ok(), "a\n", "{name}");
         let retention = broker.run(&["config", "get", "topic/t", "retention.ms"]).ok();
         let expected = hours.parse::<u64>().unwrap() * 3_600_000;
         assert_eq!(retention, format!("{expected}\n"), "{name}");
-        assert!(broker.said().contains("num.io.threads: known, but without effect"), "{name}");
         drop(broker);
-        fs::remove_dir_all(&dir).unwrap();
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
     }
-    let wrong = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.properties");
-    fs::write(&wrong, "log.retention.hour=1\n").unwrap();
-    let mut start = Command::new(super::broker::BINARY);
-    start.args(["start", "--config"]).arg(&wrong);
-    super::broker::run(&mut start, b"").fails(2, &["did you mean log.retention.hours?"]);
+}
+
+#[test]
+fn a_file_that_asks_for_what_is_not_there_is_refused_by_key() {
+    let port = super::broker::free_port();
+    let ssl = include_str!("properties/ssl.properties");
+    let server = include_str!("properties/server.properties");
+    let typo = server.replace("log.retention.hours", "log.retention.hour");
+    let dirs = server.replace("log.dirs=DATA", "log.dirs=/data/a,/data/b");
+    for (name, text, words) in [
+        ("ssl", ssl, ["listeners names no listener without TLS and SASL", "CLIENTS://"]),
+        ("typo", typo.as_str(), ["log.retention.hour", "did you mean log.retention.hours?"]),
+        ("dirs", dirs.as_str(), ["log.dirs names several directories", "/data/a,/data/b"]),
+    ] {
+        let file = placed(name, text, port);
+        let mut start = Command::new(super::broker::BINARY);
+        start.args(["start", "--config"]).arg(&file);
+        super::broker::run(&mut start, b"").fails(2, &words);
+        fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
 }

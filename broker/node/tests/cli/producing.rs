@@ -114,3 +114,46 @@ fn a_topic_that_names_a_codec_stores_every_batch_under_it() {
         assert!(batches.iter().all(|line| line.contains(&word)), "{codec}: {dump}");
     }
 }
+
+/// Lines of a log: alike, and never the same.
+fn log_lines(n: u32) -> String {
+    let mut x = 7_u32;
+    let line = |i| {
+        x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (user, path) = (x >> 20, (x >> 8) & 63);
+        format!("{i} INFO user={user} GET /items/{path}/of/{user} took {} us\n", x % 977)
+    };
+    (0..n).map(line).collect()
+}
+
+#[test]
+fn a_topic_with_a_higher_level_stores_less() {
+    let mut broker = Broker::start();
+    let text = log_lines(2_000);
+    // 9 is the fast compressor of lz4.
+    let levels = [("gzip", "1", "9"), ("lz4", "1", "17"), ("lz4", "9", "12"), ("zstd", "-5", "19")];
+    for (codec, low, high) in levels {
+        for level in [low, high] {
+            let topic = format!("{codec}.{low}.{high}.{level}");
+            let of = format!("compression.type={codec}");
+            let at = format!("compression.{codec}.level={level}");
+            broker.run(&["topic", "create", &topic, "-p", "1", "-c", &of, "-c", &at]).ok();
+            broker.feed(&["produce", &topic], text.as_bytes()).ok();
+            let read = broker.run(&["consume", &topic]).ok();
+            assert!(read == text, "{topic}: other records came back");
+        }
+    }
+    broker.kill();
+    let stored = |topic: &str| -> u64 {
+        let dump = broker.dump(topic);
+        let bytes = dump.split_whitespace().filter_map(|word| word.strip_prefix("bytes="));
+        bytes.map(|n| n.parse::<u64>().unwrap()).sum()
+    };
+    for (codec, low, high) in levels {
+        let (large, small) = (
+            stored(&format!("{codec}.{low}.{high}.{low}")),
+            stored(&format!("{codec}.{low}.{high}.{high}")),
+        );
+        assert!(0 < small && small < large, "{codec}: {large} at {low}, {small} at {high}");
+    }
+}

@@ -100,11 +100,85 @@ fn a_topic_lives_and_dies_over_rest() {
     let (_, replicas) = ask(&broker, "GET", &format!("{topic}/partitions/3/replicas"), None);
     assert_eq!(replicas["data"][0]["is_leader"], true);
     assert_eq!(replicas["data"][0]["broker_id"], 1);
+    let (status, one) = ask(&broker, "GET", &format!("{topic}/partitions/3/replicas/1"), None);
+    assert_eq!((status, &one), (200, &replicas["data"][0]));
 
     let (status, _) = ask(&broker, "DELETE", &topic, None);
     assert_eq!(status, 204);
     assert_eq!(ask(&broker, "GET", &topic, None).0, 404);
     assert_eq!(broker.run(&["topic", "list"]).ok(), "u.v\t1\t1\n");
+}
+
+/// The fields that Confluent's v3 requires of a resource, and where its links lead, below the cluster.
+const CLUSTER: &[&str] = &["kind", "metadata", "cluster_id"];
+const OF_CLUSTER: &[(&str, &str)] = &[
+    ("controller", "/brokers/1"),
+    ("acls", "/acls"),
+    ("brokers", "/brokers"),
+    ("broker_configs", "/broker-configs"),
+    ("consumer_groups", "/consumer-groups"),
+    ("topics", "/topics"),
+    ("partition_reassignments", "/topics/-/partitions/-/reassignment"),
+];
+const TOPIC: &[&str] = &[
+    "kind",
+    "metadata",
+    "cluster_id",
+    "topic_name",
+    "is_internal",
+    "replication_factor",
+    "partitions_count",
+];
+const OF_TOPIC: &[(&str, &str)] = &[
+    ("partitions", "/topics/t/partitions"),
+    ("configs", "/topics/t/configs"),
+    ("partition_reassignments", "/topics/t/partitions/-/reassignment"),
+];
+const PARTITION: &[&str] = &["kind", "metadata", "cluster_id", "topic_name", "partition_id"];
+const OF_PARTITION: &[(&str, &str)] = &[
+    ("leader", "/topics/t/partitions/0/replicas/1"),
+    ("replicas", "/topics/t/partitions/0/replicas"),
+    ("reassignment", "/topics/t/partitions/0/reassignment"),
+];
+const REPLICA: &[&str] = &[
+    "kind",
+    "metadata",
+    "cluster_id",
+    "topic_name",
+    "partition_id",
+    "broker_id",
+    "is_leader",
+    "is_in_sync",
+];
+const OF_REPLICA: &[(&str, &str)] = &[("broker", "/brokers/1")];
+
+#[test]
+fn answers_have_the_fields_and_links_of_v3() {
+    let broker = Broker::start();
+    let cluster = format!("/v3/clusters/{}", cluster(&broker));
+    broker.run(&["topic", "create", "t"]).ok();
+    let at = format!("http://{}{cluster}", broker.admin_address());
+    for (path, fields, links) in [
+        ("", CLUSTER, OF_CLUSTER),
+        ("/topics/t", TOPIC, OF_TOPIC),
+        ("/topics/t/partitions/0", PARTITION, OF_PARTITION),
+        ("/topics/t/partitions/0/replicas/1", REPLICA, OF_REPLICA),
+    ] {
+        let (status, got) = ask(&broker, "GET", &format!("{cluster}{path}"), None);
+        assert_eq!(status, 200, "{path}: {got}");
+        let mut expected: Vec<&str> = fields.to_vec();
+        expected.extend(links.iter().map(|(name, _)| name));
+        expected.sort_unstable();
+        let mut names: Vec<&str> = got.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected, "{path}");
+        for field in fields {
+            assert!(!got[field].is_null(), "{path}: {field}");
+        }
+        for (name, to) in links {
+            assert_eq!(got[name], json!({ "related": format!("{at}{to}") }), "{path}: {name}");
+        }
+    }
 }
 
 #[test]
@@ -182,6 +256,9 @@ fn what_cannot_be_done_is_refused_with_a_number_and_words() {
     refused(get(&format!("{topics}/n/configs")), (404, 40403), "UNKNOWN_TOPIC");
     refused(get(&format!("{topics}/t/partitions/7")), (404, 40403), "partition 7");
     refused(get(&format!("{topics}/t/partitions/x")), (400, 400), "x");
+    refused(get(&format!("{topics}/t/partitions/0/replicas/9")), (404, 404), "broker 9");
+    refused(get(&format!("{topics}/t/partitions/0/replicas/x")), (400, 400), "x");
+    refused(get(&format!("{topics}/t/partitions/0/reassignment")), (404, 404), "openapi");
     refused(get(&format!("{topics}/t/configs/nope")), (404, 404), "nope");
     refused(ask(&broker, "DELETE", &format!("{topics}/n"), None), (404, 40403), "UNKNOWN_TOPIC");
     let fewer =
@@ -211,6 +288,7 @@ fn every_method_of_the_openapi_file_is_served() {
             .replace("{cluster}", &id)
             .replace("{topic}", "t")
             .replace("{partition}", "0")
+            .replace("{broker}", "1")
             .replace("{name}", "retention.ms");
         for method in ["get", "post", "put", "patch", "delete"] {
             let described = item.get(method).is_some();

@@ -48,8 +48,9 @@ fn exchange(to: &mut TcpStream, key: i16, version: i16, rest: &[u8]) -> Vec<u8> 
     answer
 }
 
-/// Produce 9, acks=all, partition 0: one batch of records with these timestamps.
-pub(crate) fn produce(to: &mut TcpStream, topic: &str, timestamps: &[i64]) {
+/// Produce 9, acks=all, partition 0: one batch of records with these timestamps. Its first offset, and the start of the log as
+/// the answer has it.
+pub(crate) fn produce(to: &mut TcpStream, topic: &str, timestamps: &[i64]) -> (i64, i64) {
     let mut batch = BatchBuilder::new();
     for t in timestamps {
         batch.push(ids::Timestamp(*t), None, Some(b"abc"), &[]);
@@ -67,6 +68,9 @@ pub(crate) fn produce(to: &mut TcpStream, topic: &str, timestamps: &[i64]) {
     let answer = ask(to, 0, 9, &body);
     let at = 1 + name(topic).len() + 1 + 4;
     assert_eq!(answer[at..at + 2], [0, 0], "produce to {topic}");
+    let i64_at = |at: usize| i64::from_be_bytes(answer[at..at + 8].try_into().unwrap());
+    // Between them stands the time of the append.
+    (i64_at(at + 2), i64_at(at + 2 + 16))
 }
 
 /// A command of the binary, which has to succeed.

@@ -55,6 +55,7 @@ const PURE_USES: &[&str] = &[
     "flate2",
     "foldhash",
     "hashbrown",
+    "lz4",
     "lz4_flex",
     "regex",
     "slab",

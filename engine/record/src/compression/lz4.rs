@@ -6,6 +6,9 @@
 //! Written with independent blocks, which is what Java clients read; linked blocks are read as well. A frame's header says how
 //! large a block may become, 64 KiB to 4 MiB. That is a stranger's word: room is made for what the bytes of a block can become,
 //! once, and used again for all that follow, whatever frame they are in.
+//!
+//! Strangers' bytes are read in safe Rust. The C library only compresses, where a level is asked for: what it is given has been
+//! decompressed and checked, and is at most 64 KiB.
 
 use super::{CompressError, DecompressError};
 use crate::Codec;
@@ -185,7 +188,58 @@ fn decompress(
     }
 }
 
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+/// Kafka's default level, which it gives to the fast compressor (KIP-390): the high one is for those that were asked for.
+const LEVEL_DEFAULT: i32 = 9;
+/// What Kafka takes. The high compressor has twelve levels, and gives those above the twelfth.
+const LEVELS: std::ops::RangeInclusive<i32> = 1..=17;
+/// The size of a block before compression, and how a frame's header says it.
+const BLOCK: usize = 64 << 10;
+const BLOCK_64_KIB: u8 = 0x40;
+
+#[derive(Default)]
+pub(super) struct Writer {
+    /// Where the high compressor writes a block.
+    room: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn compress(
+        &mut self,
+        level: Option<i32>,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), CompressError> {
+        let level = level.map(|n| n.clamp(*LEVELS.start(), *LEVELS.end()));
+        match level {
+            None | Some(LEVEL_DEFAULT) => fast(input, out),
+            Some(level) => self.high(level, input, out),
+        }
+    }
+
+    /// The same frame as the fast compressor's, its blocks from the C library, whose levels pure Rust does not have.
+    fn high(&mut self, level: i32, input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        let failed = CompressError(Codec::Lz4);
+        let described = [flag::VERSION_1 | flag::INDEPENDENT, BLOCK_64_KIB];
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&described);
+        out.push(hash(&described).to_le_bytes()[1]);
+        self.room.resize(block::get_maximum_output_size(BLOCK), 0);
+        for plain in input.chunks(BLOCK) {
+            let mode = Some(lz4::block::CompressionMode::HIGHCOMPRESSION(level));
+            let n = lz4::block::compress_to_buffer(plain, mode, false, &mut self.room)
+                .map_err(|_| failed)?;
+            let packed = self.room.get(..n).ok_or(failed)?;
+            let (flag, bytes) = if n < plain.len() { (0, packed) } else { (AS_IT_IS, plain) };
+            let len = u32::try_from(bytes.len()).map_err(|_| failed)?;
+            out.extend_from_slice(&(len | flag).to_le_bytes());
+            out.extend_from_slice(bytes);
+        }
+        out.extend_from_slice(&0_u32.to_le_bytes());
+        Ok(())
+    }
+}
+
+fn fast(input: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
     let failed = CompressError(Codec::Lz4);
     let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
     let mut frame = FrameEncoder::with_frame_info(info, out);

@@ -6,6 +6,7 @@
 
 mod groups;
 mod inert;
+mod listed;
 mod logs;
 mod node;
 mod topics;
@@ -14,6 +15,7 @@ mod transactions;
 use super::key::{Check, Key, Synonym, Update, ValueType};
 
 pub use inert::INERT_BROKER_KEYS;
+pub(super) use listed::is_listed;
 
 const fn same(name: &'static str) -> Synonym {
     Synonym { name, scale: 1 }

@@ -1,8 +1,8 @@
 //! What DescribeConfigs shows (KIP-226, KIP-569).
 
-use super::broker_keys::{all_broker_keys, broker_key, looks_secret};
+use super::broker_keys::{all_broker_keys, broker_key, is_listed, looks_secret};
 use super::group_keys::GROUP_KEYS;
-use super::key::{Effect, Key, Synonym, Update, ValueType};
+use super::key::{Key, Synonym, Update, ValueType};
 use super::layers::{Layers, Setting, Source};
 use super::topic_keys::TOPIC_KEYS;
 use crate::image::Overrides;
@@ -103,8 +103,7 @@ pub(super) fn broker(
         let own = [Synonym { name: key.name, scale: 1 }];
         let settings = layers.broker_settings_of(&dynamic, &own);
         let set = settings.iter().any(|s| s.source != Source::Default);
-        // A key without effect is shown when somebody set it or asks for it by name; 350 of them would hide the others.
-        let shown = key.effect == Effect::Used || set || wanted.is_by_name();
+        let shown = is_listed(key.name) || set || wanted.is_by_name();
         if shown && wanted.has(key.name) {
             let read_only = key.update == Update::ReadOnly;
             out.push(describe(layers, key, settings, read_only));

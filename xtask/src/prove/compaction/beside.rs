@@ -150,6 +150,15 @@ pub(super) fn beside(
             }
             counts.add(&format!("beside_{policy}_cleaned_bytes"), cleaned);
             counts.add(&format!("beside_{policy}_checkpoints"), checkpoints);
+            // Microseconds, of each round: the counts are whole numbers. One that was withheld is not there.
+            for (name, ms) in [("p50", p50), ("p99", p99), ("p999", p999)] {
+                if ms.is_finite() {
+                    counts.add(
+                        &format!("beside_{policy}_{name}_us_round_{round}"),
+                        (ms * 1e3) as u64,
+                    );
+                }
+            }
             let side = if policy == "compact" { &mut with } else { &mut without };
             side.push([p50, p99, p999]);
             // The next measurement begins when this table has been compacted.
@@ -159,6 +168,12 @@ pub(super) fn beside(
     for (at, name) in ["p50", "p99", "p99.9"].into_iter().enumerate() {
         let [a, b] = [&without, &with].map(|side| median(side.iter().map(|t| t[at]).collect()));
         let ratio = b / a;
+        for (policy, ms) in [("delete", a), ("compact", b)] {
+            if ms.is_finite() {
+                let name = name.replace('.', "");
+                counts.add(&format!("beside_{policy}_{name}_us_median"), (ms * 1e3) as u64);
+            }
+        }
         if !ratio.is_finite() {
             say(&format!("{name}: withheld"))?;
             continue;

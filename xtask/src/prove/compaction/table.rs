@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Options;
+use super::bounds::{memory_at_most, passes_at_least};
 use super::scene::Scene;
 use crate::Fault;
 use crate::prove::counts::Counts;
@@ -47,6 +48,8 @@ struct Lives {
     passes: u64,
     /// Bytes of its files, at most.
     largest: u64,
+    /// Bytes of its memory, at most.
+    memory: u64,
 }
 
 impl Lives {
@@ -61,12 +64,19 @@ impl Lives {
             lives.largest = lives.largest.max(space(&topics));
             if lives.kills < options.kills && scene.cleaned() > 0 && !over() {
                 lives.passes += passes(scene);
+                lives.look_at_memory(scene)?;
                 scene.broker.kill()?;
                 scene.broker.start()?;
                 lives.kills += 1;
             }
         }
         Ok(lives)
+    }
+
+    fn look_at_memory(&mut self, scene: &Scene) -> Result<(), Fault> {
+        let most = scene.broker.most_memory().ok_or("the kernel does not tell of its memory")?;
+        self.memory = self.memory.max(most);
+        Ok(())
     }
 }
 
@@ -92,11 +102,14 @@ pub(super) fn table(
     let left = space(&topics);
     let found = scene.read("table", &read)?;
     let mut good = same(&written, &read)?;
+    lives.look_at_memory(scene)?;
     scene.broker.kill()?;
     scene.broker.start()?;
     scene.read("table", &read)?;
     good &= same(&written, &read)?;
     let (sent, records) = (of(&told, "bytes"), of(&found, "records"));
+    let passes_least = passes_at_least(options.keys, options.dedupe, sent / options.updates);
+    let memory_most = memory_at_most(options.dedupe, scene.binary.metadata()?.len());
     for (name, n) in [
         ("updates", of(&told, "updates")),
         ("tombstones_written", of(&told, "tombstones")),
@@ -109,6 +122,9 @@ pub(super) fn table(
         ("bytes_written", sent),
         ("bytes_at_most", lives.largest.max(before)),
         ("bytes_left", left),
+        ("passes_at_least", passes_least),
+        ("memory", lives.memory),
+        ("memory_at_most", memory_most),
         ("tables_equal", u64::from(good)),
     ] {
         counts.add(name, n);
@@ -116,7 +132,7 @@ pub(super) fn table(
     let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
     say(&format!(
         "{} updates of {} keys, {:.1} MiB of keys and values: on disk {:.1} MiB at most, {:.1} MiB when the last was acknowledged, \
-         {:.1} MiB compacted; {records} records; {} passes, {} kills",
+         {:.1} MiB compacted; {records} records; {} passes (at least {passes_least}), {} kills; {:.1} MiB of memory, of {:.1}",
         of(&told, "updates"),
         options.keys,
         mib(sent),
@@ -125,6 +141,8 @@ pub(super) fn table(
         mib(left),
         lives.passes,
         lives.kills,
+        mib(lives.memory),
+        mib(memory_most),
     ))?;
     if of(&found, "offsets") != options.updates {
         let ends = of(&found, "offsets");
@@ -133,6 +151,15 @@ pub(super) fn table(
     }
     if lives.passes == 0 || records >= options.updates {
         say("FAILED nothing was compacted")?;
+        good = false;
+    }
+    // What was passed in the last second before a kill is not counted.
+    if lives.passes < passes_least {
+        say("FAILED fewer passes than so many keys take")?;
+        good = false;
+    }
+    if lives.memory > memory_most {
+        say("FAILED the broker had more memory than its bounds")?;
         good = false;
     }
     // A table of keys that were hardly updated is as large as what was sent.

@@ -15,6 +15,7 @@ mod members;
 pub(super) mod migration;
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -163,6 +164,8 @@ struct Storm {
     by_client: BTreeMap<&'static str, Vec<u64>>,
     /// Milliseconds from a kill of the broker to the next commit of each group.
     after_kill: Vec<u64>,
+    /// Groups that had committed nothing since a kill when the next came, or at the end.
+    silent: Vec<String>,
     actions: BTreeMap<&'static str, u64>,
     stuck: Vec<String>,
 }
@@ -207,6 +210,7 @@ impl Storm {
             times: Vec::new(),
             by_client: BTreeMap::new(),
             after_kill: Vec::new(),
+            silent: Vec::new(),
             actions: BTreeMap::new(),
             stuck: Vec::new(),
         };
@@ -223,6 +227,20 @@ impl Storm {
     fn settle(&mut self) -> Result<bool, Fault> {
         let calm = |storm: &Storm| storm.groups.iter().all(|group| group.disturbed.is_none());
         self.listen_until(STUCK + Duration::from_secs(10), calm)
+    }
+
+    /// Each group must be of the type whose protocol its client speaks, as the broker lists them.
+    fn check_types(&self, findings: &mut Findings) -> Result<(), Fault> {
+        let list = listed_types(&self.broker.bootstrap())?;
+        for group in &self.groups {
+            let name = group.client.name;
+            let expected = if name.ends_with("-consumer") { "consumer" } else { "classic" };
+            let found = migration::kind(&list, &group.name());
+            findings.check(found.as_deref() == Some(expected), || {
+                format!("the group of {name} is of type {found:?}, not {expected}: {list:?}")
+            });
+        }
+        Ok(())
     }
 
     /// The load settles, the groups read to its end, and all is compared.
@@ -334,8 +352,18 @@ impl Storm {
         Ok(())
     }
 
+    /// Notes the groups whose commits have not come through since the last kill.
+    fn still_silent(&mut self) {
+        let waiting = self.groups.iter_mut().filter_map(|group| {
+            let since = group.waits_for_commit.take()?;
+            Some(format!("{} for {} s", group.client.name, since.elapsed().as_secs()))
+        });
+        self.silent.extend(waiting);
+    }
+
     fn kill(&mut self) -> Result<(), Fault> {
         self.broker.must_live()?;
+        self.still_silent();
         self.broker.kill()?;
         let now = Instant::now();
         for group in &mut self.groups {
@@ -345,6 +373,31 @@ impl Storm {
         }
         self.broker.start()
     }
+}
+
+/// What our face of `kafka-consumer-groups` lists; Java is not everywhere.
+fn listed_types(bootstrap: &str) -> Result<String, Fault> {
+    let mut command = Command::new(tree::binary("ringwood"));
+    command.arg0("kafka-consumer-groups");
+    command.args(["--bootstrap-server", bootstrap, "--list", "--type"]);
+    let listed = program::run(&mut command, None, Duration::from_secs(30))?;
+    if !listed.status.success() {
+        return Err(format!("the groups could not be listed: {}", listed.last_words()).into());
+    }
+    Ok(String::from_utf8(listed.out)?)
+}
+
+/// What may happen to a group.
+const ACTIONS: [&str; 4] = ["join", "leave", "die", "die and come back"];
+/// In so many disturbances each action comes, but for one storm in some thousand.
+const ENOUGH_FOR_ALL: u64 = 24;
+
+/// The actions that never came in a storm that was long enough for all.
+fn missing_actions(actions: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
+    if actions.values().sum::<u64>() < ENOUGH_FOR_ALL {
+        return Vec::new();
+    }
+    ACTIONS.into_iter().filter(|action| !actions.contains_key(action)).collect()
 }
 
 /// The value below which so many hundredths of the values lie.
@@ -398,7 +451,15 @@ pub(super) fn play(options: &Options, phase: &Phase, findings: &mut Findings) ->
     }
     // Everybody settles: first the groups, then the load, and then the groups read to the end.
     storm.settle()?;
+    storm.check_types(findings)?;
     storm.judge(&names, findings)?;
+    storm.still_silent();
+    let silent = std::mem::take(&mut storm.silent);
+    findings.check(silent.is_empty(), || {
+        format!("nothing was committed after a kill: {}", silent.join("; "))
+    });
+    let missing = missing_actions(&storm.actions);
+    findings.check(missing.is_empty(), || format!("it never came to {}", missing.join(", ")));
     let stuck = std::mem::take(&mut storm.stuck);
     findings.count("clients", json!(names));
     findings.count("kills", kills);
@@ -454,6 +515,16 @@ mod tests {
 
         let none = Options::parse(&["--crowd", "0"]).expect("known");
         assert!(in_phases(&all, &none).iter().all(|phase| phase.name() != CROWD.name));
+    }
+
+    #[test]
+    fn a_long_storm_has_all_actions() {
+        let mut actions = BTreeMap::from([("join", 9), ("leave", 8), ("die", 6)]);
+        assert_eq!(missing_actions(&actions), Vec::<&str>::new(), "too short to say");
+        actions.insert("join", 10);
+        assert_eq!(missing_actions(&actions), ["die and come back"]);
+        actions.insert("die and come back", 1);
+        assert_eq!(missing_actions(&actions), Vec::<&str>::new());
     }
 
     #[test]

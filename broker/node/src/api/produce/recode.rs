@@ -21,7 +21,7 @@ fn wanted(config: &TopicConfig) -> Option<(Codec, Option<i32>)> {
             (Codec::Gzip, Some(config.compression_gzip_level).filter(|level| *level > 0))
         }
         Compression::Snappy => (Codec::Snappy, None),
-        Compression::Lz4 => (Codec::Lz4, None),
+        Compression::Lz4 => (Codec::Lz4, Some(config.compression_lz4_level)),
         Compression::Zstd => (Codec::Zstd, Some(config.compression_zstd_level)),
     })
 }

@@ -321,7 +321,7 @@ pub static INERT_BROKER_KEYS: &[Key] = &[
     key("sasl.oauthbearer.client.credentials.client.id", Text, None, ReadOnly),
     key("sasl.oauthbearer.client.credentials.client.secret", Password, None, ReadOnly),
     key("sasl.oauthbearer.clock.skew.seconds", Int, Some("30"), ReadOnly),
-    key("sasl.oauthbearer.expected.audience", List, None, ReadOnly),
+    key("sasl.oauthbearer.expected.audience", List, Some(""), ReadOnly),
     key("sasl.oauthbearer.expected.issuer", Text, None, ReadOnly),
     key("sasl.oauthbearer.header.urlencode", Boolean, Some("false"), ReadOnly),
     key("sasl.oauthbearer.jwks.endpoint.refresh.ms", Long, Some("3600000"), ReadOnly),

@@ -221,7 +221,10 @@ fn a_broker_describes_itself() {
     assert_eq!(find("log.retention.hours").unwrap().value.as_deref(), Some("168"));
     assert_eq!(find("log.retention.ms").unwrap().value, None);
     assert_eq!(find("zookeeper.connect").unwrap().value.as_deref(), Some("z:1"));
-    assert!(find("zookeeper.set.acl").is_none(), "without effect and not set");
+    assert!(find("zookeeper.set.acl").is_none(), "of a past Kafka and not set");
+    let threads = find("num.io.threads").unwrap();
+    assert_eq!((threads.value.as_deref(), threads.source), (Some("8"), Source::Default));
+    assert_eq!(threads.doc, None, "it says that it does nothing here by saying nothing");
     let secret = find("listener.name.x.ssl.keystore.password").unwrap();
     assert_eq!((secret.value.as_deref(), secret.sensitive), (None, true));
     assert!(secret.synonyms.iter().all(|s| s.value.is_none()));

@@ -3,6 +3,8 @@
 //! - **Lost**: something acknowledged that a group was not given, or not at its offset, or that differs between groups.
 //! - **Below a commit**: a member began a partition below an offset whose commit was acknowledged before the member had the
 //!   partition. Both times are read on one machine's clock, by the two members; only a commit in an earlier millisecond counts.
+//! - **Without an assignment**: a member was given a record of a partition that it did not have. As a gap and a beginning are
+//!   looked for under an assignment, such a record would otherwise be one that nothing is known of.
 //! - **Gaps**: under one assignment a member was given offset n and next something else than n + 1.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -208,6 +210,12 @@ impl Checker {
                 format!("{name}: (partition, first offset, committed before) {bad:?}")
             });
             findings.check(book.gaps == 0, || format!("{name}: {} gaps", book.gaps));
+            findings.check(book.unassigned == 0, || {
+                format!(
+                    "{name}: {} records of partitions that its members did not have",
+                    book.unassigned
+                )
+            });
             let counts = json!([book.records, book.again, book.commit_count, book.unassigned]);
             findings.count(&format!("given_again_commits_unassigned_{name}"), counts);
             findings.check(book.commit_count > 0, || format!("{name}: nothing was committed"));
@@ -275,6 +283,19 @@ mod tests {
         checker.given_out(0, 0, 0, 4, ("p0", 4));
         let found = complaints(&checker, &written(3, 2));
         assert_eq!(found, ["it: 1 gaps"]);
+    }
+
+    #[test]
+    fn a_record_of_a_partition_that_the_member_does_not_have_is_seen() {
+        let mut checker = three();
+        checker.assigned(0, 0, 30, &BTreeSet::from([1]));
+        checker.given_out(0, 0, 0, 3, ("p0", 3));
+        let found = complaints(&checker, &written(4, 3));
+        assert_eq!(found, ["it: 1 records of partitions that its members did not have"]);
+        // Nor may another member give it out.
+        let mut checker = three();
+        checker.given_out(0, 1, 0, 3, ("p0", 3));
+        assert_eq!(complaints(&checker, &written(4, 3)).len(), 1);
     }
 
     #[test]

@@ -185,6 +185,11 @@ impl Group {
         self.hosts.len()
     }
 
+    /// What the broker knows it by.
+    pub(super) fn name(&self) -> String {
+        format!("storm-{}", self.client.name)
+    }
+
     /// One more process with its members.
     pub(super) fn join(&mut self) -> Result<(), Fault> {
         self.join_as(self.client)
@@ -193,7 +198,7 @@ impl Group {
     /// The same with the program of another client: one that has as many members in a process.
     pub(super) fn join_as(&mut self, client: &Client) -> Result<(), Fault> {
         let mut command = client.program();
-        command.args([&self.bootstrap, &self.topic, &format!("storm-{}", self.client.name)]);
+        command.args([&self.bootstrap, &self.topic, &self.name()]);
         let members = self.client.in_process;
         if members > 1 {
             command.arg(members.to_string());

@@ -18,7 +18,7 @@ const MEMBERS: usize = 4;
 const COMMAND: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
 /// What a line of `kafka-consumer-groups --list --type` says of a group.
-fn kind(list: &str, group: &str) -> Option<String> {
+pub(super) fn kind(list: &str, group: &str) -> Option<String> {
     let mut lines = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let found = lines.find(|words| words.first() == Some(&group))?;
     Some((*found.get(1)?).to_lowercase())
@@ -62,7 +62,10 @@ pub(in super::super) fn play(findings: &mut Findings) -> Result<(), Fault> {
     findings.check(stuck.is_empty(), || stuck.join("; "));
     findings.count("members_changed", 2 * MEMBERS);
     findings.count("kills", storm.after_kill.len());
-    findings.check(storm.after_kill.len() == 2, || "no commit after a kill".to_owned());
+    storm.still_silent();
+    findings.check(storm.silent.is_empty() && storm.after_kill.len() == 2, || {
+        "no commit after a kill".to_owned()
+    });
     findings.count("stable_ms_p50", percentile(&mut storm.times, 50));
     findings.count("stable_ms_max", percentile(&mut storm.times, 100));
     findings.count("first_commit_after_kill_ms", json!(storm.after_kill));
