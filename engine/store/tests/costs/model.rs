@@ -5,6 +5,9 @@
 //! own, so the figures are the same on every machine. What is counted is all that the core writes: ring, segments and their
 //! indexes, rest log, both copies of the manifest.
 //!
+//! With 10,000 partitions and few records the store once wrote a fifth more than the model: a checkpoint under way asked for another, and
+//! the timer of empty commits did not look whether other commits had come.
+//!
 //! `cargo test -p ringwood-store --test costs model -- --include-ignored --nocapture` prints the whole table.
 
 use crate::batches::{EPOCH, batch, partition};
@@ -38,6 +41,10 @@ struct Counted {
     files_per_minute: f64,
     checkpoints: u64,
     commits_per_second: f64,
+    /// Of the commits.
+    marks_per_second: f64,
+    /// Parts of the amplification: ring, segments with their indexes, rest log, both copies of the manifest.
+    parts: [f64; 4],
 }
 
 fn play(row: Row) -> Counted {
@@ -80,11 +87,21 @@ fn play(row: Row) -> Counted {
         let minutes = it.now().since(began).as_secs_f64() / 60.0;
         let (counters, journal) = store.counters();
         let wrote = it.counters().writes.bytes - wrote;
+        let of = |bytes: u64| bytes as f64 / (sent * row.bytes as u64) as f64;
+        let known = journal.bytes + counters.rest_bytes + counters.manifest_bytes;
+        let segments = of(wrote.saturating_sub(known));
         Counted {
-            amplification: wrote as f64 / (sent * row.bytes as u64) as f64,
+            amplification: of(wrote),
+            parts: [
+                of(journal.bytes),
+                segments,
+                of(counters.rest_bytes),
+                of(counters.manifest_bytes),
+            ],
             files_per_minute: counters.syncs as f64 / minutes,
             checkpoints: counters.checkpoints,
             commits_per_second: journal.commits as f64 / minutes / 60.0,
+            marks_per_second: journal.marks as f64 / minutes / 60.0,
         }
     };
     let counted = world.run(&rt, body).expect_done();
@@ -93,24 +110,32 @@ fn play(row: Row) -> Counted {
 }
 
 /// Prints the row, and complains where the store is worse than the model by more than `room` times.
+#[expect(clippy::print_stdout, reason = "it shows its figures")]
 fn compare(row: Row, room: f64) {
     let c = play(row);
     println!(
-        "{} partitions, {} batches/s of {} B: {:.1} times the bytes (model {:.1}), {:.0} files/min \
-         (model {:.0}), {} checkpoints, {:.0} commits/s",
+        "{} partitions, {} batches/s of {} B: {:.2} times the bytes (model {:.1}): ring {:.2}, segments {:.2}, \
+         rest log {:.2}, manifest {:.2}; {:.0} files/min (model {:.0}), {} checkpoints, {:.0} commits/s, {:.0} of them empty",
         row.partitions,
         row.batches_per_second,
         row.bytes,
         c.amplification,
         row.amplification,
+        c.parts[0],
+        c.parts[1],
+        c.parts[2],
+        c.parts[3],
         c.files_per_minute,
         row.files_per_minute,
         c.checkpoints,
-        c.commits_per_second
+        c.commits_per_second,
+        c.marks_per_second
     );
     assert!(c.checkpoints >= 2, "too short to show anything: {c:?}");
     // Ring and segment or rest log: less than twice is a store that has not written something.
     assert!(c.amplification > 1.9, "{c:?}");
+    // Commits come all the time: none is needed only to say that one was flushed.
+    assert!(c.marks_per_second < 1.0, "{c:?}");
     assert!(c.amplification < row.amplification * room, "{c:?}");
     assert!(c.files_per_minute < row.files_per_minute * room, "{c:?}");
 }
@@ -126,7 +151,7 @@ const FEW_RECORDS: Row = Row {
 
 #[test]
 fn the_store_writes_what_the_model_says_for_few_records_to_many_partitions() {
-    compare(FEW_RECORDS, 1.25);
+    compare(FEW_RECORDS, 1.1);
 }
 
 #[test]
