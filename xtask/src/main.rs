@@ -45,7 +45,7 @@ check   formatting and lints
 test    check, every test of the workspace, and the client suites:
         librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH);
         promtool reads the metrics, alerts and queries, where it is on PATH
-          --install  install what is missing first (Debian family, as root)
+          --install  install what is missing first (Debian family, as root); cargo-deny only with --require all
           --no-groups the clients play no consumer groups (about two minutes less)
           --require  what is skipped is a failure: suites, and tests that need root or a program; `all` also runs what takes
                      longer: fifty kills, the broker with a slow stage, lints of what is behind features

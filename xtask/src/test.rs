@@ -87,10 +87,10 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
     let (mut tally, begun) = (Tally::default(), Instant::now());
     if options.install {
-        install::run()?;
+        install::run(options.requires("check"))?;
     }
     if options.wants("check") {
-        check::count(&mut tally)?;
+        check::count(&mut tally, options.requires("check"))?;
     }
     if options.wants("workspace") {
         // The programs that the suites start are built with the tests of their packages.
@@ -122,7 +122,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prove::powercut_smoke(&mut tally)?;
     }
     if options.wants("kill") {
-        prove::kill_smoke(&mut tally)?;
+        prove::kill_smoke(&mut tally, options.requires("kill"))?;
     }
     let took = begun.elapsed().as_secs().div_ceil(60);
     let late = if took > MINUTES { ": too long for two processors" } else { "" };

@@ -4,11 +4,13 @@
 //! hits all. What is printed is the median of the rounds, beside the targets of the design. One thing is a verdict: a load at the
 //! broker's limit that has not gone round the ring three times has not met the cost of its checkpoints, and shows nothing.
 //!
-//! What reading alone costs is measured on a log that is there already, of which a consumer takes everything, so that no produce is in the figure.
+//! What reading alone costs is measured on a log that is there already, of which a consumer takes everything, so that no produce is in the figure. How
+//! often a byte is copied is counted by the broker where it copies, and once more by valgrind, which sees every copy.
 //!
 //! How long an acknowledgement takes at a rate that the broker keeps easily, open loop, is measured on every file system that can be had here: a
 //! flush costs what the file system makes of it.
 
+mod copies;
 mod disks;
 mod fetching;
 mod targets;
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use self::disks::{Disk, Place};
-use self::targets::{COPIES, RECORDS};
+use self::targets::{COPIES, RECORDS, SHARE};
 use super::options;
 use crate::tally::say;
 use crate::{Fault, program, tree};
@@ -121,6 +123,7 @@ const CALM: [Load; 2] = [
 const RING_LENGTHS: f64 = 3.0;
 /// The kernel's ticks of processor time in `/proc`: a constant of its interface to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
+
 /// A broker of the release build.
 struct Broker {
     process: Child,
@@ -165,7 +168,7 @@ impl Broker {
             .arg("--data")
             .arg(&data)
             .args(["--listen", &listen, "--admin", &admin, "--cores", &cores.to_string()])
-            .args(["--memory", &options.memory])
+            .args(["--memory", &options.memory, "--reserve", "64MiB"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -458,7 +461,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let folder = tree::target().join("prove").join("figures");
     create_dir_all(&folder)?;
     let calm = latencies(&options, &folder)?;
-    let mut text = vec![head(), String::new(), ceiling(&folder)?, String::new()];
+    let light = ceiling(&folder)?;
+    let limit = targets::speed_of_light(&light).unwrap_or(f64::NAN);
+    let mut text = vec![head(), String::new(), light, String::new()];
     let mut all = vec![vec![Vec::new(); LOADS.len()]; options.cores.len()];
     for round in 1..=options.rounds {
         for (cores, figures) in options.cores.iter().zip(&mut all) {
@@ -486,6 +491,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             reached.push((load.name, *cores, RECORDS, records));
             let copies = median(figures.iter().map(|f| f.copies).collect());
             reached.push((load.name, *cores, COPIES, copies));
+            let bytes = median(figures.iter().map(|f| f.bytes).collect());
+            reached.push((load.name, *cores, SHARE, bytes / limit * 100.0));
         }
     }
     text.push(String::new());
@@ -511,6 +518,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         let of = |f: fn(&(f64, f64)) -> f64| median(all.iter().map(f).collect());
         text.push(format!("| {cores} | {:.0} | {:.2} |", of(|f| f.0), of(|f| f.1)));
     }
+    text.push(String::new());
+    text.extend(copies::rows()?);
     text.push(String::new());
     text.extend(calm);
     text.push(String::new());
