@@ -112,6 +112,12 @@ impl NodeConfig {
         self.memory / usize::from(self.cores)
     }
 
+    /// Below so many free bytes of a file system of `total` writes are refused: what the operator says, or 1 GiB, or a fiftieth
+    /// of a large one.
+    pub(crate) fn reserve_of(&self, total: u64) -> u64 {
+        self.reserve.unwrap_or_else(|| (1 << 30).max(total / 50))
+    }
+
     /// Settles what was said.
     pub(crate) fn settle(
         said: Said,

@@ -8,6 +8,7 @@ mod cli {
     mod compaction;
     mod configs;
     mod consuming;
+    mod doctor;
     mod faces;
     mod generating;
     mod group_configs;
@@ -19,5 +20,6 @@ mod cli {
     mod producing;
     mod rest;
     mod restarts;
+    mod storage;
     mod topics;
 }

@@ -59,11 +59,6 @@ fn refused(config: &NodeConfig) -> impl Fn(OpenError) -> Stopped {
     }
 }
 
-/// Below so many free bytes writes are refused: what the operator says, or 1 GiB, or a fiftieth of a large file system.
-fn reserve(config: &NodeConfig, total: u64) -> u64 {
-    config.reserve.unwrap_or_else(|| (1 << 30).max(total / 50))
-}
-
 async fn open_store(
     rt: &Runtime,
     config: &NodeConfig,
@@ -72,7 +67,7 @@ async fn open_store(
     let settings = store::Config {
         ring_bytes: config.ring_bytes,
         flush_every: Duration::from_secs(1),
-        free_bytes_min: reserve(config, rt.disk().space(&config.data).map_or(0, |s| s.total)),
+        free_bytes_min: config.reserve_of(rt.disk().space(&config.data).map_or(0, |s| s.total)),
         ..store::Config::default()
     };
     let base = store_config(METADATA, &TopicConfig::defaults());
@@ -298,21 +293,6 @@ mod tests {
     use runtime::sim::{Outcome, SimConfig, World};
     use std::path::Path;
     use store::{Config, PartitionConfig};
-
-    #[test]
-    fn the_reserve_is_a_fiftieth_of_a_large_file_system_unless_it_is_said() {
-        let said = |reserve: Option<&str>| {
-            let (data, reserve) = (Some("/d".into()), reserve.map(str::to_owned));
-            let said = crate::config::Said { data, reserve, ..Default::default() };
-            NodeConfig::settle(said, |_| None).unwrap()
-        };
-        let gib = 1 << 30;
-        assert_eq!(reserve(&said(None), 0), gib, "a file system that does not say its size");
-        assert_eq!(reserve(&said(None), 50 * gib), gib);
-        assert_eq!(reserve(&said(None), 1000 * gib), 20 * gib);
-        assert_eq!(reserve(&said(Some("0")), 1000 * gib), 0);
-        assert_eq!(reserve(&said(Some("16MiB")), 1000 * gib), 16 << 20);
-    }
 
     #[test]
     fn only_what_was_deleted_goes_and_what_nobody_knows_stays() {

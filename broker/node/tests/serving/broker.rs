@@ -1,13 +1,14 @@
 //! A broker of the built binary for one test: on free ports, with a fresh data directory, gone with its owner.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
 
 /// One process. Dropping it kills it.
 pub(crate) struct Broker {
@@ -70,6 +71,8 @@ impl Broker {
         let (address, admin) = (free_address(), free_address());
         command.arg("start").arg("--data").arg(data);
         command.args(["--listen", &address, "--admin", &admin]);
+        // The usual reserve would refuse every write on a disk that is rather full.
+        command.args(["--reserve", "16MiB"]);
         command.args(options);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
         let mut broker = Self { process, address, admin };
@@ -92,6 +95,23 @@ impl Broker {
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// Asks it to end, as an operator does.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+    }
+
+    /// How it has ended, if it has within this time.
+    pub(crate) fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return Some(status);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        None
     }
 
     /// Whether it still runs.

@@ -12,3 +12,4 @@ mod lost_commit;
 mod order;
 mod requests;
 mod sharing;
+mod stopping;
