@@ -31,11 +31,14 @@ fn a_broker_that_idles_takes_no_processor() {
     let connection = broker.connect();
     // What the start and the topics have left to do.
     sleep(Duration::from_secs(2));
-    let (before, began) = (broker.busy(), Instant::now());
-    sleep(Duration::from_secs(10));
-    let (busy, time) = (broker.busy() - before, began.elapsed());
+    let share = || {
+        let (before, began) = (broker.busy(), Instant::now());
+        sleep(Duration::from_secs(10));
+        let (busy, time) = (broker.busy() - before, began.elapsed());
+        println!("an idle broker took {busy:?} of {time:?}");
+        busy.as_secs_f64() / time.as_secs_f64()
+    };
+    // On a busy machine each wake-up costs more, so it may be looked at again; what turns all the time does so then, too.
+    assert!((0..3).any(|_| share() < 0.005), "three times");
     drop(connection);
-    let share = busy.as_secs_f64() / time.as_secs_f64();
-    println!("an idle broker took {busy:?} of {time:?}, {:.3} %", share * 100.0);
-    assert!(share < 0.005, "{busy:?} of {time:?}");
 }
