@@ -94,7 +94,6 @@ impl<A: 'static> Journal<A> {
             sequence,
             buffer,
             records,
-            begun_with: records,
             partitions: Vec::new(),
             advances: Vec::new(),
             fsync: false,

@@ -21,7 +21,9 @@ impl Store {
                     inner.on_advance(advances, stage);
                     // What is written has left the queue, also where nobody asks for a flush.
                     inner.admission.moved();
-                    inner.want_checkpoint_for_room();
+                    if inner.journal.fullness() > checkpoint::AT_FULLNESS {
+                        inner.checkpoint_wanted.notify();
+                    }
                 }
             }),
             Rc::new(move || {
@@ -45,9 +47,6 @@ impl Store {
                         me.give_from_reserve().await;
                     }
                     me.checkpoint_wanted.notify();
-                } else {
-                    // Perhaps nobody appends any more who would see that it was not enough.
-                    me.want_checkpoint_for_room();
                 }
                 me.admission.moved();
             }
