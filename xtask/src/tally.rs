@@ -37,6 +37,13 @@ impl Tally {
         }
     }
 
+    /// Counts what another one has counted of its checks.
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+    }
+
     /// What cannot run here.
     pub(crate) fn skip(&mut self, suite: &str, reason: &str) -> Result<(), Fault> {
         self.skipped.push(suite.to_owned());

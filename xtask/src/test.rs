@@ -137,10 +137,11 @@ fn cargo(words: &[&str]) -> Command {
 }
 
 /// What is behind a feature, and the bench's editions: `cargo test --workspace` leaves them out, so that no feature of a test
-/// gets into the broker that is tested.
+/// gets into the broker that is tested. Packages are still asked for as a workspace: what they stand on then has the features
+/// that it was built with already, and only the package itself is built again.
 const WITH_FEATURES: [&[&str]; 2] = [
-    &["test", "--package", "ringwood-runtime", "--features", "faults", "--test", "faults"],
-    &["test", "--package", "ringwood-bench", "--features", "glommio", "--test", "editions"],
+    &["test", "--workspace", "--features", "ringwood-runtime/faults", "--test", "faults"],
+    &["test", "--workspace", "--features", "ringwood-bench/glommio", "--test", "editions"],
 ];
 
 /// The same for a broker that is built a second time for it, which takes minutes: where nothing may be left out

@@ -303,7 +303,7 @@ impl Shard {
     ) -> Result<Produced, PartitionError> {
         let Terms { client, acks, deadline } = terms;
         let turn = self.rt.now();
-        self.store.admit_from(client, bytes.len()).await;
+        self.store.admit_from(client, id, bytes.len()).await;
         // Zero unless it had to wait.
         let admitted =
             if self.rt.now() > turn { stages::read(|| self.rt.clock()) } else { Instant(0) };

@@ -1,6 +1,8 @@
 //! What the clients do, in order: administer, write, read what the others wrote, alone and in groups; then the broker is killed and they
 //! read again, and ask for what their groups had committed. At last the broker stops, and what lies on its disk is looked at.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,6 +14,9 @@ use crate::{Fault, program};
 
 /// No client program may take longer for one act; a stuck one is a failure, not a stuck test run.
 const LIMIT: Duration = Duration::from_secs(420);
+
+/// Readers at once. Most of their time is a client's own waiting (for metadata, for a fetch that ends its session), not work.
+const READERS: usize = 4;
 
 /// Everything.
 pub(crate) fn play(
@@ -27,13 +32,12 @@ pub(crate) fn play(
         stage.act(tally, member, "admin", &[], "")?;
         stage.act(tally, member, "write", &[], "")?;
     }
-    for reader in members.iter().filter(|member| member.reads) {
-        let asked: Vec<String> = members
-            .iter()
-            .map(|writer| format!("{}:{}", writer.name, corpus::STREAMS.join(",")))
-            .collect();
-        stage.act(tally, reader, "read", &asked, "")?;
-    }
+    let everything: Vec<String> = members
+        .iter()
+        .map(|writer| format!("{}:{}", writer.name, corpus::STREAMS.join(",")))
+        .collect();
+    let readers = members.iter().filter(|member| member.reads);
+    stage.all_read(tally, readers.map(|reader| (*reader, everything.clone())).collect(), "")?;
     for (place, member) in members.iter().enumerate().filter(|(_, m)| groups && m.groups) {
         stage.act(tally, member, "group", &group_of(members, place), "")?;
     }
@@ -73,6 +77,7 @@ fn again(
     let readers: Vec<&&Member> = members.iter().filter(|member| member.reads).collect();
     let promised: Vec<&str> =
         corpus::STREAMS.into_iter().filter(|stream| *stream != "acks0").collect();
+    let mut shares = Vec::new();
     for (place, reader) in readers.iter().enumerate() {
         let mut asked = Vec::new();
         for (turn, writer) in members.iter().enumerate() {
@@ -82,9 +87,10 @@ fn again(
             }
         }
         if !asked.is_empty() {
-            stage.act(tally, reader, "read", &asked, " after kill -9")?;
+            shares.push((**reader, asked));
         }
     }
+    stage.all_read(tally, shares, " after kill -9")?;
     for (place, member) in members.iter().enumerate().filter(|(_, m)| groups && m.groups) {
         stage.act(tally, member, "committed", &group_of(members, place), " after kill -9")?;
     }
@@ -109,6 +115,39 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Every reader reads its share, a few of them at once. Readers leave nothing behind, so none sees another.
+    fn all_read(
+        &self,
+        tally: &mut Tally,
+        shares: Vec<(&'static Member, Vec<String>)>,
+        when: &str,
+    ) -> Result<(), Fault> {
+        let waiting = Mutex::new(VecDeque::from(shares));
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let read = || {
+            let mut own = Tally::default();
+            while let Some((reader, asked)) = next() {
+                // A fault is one reader's: the others go on, and it is told as a failure.
+                if let Err(fault) = self.act(&mut own, reader, "read", &asked, when) {
+                    own.check(
+                        &format!("clients/{} read{when}", reader.name),
+                        Some(&fault.to_string()),
+                    )
+                    .map_err(|fault| fault.to_string())?;
+                }
+            }
+            Ok::<_, String>(own)
+        };
+        let tallies: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+            threads.into_iter().map(|thread| thread.join()).collect()
+        });
+        for one in tallies {
+            tally.add(one.map_err(|_| "a reading thread panicked")??);
+        }
+        Ok(())
+    }
+
     fn act(
         &self,
         tally: &mut Tally,

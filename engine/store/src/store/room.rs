@@ -3,6 +3,7 @@
 use super::{Inner, Store};
 use crate::admission::{Client, Turn};
 use crate::checkpoint;
+use ids::PartitionId;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
@@ -29,15 +30,21 @@ impl Inner {
 }
 
 impl Store {
-    /// Resolves when a batch of `bytes` of the node itself may be appended: see [`Store::admit_from`].
+    /// Resolves when a batch of `bytes` of the node itself may be appended to a partition that a full disk refuses: see
+    /// [`Store::admit_from`].
     pub async fn admit(&self, bytes: usize) {
-        self.admit_from(Client::default(), bytes).await;
+        self.line_up(Client::default(), None, bytes).await;
     }
 
-    /// Resolves when a batch of `bytes` may be appended: bytes go round between clients, each of which keeps its order, when
-    /// memory and ring have room; or when the disk is full and the append is going to be refused. Returns at once, without a
-    /// turn of the executor, if nobody waits and there is room.
-    pub async fn admit_from(&self, client: Client, bytes: usize) {
+    /// Resolves when a batch of `bytes` for `id` may be appended: bytes go round between clients, each of which keeps its order,
+    /// when memory and ring have room; or when the disk is full and the append is going to be refused. On a full disk those that
+    /// are exempt ([`Store::exempt`]) need room in the ring alone, but their turn all the same: a batch that passed an earlier one
+    /// would be in the log before it. Returns at once, without a turn of the executor, if nobody waits and there is room.
+    pub async fn admit_from(&self, client: Client, id: PartitionId, bytes: usize) {
+        self.line_up(client, Some(id), bytes).await;
+    }
+
+    async fn line_up(&self, client: Client, id: Option<PartitionId>, bytes: usize) {
         let a = &self.inner.admission;
         if bytes > self.inner.journal.largest_payload() {
             // There will never be room; append says so.
@@ -64,8 +71,9 @@ impl Store {
         }
         loop {
             let first = turn.has_come();
-            let refused = self.inner.full.get().is_some() && !self.inner.room(bytes);
-            if refused || (first && self.inner.room(bytes)) {
+            let full = self.inner.full.get().is_some();
+            let refused = full && id.is_none_or(|id| self.lacks_room(id, bytes).is_some());
+            if refused || (first && (full || self.inner.room(bytes))) {
                 break;
             }
             // Who waits for the device alone has nothing from a checkpoint, which would only write more to it.
@@ -103,5 +111,57 @@ impl Store {
             self.inner.checkpoint_wanted.notify();
             self.inner.admission.changed().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Client, Config, DataDir, PartitionConfig};
+    use ids::{CoreId, PartitionId, PartitionIndex, TopicId};
+    use runtime::sim::{SimConfig, World};
+    use std::future::Future;
+    use std::path::Path;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    const MEMORY: usize = 16 << 20;
+
+    fn is_ready(turn: &mut Pin<Box<impl Future<Output = ()>>>) -> bool {
+        turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Somebody waits for memory when the disk becomes full: nobody who is not going to be refused may come before him.
+    #[test]
+    fn on_a_full_disk_those_that_are_exempt_keep_their_order() {
+        let world = World::new(1, SimConfig { memory_limit: MEMORY, ..SimConfig::default() });
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        world
+            .run(&rt, async move {
+                let data = DataDir::open(&it, Path::new("/data"), 1, 1 << 20).await.expect("data");
+                let config = Config { ring_bytes: 1 << 20, free_bytes_min: 0, ..Config::default() };
+                let first = |_| PartitionConfig::default();
+                let opened =
+                    crate::open(&it, &data, CoreId(0), config, first).await.expect("opens").0;
+                let partition =
+                    |n| PartitionId { topic: TopicId([9; 16]), index: PartitionIndex(n) };
+                let (offsets, other) = (partition(0), partition(1));
+                opened.exempt(offsets);
+                let readers = it.memory().alloc_beyond(MEMORY);
+                let turn = |id| Box::pin(opened.admit_from(Client(1), id, 1_000));
+                let mut earlier = turn(offsets);
+                assert!(!is_ready(&mut earlier), "there is no memory");
+                opened.inner.full.set(Some(0));
+                opened.inner.admission.refuse_all();
+                let mut later = turn(offsets);
+                assert!(!is_ready(&mut later), "it passed an earlier one");
+                assert!(is_ready(&mut turn(other)), "who is refused does not wait");
+                // What the node cannot do without goes on without memory, in turn.
+                assert!(is_ready(&mut earlier));
+                assert!(is_ready(&mut later));
+                drop(readers);
+            })
+            .expect_done();
     }
 }
