@@ -119,7 +119,7 @@ impl Server {
         let out = fs::File::create(&log)?;
         let child = Command::new(&setup.broker)
             .args(["start", "--cores", "1", "--listen", &address.to_string()])
-            .args(["--admin", &admin.to_string()])
+            .args(["--admin", &admin.to_string(), "--reserve", "64MiB"])
             .arg("--data")
             .arg(directory.join("data"))
             .stdin(Stdio::null())

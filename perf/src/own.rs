@@ -50,7 +50,9 @@ impl OwnBroker {
         let (listen, admin) = (free_address()?, free_address()?);
         let mut command = Command::new(&binary);
         command.arg("start").arg("--data").arg(directory.join("data"));
-        command.arg("--listen").arg(&listen).arg("--admin").arg(&admin).args(arguments);
+        command.arg("--listen").arg(&listen).arg("--admin").arg(&admin);
+        // What it writes is removed; the usual reserve would refuse it on a disk that is rather full.
+        command.args(["--reserve", "64MiB"]).args(arguments);
         let mut broker = Self::spawn(command, listen, directory, cores)?;
         broker.admin = Some(admin);
         Ok(broker)

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Fault, http, tree};
 
+/// Tests write on disks that may be small, or rather full: the usual reserve would refuse them.
+const RESERVE: &str = "16MiB";
+
 /// One broker. Dropping it kills the process; the data directory stays until the next one of the same name.
 pub(crate) struct Broker {
     address: SocketAddr,
@@ -135,6 +138,7 @@ impl Broker {
             .arg(self.data())
             .args(["--listen", &self.address.to_string(), "--admin", &self.admin.to_string()])
             .args(["--cores", &self.cores.to_string()])
+            .args(["--reserve", RESERVE])
             .args(&self.more)
             .envs(self.faults.iter().map(|rules| ("RINGWOOD_FAULTS", rules)))
             .stdin(Stdio::null())

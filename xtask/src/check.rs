@@ -9,6 +9,37 @@ use crate::{Fault, program, tree};
 
 /// cargo-deny reads a lock file and, for advisories, fetches one repository.
 const DENY_LIMIT: Duration = Duration::from_secs(300);
+/// The rules of what is released, and those of the whole workspace with the bench's edition on glommio, which are judged apart:
+/// what is checked, the name of the check, and the words before it.
+const RULES: [(&str, &str, &[&str]); 2] = [
+    ("check/deny", "check/advisories", &[]),
+    (
+        "check/deny-glommio",
+        "check/advisories-glommio",
+        &["--all-features", "--config", "bench/deny-glommio.toml"],
+    ),
+];
+/// The lints, as for everybody, and of what is behind a feature.
+const LINTS: [&[&str]; 2] = [
+    &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    &[
+        "clippy",
+        "--package",
+        "ringwood-store",
+        "--package",
+        "ringwood-runtime",
+        "--package",
+        "ringwood",
+        "--package",
+        "ringwood-bench",
+        "--all-targets",
+        "--features",
+        "ringwood-store/planted,ringwood/faults,ringwood-bench/glommio",
+        "--",
+        "-D",
+        "warnings",
+    ],
+];
 
 /// What came of one check.
 enum Verdict {
@@ -24,12 +55,19 @@ fn cargo(words: &[&str]) -> Command {
     command
 }
 
-/// Runs every check in turn; `each` hears what came of it.
-fn every(mut each: impl FnMut(&str, Verdict) -> Result<(), Fault>) -> Result<(), Fault> {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    for (name, words) in
-        [("check/fmt", &["fmt", "--all", "--check"][..]), ("check/clippy", &clippy[..])]
-    {
+/// Runs every check in turn; `each` hears what came of it. What is behind features is built a second time for it, which takes
+/// minutes: it is left out unless the `whole` is asked for.
+fn every(
+    whole: bool,
+    mut each: impl FnMut(&str, Verdict) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let [everywhere, features] = LINTS;
+    let lints = [
+        ("check/fmt", &["fmt", "--all", "--check"][..]),
+        ("check/clippy", everywhere),
+        ("check/clippy-features", features),
+    ];
+    for (name, words) in lints.into_iter().take(if whole { 3 } else { 2 }) {
         let good = program::follow(&mut cargo(words), |_| {})?;
         each(name, if good { Verdict::Good } else { Verdict::Bad })?;
     }
@@ -38,14 +76,19 @@ fn every(mut each: impl FnMut(&str, Verdict) -> Result<(), Fault>) -> Result<(),
         let why = "no cargo-deny on PATH (cargo install cargo-deny --locked)";
         return each("check/deny", Verdict::Skipped(why));
     }
-    let rules = deny(&["check", "bans", "licenses", "sources"])?;
-    each("check/deny", judge(&rules))?;
-    let mut advisories = deny(&["check", "advisories"])?;
-    if is_unfetched(&advisories) {
-        say("check/advisories: the database cannot be fetched; is there one from before?")?;
-        advisories = deny(&["--offline", "check", "advisories"])?;
+    for (rules, advisories, which) in RULES.into_iter().take(if whole { 2 } else { 1 }) {
+        let found = deny(&[which, &["check", "bans", "licenses", "sources"]].concat())?;
+        each(rules, judge(&found))?;
+        let mut found = deny(&[which, &["check", "advisories"]].concat())?;
+        if is_unfetched(&found) {
+            say(&format!(
+                "{advisories}: the database cannot be fetched; is there one from before?"
+            ))?;
+            found = deny(&[&["--offline"][..], which, &["check", "advisories"]].concat())?;
+        }
+        each(advisories, judge_advisories(&found))?;
     }
-    each("check/advisories", judge_advisories(&advisories))
+    Ok(())
 }
 
 /// Runs cargo-deny, says what it complains of, and keeps it.
@@ -89,19 +132,22 @@ fn is_about_fetching(text: &str) -> bool {
     !has_finding(text) && text.contains("failed to fetch advisory database")
 }
 
-/// Counts all into a tally. A skip is said and is no failure: cargo-deny is not in the distributions.
-pub(crate) fn count(tally: &mut Tally) -> Result<(), Fault> {
-    every(|name, verdict| match verdict {
+/// Counts all into a tally. A skip is no failure unless it is required: cargo-deny is not in the distributions.
+pub(crate) fn count(tally: &mut Tally, whole: bool) -> Result<(), Fault> {
+    if !whole {
+        say("SKIPPED check: what is behind features, with --require all or --require check")?;
+    }
+    every(whole, |name, verdict| match verdict {
         Verdict::Good => tally.check(name, None),
         Verdict::Bad => tally.check(name, Some("see above")),
-        Verdict::Skipped(why) => say(&format!("SKIPPED {name}: {why}")),
+        Verdict::Skipped(why) => tally.skip(name, why),
     })
 }
 
 /// `cargo xtask check`.
 pub(crate) fn run() -> Result<bool, Fault> {
     let mut tally = Tally::default();
-    count(&mut tally)?;
+    count(&mut tally, true)?;
     say(&format!("{} checks passed, {} failed", tally.passed, tally.failed))?;
     Ok(tally.failed == 0)
 }

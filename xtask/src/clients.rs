@@ -1,5 +1,6 @@
 //! The client suites: foreign clients write the corpus, read each other's records (in groups too), administer topics, and do it again after kill -9.
 
+mod dumped;
 mod examples;
 mod faces;
 mod kcat;

@@ -6,10 +6,18 @@ use std::process::Command;
 use crate::runtimes::{PROMTOOL, RUNTIMES};
 use crate::{Fault, program, tally::say};
 
-/// Installs what is missing and leaves what is there alone.
-pub(crate) fn run() -> Result<(), Fault> {
+/// Installs what is missing and leaves what is there alone; cargo-deny, which takes minutes to build, only where it is required.
+pub(crate) fn run(deny: bool) -> Result<(), Fault> {
     let mut packages: Vec<&str> = Vec::new();
-    for (tool, package) in [("cc", "gcc"), ("c++", "g++"), ("make", "make")] {
+    // Compilers, and what the tests with interfaces and file systems of their own start. Whether a tool knows the word does not
+    // matter: none of them does anything else then.
+    for (tool, package) in [
+        ("cc", "gcc"),
+        ("c++", "g++"),
+        ("make", "make"),
+        ("ip", "iproute2"),
+        ("mkfs.ext4", "e2fsprogs"),
+    ] {
         if Command::new(tool).arg("--version").output().is_err() {
             packages.push(package);
         }
@@ -18,7 +26,8 @@ pub(crate) fn run() -> Result<(), Fault> {
         packages.extend(runtime.packages);
     }
     if packages.is_empty() {
-        return say("install: nothing is missing");
+        say("install: no package is missing")?;
+        return if deny { cargo_deny() } else { Ok(()) };
     }
     if !Path::new("/etc/debian_version").exists() {
         return Err(format!(
@@ -35,5 +44,18 @@ pub(crate) fn run() -> Result<(), Fault> {
     say(&format!("install: {}", packages.join(" ")))?;
     let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
     install.args(&packages);
-    program::three_tries(vec![apt(&["update"]), install]).map_err(Fault::from)
+    program::three_tries(vec![apt(&["update"]), install])?;
+    if deny { cargo_deny() } else { Ok(()) }
+}
+
+/// It is in no distribution, and cargo brings it.
+fn cargo_deny() -> Result<(), Fault> {
+    let here = Command::new("cargo-deny").arg("--version").output();
+    if here.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    say("install: cargo-deny, by cargo")?;
+    let mut install = Command::new("cargo");
+    install.args(["install", "--locked", "cargo-deny"]);
+    program::three_tries(vec![install]).map_err(Fault::from)
 }

@@ -23,7 +23,8 @@ type Fault = Box<dyn std::error::Error>;
 const USAGE: &str = "\
 usage: cargo xtask check
        cargo xtask test [--install] [--no-groups] [--require all|SUITE,...] [--only SUITE,...]
-       cargo xtask prove kill [--cycles N] [--cores N,...] [--release] [--throttled] [--state FILE] [--seed N]
+       cargo xtask prove kill [--cycles N] [--cores N,...] [--io auto|uring|portable] [--durability fsync|written] [--release] [--throttled]
+                              [--state FILE] [--seed N]
        cargo xtask prove powercut [--cuts N] [--cores N,...] [--io auto|uring|portable] [--release]
                                   [--state FILE] [--seed N]
        cargo xtask prove text [--bytes SIZE] [--from FILE|DIR]... [--release] [--state FILE]
@@ -44,13 +45,15 @@ check   formatting and lints
 test    check, every test of the workspace, and the client suites:
         librdkafka (always), python, node, java, go, kcat (where their runtime is on PATH);
         promtool reads the metrics, alerts and queries, where it is on PATH
-          --install  install what is missing first (Debian family, as root)
+          --install  install what is missing first (Debian family, as root); cargo-deny only with --require all
           --no-groups the clients play no consumer groups (about two minutes less)
-          --require  a skipped suite is a failure
-          --only     these suites only; `workspace`, `check` and `powercut` are suites here, and `tools`: Kafka's
+          --require  what is skipped is a failure: suites, and tests that need root or a program; `all` also runs what takes
+                     longer: fifty kills, the broker with a slow stage, lints of what is behind features
+          --only     these suites only; `workspace`, `check`, `kill` and `powercut` are suites here, and `tools`: Kafka's
                      own tools beside their faces, without the clients of java
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)
-prove   kill: kill -9 under load, again and again, and count what must never happen
+prove   kill: kill -9 under load, again and again, and count what must never happen; N cycles in all,
+        those of earlier runs of the same sources among them
         powercut: power cuts under the same load, on a file system (FUSE, root) that loses, keeps or
         tears what was not flushed; with a disk that lies about flushes records must be lost
         text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go; the

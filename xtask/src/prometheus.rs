@@ -17,7 +17,7 @@ const THEIRS: [&str; 2] = ["kafka_consumergroup_current_offset_sum", "kafka_cons
 /// Runs promtool, if it is here, over everything that Prometheus reads.
 pub(crate) fn run(tally: &mut Tally) -> Result<(), Fault> {
     if !PROMTOOL.is_here() {
-        tally.skipped.push(PROMTOOL.suite);
+        tally.skipped.push(PROMTOOL.suite.to_owned());
         return say(&format!("SKIPPED {}: {}", PROMTOOL.suite, PROMTOOL.absence()));
     }
     let mut broker = Broker::fresh("promtool", 2)?;

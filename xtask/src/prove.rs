@@ -24,6 +24,7 @@ pub(crate) use compare::run as compare;
 pub(crate) use crash::run as crash;
 pub(crate) use figures::run as figures;
 pub(crate) use kill::run as kill;
+pub(crate) use kill::smoke as kill_smoke;
 pub(crate) use partitions::run as partitions;
 pub(crate) use powercut::run as powercut;
 pub(crate) use powercut::smoke as powercut_smoke;

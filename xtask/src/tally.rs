@@ -14,7 +14,7 @@ pub(crate) struct Tally {
     /// Client programs that ran, of all.
     pub(crate) clients: usize,
     /// Suites that could not run.
-    pub(crate) skipped: Vec<&'static str>,
+    pub(crate) skipped: Vec<String>,
 }
 
 /// Prints one line to standard output at once.
@@ -45,14 +45,14 @@ impl Tally {
     }
 
     /// What cannot run here.
-    pub(crate) fn skip(&mut self, suite: &'static str, reason: &str) -> Result<(), Fault> {
-        self.skipped.push(suite);
+    pub(crate) fn skip(&mut self, suite: &str, reason: &str) -> Result<(), Fault> {
+        self.skipped.push(suite.to_owned());
         say(&format!("SKIPPED {suite}: {reason}"))
     }
 
     /// A client suite whose runtime is not here.
-    pub(crate) fn skip_client(&mut self, suite: &'static str, reason: &str) -> Result<(), Fault> {
-        self.skipped.push(suite);
+    pub(crate) fn skip_client(&mut self, suite: &str, reason: &str) -> Result<(), Fault> {
+        self.skipped.push(suite.to_owned());
         say(&format!("SKIPPED clients/{suite}: {reason}"))
     }
 
@@ -66,7 +66,7 @@ impl Tally {
             say(&format!("failed: {name}"))?;
         }
         let missing: Vec<&str> =
-            self.skipped.iter().copied().filter(|suite| required(suite)).collect();
+            self.skipped.iter().map(String::as_str).filter(|suite| required(suite)).collect();
         if !missing.is_empty() {
             say(&format!("required, but skipped: {}", missing.join(", ")))?;
         }

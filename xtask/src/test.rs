@@ -4,9 +4,15 @@
 //! that goes wrong is a failure, its set-up included. What is not here is named once, with the packages that would bring it.
 
 use std::process::Command;
+use std::time::Instant;
 
 use crate::tally::{Tally, say};
 use crate::{Fault, check, clients, histograms, install, program, prometheus, prove, tree};
+
+/// A whole run should end within this time where there are two processors.
+const MINUTES: u64 = 40;
+/// Where this is set, a test that would be skipped fails.
+const REQUIRE: &str = "RINGWOOD_REQUIRE";
 
 /// What was asked on the command line.
 #[derive(Default)]
@@ -32,6 +38,7 @@ impl Options {
             "kcat",
             "tools",
             "powercut",
+            "kill",
         ];
         let list = |text: &str| -> Result<Vec<String>, Fault> {
             let suites: Vec<String> = text.split(',').map(str::to_owned).collect();
@@ -63,6 +70,13 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether a skip of this suite is a failure. `check` means each of its checks.
+    fn requires(&self, suite: &str) -> bool {
+        let part =
+            |one: &String| suite.strip_prefix(one.as_str()).is_some_and(|r| r.starts_with('/'));
+        self.require.iter().any(|one| one == "all" || one == suite || part(one))
+    }
+
     fn wants(&self, suite: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|one| one == suite || one == "all")
     }
@@ -71,19 +85,20 @@ impl Options {
 /// Runs what was asked; true if nothing failed.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    let mut tally = Tally::default();
+    let (mut tally, begun) = (Tally::default(), Instant::now());
     if options.install {
-        install::run()?;
+        install::run(options.requires("check"))?;
     }
     if options.wants("check") {
-        check::count(&mut tally)?;
+        check::count(&mut tally, options.requires("check"))?;
     }
     if options.wants("workspace") {
         // The programs that the suites start are built with the tests of their packages.
-        workspace(&mut tally)?;
-        with_features(&mut tally)?;
-        if options.require.iter().any(|one| one == "all") {
-            tests(&mut tally, "features", WITH_A_SLOW_BROKER)?;
+        let required = options.requires("workspace");
+        workspace(&mut tally, required)?;
+        with_features(&mut tally, required)?;
+        if options.requires("all") {
+            tests(&mut tally, "features", required, WITH_A_SLOW_BROKER)?;
             // It has left a broker with faults where the suites look for theirs.
             build()?;
         } else {
@@ -106,9 +121,13 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     if options.wants("powercut") {
         prove::powercut_smoke(&mut tally)?;
     }
-    tally.close(clients::CLIENTS, |suite| {
-        options.require.iter().any(|one| one == suite || one == "all")
-    })
+    if options.wants("kill") {
+        prove::kill_smoke(&mut tally, options.requires("kill"))?;
+    }
+    let took = begun.elapsed().as_secs().div_ceil(60);
+    let late = if took > MINUTES { ": too long for two processors" } else { "" };
+    say(&format!("took {took} of {MINUTES} minutes{late}"))?;
+    tally.close(clients::CLIENTS, |suite| options.requires(suite))
 }
 
 fn cargo(words: &[&str]) -> Command {
@@ -141,19 +160,23 @@ fn build() -> Result<(), Fault> {
 }
 
 /// Every test of the workspace.
-fn workspace(tally: &mut Tally) -> Result<(), Fault> {
-    tests(tally, "workspace", &["test", "--workspace", "--no-fail-fast"])
+fn workspace(tally: &mut Tally, required: bool) -> Result<(), Fault> {
+    tests(tally, "workspace", required, &["test", "--workspace", "--no-fail-fast"])
 }
 
 /// The tests behind features.
-fn with_features(tally: &mut Tally) -> Result<(), Fault> {
-    WITH_FEATURES.iter().try_for_each(|words| tests(tally, "features", words))
+fn with_features(tally: &mut Tally, required: bool) -> Result<(), Fault> {
+    WITH_FEATURES.iter().try_for_each(|words| tests(tally, "features", required, words))
 }
 
-/// Runs and counts tests.
-fn tests(tally: &mut Tally, what: &str, words: &[&str]) -> Result<(), Fault> {
+/// Runs and counts tests. Some need root, or a program: where they are required they fail without, and are not skipped.
+fn tests(tally: &mut Tally, what: &str, required: bool, words: &[&str]) -> Result<(), Fault> {
     let (mut passed, mut failed, mut named) = (0, 0, 0);
-    let good = program::follow(&mut cargo(words), |line| {
+    let mut command = cargo(words);
+    if required {
+        command.env(REQUIRE, "1");
+    }
+    let good = program::follow(&mut command, |line| {
         if let Some((ok, bad)) = counts(line) {
             passed += ok;
             failed += bad;
@@ -196,6 +219,13 @@ mod tests {
         let options =
             Options::parse(&["--require", "java,go", "--only", "java"]).expect("known suites");
         assert!(options.wants("java") && !options.wants("go") && !options.no_groups);
+        assert!(
+            options.requires("go") && !options.requires("kcat") && !options.requires("workspace")
+        );
+        let all = Options::parse(&["--require", "all"]).expect("all");
+        assert!(all.requires("check/deny") && all.requires("workspace") && all.requires("kill"));
+        let check = Options::parse(&["--require", "check"]).expect("a suite");
+        assert!(check.requires("check/advisories") && !check.requires("checked"));
         assert!(Options::parse(&["--only", "ruby"]).is_err());
         assert!(Options::parse(&["--require"]).is_err());
     }

@@ -74,7 +74,7 @@ struct Start {
     /// Size of each core's journal ring, such as 64MiB [default: a quarter of the core's memory, at least 64MiB]
     #[arg(long, value_name = "SIZE")]
     ring: Option<String>,
-    /// Free space below which writes are refused [default: 1GiB]
+    /// Free space below which writes are refused [default: 1GiB, or 2% of the file system if that is more]
     #[arg(long, value_name = "SIZE")]
     reserve: Option<String>,
     /// The most partitions, and the most offsets of groups, that metrics show one by one [default: 20000]

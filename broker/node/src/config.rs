@@ -30,7 +30,8 @@ pub(crate) struct NodeConfig {
     pub(crate) memory: usize,
     /// Of each core.
     pub(crate) ring_bytes: u64,
-    pub(crate) reserve: u64,
+    /// Free bytes below which writes are refused; none said: what fits the file system.
+    pub(crate) reserve: Option<u64>,
     /// The most partitions, and the most offsets of groups, that metrics show one by one.
     pub(crate) metrics_series: usize,
     pub(crate) node_id: i32,
@@ -111,6 +112,12 @@ impl NodeConfig {
         self.memory / usize::from(self.cores)
     }
 
+    /// Below so many free bytes of a file system of `total` writes are refused: what the operator says, or 1 GiB, or a fiftieth
+    /// of a large one.
+    pub(crate) fn reserve_of(&self, total: u64) -> u64 {
+        self.reserve.unwrap_or_else(|| (1 << 30).max(total / 50))
+    }
+
     /// Settles what was said.
     pub(crate) fn settle(
         said: Said,
@@ -174,7 +181,7 @@ impl NodeConfig {
         let ring_bytes = size(&said.ring, "ring")?
             .unwrap_or_else(|| (memory / u64::from(cores) / 4).clamp(64 << 20, 1 << 30))
             .clamp(1 << 20, 64 << 30);
-        let reserve = size(&said.reserve, "reserve")?.unwrap_or(1 << 30);
+        let reserve = size(&said.reserve, "reserve")?;
         let metrics_series = match said.metrics_series.as_deref() {
             None => METRICS_SERIES,
             Some(text) => match text.parse() {

@@ -32,6 +32,7 @@ pub(crate) fn run(config: &NodeConfig) -> ExitCode {
         ("open files", open_files()),
         ("data directory", data_directory(&config.data)),
         ("direct I/O", direct_io(&config.data)),
+        ("free space", free_space(config)),
         ("Kafka port", port(&config.listen.to_string())),
         ("admin port", port(&config.admin.to_string())),
     ];
@@ -144,6 +145,27 @@ fn direct_io(path: &Path) -> Finding {
             format!("no: {e}; the page cache is used instead"),
             "use a file system with direct I/O, such as ext4 or xfs",
         ),
+    }
+}
+
+/// Below its reserve a broker takes no writes.
+fn free_space(config: &NodeConfig) -> Finding {
+    let at = existing(&config.data);
+    match rustix::fs::statvfs(at) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let reserve = config.reserve_of(found.f_blocks.saturating_mul(found.f_frsize));
+            let what = format!("{} MiB, of which {} MiB are kept", free >> 20, reserve >> 20);
+            if free > reserve {
+                Finding::Good(what)
+            } else {
+                fair(
+                    format!("{what}: writes are refused"),
+                    "make room, or say how much is to be kept with --reserve",
+                )
+            }
+        }
+        Err(e) => fair(format!("not known: {e}"), "see the cause"),
     }
 }
 

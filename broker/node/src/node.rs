@@ -6,6 +6,7 @@
 
 mod banner;
 mod descriptors;
+mod file_system;
 mod opening;
 mod serving;
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod cli {
     mod compaction;
     mod configs;
     mod consuming;
+    mod doctor;
     mod faces;
     mod generating;
     mod group_configs;
@@ -20,5 +21,6 @@ mod cli {
     mod producing;
     mod rest;
     mod restarts;
+    mod storage;
     mod topics;
 }

@@ -11,6 +11,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+/// A refusal is tried again until the time is up.
+const PRODUCE: [&str; 4] = ["produce", "t", "--timeout", "5s"];
 
 /// A file system of 256 MiB in a file. Dropping it unmounts.
 struct Small(PathBuf);
@@ -127,6 +129,7 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
             let line =
                 format!("SKIPPED disk full: it needs root, mkfs.ext4 and loop devices ({why})\n");
             std::io::stderr().write_all(line.as_bytes()).unwrap();
+            assert!(std::env::var_os("RINGWOOD_REQUIRE").is_none(), "this test is required");
             return;
         }
     };
@@ -140,7 +143,7 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut acknowledged = 0;
     let refused = loop {
-        let ran = broker.run(&["produce", "t"], format!("full {acknowledged}\n").as_bytes());
+        let ran = broker.run(&PRODUCE, format!("full {acknowledged}\n").as_bytes());
         if !ran.status.success() {
             break String::from_utf8_lossy(&ran.stderr).into_owned();
         }
@@ -162,7 +165,7 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
     // Room again: the same process takes writes.
     remove_file(&ballast).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !broker.run(&["produce", "t"], b"after\n").status.success() {
+    while !broker.run(&PRODUCE, b"after\n").status.success() {
         assert!(Instant::now() < deadline, "writes do not resume");
         sleep(Duration::from_millis(200));
     }

@@ -52,7 +52,7 @@ impl Broker {
         command.arg("start").arg("--data").arg(data).args(["--listen", &direct]);
         command.args(["--admin", &admin, "--cores", "1"]);
         command.args(["--advertise", proxy.unwrap_or(&direct)]);
-        command.args(["--ring", "1MiB", "--memory", "32MiB"]);
+        command.args(["--ring", "1MiB", "--memory", "32MiB", "--reserve", "16MiB"]);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
         let mut broker = Broker { process, direct };
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -393,6 +393,13 @@ mod tests {
     }
 
     #[test]
+    fn a_producer_of_a_partition_takes_about_two_hundred_bytes() {
+        // Its entry in the table, of which a half to seven eighths are taken; nothing else is allocated for it.
+        let bytes = size_of::<(ProducerId, Producer)>();
+        assert!(bytes <= 208, "{bytes}");
+    }
+
+    #[test]
     fn a_repeated_batch_gets_the_original_offset() {
         let p = after(&[batch(0, 0, 3), batch(0, 3, 2), batch(0, 5, 5)]);
         let original = p.check(&batch(0, 3, 2)).unwrap().unwrap();

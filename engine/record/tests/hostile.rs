@@ -1,18 +1,17 @@
 //! Arbitrary and corrupted bytes: never a panic, never an unbounded loop or allocation, never a false proof.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "hostile/exercise.rs"]
+mod exercise;
+
+use exercise::{OUT_MAX, exercise, limits};
 use ids::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use proptest::prelude::*;
 use ringwood_record::{
     BatchBuilder, BatchView, Batches, Codec, Decompressor, Depth, Header, Limits, RecordIter,
     first_at_or_after, of_max_timestamp, validate, varint,
 };
-
-const OUT_MAX: usize = 1 << 20;
-
-fn limits() -> Limits {
-    Limits { batch_bytes_max: 1 << 20, decompressed_bytes_max: OUT_MAX, ..Limits::default() }
-}
+use std::path::Path;
 
 #[derive(Clone, Debug)]
 struct Spec {
@@ -45,30 +44,6 @@ fn build(codec: Codec, specs: &[Spec]) -> Vec<u8> {
         builder.push(Timestamp(s.time), s.key.as_deref(), s.value.as_deref(), &headers);
     }
     builder.build().unwrap()
-}
-
-/// Everything a reader may do with bytes it has not made.
-fn exercise(bytes: &[u8], d: &mut Decompressor) {
-    for depth in [Depth::Header, Depth::Records] {
-        let _ = validate(bytes, &Limits { depth, ..limits() }, d);
-    }
-    let mut covered = 0;
-    let mut batches = Batches::new(bytes);
-    while let Some(batch) = batches.next() {
-        let Ok(batch) = batch else { break };
-        covered += batch.bytes().len();
-        assert_eq!(batches.position(), covered);
-        let _ = batch.check_crc();
-        if let Ok(records) = batch.records_with(d, OUT_MAX) {
-            for record in records {
-                let Ok(record) = record else { break };
-                assert_eq!(record.headers.len(), record.headers.clone().count());
-            }
-        }
-        let _ = first_at_or_after(&batch, Timestamp(5), Offset(0), d, OUT_MAX);
-        let _ = of_max_timestamp(&batch, d, OUT_MAX);
-    }
-    assert!(covered <= bytes.len());
 }
 
 proptest! {
@@ -174,6 +149,31 @@ proptest! {
         prop_assert_eq!(varint::len_i64(v), out.len());
         prop_assert_eq!(varint::read_i64(&out[..out.len() - 1]), None);
     }
+}
+
+/// The inputs of the fuzz target, each run once. One that once was a bug stays there for good.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its inputs")]
+fn every_seed_of_the_fuzz_target_is_harmless() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/batches");
+    let (mut d, mut good, mut bad) = (Decompressor::new(), 0, 0);
+    let limits = Limits { depth: Depth::Records, ..limits() };
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(&path).unwrap();
+        let (whole, readable) = exercise(&bytes, &mut d);
+        // The name says what must become of it.
+        if name.starts_with("good-") {
+            assert!(whole > 0 && readable == whole, "{name}: {readable} of {whole}");
+            assert!(validate(&bytes[..], &limits, &mut d).is_ok(), "{name}");
+            good += 1;
+        } else {
+            assert!(validate(&bytes[..], &limits, &mut d).is_err(), "{name}");
+            bad += 1;
+        }
+    }
+    assert!(good >= 3 && bad >= 5, "{good} good, {bad} bad: the seeds are not there");
 }
 
 /// One batch that says it has 2^31 - 1 records, each header count 2^31 - 1: the loops end with the bytes.

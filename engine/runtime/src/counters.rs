@@ -29,6 +29,8 @@ pub struct Counters {
     pub zero_copy_refused: u64,
     /// Receives from sockets.
     pub receives: Flow,
+    /// Received bytes that were copied out of the kernel's buffers because those were scarce.
+    pub receives_copied: u64,
     /// Operations and parts of them that were handed to the core's io_uring; none on other backends.
     pub submissions: u64,
     /// Completions that came back from it: none for what was told to be silent and went well.
@@ -73,12 +75,13 @@ pub(crate) struct Meters {
 
 impl Meters {
     /// A snapshot; `zero_copy` are the driver's counts of sends done so, and refused; `entries` those of what it handed over
-    /// and got back.
+    /// and got back, `receives_copied` the bytes that it copied out of receive buffers.
     pub(crate) fn read(
         &self,
         busy: Duration,
         zero_copy: (u64, u64),
         entries: (u64, u64),
+        receives_copied: u64,
     ) -> Counters {
         Counters {
             reads: self.reads.read(),
@@ -88,6 +91,7 @@ impl Meters {
             zero_copy_sends: zero_copy.0,
             zero_copy_refused: zero_copy.1,
             receives: self.receives.read(),
+            receives_copied,
             submissions: entries.0,
             completions: entries.1,
             turns: self.turns.read().operations,

@@ -164,6 +164,14 @@ impl Driver {
         }
     }
 
+    /// Bytes that were copied out of receive buffers because those were scarce.
+    pub(crate) fn receives_copied(&self) -> u64 {
+        match self {
+            Self::Uring(uring) => uring.receives_copied.get(),
+            Self::Portable(_) => 0,
+        }
+    }
+
     /// Entries handed to the kernel, and completions taken from it; none where there is no ring.
     pub(crate) fn entries(&self) -> (u64, u64) {
         match self {

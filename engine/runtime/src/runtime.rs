@@ -513,14 +513,14 @@ impl Runtime {
     /// What this core has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (busy, zero_copy, entries) = match &self.inner.backend {
+        let (busy, zero_copy, entries, copied) = match &self.inner.backend {
             Backend::Real(driver) => {
                 let busy = Duration::from_nanos(clock(libc::CLOCK_THREAD_CPUTIME_ID));
-                (busy, driver.zero_copy(), driver.entries())
+                (busy, driver.zero_copy(), driver.entries(), driver.receives_copied())
             }
-            Backend::Sim(_) => (Duration::ZERO, (0, 0), (0, 0)),
+            Backend::Sim(_) => (Duration::ZERO, (0, 0), (0, 0), 0),
         };
-        self.inner.meters.read(busy, zero_copy, entries)
+        self.inner.meters.read(busy, zero_copy, entries, copied)
     }
 
     /// Whether the process still runs: false only in a simulated world, on a handle whose node has died.

@@ -95,6 +95,8 @@ pub(crate) struct Uring {
     pub(crate) zero_copy_sends: Cell<u64>,
     /// Zero-copy sends that were copied after all for want of locked memory.
     pub(crate) zero_copy_refused: Cell<u64>,
+    /// Bytes that were copied out of receive buffers.
+    pub(crate) receives_copied: Cell<u64>,
 }
 
 impl Uring {
@@ -145,6 +147,7 @@ impl Uring {
             completed: Cell::new(0),
             zero_copy_sends: Cell::new(0),
             zero_copy_refused: Cell::new(0),
+            receives_copied: Cell::new(0),
         });
         uring.watch_bell();
         Ok(uring)

@@ -262,6 +262,11 @@ impl<A: 'static> Journal<A> {
         self.state.borrow().ring
     }
 
+    /// Whether its files are written past the page cache.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.files.iter().all(File::is_direct)
+    }
+
     /// Resolves when nothing is queued, in flight or unflushed; afterwards no commit is begun by the journal itself.
     pub(crate) async fn drain(self: &Rc<Self>) {
         self.state.borrow_mut().stopping = true;

@@ -4,6 +4,7 @@ use crate::format::BLOCK;
 use crate::format::manifest::{RestPiece, State};
 use crate::format::record::Type;
 use crate::journal::Entry;
+use crate::planted::{self, Planted};
 use crate::tail::Tail;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Place, SegmentName};
@@ -280,6 +281,9 @@ impl Partition {
     /// How many bytes of `segment` are flushed in the ring, or further on.
     pub(crate) fn durable_bytes(&self, segment: SegmentName) -> u32 {
         let Some(s) = self.log.segment(segment) else { return 0 };
+        if planted::is(Planted::SegmentBeforeItsFlush) {
+            return s.len;
+        }
         match self.durable_place {
             Some(place) if place.segment == segment => place.position.min(s.len),
             Some(place) if segment < place.segment => s.len,

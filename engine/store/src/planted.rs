@@ -23,6 +23,10 @@ pub enum Planted {
     TornTailTakenForData,
     /// Index entries are counted for bytes that are not in the file.
     IndexNewerThanLog,
+    /// Blocks of a segment are written when they are appended, though their commit is not flushed.
+    SegmentBeforeItsFlush,
+    /// A change of the number of cores takes over nothing of the rings of cores that there are no more.
+    RemovedCoreIgnored,
     /// A checkpoint under way lets others write blocks after its commit N, and counts them.
     BlocksAheadOfTheCheckpoint,
     /// A checkpoint does not sync segments.

@@ -14,6 +14,7 @@ use crate::format::layout::Layout;
 use crate::journal::{Journal, Resume};
 use crate::partition::{PartitionConfig, Shared};
 use crate::paths::Paths;
+use crate::planted::{self, Planted};
 use crate::recovery::{self, Purpose, Recovered};
 use crate::reserve::Reserve;
 use crate::rest_log::RestLog;
@@ -92,6 +93,9 @@ async fn hand_over(
     };
     let mut seen = BTreeSet::new();
     for core in core_ids(old) {
+        if planted::is(Planted::RemovedCoreIgnored) && core.index() >= heirs.len() {
+            continue;
+        }
         let part = part(paths, old, core)?;
         let config_of = |_| PartitionConfig::default();
         let found = recovery::recover(rt, &part, Purpose::Look, config_of).await?;

@@ -89,6 +89,8 @@ pub(crate) struct Inner {
     pub(crate) unaccounted: Cell<Option<u64>>,
     /// Free bytes, while writes are refused.
     pub(crate) full: Cell<Option<u64>>,
+    /// Rung when that begins.
+    filled_up: Notify,
     /// When it was last said that there is no descriptor.
     pub(crate) out_of_files: Cell<Option<Instant>>,
     /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
@@ -164,6 +166,7 @@ impl Inner {
             evictable: RefCell::new(VecDeque::new()),
             observer: RefCell::new(None),
             full: Cell::new(None),
+            filled_up: Notify::new(),
             out_of_files: Cell::new(None),
             held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
@@ -197,6 +200,12 @@ impl Store {
         let mut counters = self.inner.counters.get();
         self.inner.streams.borrow().count(&mut counters);
         (counters, self.inner.journal.counters())
+    }
+
+    /// Whether the ring is written past the page cache: the file system takes direct I/O.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.inner.journal.is_direct()
     }
 
     /// How many segment files are open for writing; readers have theirs beside them.

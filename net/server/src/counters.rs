@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub closed: BTreeMap<&'static str, u64>,
     /// Bytes received.
     pub bytes_in: u64,
+    /// Received bytes that were copied before a request was made of them: short ones, those that came in pieces, and those
+    /// that had to leave scarce receive buffers.
+    pub copied: u64,
     /// Bytes sent.
     pub bytes_out: u64,
     /// Requests that were started.

@@ -73,6 +73,7 @@ impl<H: Handler> Server<H> {
             // them already; what goes beyond this is collected in ordinary memory.
             memory: Some(Memory::new(config.frame_bytes_max / 2)),
             in_place_bytes_min: config.in_place_bytes_min,
+            copied: Rc::default(),
         };
         Self(Rc::new(Inner {
             rt: rt.clone(),
@@ -143,6 +144,7 @@ impl<H: Handler> Server<H> {
             frame_bytes: inner.memory.room.used(),
             frame_bytes_highest: inner.memory.room.highest(),
             receive_buffers: inner.memory.pins.held(),
+            copied: inner.memory.copied.get(),
             send_bytes: connections.values().map(|c| c.state.borrow().send_bytes()).sum(),
             ..inner.counters.snapshot()
         }

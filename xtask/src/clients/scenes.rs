@@ -1,5 +1,5 @@
 //! What the clients do, in order: administer, write, read what the others wrote, alone and in groups; then the broker is killed and they
-//! read again, and ask for what their groups had committed.
+//! read again, and ask for what their groups had committed. At last the broker stops, and what lies on its disk is looked at.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::roster::Member;
-use super::{Under, examples, faces, kcat};
+use super::{Under, dumped, examples, faces, kcat};
 use crate::tally::{Tally, say};
 use crate::{Fault, program};
 
@@ -61,7 +61,8 @@ pub(crate) fn play(
             say(&format!("clients: killed, and back after {} ms", started.elapsed().as_millis()))?;
             again(tally, &stage, members, groups)?;
             let alive = broker.must_live().err().map(|fault| fault.to_string());
-            tally.check("clients: the broker is alive at the end", alive.as_deref())
+            tally.check("clients: the broker is alive at the end", alive.as_deref())?;
+            dumped::check(tally, &mut broker, members, run)
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The work is done by the crash test of the store; this runs it stretch by stretch and adds up what it counts. The counts, and
 //! the seed to go on with, are in a JSON file: a run that is cut off goes on where its last stretch ended. Before the first
-//! stretch every planted bug must have been found. At the end no case of the list may be missing, and each type of journal record
-//! must have been the last before a cut for one image in a hundred.
+//! stretch every planted bug must have been found: those of the store by its crash test, those of the node (what a broker does
+//! above its store, such as a duplicate that is acknowledged too early) by the simulation of a whole node. At the end no case of
+//! the list may be missing, and each type of journal record must have been the last before a cut for one image in a hundred.
 
 use std::collections::BTreeMap;
 use std::fs::{create_dir_all, read, rename, write};
@@ -18,6 +19,12 @@ use crate::{Fault, program, tree};
 
 /// The test that does it, and what it shares with others.
 const SOURCES: [&str; 2] = ["engine/store/tests/crash", "engine/store/tests/scene"];
+/// Which package a test is of, and which of its targets.
+const STORE: [&str; 6] =
+    ["--package", "ringwood-store", "--features", "planted", "--test", "crash"];
+const NODE: [&str; 4] = ["--package", "ringwood", "--bin", "ringwood"];
+const BUGS_OF_THE_STORE: &str = "planted::every_planted_bug_is_found";
+const BUGS_OF_THE_NODE: &str = "node::simulation::bugs_of_the_node_are_found";
 /// Images between two savings of the counts.
 const STRETCH: u64 = 5_000;
 /// What is counted for each type of journal record, and for how many images one of each there must be.
@@ -57,6 +64,9 @@ struct State {
     counts: BTreeMap<String, u64>,
     /// For each planted bug, the seed and the number of images that found it.
     planted: Map<String, Value>,
+    /// The same of the bugs of the node, and what was tested for that: more than the store.
+    planted_node: Map<String, Value>,
+    node_sources: String,
     next_seed: u64,
     /// What was tested. Counts of other sources prove nothing of these.
     sources: String,
@@ -79,6 +89,8 @@ impl State {
         Ok(State {
             counts: counts.filter_map(|(n, v)| Some((n.clone(), v.as_u64()?))).collect(),
             planted: found["planted"].as_object().cloned().unwrap_or_default(),
+            planted_node: found["planted_node"].as_object().cloned().unwrap_or_default(),
+            node_sources: found["node_sources"].as_str().unwrap_or_default().to_owned(),
             next_seed: found["next_seed"].as_u64().unwrap_or(seed),
             sources: sources.to_owned(),
         })
@@ -91,7 +103,8 @@ impl State {
         }
         let all = json!({
             "counts": self.counts, "planted": self.planted, "next_seed": self.next_seed,
-            "sources": self.sources,
+            "sources": self.sources, "planted_node": self.planted_node,
+            "node_sources": self.node_sources,
         });
         let aside = path.with_extension("new");
         write(&aside, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
@@ -116,6 +129,11 @@ impl State {
                 gaps.push(format!("{name}: {count}, at least {} are needed", least.max(1)));
             }
         }
+        for (name, found) in self.planted.iter().chain(&self.planted_node) {
+            if found["images"].as_u64().unwrap_or(0) == 0 {
+                gaps.push(format!("{name} was found without an image"));
+            }
+        }
         let seeds = self.of("seeds");
         if seeds * IMAGES_OF_A_SEED_MAX < self.images() {
             gaps.push(format!("{seeds} seeds are too few for {} images", self.images()));
@@ -124,31 +142,43 @@ impl State {
     }
 }
 
-/// One run of the store's crash test; its lines go to `each`.
+/// One run of one test; its lines go to `each`.
 fn test(
+    of: &[&str],
     name: &str,
     release: bool,
-    seed: u64,
-    images: u64,
+    (seed, images): (u64, u64),
     each: impl FnMut(&str),
 ) -> Result<bool, Fault> {
     let mut command = Command::new("cargo");
-    command.args(["test", "--quiet", "--package", "ringwood-store", "--features", "planted"]);
+    command.args(["test", "--quiet"]).args(of);
     if release {
         command.arg("--release");
     }
     command
-        .args(["--test", "crash", "--", "--include-ignored", "--nocapture", "--exact", name])
+        .args(["--", "--include-ignored", "--nocapture", "--exact", name])
         .env("RINGWOOD_CRASH_SEED", seed.to_string())
         .env("RINGWOOD_CRASH_IMAGES", images.to_string())
         .current_dir(tree::root());
     program::follow(&mut command, each)
 }
 
+/// Looks for every planted bug of one package; none found is none that was looked for.
+fn hunt(of: &[&str], name: &str, release: bool) -> Result<Option<Map<String, Value>>, Fault> {
+    let mut found = Map::new();
+    let all = test(of, name, release, (1, 0), |line| found.extend(planted(line)))?;
+    if all && !found.is_empty() {
+        return Ok(Some(found));
+    }
+    say("FAILED a planted bug was not found: what the crash test says means little")?;
+    Ok(None)
+}
+
 /// `planted NAME seed S images N`
 fn planted(line: &str) -> Option<(String, Value)> {
     let words: Vec<&str> = line.split(' ').collect();
     let ["planted", name, "seed", seed, "images", images, ..] = words[..] else { return None };
+    let images = images.trim_end_matches(':');
     let found = json!({ "seed": seed.parse::<u64>().ok()?, "images": images.parse::<u64>().ok()? });
     Some((name.to_owned(), found))
 }
@@ -173,14 +203,19 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         options.state.display()
     ))?;
     if state.planted.is_empty() {
-        let mut found = Map::new();
-        let name = "planted::every_planted_bug_is_found";
-        let all = test(name, options.release, 1, 0, |line| found.extend(planted(line)))?;
-        if !all || found.is_empty() {
-            say("FAILED a planted bug was not found: what the crash test says means little")?;
+        let Some(found) = hunt(&STORE, BUGS_OF_THE_STORE, options.release)? else {
             return Ok(false);
-        }
+        };
         state.planted = found;
+        state.save(&options.state)?;
+    }
+    let node_sources = tree::sources("ringwood", &[])?;
+    if state.node_sources != node_sources || node_sources.ends_with('+') {
+        let Some(found) = hunt(&NODE, BUGS_OF_THE_NODE, options.release)? else {
+            return Ok(false);
+        };
+        state.planted_node = found;
+        state.node_sources = node_sources;
         state.save(&options.state)?;
     }
     while state.images() < options.images {
@@ -188,7 +223,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         let mut next = None;
         let mut counts = Vec::new();
         let name = "a_stretch_of_seeds";
-        let good = test(name, options.release, state.next_seed, images, |line| {
+        let stretch = (state.next_seed, images);
+        let good = test(&STORE, name, options.release, stretch, |line| {
             counts.extend(count(line));
             if let Some(seed) = line.strip_prefix("next seed ") {
                 next = seed.parse().ok();
@@ -210,10 +246,11 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         say(&format!("{n:>12} {name}"))?;
     }
     say(&format!(
-        "{} images of {} seeds, {violations} violations, {} planted bugs found",
+        "{} images of {} seeds, {violations} violations, {} planted bugs of the store found, {} of the node",
         state.images(),
         state.of("seeds"),
-        state.planted.len()
+        state.planted.len(),
+        state.planted_node.len()
     ))?;
     let gaps = state.gaps();
     for gap in &gaps {
@@ -241,6 +278,9 @@ mod tests {
         let mut rare = good.to_vec();
         rare.push(("last record before a cut: Delete", 9));
         assert_eq!(state(&rare).gaps().len(), 1);
+        let mut unproved = state(&good);
+        unproved.planted_node.insert("ProducerIdReused".into(), json!({ "seed": 1, "images": 0 }));
+        assert_eq!(unproved.gaps(), ["ProducerIdReused was found without an image"]);
         let few = [("images", 1_000), ("seeds", 9)];
         assert_eq!(state(&few).gaps(), ["9 seeds are too few for 1000 images"]);
     }
@@ -251,5 +291,7 @@ mod tests {
         assert_eq!(count("7 ring wrapped"), None);
         let (name, found) = planted("planted AckBeforeFlush seed 3 images 20 in 1.0 s: x").unwrap();
         assert_eq!((name.as_str(), &found["images"]), ("AckBeforeFlush", &json!(20)));
+        let (_, found) = planted("planted MetadataShownEarly seed 3 images 14: x").unwrap();
+        assert_eq!(found["images"], json!(14));
     }
 }

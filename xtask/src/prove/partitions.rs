@@ -6,7 +6,7 @@
 //! partition with data has given its first record, and checks all of them.
 //!
 //! Memory is what the process holds once that no longer changes, each time after kill -9 and a start: of a broker without a topic, with the
-//! partitions and without data, and with both.
+//! partitions and without data, and with both while they serve; and once more after a clean stop and a start, when the partitions with data are idle.
 
 use std::fs::{read_dir, read_to_string};
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ const TOPIC: &str = "prove-partitions";
 const RECORDS: u64 = 20;
 /// What the design allows an idle partition, in bytes.
 const IDLE_MAX: u64 = 2048;
+/// And what one producer of it.
+const PRODUCER_MAX: u64 = 200;
 /// Milliseconds that the design allows 10,000 partitions with data until they serve, and 100,000, 1,000 of them with data,
 /// until they are recovered.
 const SERVE_MAX: u64 = 3000;
@@ -171,8 +173,12 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     broker.kill()?;
     let (ready, report) = recover(&mut broker, &options)?;
     let serving = settled(&broker)?;
+    broker.stop(Duration::from_secs(60))?;
+    broker.start()?;
+    let rested = settled(&broker)?;
     let of = |name: &str| report.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
     let each = idle.resident.saturating_sub(empty.resident) / options.count;
+    let more = rested.resident.saturating_sub(idle.resident) / options.with_data;
     let mut counts = Counts::anew()?;
     for (name, n) in [
         ("partitions", options.count),
@@ -189,6 +195,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         ("resident_bytes_empty", empty.resident),
         ("resident_bytes_idle", idle.resident),
         ("resident_bytes_per_idle_partition", each),
+        ("resident_bytes_idle_with_data", rested.resident),
+        ("resident_bytes_per_idle_partition_with_data", each + more),
         ("resident_bytes_serving", serving.resident),
         ("open_files_empty", empty.files),
         ("open_files_idle", idle.files),
@@ -214,6 +222,11 @@ fn table(options: &Options, counts: &Counts) -> String {
         format!(
             "| bytes an idle partition | {} | at most {IDLE_MAX} |",
             counts.of("resident_bytes_per_idle_partition")
+        ),
+        format!(
+            "| bytes an idle partition with data and one producer | {} | at most {} |",
+            counts.of("resident_bytes_per_idle_partition_with_data"),
+            IDLE_MAX + PRODUCER_MAX
         ),
         format!(
             "| open files, without a topic, idle, serving | {}, {}, {} | none a partition |",

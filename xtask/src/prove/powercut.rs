@@ -5,8 +5,9 @@
 //! block and name by name, and fails every request from then on; the broker is killed, and starts again on what is left. Nothing that was
 //! acknowledged may be lost.
 //!
-//! A proof that cannot fail shows nothing. So before the first cut the same is done with a disk that lies: it answers flushes and does not flush.
-//! Then acknowledged records must be lost; if none are, the proof fails.
+//! A proof that cannot fail shows nothing. So before the first cut the same is done with a disk that lies: it answers flushes and does not flush;
+//! and with a broker that lies: a build whose flushes are compiled out, on an honest disk. Then acknowledged records must be lost; if none are, the
+//! proof fails.
 
 mod content;
 mod mount;
@@ -15,16 +16,17 @@ mod tree;
 use std::fs::{create_dir_all, remove_file};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use self::mount::{Disk, Mounted};
 use super::counts::Counts;
 use super::random::Random;
-use super::round::{Blow, Round, SMALL};
+use super::round::{Blow, Round, SMALL, make_topic};
 use super::{loopback, options, programs};
 use crate::broker::Broker;
 use crate::runtimes::RUNTIMES;
 use crate::tally::{Tally, say};
-use crate::{Fault, clients, tree as places};
+use crate::{Fault, clients, program, tree as places};
 
 /// Cuts of one disk; all that it holds is in memory.
 const ROUND: u64 = 20;
@@ -146,7 +148,7 @@ fn lies(options: &Options, random: &mut Random) -> Result<Option<u64>, Fault> {
         let disk = Disk::new(random.below(u64::MAX));
         let (broker, mounted) = options.broker(&disk)?;
         let blow = Box::new(Cut { mounted: Some(mounted), failures: None });
-        let round = Round::start(blow, &options.cores[..1], broker)?;
+        let round = Round::start(blow, &options.cores[..1], broker, "fsync")?;
         // Not sooner: a disk that lost the whole data directory would tell nothing about records.
         disk.lie(true);
         let mut counts = Counts::default();
@@ -165,7 +167,51 @@ fn lies(options: &Options, random: &mut Random) -> Result<Option<u64>, Fault> {
     Ok(None)
 }
 
-/// Runs the cuts; true if a lying disk lost records and an honest one none.
+/// Whether a broker that flushes nothing loses records on an honest disk, and after how many cuts. An ordinary one has made the
+/// data directory and the topic, and stopped in good order: what is lost then was acknowledged by the other.
+fn flushes_nothing(options: &Options, random: &mut Random) -> Result<Option<u64>, Fault> {
+    let liar = unflushed(options.release)?;
+    for cuts in 1..=LIES {
+        let (mut broker, mounted) = options.broker(&Disk::new(random.below(u64::MAX)))?;
+        broker.start()?;
+        make_topic(&broker, "fsync")?;
+        broker.stop(Duration::from_secs(30))?;
+        broker = broker.program(liar.clone());
+        broker.start()?;
+        let blow = Box::new(Cut { mounted: Some(mounted), failures: None });
+        let round = Round::begin(blow, &options.cores[..1], broker)?;
+        let mut counts = Counts::default();
+        let state = places::target().join("prove").join("powercut-unflushed.json");
+        let ended = round.play(1, random, &mut counts, &state);
+        let why = ended.err().map(|fault| fault.to_string()).unwrap_or_default();
+        say(&format!(
+            "flushes compiled out, cut {cuts}: {} acknowledged records lost ({})",
+            counts.of("lost"),
+            why.lines().next().unwrap_or("no complaint")
+        ))?;
+        if counts.of("lost") > 0 {
+            return Ok(Some(cuts));
+        }
+    }
+    Ok(None)
+}
+
+/// Builds the broker without its flushes, beside the others: no program that anybody else starts may be that one.
+fn unflushed(release: bool) -> Result<PathBuf, Fault> {
+    let at = places::target().join("unflushed");
+    let mut command = Command::new("cargo");
+    command.args(["build", "--package", "ringwood", "--features", "flush-compiled-out"]);
+    command.arg("--target-dir").arg(&at).current_dir(places::root());
+    if release {
+        command.arg("--release");
+    }
+    if !program::follow(&mut command, |_| {})? {
+        return Err("the build without flushes failed".into());
+    }
+    Ok(at.join(if release { "release" } else { "debug" }).join("ringwood"))
+}
+
+/// Runs the cuts; true if a lying disk and a lying broker lost records and honest ones none.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
     if let Some(reason) = mount::missing() {
@@ -173,7 +219,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         return Ok(true);
     }
     programs::build(options.release)?;
-    prove(&options)
+    prove(&options, true)
 }
 
 /// A few cuts for every run of the tests, with the programs as they have been built.
@@ -191,7 +237,8 @@ pub(crate) fn smoke(tally: &mut Tally) -> Result<(), Fault> {
     if options.state.exists() {
         remove_file(&options.state)?;
     }
-    let good = match prove(&options) {
+    // The build without flushes would take longer than all the rest.
+    let good = match prove(&options, false) {
         Ok(good) => good,
         Err(fault) => {
             say(&format!("powercut: {fault}"))?;
@@ -201,7 +248,7 @@ pub(crate) fn smoke(tally: &mut Tally) -> Result<(), Fault> {
     tally.check("powercut", (!good).then_some("see above"))
 }
 
-fn prove(options: &Options) -> Result<bool, Fault> {
+fn prove(options: &Options, whole: bool) -> Result<bool, Fault> {
     let mut counts = Counts::load(&options.state)?;
     let mut random = Random(options.seed);
     say(&format!(
@@ -219,12 +266,22 @@ fn prove(options: &Options) -> Result<bool, Fault> {
         counts.add("lying_disk_found_after_cuts", cuts);
         counts.save(&options.state)?;
     }
+    if whole && counts.of("flushes_compiled_out_found_after_cuts") == 0 {
+        let Some(cuts) = flushes_nothing(options, &mut random)? else {
+            say(
+                "FAILED a broker that flushes nothing lost nothing: what this proof says means little",
+            )?;
+            return Ok(false);
+        };
+        counts.add("flushes_compiled_out_found_after_cuts", cuts);
+        counts.save(&options.state)?;
+    }
     let failures = options.state.with_extension("failed");
     while counts.of("cuts") < options.cuts {
         let cuts = ROUND.min(options.cuts - counts.of("cuts"));
         let (broker, mounted) = options.broker(&Disk::new(random.below(u64::MAX)))?;
         let blow = Box::new(Cut { mounted: Some(mounted), failures: Some(failures.clone()) });
-        let failed = Round::start(blow, &options.cores, broker)
+        let failed = Round::start(blow, &options.cores, broker, "fsync")
             .and_then(|round| round.play(cuts, &mut random, &mut counts, &options.state))
             .err();
         if let Some(fault) = failed {

@@ -23,10 +23,16 @@ use crate::{Fault, tree};
 pub(super) trait Blow {
     fn strike(&mut self, broker: &mut Broker, counts: &mut Counts) -> Result<(), Fault>;
 
+    /// How long the broker serves before the blow, at most.
+    fn serves_at_most(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
     /// The round is over and the broker does not run. If it failed, what the disk holds is put where it can be looked into.
     fn end(&mut self, broker: &Broker, failed: bool) -> Result<(), Fault>;
 }
 
+const TOPIC: &str = "prove-kill";
 const PARTITIONS: u32 = 64;
 const PRODUCERS: usize = 8;
 /// Records a second and producer: in 1,000 cycles more than 10 million are acknowledged.
@@ -43,6 +49,23 @@ const COUNTED: [(&str, &str); 3] = [
     ("ringwood_journal_wraps_total", "ring_wraps"),
     ("ringwood_store_segment_writes_total", "segment_writes"),
 ];
+
+fn client() -> Command {
+    Command::new(tree::binary("ringwood-clients-rdkafka"))
+}
+
+/// Makes the topic of a round.
+pub(super) fn make_topic(broker: &Broker, durability: &str) -> Result<(), Fault> {
+    let mut create = client();
+    create.args(["create", &broker.bootstrap(), TOPIC, &PARTITIONS.to_string()]);
+    create.args(["retention.ms=-1", "segment.bytes=1048576"]);
+    create.arg(format!("ringwood.durability={durability}"));
+    let created = program::run(&mut create, None, Duration::from_secs(60))?;
+    if created.status.success() {
+        return Ok(());
+    }
+    Err(format!("the topic could not be created\n    {}", created.last_words()).into())
+}
 
 /// One data directory with its writers and its reader.
 pub(super) struct Round {
@@ -67,31 +90,31 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Starts the broker, makes the topic, and starts the load and the auditor. The broker comes last, so that where this
-    /// fails it is dropped, and so killed, before the disk that `blow` may own.
+    /// Starts the broker, makes the topic with this durability, and starts the load and the auditor. The broker comes last, so
+    /// that where this fails it is dropped, and so killed, before the disk that `blow` may own.
     pub(super) fn start(
         blow: Box<dyn Blow>,
         cores: &[u32],
         mut broker: Broker,
+        durability: &str,
     ) -> Result<Round, Fault> {
         broker.start()?;
-        let bootstrap = broker.bootstrap();
-        let client = || Command::new(tree::binary("ringwood-clients-rdkafka"));
-        let (topic, partitions) = ("prove-kill", PARTITIONS.to_string());
-        let mut create = client();
-        create.args(["create", &bootstrap, topic, &partitions]);
-        create.args(["retention.ms=-1", "segment.bytes=1048576"]);
-        let created = program::run(&mut create, None, Duration::from_secs(60))?;
-        if !created.status.success() {
-            return Err(
-                format!("the topic could not be created\n    {}", created.last_words()).into()
-            );
-        }
+        make_topic(&broker, durability)?;
+        Round::begin(blow, cores, broker)
+    }
+
+    /// The same with a broker that runs and has the topic.
+    pub(super) fn begin(
+        blow: Box<dyn Blow>,
+        cores: &[u32],
+        broker: Broker,
+    ) -> Result<Round, Fault> {
+        let (bootstrap, partitions) = (broker.bootstrap(), PARTITIONS.to_string());
         let (producers, rate) = (PRODUCERS.to_string(), RATE.to_string());
         let mut load = client();
-        load.args(["load", &bootstrap, topic, &partitions, &producers, &rate]);
+        load.args(["load", &bootstrap, TOPIC, &partitions, &producers, &rate]);
         let mut audit = Command::new(tree::work().join("go/client"));
-        audit.args(["audit", &bootstrap, topic]);
+        audit.args(["audit", &bootstrap, TOPIC]);
         Ok(Round {
             broker,
             blow,
@@ -135,9 +158,12 @@ impl Round {
         // Long enough that every producer has written before the first kill.
         sleep(Duration::from_secs(1));
         for kill in 1..=kills {
-            // One kill in three aims at the recovery, the others at the first two seconds of service.
-            let window = if random.below(3) == 0 { 150 } else { 2000 };
-            self.rest(Duration::from_millis(random.below(window)));
+            // One kill in three aims at the recovery, the others at the service behind it.
+            let serves = u64::try_from(self.blow.serves_at_most().as_millis()).unwrap_or(2000);
+            let early = random.below(3) == 0;
+            let time = random.below(if early { 150 } else { serves });
+            self.rest(Duration::from_millis(time));
+            counts.add("ms_to_a_kill", time);
             self.broker.must_live()?;
             counts.add(
                 if self.broker.is_ready() { "kills_while_serving" } else { "recoveries_cut" },

@@ -103,3 +103,17 @@ fn sizes_have_binary_units() {
     assert_eq!(bytes("4096"), Some(4096));
     assert_eq!(bytes("3 parsecs"), None);
 }
+
+#[test]
+fn the_reserve_is_a_fiftieth_of_a_large_file_system_unless_it_is_said() {
+    let said = |reserve: Option<&str>| {
+        let reserve = reserve.map(str::to_owned);
+        NodeConfig::settle(Said { reserve, ..with_data() }, no_variables).unwrap()
+    };
+    let gib = 1 << 30;
+    assert_eq!(said(None).reserve_of(0), gib, "a file system that does not say its size");
+    assert_eq!(said(None).reserve_of(50 * gib), gib);
+    assert_eq!(said(None).reserve_of(1000 * gib), 20 * gib);
+    assert_eq!(said(Some("0")).reserve_of(1000 * gib), 0);
+    assert_eq!(said(Some("16MiB")).reserve_of(1000 * gib), 16 << 20);
+}

@@ -214,6 +214,11 @@ pub(crate) fn count(broker: &Broker) -> Counted {
     );
     t.gauge("ringwood_requests_in_flight", "Requests in progress.", s.in_flight as f64);
     t.counter("ringwood_network_receive_bytes_total", "Bytes received.", s.bytes_in);
+    t.counter(
+        "ringwood_network_copied_bytes_total",
+        "Received bytes that were copied before they were a request.",
+        s.copied + broker.rt.counters().receives_copied,
+    );
     t.counter("ringwood_network_send_bytes_total", "Bytes sent.", s.bytes_out);
     let (store, journal) = broker.shard.store.counters();
     t.counter("ringwood_journal_commits_total", "Commits written.", journal.commits);

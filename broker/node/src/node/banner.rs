@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::config::NodeConfig;
+use crate::node::file_system;
 use cluster::config::Durability;
 use ids::TopicId;
 use runtime::Runtime;
@@ -34,7 +35,20 @@ pub(crate) fn print(
         config.ring_bytes >> 20,
         TopicId(dir.uuid())
     );
+    let type_of = file_system::of(&config.data).unwrap_or_else(|| "a file system".to_owned());
+    let how = match broker.shard.store.is_direct() {
+        true => "direct I/O, past the page cache",
+        false => {
+            "buffered: it refuses direct I/O, so the page cache is used, with the same flushes"
+        }
+    };
+    eprintln!("files       {type_of}, {how}");
     eprintln!("durability  {durability}");
+    if cfg!(feature = "flush-compiled-out") {
+        eprintln!(
+            "durability  NONE: this build flushes nothing; it is for a proof and for no data"
+        );
+    }
     eprintln!("kafka       {} (clients are told {})", config.listen, config.advertise);
     eprintln!("admin       http://{}/metrics", config.admin);
     for notice in &config.notices {

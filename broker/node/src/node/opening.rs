@@ -67,7 +67,7 @@ async fn open_store(
     let settings = store::Config {
         ring_bytes: config.ring_bytes,
         flush_every: Duration::from_secs(1),
-        free_bytes_min: config.reserve,
+        free_bytes_min: config.reserve_of(rt.disk().space(&config.data).map_or(0, |s| s.total)),
         ..store::Config::default()
     };
     let base = store_config(METADATA, &TopicConfig::defaults());

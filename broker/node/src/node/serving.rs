@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Requests};
 use crate::config::NodeConfig;
 use crate::node::{Stopped, descriptors, stopped};
+use crate::shard::within;
 use runtime::Listen;
 use server::{ConnectionLimits, Server};
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::time::Duration;
 const LISTEN_RETRY: Duration = Duration::from_secs(3);
 /// How long connections may finish what is in progress.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Retention is applied at least so often while the disk is full, whatever `log.retention.check.interval.ms` says.
+const RETENTION_WHILE_FULL: Duration = Duration::from_secs(10);
 
 /// What a core needs to listen.
 #[derive(Clone)]
@@ -111,14 +114,19 @@ fn follow_limits(broker: &Rc<Broker>, limits: ConnectionLimits, connections_max:
     });
 }
 
-/// Retention and the expiry of silent producers.
+/// Retention and the expiry of silent producers. A disk that fills up does not wait for the next look: what retention may take
+/// goes at once, and again and again while there is no room.
 fn housekeeping(broker: &Rc<Broker>) {
     let me = Rc::clone(broker);
     broker.rt.spawn(async move {
         loop {
             let every = me.metadata.settings().retention_check_interval_ms;
-            let every = u64::try_from(every).unwrap_or(300_000).max(1);
-            me.rt.sleep(Duration::from_millis(every)).await;
+            let every = Duration::from_millis(u64::try_from(every).unwrap_or(300_000).max(1));
+            let store = &me.shard.store;
+            let full = store.disk_full().is_some();
+            let pause = if full { every.min(RETENTION_WHILE_FULL) } else { every };
+            // Both ways it is time.
+            let _ = within(&me.rt, pause, store.filled_up()).await;
             let now = me.rt.wall();
             me.shard.retain(now).await;
             let expiration_ms = me.metadata.settings().producer_id_expiration_ms;

@@ -213,9 +213,15 @@ fn a_seed_says_everything() {
 fn bugs_of_the_node_are_found() {
     for bug in Planted::ALL {
         planted::plant(Some(bug));
-        let found = (1..=400u64).find_map(|seed| play(seed).0.err().map(|why| (seed, why)));
+        let mut images = 0;
+        let found = (1..=400u64).find_map(|seed| {
+            let (result, tally) = play(seed);
+            images += tally.power_cuts + tally.kills + tally.cut_in_recovery;
+            result.err().map(|why| (seed, why))
+        });
         planted::plant(None);
         let Some((seed, why)) = found else { panic!("{bug:?} is not found in 400 histories") };
-        println!("{bug:?}: seed {seed}: {why}");
+        // As `cargo xtask prove crash` reads it.
+        println!("planted {bug:?} seed {seed} images {images}: {why}");
     }
 }

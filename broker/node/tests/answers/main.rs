@@ -5,11 +5,18 @@
 mod asking;
 #[path = "../serving/broker.rs"]
 mod broker;
+mod closing;
 mod epochs;
+mod fetching;
 #[path = "../serving/line.rs"]
 mod line;
 mod members;
 mod offsets;
+mod produce;
+mod producers;
 mod refusals;
+#[path = "../serving/requests.rs"]
+#[expect(dead_code, reason = "other scenes use the rest")]
+mod requests;
 mod resources;
 mod starts;

@@ -1,13 +1,14 @@
 //! A broker of the built binary for one test: on free ports, with a fresh data directory, gone with its owner.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
 
 /// One process. Dropping it kills it.
 pub(crate) struct Broker {
@@ -50,6 +51,16 @@ impl Broker {
         })
     }
 
+    /// The same, and what it says goes to a file.
+    pub(crate) fn saying(data: &Path, options: &[&str], words: &Path) -> Self {
+        Self::launched(data, options, || {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "exec \"$0\" \"$@\" 2>\"$RINGWOOD_TEST_WORDS\""]).arg(BINARY);
+            shell.env("RINGWOOD_TEST_WORDS", words);
+            shell
+        })
+    }
+
     /// Ports that were free may be taken before it listens: other tests open connections meanwhile.
     fn launched(data: &Path, options: &[&str], command: impl Fn() -> Command) -> Self {
         let started = (0..10).find_map(|_| Self::try_launch(data, options, command()));
@@ -60,6 +71,8 @@ impl Broker {
         let (address, admin) = (free_address(), free_address());
         command.arg("start").arg("--data").arg(data);
         command.args(["--listen", &address, "--admin", &admin]);
+        // The usual reserve would refuse every write on a disk that is rather full.
+        command.args(["--reserve", "16MiB"]);
         command.args(options);
         let process = command.stderr(Stdio::null()).spawn().unwrap();
         let mut broker = Self { process, address, admin };
@@ -84,6 +97,23 @@ impl Broker {
         self.process.wait().unwrap();
     }
 
+    /// Asks it to end, as an operator does.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+    }
+
+    /// How it has ended, if it has within this time.
+    pub(crate) fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return Some(status);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
@@ -95,6 +125,21 @@ impl Broker {
             std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// Processor time that its threads have had, as the kernel counts it.
+    pub(crate) fn busy(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let nanos = tasks.map(|task| {
+            let times = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+            times.split(' ').next().unwrap().parse::<u64>().unwrap()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// Where its clients find it.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// How many descriptors it has open.

@@ -11,6 +11,15 @@ const FRAME_BYTES_MAX: usize = 16 << 20;
 /// An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What has come.
+enum Heard {
+    Answer(Reply),
+    /// Nothing within the time.
+    Nothing,
+    /// The broker has hung up.
+    End,
+}
+
 pub(crate) struct Line {
     stream: TcpStream,
     pipeline: Pipeline,
@@ -39,16 +48,35 @@ impl Line {
 
     /// The next answer, if it comes within this time.
     pub(crate) fn answer_within(&mut self, time: Duration) -> Option<Reply> {
+        match self.hear(time) {
+            Heard::Answer(reply) => Some(reply),
+            Heard::Nothing => None,
+            Heard::End => panic!("the broker has hung up"),
+        }
+    }
+
+    /// The next answer, unless the broker hangs up.
+    #[allow(dead_code, reason = "most brokers go on")]
+    pub(crate) fn answer_or_end(&mut self) -> Option<Reply> {
+        match self.hear(PATIENCE) {
+            Heard::Answer(reply) => Some(reply),
+            Heard::Nothing => panic!("there is no answer"),
+            Heard::End => None,
+        }
+    }
+
+    fn hear(&mut self, time: Duration) -> Heard {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut buffer = vec![0; 1 << 16];
         loop {
             if let Some(reply) = self.pipeline.poll().unwrap() {
-                return Some(reply);
+                return Heard::Answer(reply);
             }
             match self.stream.read(&mut buffer) {
-                Ok(0) => panic!("the broker has hung up"),
+                Ok(0) => return Heard::End,
                 Ok(n) => self.pipeline.on_received(&buffer[..n]),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return None,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Heard::Nothing,
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Heard::End,
                 Err(e) => panic!("{e}"),
             }
         }

@@ -11,3 +11,5 @@ mod list_offsets;
 mod lost_commit;
 mod order;
 mod requests;
+mod sharing;
+mod stopping;

@@ -139,6 +139,7 @@ fn copied_out(uring: &Uring, got: Got) -> Got {
         return Got::Raw { result, flags };
     };
     let bytes = uring.recv.bytes(id, len).to_vec();
+    uring.receives_copied.set(uring.receives_copied.get() + bytes.len() as u64);
     uring.recv.give_back(id);
     // An end of the stream has no bytes, and keeps its meaning.
     if bytes.is_empty() { Got::Raw { result: 0, flags: 0 } } else { Got::Bytes(bytes, 0) }

@@ -30,7 +30,9 @@ impl Inner {
 
     fn set_full(&self) {
         let free = self.rt.disk().space(self.paths.root()).map_or(0, |s| s.free);
-        self.full.set(Some(free));
+        if self.full.replace(Some(free)).is_none() {
+            self.filled_up.notify();
+        }
         // Whoever waits for room is refused instead.
         self.admission.refuse_all();
     }
@@ -127,6 +129,11 @@ impl Store {
     /// offsets; the metadata log is exempt always.
     pub fn exempt(&self, id: PartitionId) {
         self.inner.exempt.borrow_mut().insert(id);
+    }
+
+    /// Resolves when the disk has filled up since this resolved last: for whoever can make room. One may wait.
+    pub async fn filled_up(&self) {
+        self.inner.filled_up.notified().await;
     }
 
     /// Free bytes, while writes are refused because the disk is full.

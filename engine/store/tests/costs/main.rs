@@ -6,6 +6,7 @@
 #[path = "../scene/batches.rs"]
 #[expect(dead_code, reason = "other scenes use the rest")]
 mod batches;
+mod model;
 
 use batches::{append, batch, batch_of, partition};
 use ids::{CoreId, Offset, ProducerId};

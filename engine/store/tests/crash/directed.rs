@@ -5,13 +5,15 @@
 
 use crate::autopsy::Autopsy;
 use crate::batch::Batch;
+use crate::behind_a_pass;
 use crate::damage::flip_in;
 use crate::life::{ROOT, verify_offline};
 use crate::random::Random;
 use crate::reading::read_all;
 use crate::tally::Tally;
 use ids::{CoreId, LeaderEpoch, Offset, PartitionId, PartitionIndex, Timestamp, TopicId};
-use ringwood_store::{Config, DataDir, PartitionConfig, Refusal, Report, Store, Thresholds};
+use log::SegmentName;
+use ringwood_store::{Config, DataDir, PartitionConfig, Paths, Refusal, Report, Store, Thresholds};
 use runtime::Runtime;
 use runtime::sim::{NodeId, Outcome, SimConfig, World};
 use std::cell::{Cell, RefCell};
@@ -25,21 +27,21 @@ pub(crate) type Scene = fn(u64) -> Result<u64, String>;
 
 type Opened = Result<(Store, Report), String>;
 
-fn id(n: i32) -> PartitionId {
+pub(crate) fn id(n: i32) -> PartitionId {
     PartitionId { topic: TopicId([5; 16]), index: PartitionIndex(n) }
 }
 
 /// One core on one disk.
-struct Small {
-    world: World,
-    node: NodeId,
+pub(crate) struct Small {
+    pub(crate) world: World,
+    pub(crate) node: NodeId,
     config: Config,
-    partition: PartitionConfig,
+    pub(crate) partition: PartitionConfig,
     random: RefCell<Random>,
 }
 
 impl Small {
-    fn new(seed: u64, ring_bytes: u64) -> Self {
+    pub(crate) fn new(seed: u64, ring_bytes: u64) -> Self {
         let us = Duration::from_micros;
         let sim = SimConfig {
             capacity: 64 << 20,
@@ -56,11 +58,11 @@ impl Small {
         Self { world, node, config, partition: PartitionConfig::default(), random }
     }
 
-    fn below(&self, n: u64) -> u64 {
+    pub(crate) fn below(&self, n: u64) -> u64 {
         self.random.borrow_mut().below(n)
     }
 
-    fn run<T: 'static>(
+    pub(crate) fn run<T: 'static>(
         &self,
         world: &World,
         body: impl AsyncFnOnce(Runtime) -> T + 'static,
@@ -76,7 +78,7 @@ impl Small {
         }
     }
 
-    fn open(&self, world: &World) -> Opened {
+    pub(crate) fn open(&self, world: &World) -> Opened {
         let (config, partition) = (self.config.clone(), self.partition);
         self.run(world, async move |rt| -> Opened {
             let ring = config.ring_bytes;
@@ -88,14 +90,14 @@ impl Small {
     }
 
     /// The world as it would be after a power cut now.
-    fn cut(&self) -> World {
+    pub(crate) fn cut(&self) -> World {
         let fork = self.world.fork(self.random.borrow_mut().next());
         fork.power_cut(self.node);
         fork
     }
 
     /// Steps until `done`, and calls `each` after every effect of the disk.
-    fn steps(
+    pub(crate) fn steps(
         &self,
         done: impl Fn() -> bool,
         mut each: impl FnMut(&str) -> Result<(), String>,
@@ -119,7 +121,7 @@ impl Small {
     }
 
     /// Begins `what` in the running process; true in the cell when it has ended.
-    fn begin(&self, what: impl Future<Output = ()> + 'static) -> Rc<Cell<bool>> {
+    pub(crate) fn begin(&self, what: impl Future<Output = ()> + 'static) -> Rc<Cell<bool>> {
         let ended = Rc::new(Cell::new(false));
         let tell = Rc::clone(&ended);
         self.world.core(self.node, CoreId(0)).spawn(async move {
@@ -541,6 +543,72 @@ pub(crate) fn a_short_write_breaks_a_link(seed: u64) -> Result<u64, String> {
     }
 }
 
+/// Batches come faster than their commits are flushed, while blocks of a segment are written. Whatever the cut, the file holds
+/// nothing that the log does not: what was never flushed is sent again in other words, and a block is written once.
+pub(crate) fn a_cut_before_the_flush_of_what_was_appended(seed: u64) -> Result<u64, String> {
+    let mut small = Small::new(seed, 256 << 10);
+    small.config.thresholds.write_bytes = 4 << 10;
+    let (store, _) = small.open(&small.world)?;
+    store.create(id(0), small.partition);
+    for n in 0..2 {
+        put(&store, id(0), n, 3_000).map_err(|e| e.to_string())?;
+    }
+    // From here on the file is there whatever the cut, and so is its space: what is written to it may stay.
+    let it = store.clone();
+    small.run(&small.world, async move |_| {
+        it.flush().await;
+        it.checkpoint().await;
+    })?;
+    let rt = small.world.core(small.node, CoreId(0));
+    let ended = small.begin({
+        let (store, mut pauses) = (store.clone(), small.random.borrow().clone());
+        async move {
+            for n in 2..18 {
+                let _ = put(&store, id(0), n, 3_000);
+                rt.sleep(Duration::from_micros(pauses.below(1_500))).await;
+            }
+            store.flush().await;
+        }
+    });
+    let path = Paths::new(Path::new(ROOT)).segment(
+        id(0),
+        SegmentName { base: Offset::ZERO, creation: 0 },
+        "log",
+    );
+    let (mut images, mut in_the_file) = (0, 0);
+    small.steps(
+        || ended.get(),
+        |last| {
+            if !last.contains(".log") && !last.contains("/ring-") {
+                return Ok(());
+            }
+            images += 1;
+            let cut = small.cut();
+            let file = cut.file(small.node, &path).unwrap_or_default();
+            let context = |e: String| format!("power cut after `{last}`: {e}");
+            let (store, report) = small.open(&cut).map_err(context)?;
+            if let Some((_, why)) = report.incomplete.first() {
+                return Err(context(format!("incomplete: {why}")));
+            }
+            // A partition of which nothing was flushed is not there, and has no bytes.
+            let found = small.run(&cut, async move |_| read_all(&store, id(0), 50_000).await)?;
+            let written = file.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+            in_the_file += u64::from(written > 8 << 10);
+            match found.bytes.get(..written) {
+                Some(_) => Ok(()),
+                None => Err(context(format!(
+                    "the file has {written} bytes, the log only {}",
+                    found.bytes.len()
+                ))),
+            }
+        },
+    )?;
+    if in_the_file == 0 {
+        return Err("nothing was ever written to the file".into());
+    }
+    Ok(images)
+}
+
 /// All of them, with the number of seeds that the bounded run tries.
 const SCENES: &[(&str, Scene, u64)] = &[
     ("a log start under a checkpoint", a_log_start_under_a_checkpoint, 120),
@@ -549,7 +617,14 @@ const SCENES: &[(&str, Scene, u64)] = &[
     ("a rest log is removed", a_rest_log_is_removed, 5),
     ("an index ahead of a lost tail", an_index_ahead_of_a_lost_tail, 20),
     ("damage before a last skip", damage_before_a_last_skip, 20),
+    (
+        "a cut before the flush of what was appended",
+        a_cut_before_the_flush_of_what_was_appended,
+        20,
+    ),
     ("a short write breaks a link", a_short_write_breaks_a_link, 60),
+    ("a truncation right behind a pass", behind_a_pass::a_truncation_right_behind_a_pass, 60),
+    ("tombstones of two passes", behind_a_pass::tombstones_of_two_passes, 10),
     (
         "a batch between a refused checkpoint and the next",
         a_batch_between_a_refused_checkpoint_and_the_next,

@@ -206,12 +206,11 @@ impl Explorer {
         } else {
             0
         };
-        if serves > 0 && killed {
-            self.tally.one("kill, recover, serve, power cut");
-        }
         let process = self.life(&fork, node, &mut model, serves, depth).map_err(context)?;
         if serves > 0 {
             self.crash(&fork, node, &mut model);
+            let all_four = killed && model.power;
+            self.tally.add("kill, recover, serve, power cut", u64::from(all_four));
             drop(process);
             look(number, &Autopsy::of(&fork, node).examine(&self.tally));
             self.life(&fork, node, &mut model, 0, DEPTH_MAX)

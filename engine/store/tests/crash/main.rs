@@ -11,6 +11,7 @@
 
 mod autopsy;
 mod batch;
+mod behind_a_pass;
 mod clients;
 mod compaction;
 mod damage;

@@ -1,5 +1,6 @@
 //! That the crash test can fail: every planted bug is found. PLANTED names the only one to look for.
 
+use crate::behind_a_pass;
 use crate::directed::{self, Scene};
 use crate::tally::Tally;
 use crate::{IMAGES, try_seed};
@@ -14,6 +15,8 @@ const ALL: &[Planted] = &[
     Planted::BrokenLinkCredited,
     Planted::BrokenChainAccepted,
     Planted::TornTailTakenForData,
+    Planted::SegmentBeforeItsFlush,
+    Planted::RemovedCoreIgnored,
     Planted::BlocksAheadOfTheCheckpoint,
     Planted::SegmentsNotSynced,
     Planted::DirectoriesNotSynced,
@@ -23,6 +26,8 @@ const ALL: &[Planted] = &[
     Planted::LastBlockForgotten,
     Planted::CompactedNotSynced,
     Planted::NewestOfAKeyDropped,
+    Planted::TombstonesGoAtOnce,
+    Planted::CutOfAnUnnamedSegment,
     Planted::ReplacedGoBeforeTheCheckpoint,
     Planted::CompactionUnlinksBeforeTheDelete,
     Planted::RecoveryWithoutSync,
@@ -56,6 +61,9 @@ const DIRECTED: &[(Planted, Scene)] = &[
     (Planted::TruncationNotJournalled, directed::a_truncation_under_a_checkpoint),
     (Planted::UnlinkBeforeTheTruncate, directed::a_truncation_under_a_checkpoint),
     (Planted::FileClosedUnderItsWriter, directed::a_write_while_files_are_closed),
+    (Planted::SegmentBeforeItsFlush, directed::a_cut_before_the_flush_of_what_was_appended),
+    (Planted::TombstonesGoAtOnce, behind_a_pass::tombstones_of_two_passes),
+    (Planted::CutOfAnUnnamedSegment, behind_a_pass::a_truncation_right_behind_a_pass),
     (Planted::BrokenLinkCredited, directed::a_short_write_breaks_a_link),
     (Planted::IndexNewerThanLog, directed::an_index_ahead_of_a_lost_tail),
     (
@@ -80,8 +88,15 @@ fn hunt(bug: Planted, seeds: u64) -> Option<(u64, u64, String)> {
                     tally.add("images", images);
                     return None;
                 }
-                Ok(Err(what)) => what,
-                Err(_) => "a panic of the store".into(),
+                // The image that shows it counts too.
+                Ok(Err(what)) => {
+                    tally.one("images");
+                    what
+                }
+                Err(_) => {
+                    tally.one("images");
+                    "a panic of the store".into()
+                }
             },
         };
         Some((seed, tally.of("images"), what))

@@ -206,4 +206,13 @@ pub struct FrameMemory {
     pub memory: Option<Memory>,
     /// Shorter frames are copied rather than left in the receive buffer.
     pub in_place_bytes_min: usize,
+    /// Bytes that were copied from where they were received.
+    pub copied: Rc<Cell<u64>>,
+}
+
+impl FrameMemory {
+    /// Counts a copy.
+    pub(super) fn on_copy(&self, bytes: usize) {
+        self.copied.set(self.copied.get().saturating_add(bytes as u64));
+    }
 }

@@ -144,7 +144,7 @@ impl Framer {
                     self.state = State::Collecting(Box::new(collecting));
                 }
                 State::Collecting(mut collecting) => {
-                    self.collect(&mut collecting);
+                    memory.on_copy(self.collect(&mut collecting));
                     if collecting.have < collecting.size {
                         self.state = State::Collecting(collecting);
                         return Ok(Next::More);
@@ -213,6 +213,7 @@ impl Framer {
         }
         let rest = source.rest().to_vec();
         let charge = memory.room.charge_beyond(rest.len()).ok_or(CloseReason::Memory)?;
+        memory.on_copy(rest.len());
         *source = Source { held: Held::own(rest, charge), at: 0 };
         Ok(())
     }
@@ -234,18 +235,20 @@ impl Framer {
         Some(frame)
     }
 
-    fn collect(&mut self, collecting: &mut Collecting) {
-        let Some(source) = &self.source else { return };
+    /// Moves what is there to the frame's buffer; how many bytes.
+    fn collect(&mut self, collecting: &mut Collecting) -> usize {
+        let Some(source) = &self.source else { return 0 };
         let rest = source.rest();
         let taken = rest.len().min(collecting.size - collecting.have);
         let bytes = rest.get(..taken).unwrap_or_default();
         match &mut collecting.into {
             Collected::Vec(v) => v.extend_from_slice(bytes),
             Collected::Aligned(Some(b)) => b.append(bytes),
-            Collected::Aligned(None) => return,
+            Collected::Aligned(None) => return 0,
         }
         collecting.have += taken;
         self.consume(taken);
+        taken
     }
 
     fn consume(&mut self, n: usize) {

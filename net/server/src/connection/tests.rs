@@ -2,6 +2,7 @@
 
 use super::*;
 use runtime::Slice;
+use std::rc::Rc;
 
 const MS: u64 = 1_000_000;
 
@@ -18,6 +19,7 @@ fn memory() -> FrameMemory {
         pins: Pins::new(4),
         memory: None,
         in_place_bytes_min: 0,
+        copied: Rc::default(),
     }
 }
 

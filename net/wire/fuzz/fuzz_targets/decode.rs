@@ -1,10 +1,10 @@
-//! Any bytes as any message: decoding never panics, and what was decoded survives being encoded and decoded again.
-//!
-//! The first byte picks the message, the second the version, the rest is the body.
+//! Any bytes as any message: see `tests/hostile/any.rs`, which says how an input is read. The seeds also run under `cargo test`.
 #![no_main]
 
 extern crate ringwood_wire as wire;
 
+#[path = "../../tests/hostile/any.rs"]
+mod any;
 #[path = "../../tests/bytes/every.rs"]
 #[allow(dead_code, reason = "only the way in and out is of interest here")]
 mod every;
@@ -16,11 +16,5 @@ use std::sync::LazyLock;
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
 
 fuzz_target!(|data: &[u8]| {
-    let [message, version, body @ ..] = data else { return };
-    let case = &CASES[usize::from(*message) % CASES.len()];
-    let known = case.key.entry().versions;
-    let version = known.min + i16::from(*version) % (known.max - known.min + 1);
-    if let Ok(once) = (case.again)(body, version) {
-        assert_eq!((case.again)(&once, version), Ok(once));
-    }
+    any::attempt(&CASES, data);
 });

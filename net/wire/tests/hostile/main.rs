@@ -2,6 +2,8 @@
 
 extern crate ringwood_wire as wire;
 
+mod any;
+mod seeds;
 // Random samples and the list of messages are the differential test's.
 #[path = "../bytes/every.rs"]
 #[expect(dead_code, reason = "only the way in is of interest here")]

@@ -3,9 +3,9 @@
 use super::audit::read;
 use super::caller::Caller;
 use super::facts::Sent;
-use super::load::{commit_offset, find_coordinator, make_topic, offer};
+use super::load::{commit_offset, find_coordinator, make_topic, make_topic_with, offer};
 use super::machine::Machine;
-use ids::CoreId;
+use ids::{CoreId, PartitionId, PartitionIndex};
 use runtime::sim::{NodeId, SimConfig, World};
 use std::time::Duration;
 use wire::ErrorCode;
@@ -110,6 +110,40 @@ fn a_start_on_a_full_disk_with_a_full_journal_serves_readers_and_takes_writes_wh
     machine = Machine::start(world, *here, 1).expect("a start when all is well");
     assert!(machine.is_registered());
     assert_eq!(scene.words(), acked);
+    world.kill(*here);
+    world.kill(*there);
+    world.run_for(Duration::from_secs(1));
+    drop(machine);
+}
+
+/// Nobody looks for what retention may take until the next check is due, which is minutes away; but a disk that fills up does not
+/// wait for it.
+#[test]
+fn a_disk_that_fills_up_is_made_room_on_by_retention_at_once() {
+    let config = SimConfig { memory_limit: 64 << 20, capacity: CAPACITY, ..SimConfig::default() };
+    let world = World::new(12, config);
+    let scene = Scene { here: world.add_node(), there: world.add_node(), world };
+    let Scene { world, here, there } = &scene;
+    let machine = Machine::start(world, *here, 1).expect("a start");
+    let small = [("retention.bytes", "1048576"), ("segment.bytes", "1048576")];
+    let made = scene.ask(async move |caller| make_topic_with(caller, TOPIC, 1, &small).await);
+    assert_eq!(made, ErrorCode::NONE);
+    // What there is of the store's own files, and room for some segments.
+    let (broker, topic) = machine.leader_of(TOPIC).expect("a leader");
+    let id = PartitionId { topic, index: PartitionIndex(0) };
+    let free = broker.rt.disk().space("/data".as_ref()).expect("a disk").free;
+    world.set_capacity(*here, CAPACITY - free + (12 << 20));
+    let begun = world.now();
+    let refused = (0..20_000).find(|n| scene.produce(n * 3_000 + 2_990).is_error());
+    assert!(refused.is_some_and(|n| n > 1_000), "{refused:?}");
+    let after = world.now().since(begun);
+    assert!(after < Duration::from_secs(200), "retention is due by itself after {after:?}");
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.fault_of(*here), None);
+    assert_eq!(scene.produce(7), ErrorCode::NONE, "no room was made");
+    let start = broker.shard.store.with_log(id, |l| l.start());
+    assert!(start.as_ref().is_ok_and(|start| start.0 > 0), "the log begins at {start:?}");
+    drop(broker);
     world.kill(*here);
     world.kill(*there);
     world.run_for(Duration::from_secs(1));

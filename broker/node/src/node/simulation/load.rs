@@ -10,7 +10,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
-use wire::api::create_topics::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
+use wire::api::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, CreateTopicsResponse,
+};
 use wire::api::delete_topics::{DeleteTopicsRequest, DeleteTopicsResponse};
 use wire::api::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -74,10 +76,24 @@ pub(super) async fn make_topic(
     name: &str,
     partitions: i32,
 ) -> Option<ErrorCode> {
+    make_topic_with(caller, name, partitions, &[]).await
+}
+
+/// The same, with these configurations.
+pub(super) async fn make_topic_with(
+    caller: &mut Caller,
+    name: &str,
+    partitions: i32,
+    configs: &[(&str, &str)],
+) -> Option<ErrorCode> {
     let topic = CreatableTopic {
         name,
         num_partitions: partitions,
         replication_factor: 1,
+        configs: configs
+            .iter()
+            .map(|(name, value)| CreatableTopicConfig { name, value: Some(*value) })
+            .collect(),
         ..CreatableTopic::default()
     };
     let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };

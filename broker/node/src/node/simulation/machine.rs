@@ -35,7 +35,7 @@ fn config(cores: u16) -> NodeConfig {
         pin: Pin::Never,
         memory: 32 << 20,
         ring_bytes: 1 << 20,
-        reserve: 0,
+        reserve: Some(0),
         metrics_series: 100,
         node_id: 1,
         fixed: StaticConfig::default(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::connection::{Pins, Room};
 use proptest::prelude::*;
 use runtime::Memory;
+use std::rc::Rc;
 
 const MAX: usize = 100 << 20;
 
@@ -13,6 +14,7 @@ fn memory(in_place_bytes_min: usize) -> FrameMemory {
         pins: Pins::new(4),
         memory: None,
         in_place_bytes_min,
+        copied: Rc::default(),
     }
 }
 
@@ -52,6 +54,7 @@ fn frames_in_one_chunk_are_handed_out_in_place() {
     assert_eq!(frames.iter().map(|f| &**f).collect::<Vec<_>>(), [&b"one"[..], b"two!"]);
     assert!(frames.iter().all(Frame::is_in_place));
     assert_eq!((memory.room.used(), memory.pins.held()), (0, 1));
+    assert_eq!(memory.copied.get(), 0);
     let part = frames[1].slice(1..3);
     drop(frames);
     assert_eq!((&*part, memory.pins.held()), (&b"wo"[..], 1), "a part keeps the buffer");
@@ -65,6 +68,7 @@ fn a_spanning_frame_is_charged_until_its_last_part_is_gone() {
     let bytes = stream(&[vec![7; 1000]]);
     let frames = cut(&[&bytes[..500], &bytes[500..]], &memory).unwrap();
     assert_eq!((memory.room.used(), memory.pins.held()), (1000, 0));
+    assert_eq!(memory.copied.get(), 1000, "each byte once");
     let part = frames[0].slice(10..);
     drop(frames);
     assert_eq!(memory.room.used(), 1000);
@@ -82,6 +86,7 @@ fn short_frames_and_frames_in_scarce_buffers_are_copied() {
     let more: Vec<_> = (0..4).map(|_| cut(&[&bytes], &memory).unwrap()).collect();
     let in_place: Vec<bool> = more.iter().map(|f| f[1].is_in_place()).collect();
     assert_eq!(in_place, [true, true, true, false]);
+    assert_eq!(memory.copied.get(), 5 * 9 + 10);
     assert_eq!(memory.pins.held(), 4);
 }
 
@@ -155,7 +160,9 @@ fn a_connection_that_waits_gives_a_scarce_receive_buffer_back() {
     framer.receive(Chunk::from(bytes), &memory);
     assert_eq!(memory.pins.held(), 5);
     assert!(matches!(framer.next(MAX, &memory), Ok(Next::Frame(f)) if !f.is_in_place()));
+    let before = memory.copied.get();
     framer.step_aside(&memory).unwrap();
+    assert_eq!(memory.copied.get() - before, 4 + 6, "the length and the bytes of the second");
     assert_eq!(memory.pins.held(), 4);
     assert_eq!(memory.room.used(), 4 + 6);
     assert!(matches!(framer.next(MAX, &memory), Ok(Next::Frame(f)) if &*f == b"second"));
