@@ -334,7 +334,9 @@ fn a_fetch_that_is_never_answered_is_asked_again_at_the_time_out() {
     // Everything is read in the end, and what waited for the time-out says so.
     let verdict = outcome.repeat.verify.as_ref().unwrap();
     assert!(verdict.is_clean(), "{verdict} {:?}", verdict.findings);
-    assert_eq!(verdict.received, 8_000);
+    // All but a produce that a busy machine had given up at the same time-out.
+    let given_up = outcome.repeat.stages[0].failed;
+    assert!((8_000 - given_up..=8_000).contains(&verdict.received), "{verdict}, {given_up}");
     assert!(at(&outcome, Kind::EndToEnd, "max") >= Duration::from_millis(650));
 }
 
