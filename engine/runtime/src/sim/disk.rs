@@ -311,6 +311,8 @@ impl SimDisk {
         let covered: Vec<bool> =
             self.unsynced_names.iter().map(|c| c.number < before && c.touches(dir)).collect();
         self.settle_names(covered);
+        // What has no name any more, not after a cut either, takes no space.
+        self.sweep();
     }
 
     /// Makes the chosen changes stable, and with each of them the earlier ones of the same names: on a real disk a name has

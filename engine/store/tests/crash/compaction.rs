@@ -166,19 +166,20 @@ impl Compacted {
         }
     }
 
-    /// Whether a log that is cut back to `to` may end at `end` below it: passes may have removed all between.
+    /// Whether a log that begins at `start` and is cut back to `to` may end at `end` below it: passes may have removed all
+    /// between, also of a batch that the log begins inside of.
     pub(crate) fn may_end(
         &self,
         id: PartitionId,
         log: &VecDeque<Entry>,
-        end: i64,
-        to: i64,
+        (start, end, to): (i64, i64, i64),
     ) -> bool {
         let between = |e: &&Entry| e.end > end && e.end <= to;
         let gone = |e: &Entry| {
             let part = self.parts.get(&id);
             let may = |offset| part.is_some_and(|p| p.may_go.contains(&offset));
-            e.base >= end && records(&e.batch.bytes).unwrap().keys().all(|d| may(e.base + d))
+            let mut left = records(&e.batch.bytes).unwrap().into_keys().map(|d| e.base + d);
+            (e.base >= end || end == start) && left.all(|offset| offset < end || may(offset))
         };
         end == to || (self.covers(&id) && end < to && log.iter().filter(between).all(gone))
     }

@@ -317,7 +317,7 @@ impl Model {
         let Some(p) = self.parts.get_mut(&id) else { return Ok(()) };
         let asked = p.truncating.take();
         match asked {
-            Some((to, start)) if self.compacted.may_end(id, &p.log, end, to) => {
+            Some((to, start)) if self.compacted.may_end(id, &p.log, (start, end, to)) => {
                 self.cut_back(id, end, start);
                 self.compacted.cut_back(id, end);
             }
@@ -366,8 +366,12 @@ impl Model {
             let left = p.log.iter().filter(own).find(|e| e.end <= to && e.end > start);
             match t.end {
                 Some((marker, _)) if marker >= to => {
-                    // It is open again; all that is known of it is what the log still holds.
-                    left.map(|e| Txn { first: e.base, end: None, ..*t })
+                    // It is open again; all that is known of it is what the log still holds. Where that is nothing, the store
+                    // may know of what retention has taken: then readers wait where the log begins, as in Kafka.
+                    Some(match left {
+                        Some(e) => Txn { first: e.base, end: None, ..*t },
+                        None => Txn { end: None, unsure: true, ..*t },
+                    })
                 }
                 None if left.is_none() && p.log.iter().filter(own).any(|e| e.end > to) => {
                     Some(Txn { unsure: true, ..*t })
@@ -415,7 +419,7 @@ impl Model {
             let asked = self.parts.get_mut(&id).and_then(|p| p.truncating.take());
             let end = found.get(&id).filter(|f| f.incomplete.is_none()).map(|f| f.end);
             if let (Some((to, start)), Some(end)) = (asked, end)
-                && self.compacted.may_end(id, &self.parts[&id].log, end, to)
+                && self.compacted.may_end(id, &self.parts[&id].log, (start, end, to))
             {
                 self.cut_back(id, end, start);
             }

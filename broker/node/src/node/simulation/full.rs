@@ -68,7 +68,10 @@ fn a_start_on_a_full_disk_with_a_full_journal_serves_readers_and_takes_writes_wh
     let Scene { world, here, there } = &scene;
     let mut machine = Machine::start(world, *here, 1).expect("a first start");
     assert!(machine.is_registered());
-    assert_eq!(scene.create(TOPIC), ErrorCode::NONE);
+    // Nothing of it may go to make room.
+    let kept = [("retention.ms", "-1")];
+    let made = scene.ask(async move |caller| make_topic_with(caller, TOPIC, 1, &kept).await);
+    assert_eq!(made, ErrorCode::NONE);
     world.set_capacity(*here, 0);
     let mut acked = Vec::new();
     let refused = (0..10_000).find_map(|n| {
