@@ -357,7 +357,7 @@ impl Model {
             producer.next = next;
         }
         let cut = p.txns.iter().filter(|t| t.first < to);
-        let cut = cut.filter_map(|t| {
+        let cut = cut.map(|t| {
             let own = |e: &&Entry| {
                 e.base >= t.first
                     && e.batch.meta.transactional
@@ -368,15 +368,15 @@ impl Model {
                 Some((marker, _)) if marker >= to => {
                     // It is open again; all that is known of it is what the log still holds. Where that is nothing, the store
                     // may know of what retention has taken: then readers wait where the log begins, as in Kafka.
-                    Some(match left {
+                    match left {
                         Some(e) => Txn { first: e.base, end: None, ..*t },
                         None => Txn { end: None, unsure: true, ..*t },
-                    })
+                    }
                 }
                 None if left.is_none() && p.log.iter().filter(own).any(|e| e.end > to) => {
-                    Some(Txn { unsure: true, ..*t })
+                    Txn { unsure: true, ..*t }
                 }
-                Some(_) | None => Some(*t),
+                Some(_) | None => *t,
             }
         });
         p.txns = cut.collect();
