@@ -47,8 +47,8 @@ test    check, every test of the workspace, and the client suites:
         promtool reads the metrics, alerts and queries, where it is on PATH
           --install  install what is missing first (Debian family, as root); cargo-deny only with --require all
           --no-groups the clients play no consumer groups (about two minutes less)
-          --require  what is skipped is a failure: suites, and tests that need root or a program; `all` also runs what takes
-                     longer: fifty kills, the broker with a slow stage, lints of what is behind features
+          --require  what is skipped is a failure: suites, and tests that need root or a program; `all` also runs the
+                     broker with a slow stage and the lints of what is behind features
           --only     these suites only; `workspace`, `check`, `kill` and `powercut` are suites here, and `tools`: Kafka's
                      own tools beside their faces, without the clients of java
         RINGWOOD_TEST_BOOTSTRAP=HOST:PORT tests a running broker (the kill -9 part is left out then)

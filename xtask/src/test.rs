@@ -122,7 +122,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         prove::powercut_smoke(&mut tally)?;
     }
     if options.wants("kill") {
-        prove::kill_smoke(&mut tally, options.requires("kill"))?;
+        prove::kill_smoke(&mut tally)?;
     }
     let took = begun.elapsed().as_secs().div_ceil(60);
     let late = if took > MINUTES { ": too long for two processors" } else { "" };

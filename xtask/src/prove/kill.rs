@@ -25,15 +25,13 @@ use crate::{Fault, clients, tree};
 const ROUND: u64 = 50;
 /// So many kills are enough to meet every case of [`CASES`].
 const ENOUGH: u64 = 50;
-/// Kills in a run of the tests, and where nothing may be left out: enough of them to meet every case.
-const SMOKE: [&str; 2] = ["15", "50"];
+/// Kills in a run of the tests: enough of them to meet every case.
+const SMOKE: &str = "50";
 /// A long run has so many cycles, and must have acknowledged so many records.
 const LONG: u64 = 1000;
 const LONG_ACKNOWLEDGED: u64 = 10_000_000;
 /// The longest that a broker serves before it is killed. One kill in three comes in the first 0.15 s, so a cycle is about 1.5 s.
 const SERVES: Duration = Duration::from_millis(4400);
-/// The same in a run of the tests, which has other things to do.
-const BRIEFLY: Duration = Duration::from_secs(2);
 /// What a run must have met.
 const CASES: [&str; 7] = [
     "kills_while_serving",
@@ -46,9 +44,7 @@ const CASES: [&str; 7] = [
 ];
 
 /// kill -9 alone: the disk has all that was written.
-struct Kill {
-    serves_at_most: Duration,
-}
+struct Kill;
 
 impl Blow for Kill {
     fn strike(&mut self, broker: &mut Broker, _: &mut Counts) -> Result<(), Fault> {
@@ -60,7 +56,7 @@ impl Blow for Kill {
     }
 
     fn serves_at_most(&self) -> Duration {
-        self.serves_at_most
+        SERVES
     }
 }
 
@@ -73,7 +69,6 @@ struct Options {
     io: String,
     /// Of the topic: an acknowledgement says either way that the record survives a kill.
     durability: String,
-    serves_at_most: Duration,
     state: Option<PathBuf>,
     seed: u64,
 }
@@ -87,7 +82,6 @@ impl Options {
             throttled: false,
             io: "auto".to_owned(),
             durability: "fsync".to_owned(),
-            serves_at_most: SERVES,
             state: None,
             seed: options::seed()?,
         };
@@ -142,8 +136,7 @@ impl Options {
             let slow = Slow::mount(&broker.data())?;
             Ok((broker, Box::new(Late(Some(slow)))))
         } else {
-            let blow = Kill { serves_at_most: self.serves_at_most };
-            Ok((broker.with(&words), Box::new(blow)))
+            Ok((broker.with(&words), Box::new(Kill)))
         }
     }
 }
@@ -161,8 +154,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     prove(&options)
 }
 
-/// Some kills for every run of the tests, with the programs as they have been built; more where it is the `whole`.
-pub(crate) fn smoke(tally: &mut Tally, whole: bool) -> Result<(), Fault> {
+/// Some kills for every run of the tests, with the programs as they have been built.
+pub(crate) fn smoke(tally: &mut Tally) -> Result<(), Fault> {
     let go = RUNTIMES.iter().find(|runtime| runtime.suite == "go").ok_or("no go suite")?;
     if !go.is_here() {
         return tally.skip("kill", &go.absence());
@@ -170,8 +163,7 @@ pub(crate) fn smoke(tally: &mut Tally, whole: bool) -> Result<(), Fault> {
     if let Err(complaint) = clients::prepare("go") {
         return tally.check("kill", Some(&complaint));
     }
-    let mut options = Options::parse(&["--cycles", SMOKE[usize::from(whole)]])?;
-    options.serves_at_most = if whole { SERVES } else { BRIEFLY };
+    let mut options = Options::parse(&["--cycles", SMOKE])?;
     let state = tree::work().join("kill.json");
     if state.exists() {
         remove_file(&state)?;
