@@ -17,7 +17,7 @@ use crate::{
     load::Plan,
     measure::{Scene, half_of_the_cores, measure},
     own::Sides,
-    run::Verdict,
+    run::{Recording, Run, Verdict},
     spec::{Quantile, RateSpec, SizeSpec, format_nanos},
     terminal::{self, Tone},
     view::{Align, Cell, Table},
@@ -130,27 +130,35 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
 
 fn ours(side: &mut Side, plan: &Plan, scene: &Scene) -> Result<(), Failure> {
     let (run, recording) = measure(plan, scene)?;
-    let total = recording.total();
-    let at = |percent: f64| {
-        let quantile = Quantile::percent(percent).ok()?;
-        total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
-    };
-    for repeat in &run.repeats {
-        let records = repeat.stages.iter().map(|stage| stage.sent - stage.failed).sum();
-        let latency =
-            if run.verdict.is_invalid() { [None; 3] } else { [at(50.0), at(99.0), at(99.9)] };
-        // As the tool counts: to the last answer, however late it came.
-        side.ours.push(Seen { records, rate: repeat.achieved(), mib: None, latency });
-        match &repeat.verify {
-            Some(verify) if verify.is_clean() && verify.received == records => {}
-            Some(verify) => side.complaints.push(format!("--verify: {verify}")),
-            None => side.complaints.push("--verify found nothing to say".into()),
+    side.take(&run, &recording);
+    Ok(())
+}
+
+impl Side {
+    /// Takes in a run of ours.
+    fn take(&mut self, run: &Run, recording: &Recording) {
+        let total = recording.total();
+        let at = |percent: f64| {
+            let quantile = Quantile::percent(percent).ok()?;
+            total.at(Kind::Response, quantile).map(|nanos| nanos as f64)
+        };
+        for repeat in &run.repeats {
+            // What failed is not what was sent less something: records that were never sent failed too.
+            let records = repeat.acknowledged_in_all;
+            let latency =
+                if run.verdict.is_invalid() { [None; 3] } else { [at(50.0), at(99.0), at(99.9)] };
+            // As the tool counts: to the last answer, however late it came.
+            self.ours.push(Seen { records, rate: repeat.achieved(), mib: None, latency });
+            match &repeat.verify {
+                Some(verify) if verify.is_clean() && verify.received == records => {}
+                Some(verify) => self.complaints.push(format!("--verify: {verify}")),
+                None => self.complaints.push("--verify found nothing to say".into()),
+            }
+        }
+        if let Verdict::Invalid(why) = &run.verdict {
+            self.invalid.push(why.clone());
         }
     }
-    if let Verdict::Invalid(why) = &run.verdict {
-        side.invalid.push(why.clone());
-    }
-    Ok(())
 }
 
 fn produce(
@@ -361,6 +369,7 @@ fn render(all: &[Side], args: &PeersArgs, sides: &Sides) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::{Repeat, Stage};
 
     #[test]
     fn what_the_tools_print_is_read() {
@@ -404,6 +413,18 @@ mod tests {
         assert!(faults.len() == 1 && faults[0].contains("bytes"), "{faults:?}");
         short.consumed[0].mib = None;
         assert_eq!(short.faults().len(), 1);
+    }
+
+    #[test]
+    fn records_of_a_broker_that_died_are_those_that_it_acknowledged() {
+        // Of a hundred ten were acknowledged, twenty lost with the connection, and the rest never sent.
+        let stage = Stage { sent: 30, failed: 90, acknowledged: 10, ..Stage::default() };
+        let repeat = Repeat { stages: vec![stage], acknowledged_in_all: 10, ..Repeat::default() };
+        let run = Run { repeats: vec![repeat], ..Run::default() };
+        let mut side = side(&[9_990.0, 9_995.0], 10_000.0, 100);
+        side.take(&run, &Recording::default());
+        assert_eq!(side.ours.last().map(|seen| seen.records), Some(10));
+        assert!(!side.counts_are_the_same());
     }
 
     #[test]
