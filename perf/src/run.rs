@@ -214,6 +214,8 @@ pub struct Repeat {
     pub fill_seconds: f64,
     /// Seconds that the consumers needed to catch up with the backlog, where one was asked for and reached.
     pub backlog_seconds: Option<f64>,
+    /// What local broker processes used from the first measured moment until then, where it was within the measurement.
+    pub backlog_broker: Option<Used>,
 }
 
 impl Repeat {

@@ -3,7 +3,10 @@
 //! The next fetch leaves before the records of the last one are looked at. Every record's stamp is read: its latency from end to
 //! end is counted, and with `--verify` its place in the order is checked.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use record::{Codec, Decompressor};
 use rustix::event::{PollFd, PollFlags};
@@ -82,6 +85,8 @@ pub(super) struct Desk {
     pub(super) run: u32,
     /// Where the backlog ends in each partition; nothing where there is none.
     pub(super) backlog: Vec<i64>,
+    /// How many workers have read their backlogs.
+    pub(super) caught_up: Arc<AtomicUsize>,
     pub(super) decompressor: Decompressor,
     /// How late each batch was closed.
     pub(super) lateness: Arc<Lateness>,
@@ -355,6 +360,7 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
             && consumers.iter().all(|consumer| consumer.reached(&desk.backlog))
         {
             caught_up_at = Some(now);
+            desk.caught_up.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(goal) = desk.goal.get() {
             let reached = consumers.iter().all(|consumer| consumer.reached(&goal.ends));

@@ -98,6 +98,8 @@ pub struct Plan {
     pub threads: usize,
     /// Bytes to write before the run, which the consumers then read under load; 0 is none.
     pub backlog_bytes: u64,
+    /// Consumers begin at the first record that lies there, and what lies there is the backlog.
+    pub from_start: bool,
     /// Bytes of records a second that each consumer asks for, at most; `None`: as fast as they come.
     pub read_bytes_per_second: Option<u64>,
     /// Bytes of a fetch answer, at most.
@@ -134,6 +136,7 @@ impl Default for Plan {
             verify: false,
             threads: 1,
             backlog_bytes: 0,
+            from_start: false,
             read_bytes_per_second: None,
             fetch_bytes: 8 << 20,
             fetch_min_bytes: 1,
@@ -184,6 +187,9 @@ impl Plan {
         ]);
         if self.backlog_bytes > 0 {
             facts.insert("backlog", format_bytes(self.backlog_bytes as f64));
+        }
+        if self.from_start {
+            facts.insert("read", "from the first record".to_owned());
         }
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

@@ -1,7 +1,11 @@
 //! One repeat: connect, warm up, measure, drain, add up.
 
 use std::{
-    sync::{Arc, OnceLock, mpsc},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -70,10 +74,13 @@ pub fn trial(
     // Random choices repeat with the seed; the run's number does not, so that old records are not taken for new ones.
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
     let leaders = target.leaders()?;
-    let positions = if plan.consumers > 0 { target.offsets(-1)? } else { Vec::new() };
+    let first = if plan.from_start { -2 } else { -1 };
+    let positions = if plan.consumers > 0 { target.offsets(first)? } else { Vec::new() };
     let before = clock.now();
     let backlog = if plan.backlog_bytes > 0 {
         fill(plan, target, &leaders, clock, run ^ 0x5555_5555)?;
+        target.offsets(-1)?
+    } else if plan.from_start {
         target.offsets(-1)?
     } else {
         Vec::new()
@@ -119,6 +126,7 @@ pub fn trial(
     let asked = if plan.consumers > 0 && plan.is_timed() { target.partitions() } else { 0 };
     let lateness = Arc::new(Lateness::of(asked as usize));
     let goal = Arc::new(OnceLock::new());
+    let caught_up_seats = Arc::new(AtomicUsize::new(0));
     let mut seats: Vec<Vec<Consumer>> = Vec::new();
     if !consumer_links.is_empty() {
         seats.resize_with(plan.threads.clamp(1, consumer_links.len()), Vec::new);
@@ -142,6 +150,7 @@ pub fn trial(
             goal: Arc::clone(&goal),
             run,
             backlog: backlog.clone(),
+            caught_up: Arc::clone(&caught_up_seats),
             decompressor: Decompressor::new(),
             lateness: Arc::clone(&lateness),
         };
@@ -159,7 +168,8 @@ pub fn trial(
 
     let mut finished: Option<Finished> = None;
     while collector.collect(&reports, accounts.patience(clock.now(), &window)) {
-        accounts.tick(clock.now(), &window);
+        let all_read = seat_count > 0 && caught_up_seats.load(Ordering::Relaxed) == seat_count;
+        accounts.tick(clock.now(), &window, all_read);
         if let Some(second) = collector.live() {
             live(&second);
         }
@@ -198,13 +208,17 @@ pub fn trial(
     let unsent = outcome.repeat.generator.unsent;
     outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
     outcome.repeat.broker = accounts.used();
+    // What was read before the window began tells nothing of it.
+    let was_within = |seconds: f64| seconds >= plan.warmup.as_secs_f64();
+    outcome.repeat.backlog_broker =
+        accounts.used_for_the_backlog().filter(|_| backlog_seconds.is_some_and(was_within));
     outcome.repeat.machine = accounts.meanwhile();
     outcome.repeat.backlog_seconds = backlog_seconds;
     outcome.repeat.verify = plan.verify.then_some(verdict);
     let (last, count) = collector.acknowledged();
     outcome.repeat.loaded_seconds = last.saturating_sub(t0) as f64 / 1e9;
     outcome.repeat.acknowledged_in_all = count;
-    if !backlog.is_empty() {
+    if plan.backlog_bytes > 0 {
         outcome.repeat.fill_seconds = filled as f64 / 1e9;
     }
     Ok(outcome)
@@ -213,11 +227,12 @@ pub fn trial(
 /// A moment, what the brokers' processes had used by then, and the machine as a whole.
 type Reading = (u64, Vec<Usage>, Whole);
 
-/// What the brokers' processes had used when the window began and when it ended.
+/// What the brokers' processes had used when the window began and when it ended, and when a backlog had been read in between.
 #[derive(Debug, Default)]
 struct Accounts {
     processes: Vec<u32>,
     first: Option<Reading>,
+    caught_up: Option<Reading>,
     last: Option<Reading>,
 }
 
@@ -243,13 +258,15 @@ impl Accounts {
         Duration::from_nanos(nanos.clamp(1_000_000, 100_000_000))
     }
 
-    fn tick(&mut self, now: u64, window: &Window) {
+    fn tick(&mut self, now: u64, window: &Window, is_backlog_read: bool) {
         let read = |processes: &[u32]| {
             let usage = processes.iter().copied().filter_map(Usage::of).collect();
             (now, usage, Whole::now())
         };
         if self.first.is_none() && now >= window.begin() {
             self.first = Some(read(&self.processes));
+        } else if is_backlog_read && self.caught_up.is_none() && now < window.end() {
+            self.caught_up = Some(read(&self.processes));
         }
         if self.last.is_none() && now >= window.end() {
             self.last = Some(read(&self.processes));
@@ -262,9 +279,17 @@ impl Accounts {
     }
 
     fn used(&self) -> Option<Used> {
-        let ((from, before, _), (to, after, _)) = (self.first.as_ref()?, self.last.as_ref()?);
-        Used::between(before, after, to.saturating_sub(*from) as f64 / 1e9)
+        between(self.first.as_ref()?, self.last.as_ref()?)
     }
+
+    /// Until the backlog had been read.
+    fn used_for_the_backlog(&self) -> Option<Used> {
+        between(self.first.as_ref()?, self.caught_up.as_ref()?)
+    }
+}
+
+fn between((from, before, _): &Reading, (to, after, _): &Reading) -> Option<Used> {
+    Used::between(before, after, to.saturating_sub(*from) as f64 / 1e9)
 }
 
 fn spawn<T: Send + 'static>(

@@ -538,6 +538,29 @@ fn a_consumer_reads_no_faster_than_it_is_told_to() {
 }
 
 #[test]
+fn what_lies_there_is_read_again_from_its_first_record() {
+    // As above: so many bytes are read no sooner than in half a second, the first time and the second. From the end on there is nothing
+    // to catch up with.
+    let reading = Plan {
+        consumers: 2,
+        read_bytes_per_second: Some(1 << 20),
+        fetch_bytes: 64 << 10,
+        partitions: 4,
+        ..plan()
+    };
+    let first = Plan { backlog_bytes: 2 << 20, ..reading.clone() };
+    let second = Plan { from_start: true, ..reading };
+    let mut target = Target::discover(&[FakeBroker::start(Script::default()).address()]).unwrap();
+    target.use_topics(vec!["read-twice".into()], 4, 1, &[]).unwrap();
+    let (target, clock) = (Arc::new(target), Clock::start());
+    for plan in [first, second] {
+        let outcome = trial(&Arc::new(plan), &target, clock, clock.now(), 0, &mut |_| ()).unwrap();
+        let seconds = outcome.repeat.backlog_seconds.expect("it was read");
+        assert!(seconds > 0.5, "{seconds}");
+    }
+}
+
+#[test]
 fn a_generator_that_cannot_keep_up_says_so() {
     // No machine makes 300 million records a second on one thread, and neither bound is in the way.
     let plan = Plan {
