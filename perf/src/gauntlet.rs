@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `gauntlet/scenarios.rs` | the situations, and what has to be seen of each |
 //! | `gauntlet/course.rs` | all of them one after the other, on a broker of either kind |
+//! | `gauntlet/failed.rs` | the records that failed |
 //! | `gauntlet/line.rs` | what became of one, as a line of the table |
 //! | `gauntlet/findings.rs` | the baseline, the worst, and what the shell is told |
 
 mod course;
+mod failed;
 mod findings;
 mod line;
 mod scenarios;
@@ -20,12 +22,12 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-pub(crate) use course::{Course, Ground};
+pub(crate) use course::{Course, Walk};
+pub(crate) use failed::Failed;
 
 use crate::{
     failure::Failure,
-    host::{Host, HostArgs},
-    measure::Scene,
+    host::HostArgs,
     spec::{self, RateSpec},
     terminal, view,
 };
@@ -58,19 +60,12 @@ pub struct GauntletArgs {
     fail_above: Option<f64>,
 }
 
+/// How long a broker of our own is loaded before each scenario. It compiles nothing meanwhile.
+const WARMUP: Duration = Duration::from_secs(2);
+
 /// Settings of a broker of our own: retention and compaction are to run within seconds, not within minutes.
 pub(crate) const HASTE: [(&str, &str); 2] =
     [("log.retention.check.interval.ms", "1000"), ("log.cleaner.backoff.ms", "500")];
-
-impl Ground for Host {
-    fn scene(&self) -> Scene {
-        Self::scene(self)
-    }
-
-    fn renew(&mut self) -> Result<(), Failure> {
-        Self::renew(self)
-    }
-}
 
 /// The arguments by which Ringwood is told to hurry.
 pub(crate) fn haste() -> Vec<String> {
@@ -87,6 +82,7 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     let course = Course {
         rate: args.rate.clone(),
         duration: args.duration,
+        warmup: WARMUP,
         scenario: args.scenario,
         baselines: args.baselines,
         out: args.out.clone(),

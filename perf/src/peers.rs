@@ -4,40 +4,47 @@
 //! from the device (Kafka with `log.flush.interval.messages=1`, Ringwood with `fsync`). They take turns, A B A B, each time with
 //! a fresh broker and fresh data on the same file system; a number is the median of the turns. A turn has five parts: doing
 //! nothing, producing as fast as it goes, fetching what lies there as fast as it goes, and open loop at one rate for all and at half
-//! of what this turn has just carried. Turns that measured the generator are counted and left out of the medians.
+//! of what this turn has just carried. Turns that measured the generator, or an overloaded broker, are counted and left out of the
+//! medians of the percentiles.
 //!
 //! With `--check` the harness itself is held against Kafka's own tools instead: see [`check`]. With `--gauntlet` every contender
 //! meets the situations of `perf gauntlet`: see [`mod@gauntlet`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `peers/turn.rs` | the parts of a turn, and what each came to |
+//! | `peers/fetching.rs` | what lies there, read the second time |
+//! | `peers/kafka.rs` | Apache Kafka: found, formatted, started |
+//! | `peers/profile.rs` | where the time of a broker went |
+//! | `peers/report.rs` | the tables, the targets and the page |
 
 mod check;
+mod fetching;
 mod gauntlet;
 mod kafka;
 mod profile;
 mod report;
+mod turn;
 
 use std::{
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     ceiling::Bounds,
     failure::Failure,
-    gauntlet::HASTE,
-    latency::{Kind, Latency},
     load::Plan,
     machine::Machine,
-    measure::{Scene, half_of_the_cores, measure},
+    measure::{Scene, half_of_the_cores},
     memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
-    run::{Directory, Recording, Repeat, Run, Stage, Verdict},
-    spec::{self, Quantile, RateSpec, SizeSpec},
+    spec::{self, RateSpec, SizeSpec},
     terminal, view,
 };
 use kafka::Kafka;
-use profile::Profile;
 use report::Report;
+use turn::{Bench, Seen, Turn};
 
 /// Options of `perf peers`.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,7 +90,7 @@ pub struct PeersArgs {
     #[arg(long, conflicts_with_all = ["html", "json", "markdown"])]
     check: bool,
     /// Run the situations of `perf gauntlet` on each of them instead, every one against its own baseline
-    #[arg(long, conflicts_with_all = ["html", "json", "check"])]
+    #[arg(long, conflicts_with_all = ["html", "json", "check", "size", "partitions", "turns"])]
     gauntlet: bool,
     /// Only the pair that flushes, or only the one that does not
     #[arg(long, value_enum)]
@@ -136,7 +143,7 @@ impl Contender {
         haste: bool,
     ) -> Result<(OwnBroker, String), Failure> {
         if self.is_kafka {
-            let more: Vec<_> = HASTE.into_iter().chain([kafka::SOON]).filter(|_| haste).collect();
+            let more = if haste { kafka::haste() } else { Vec::new() };
             return kafka.start(&args.dir, self.pair == Pair::Fsync, &more, cores);
         }
         let durability = match self.pair {
@@ -152,75 +159,14 @@ impl Contender {
     }
 }
 
-/// What one turn came to.
-#[derive(Clone, Debug, Default, serde::Serialize)]
-struct Turn {
-    contender: &'static str,
-    turn: u32,
-    /// From the start of the process to its first answer.
-    start_seconds: f64,
-    /// Records and bytes a second as fast as it went.
-    rate: f64,
-    bytes_rate: f64,
-    fast: Verdict,
-    /// CPU seconds for each GB produced, as fast as it went.
-    cpu_per_gb_produced: Option<f64>,
-    /// The same of the client: where it is less, one core of the client drives more than one of the broker.
-    client_cpu_per_gb: Option<f64>,
-    /// The same of the broker's cores, whoever was busy there, where it was kept to cores of its own.
-    cores_per_gb_produced: Option<f64>,
-    /// Bytes by which the page cache grew meanwhile: memory that is in no process's.
-    cached_bytes: Option<i64>,
-    /// Bytes a second that one consumer fetched of what lay there, and CPU seconds for each GB of them.
-    fetch_bytes_rate: Option<f64>,
-    cpu_per_gb_fetched: Option<f64>,
-    /// The client was the bound of the fetching.
-    fetch: Verdict,
-    /// Share of a core that it used with nothing to do.
-    idle: Option<f64>,
-    /// Bytes copied in user space for each byte produced, and messages between cores for each request; where it tells.
-    copies_in: Option<f64>,
-    messages_per_request: Option<f64>,
-    /// Memory held after both parts.
-    resident_bytes: u64,
-    /// `response` at the common rate, nanoseconds, at the percentiles of [`PERCENTS`].
-    latency: Vec<Option<u64>>,
-    calm: Verdict,
-    /// Half of `rate`: what was offered then, and the same percentiles.
-    half_rate: u64,
-    half_latency: Vec<Option<u64>>,
-    half: Verdict,
-}
-
-impl Turn {
-    /// CPU seconds for a GB that is produced and fetched once.
-    fn cpu_per_gb(&self) -> Option<f64> {
-        Some(self.cpu_per_gb_produced? + self.cpu_per_gb_fetched?)
-    }
-}
-
-/// A contender with all of its turns.
-#[derive(Clone, Debug)]
-struct Seen {
-    contender: Contender,
-    turns: Vec<Turn>,
-    /// `response` of its valid turns at the common rate, added up.
-    response: Latency,
-    /// What it told of its inside.
-    profile: Profile,
-    /// What it said it is, and under which durability and backend.
-    fingerprint: String,
-    /// How it was started the last time.
-    command: Vec<String>,
-    configuration: String,
-    /// Turns that came to nothing, and why.
-    failures: Vec<Failure>,
-}
-
+/// Those that are told of every part whose latencies are.
 const PERCENTS: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 
 /// `--short` is to be over after a quarter of an hour: a minute of it is for a round that takes longer than those before.
 const SHORT_MAX: Duration = Duration::from_secs(14 * 60);
+
+/// So long a JVM is to be loaded before what it does is its own.
+const WARM: Duration = Duration::from_secs(10);
 
 /// How often and how long.
 #[derive(Clone, Copy, Debug)]
@@ -240,6 +186,16 @@ impl Lengths {
         }
         let (warmup, duration) = (Duration::from_secs(2), Duration::from_secs(4));
         Self { turns: 5, warmup, duration, most: Some(SHORT_MAX) }
+    }
+
+    /// Whether a JVM that was loaded for so long has compiled what it is measured in. One that has not takes more CPU than it needs.
+    fn is_warm(&self) -> bool {
+        self.warmup >= WARM
+    }
+
+    /// Whether the brokers of this round are watched doing nothing: a quarter of an hour has no room for it in every round.
+    fn watch_idle(&self, turn: u32) -> bool {
+        self.most.is_none() || turn == 1
     }
 
     /// Whether another round may begin. It is taken to need as long as the longest of those before.
@@ -270,18 +226,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     }
     let bounds = Bounds::measure(&args.dir, sides.broker.as_deref())?;
     let lengths = Lengths::of(args);
-    let mut all: Vec<Seen> = contenders(args.only)
-        .map(|contender| Seen {
-            contender,
-            turns: Vec::new(),
-            response: Latency::new(),
-            profile: Profile::default(),
-            fingerprint: String::new(),
-            command: Vec::new(),
-            configuration: String::new(),
-            failures: Vec::new(),
-        })
-        .collect();
+    let mut all: Vec<Seen> = contenders(args.only).map(Seen::new).collect();
     let plan = Plan {
         size: args.size.clone(),
         partitions: args.partitions,
@@ -290,6 +235,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         duration: lengths.duration,
         ..Plan::default()
     };
+    let bench = Bench { args, kafka: &kafka, plan, lengths, cores: sides.broker.as_deref() };
     let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
     for turn in 1..=turns {
         if !lengths.allow(began.elapsed(), longest) {
@@ -300,7 +246,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         for seen in &mut all {
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
-            if let Err(failure) = play(seen, turn, args, &kafka, &plan, sides.broker.as_deref()) {
+            if let Err(failure) = bench.play(seen, turn) {
                 terminal::note(&failure.to_string());
                 seen.failures.push(failure);
             }
@@ -355,115 +301,6 @@ fn contenders(only: Option<Pair>) -> impl Iterator<Item = Contender> {
         .flat_map(|pair| [true, false].map(|is_kafka| Contender { is_kafka, pair }))
 }
 
-/// How long a broker settles, and how long it is then watched doing nothing.
-const SETTLE: Duration = Duration::from_secs(2);
-const IDLE: Duration = Duration::from_secs(3);
-
-/// What is written to be fetched: so many seconds of what was produced as fast as it went, and no more than so many bytes.
-const FETCHED_SECONDS: f64 = 4.0;
-const FETCHED_BYTES_MAX: f64 = (2_u64 << 30) as f64;
-
-fn play(
-    seen: &mut Seen,
-    turn: u32,
-    args: &PeersArgs,
-    kafka: &Kafka,
-    plan: &Plan,
-    cores: Option<&[usize]>,
-) -> Result<(), Failure> {
-    let (broker, configuration) = seen.contender.start(args, kafka, cores, false)?;
-    seen.command = broker.command().to_vec();
-    seen.configuration = configuration;
-    let name = format!("{}-{turn}", seen.contender.name().replace([' ', '='], "-"));
-    let scene = Scene {
-        name: name.clone(),
-        data_dir: Some(broker.directory().to_path_buf()),
-        admin: broker.admin().map(str::to_owned),
-        ..scene(broker.address())
-    };
-    let idle = idle(&broker);
-    let (fast, recording) = measure(&Plan { rate: RateSpec::Max, ..plan.clone() }, &scene)?;
-    keep(args, &format!("{name}-max"), &fast, &recording)?;
-    seen.profile.add(&fast, &recording);
-    let stage = fast.repeats.first().and_then(|repeat| repeat.stages.first());
-    let bytes_rate = stage.map_or(0.0, Stage::bytes_rate);
-    // Its counters are not looked at, and reading them takes seconds.
-    let reading = Scene { admin: None, ..scene.clone() };
-    let (read, recording) = measure(&fetching(plan, bytes_rate), &reading)?;
-    keep(args, &format!("{name}-fetch"), &read, &recording)?;
-    let fetched = stage.and_then(|stage| Fetched::of(&read, stage));
-    let both = Plan { rate: args.rate.clone(), consumers: 1, ..plan.clone() };
-    let (calm, recording) = measure(&both, &scene)?;
-    keep(args, &format!("{name}-rate"), &calm, &recording)?;
-    if !calm.verdict.is_invalid() {
-        seen.response.add(recording.total().of(Kind::Response));
-        seen.profile.calm.add(&recording);
-    }
-    let latency = percentiles(&calm, &recording);
-    let half_rate = half_of(stage.map_or(0.0, Stage::rate));
-    let (half, recording) =
-        measure(&Plan { rate: RateSpec::constant(half_rate), ..both.clone() }, &scene)?;
-    keep(args, &format!("{name}-half"), &half, &recording)?;
-    if !half.verdict.is_invalid() {
-        seen.profile.half.add(&recording);
-    }
-    let half_latency = percentiles(&half, &recording);
-    seen.fingerprint = identity(&fast);
-    let first = fast.repeats.first();
-    let cores_per_gb_produced = first.zip(cores).and_then(|(r, cores)| r.cores_per_gb(cores));
-    let cached_bytes = first.and_then(|repeat| Some(repeat.machine.as_ref()?.cached));
-    let inside = fast.broker.inside().unwrap_or_default();
-    seen.turns.push(Turn {
-        contender: seen.contender.name(),
-        turn,
-        start_seconds: broker.ready_after().as_secs_f64(),
-        rate: stage.map_or(0.0, Stage::rate),
-        bytes_rate,
-        cpu_per_gb_produced: fast.cpu_per_gb(),
-        client_cpu_per_gb: first.and_then(Repeat::client_cpu_per_gb),
-        cores_per_gb_produced,
-        cached_bytes,
-        fast: fast.verdict,
-        fetch_bytes_rate: fetched.map(|fetched| fetched.bytes_rate),
-        cpu_per_gb_fetched: fetched.and_then(|fetched| fetched.cpu_per_gb),
-        fetch: read.verdict,
-        idle,
-        copies_in: inside.copies_in,
-        messages_per_request: inside.messages_per_request,
-        resident_bytes: calm.broker.after.iter().map(|usage| usage.resident_bytes).sum(),
-        latency,
-        calm: calm.verdict,
-        half_rate,
-        half_latency,
-        half: half.verdict,
-    });
-    Ok(())
-}
-
-/// Half of what was carried; a record a second at least.
-fn half_of(rate: f64) -> u64 {
-    ((rate / 2.0) as u64).max(1)
-}
-
-/// `response` at the percentiles of [`PERCENTS`]; of an invalid run none.
-fn percentiles(run: &Run, recording: &Recording) -> Vec<Option<u64>> {
-    let total = recording.total();
-    let at = |percent: &f64| {
-        let value = total.at(Kind::Response, Quantile::percent(*percent).ok()?);
-        value.filter(|_| !run.verdict.is_invalid())
-    };
-    PERCENTS.iter().map(at).collect()
-}
-
-/// What the broker said it is, with the settings that change what its figures mean.
-fn identity(run: &Run) -> String {
-    let mut words = vec![run.broker.fingerprint.clone()];
-    for name in ["ringwood.durability", "log.flush.interval.messages"] {
-        words.extend(run.broker.settings.get(name).map(|value| format!("{name} {value}")));
-    }
-    words.join(", ")
-}
-
 /// A measurement on a broker that is a turn's own. Its topics stay until it ends: Kafka unlinks a deleted topic a minute later, which
 /// would be within the measurement of the latencies, and Ringwood at once, which would be within none.
 fn scene(address: &str) -> Scene {
@@ -477,60 +314,9 @@ fn scene(address: &str) -> Scene {
     }
 }
 
-/// The share of a core that a broker with nothing to do uses.
-fn idle(broker: &OwnBroker) -> Option<f64> {
-    thread::sleep(SETTLE);
-    let (before, at) = (broker.usage()?, Instant::now());
-    thread::sleep(IDLE);
-    let after = broker.usage()?;
-    Some((after.cpu_seconds() - before.cpu_seconds()) / at.elapsed().as_secs_f64())
-}
-
-/// One consumer reads what was written before; next to nothing is written meanwhile.
-fn fetching(plan: &Plan, bytes_rate: f64) -> Plan {
-    Plan {
-        rate: RateSpec::constant(1),
-        consumers: 1,
-        warmup: Duration::ZERO,
-        backlog_bytes: (bytes_rate * FETCHED_SECONDS).clamp(1.0, FETCHED_BYTES_MAX) as u64,
-        ..plan.clone()
-    }
-}
-
-/// What the fetching came to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Fetched {
-    bytes_rate: f64,
-    cpu_per_gb: Option<f64>,
-}
-
-impl Fetched {
-    /// `written`: the stage that says how many bytes a record has. `None`: nothing was fetched.
-    fn of(read: &Run, written: &Stage) -> Option<Self> {
-        let repeat = read.repeats.first()?;
-        let stage = repeat.stages.first()?;
-        let each = written.bytes as f64 / written.acknowledged.max(1) as f64;
-        let bytes = stage.received as f64 * each;
-        // Where everything was read before the end, the rest of the time is not the broker's.
-        let seconds = repeat.backlog_seconds.map_or(stage.seconds, |s| s.min(stage.seconds));
-        (bytes > 0.0 && seconds > 0.0).then(|| Self {
-            bytes_rate: bytes / seconds,
-            cpu_per_gb: repeat.broker.map(|used| used.cpu_seconds / bytes * 1e9),
-        })
-    }
-}
-
-fn keep(args: &PeersArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
-    match &args.out {
-        Some(out) => Directory::at(out.join(name)).save(run, recording),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Used;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -561,47 +347,30 @@ mod tests {
     }
 
     #[test]
-    fn half_load_is_half_of_what_was_carried() {
-        assert_eq!((half_of(901_001.0), half_of(0.0)), (450_500, 1));
-        let mut latencies = crate::latency::Latencies::default();
-        latencies.of_mut(Kind::Response).record_n(2_000_000, 2_000);
-        let recording = Recording {
-            intervals: vec![crate::hlog::Interval {
-                start: Duration::ZERO,
-                length: Duration::from_secs(1),
-                latencies,
-            }],
-            ..Recording::default()
-        };
-        let told = percentiles(&Run::default(), &recording);
-        assert!(told[2].is_some_and(|p99| p99.abs_diff(2_000_000) < 2_000), "{told:?}");
-        let invalid = Run { verdict: Verdict::Invalid("late".into()), ..Run::default() };
-        assert_eq!(percentiles(&invalid, &recording), [None; 5]);
-    }
-
-    #[test]
     fn no_topic_is_deleted_while_another_is_measured() {
         assert!(scene("127.0.0.1:1").keep_topics);
     }
 
     #[test]
-    fn fetched_bytes_are_counted_by_what_a_record_weighs() {
-        let written = Stage { bytes: 1_100, acknowledged: 10, ..Stage::default() };
-        let read = |received, backlog_seconds| Run {
-            repeats: vec![Repeat {
-                stages: vec![Stage { seconds: 8.0, received, ..Stage::default() }],
-                broker: Some(Used { cpu_seconds: 2.2, ..Used::default() }),
-                backlog_seconds,
-                ..Repeat::default()
-            }],
-            ..Run::default()
+    fn idling_is_watched_in_one_short_round_and_in_every_long_one() {
+        let lengths = |words: &[&str]| Lengths::of(&Line::parse_from(words).args);
+        let (short, long) = (lengths(&["peers", "--short"]), lengths(&["peers"]));
+        assert_eq!([1, 2, 5].map(|turn| short.watch_idle(turn)), [true, false, false]);
+        assert_eq!([1, 2, 5].map(|turn| long.watch_idle(turn)), [true; 3]);
+        assert_eq!((short.is_warm(), long.is_warm()), (false, true));
+    }
+
+    #[test]
+    fn what_the_gauntlet_does_not_heed_is_refused() {
+        let parse = |more: &[&str]| {
+            let words = [&["peers", "--gauntlet"][..], more].concat();
+            Line::try_parse_from(words).map(|_| ()).map_err(|e| e.kind())
         };
-        let fetched = Fetched::of(&read(10_000_000, Some(4.0)), &written).unwrap();
-        assert!((fetched.bytes_rate - 275e6).abs() < 1.0, "{fetched:?}");
-        assert!((fetched.cpu_per_gb.unwrap() - 2.0).abs() < 1e-9, "{fetched:?}");
-        // Still reading when the time was over.
-        let fetched = Fetched::of(&read(10_000_000, Some(40.0)), &written).unwrap();
-        assert!((fetched.bytes_rate - 137.5e6).abs() < 1.0, "{fetched:?}");
-        assert_eq!(Fetched::of(&read(0, None), &written), None);
+        assert_eq!(parse(&[]), Ok(()));
+        assert_eq!(parse(&["--rate", "20k", "--duration", "12s", "--only", "fsync"]), Ok(()));
+        let conflict = Err(clap::error::ErrorKind::ArgumentConflict);
+        for option in [["--size", "1KiB"], ["--partitions", "8"], ["--turns", "5"]] {
+            assert_eq!(parse(&option), conflict, "{option:?}");
+        }
     }
 }

@@ -3,19 +3,20 @@
 use std::{
     path::PathBuf,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, SystemTime},
 };
 
 use super::{
     findings::{BASELINE, Base, Findings},
     line::{HEADER, Line, Played},
-    scenarios::{LEAD, Scenario, scenarios},
+    scenarios::{LEAD, Neighbour, Scenario, scenarios},
 };
 use crate::{
     failure::Failure,
+    host::Host,
     load::Plan,
     measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
-    run::{Directory, Recording, Run},
+    run::{Directory, Recording, Repeat, Run},
     spec::RateSpec,
     terminal,
     view::{Align, Table},
@@ -28,20 +29,14 @@ pub(crate) struct Course {
     pub(crate) rate: RateSpec,
     /// How long each is measured.
     pub(crate) duration: Duration,
+    /// How long it is loaded before.
+    pub(crate) warmup: Duration,
     /// Only this one, beside the baseline.
     pub(crate) scenario: Option<u32>,
     /// How often the baseline is measured.
     pub(crate) baselines: u32,
     /// Where every run is kept.
     pub(crate) out: Option<PathBuf>,
-}
-
-/// The broker that is run on.
-pub(crate) trait Ground {
-    /// A measurement on it.
-    fn scene(&self) -> Scene;
-    /// Puts one with fresh data in its place, where it is ours.
-    fn renew(&mut self) -> Result<(), Failure>;
 }
 
 /// What a broker made of it.
@@ -68,11 +63,24 @@ impl Ran {
 }
 
 impl Course {
-    /// Runs all of it.
+    /// Runs all of it on one broker.
     ///
     /// # Errors
     /// A rate that is none, or a first baseline that cannot be had.
-    pub(crate) fn run(&self, ground: &mut impl Ground) -> Result<Ran, Failure> {
+    pub(crate) fn run(&self, host: &mut Host) -> Result<Ran, Failure> {
+        let mut walk = self.begin()?;
+        for place in 0..walk.length() {
+            let fresh = if place > 0 { host.renew() } else { Ok(()) };
+            walk.step(place, fresh.map(|()| host.scene()))?;
+        }
+        Ok(walk.end())
+    }
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// A rate that is none.
+    pub(crate) fn begin(&self) -> Result<Walk<'_>, Failure> {
         if self.rate == RateSpec::Max {
             return Err(Failure::Usage(
                 "--rate max is a closed loop, in which a stall meets a few records: name a rate"
@@ -82,7 +90,7 @@ impl Course {
         let baseline = Plan {
             rate: self.rate.clone(),
             duration: self.duration,
-            warmup: Duration::from_secs(2),
+            warmup: self.warmup,
             threads: half_of_the_cores(),
             ..Plan::default()
         };
@@ -90,52 +98,9 @@ impl Course {
             .into_iter()
             .filter(|scenario| self.scenario.is_none_or(|only| only == scenario.number))
             .collect();
-        let (mut lines, mut fingerprint) = (Vec::<Line>::new(), String::new());
-        for (place, step) in steps(all.len(), self.baselines).into_iter().enumerate() {
-            let fresh = if place > 0 { ground.renew() } else { Ok(()) };
-            let Some(scenario) = step.and_then(|number| all.get(number)) else {
-                let number = lines.iter().filter(|line| line.is_of_baseline()).count() + 1;
-                let name = match self.baselines {
-                    1 => "0 baseline".to_owned(),
-                    _ => format!("0 baseline, {number}"),
-                };
-                terminal::note(&name);
-                match fresh.and_then(|()| measure(&baseline, &ground.scene())) {
-                    Ok((run, recording)) => {
-                        self.keep(&name, &run, &recording)?;
-                        run.broker.fingerprint.clone_into(&mut fingerprint);
-                        let played = Played::of(run, &recording, &baseline, &[]);
-                        lines.push(Line::Played { name, scenario: None, played: Box::new(played) });
-                    }
-                    // Without the first there is nothing to begin with; a later one is missed by the median alone.
-                    Err(failure) if place == 0 => return Err(failure),
-                    Err(failure) => lines.push(nothing(name, BASELINE, failure)),
-                }
-                continue;
-            };
-            let name = format!("{} {}", scenario.number, scenario.name);
-            terminal::note(&name);
-            // A scenario that the broker does not survive is a row of the table, not its end; nor is one before which no other starts.
-            lines.push(match fresh.and_then(|()| play(scenario, &ground.scene())) {
-                Ok((played, recording)) => {
-                    self.keep(&name, &played.run, &recording)?;
-                    let scenario = Some((scenario.number, scenario.name));
-                    Line::Played { name, scenario, played: Box::new(played) }
-                }
-                Err(failure) => nothing(name, scenario.number, failure),
-            });
-        }
-        let base = Base::of(&lines);
-        let mut findings = Findings::default();
-        let mut table = Table::new(HEADER, Align::Right);
-        for line in &lines {
-            findings.add(line, &base);
-            table.row(line.row(base.measure()));
-        }
-        if base.p99.is_none() {
-            findings.invalids.push("the baseline has no p99 to hold the others against".into());
-        }
-        Ok(Ran { fingerprint, table, base, findings })
+        let steps = steps(all.len(), self.baselines);
+        let fingerprint = String::new();
+        Ok(Walk { course: self, baseline, all, steps, lines: Vec::new(), fingerprint })
     }
 
     fn keep(&self, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
@@ -145,6 +110,87 @@ impl Course {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// A course under way: whoever walks it may do something else between its steps.
+pub(crate) struct Walk<'a> {
+    course: &'a Course,
+    baseline: Plan,
+    all: Vec<Scenario>,
+    steps: Vec<Option<usize>>,
+    lines: Vec<Line>,
+    fingerprint: String,
+}
+
+impl Walk<'_> {
+    /// How many steps it has.
+    pub(crate) fn length(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Takes the step of this number on a broker with fresh data, or notes why there is none.
+    ///
+    /// # Errors
+    /// The first baseline cannot be had, or a run not be kept.
+    pub(crate) fn step(
+        &mut self,
+        place: usize,
+        scene: Result<Scene, Failure>,
+    ) -> Result<(), Failure> {
+        let step = self.steps.get(place).copied().flatten();
+        let Some(scenario) = step.and_then(|number| self.all.get(number)) else {
+            return self.baseline(scene);
+        };
+        let name = format!("{} {}", scenario.number, scenario.name);
+        terminal::note(&name);
+        // A scenario that the broker does not survive is a row of the table, not its end; nor is one before which no other starts.
+        let line = match scene.and_then(|scene| play(scenario, &scene)) {
+            Ok((played, recording)) => {
+                self.course.keep(&name, &played.run, &recording)?;
+                let scenario = Some((scenario.number, scenario.name));
+                Line::Played { name, scenario, played: Box::new(played) }
+            }
+            Err(failure) => nothing(name, scenario.number, failure),
+        };
+        self.lines.push(line);
+        Ok(())
+    }
+
+    fn baseline(&mut self, scene: Result<Scene, Failure>) -> Result<(), Failure> {
+        let number = self.lines.iter().filter(|line| line.is_of_baseline()).count() + 1;
+        let name = match self.course.baselines {
+            1 => "0 baseline".to_owned(),
+            _ => format!("0 baseline, {number}"),
+        };
+        terminal::note(&name);
+        match scene.and_then(|scene| measure(&self.baseline, &scene)) {
+            Ok((run, recording)) => {
+                self.course.keep(&name, &run, &recording)?;
+                run.broker.fingerprint.clone_into(&mut self.fingerprint);
+                let played = Box::new(Played::of(run, &recording, &self.baseline, &[]));
+                self.lines.push(Line::Played { name, scenario: None, played });
+            }
+            // Without the first there is nothing to begin with; a later one is missed by the median alone.
+            Err(failure) if self.lines.is_empty() => return Err(failure),
+            Err(failure) => self.lines.push(nothing(name, BASELINE, failure)),
+        }
+        Ok(())
+    }
+
+    /// What it came to.
+    pub(crate) fn end(self) -> Ran {
+        let base = Base::of(&self.lines);
+        let mut findings = Findings::default();
+        let mut table = Table::new(HEADER, Align::Right);
+        for line in &self.lines {
+            findings.add(line, &base);
+            table.row(line.row(base.measure()));
+        }
+        if base.p99.is_none() {
+            findings.invalids.push("the baseline has no p99 to hold the others against".into());
+        }
+        Ran { fingerprint: self.fingerprint, table, base, findings }
     }
 }
 
@@ -176,37 +222,67 @@ fn play(scenario: &Scenario, scene: &Scene) -> Result<(Played, Recording), Failu
         return Ok((Played::of(run, &recording, &scenario.plan, scenario.signs), recording));
     };
     thread::scope(|scope| {
-        let quiet = Scene { quiet: true, admin: None, ..scene.clone() };
+        let beside = beside(scene, neighbour);
         let noise = scope.spawn(move || {
-            let (run, topics) = measure_before_deletion(&neighbour.plan, &quiet)?;
-            let ended = Instant::now();
+            let (run, topics) = measure_before_deletion(&neighbour.plan, &beside)?;
             let topics = if neighbour.stays {
                 Some(topics)
             } else {
                 topics.delete();
                 None
             };
-            Ok((run?.0, ended, topics))
+            let deleted = SystemTime::now();
+            let (run, recording) = run?;
+            let until = measured_until(&run, &recording);
+            Ok((run, Noise { until, deleted }, topics))
         });
         thread::sleep(LEAD);
         let result = measure(&scenario.plan, &own);
-        let over = Instant::now();
         let noise: Result<_, Failure> =
             noise.join().map_err(|_| Failure::Local("the neighbour's thread died".into()))?;
-        let (noise, ended, topics) = noise?;
+        let (neighbour_run, noise, topics) = noise?;
         if let Some(topics) = topics {
             topics.delete();
         }
-        if neighbour.stays && ended < over {
-            let early = over.duration_since(ended).as_millis();
-            return Err(Failure::Invalid(format!("the neighbour had gone {early} ms too early")));
-        }
-        if !neighbour.stays && ended >= over {
-            let why = "the neighbour's topic was deleted only after the measurement";
-            return Err(Failure::Invalid(why.into()));
-        }
         let (run, recording) = result?;
+        was_beside(neighbour.stays, noise, measured_until(&run, &recording))?;
         let played = Played::of(run, &recording, &scenario.plan, scenario.signs);
-        Ok((Played { neighbour: Some(noise), ..played }, recording))
+        Ok((Played { neighbour: Some(neighbour_run), ..played }, recording))
     })
+}
+
+/// The neighbour's own measurement: nobody looks at its counters, and a topic that is to be deleted is, whatever is kept otherwise.
+pub(super) fn beside(scene: &Scene, neighbour: &Neighbour) -> Scene {
+    let keep_topics = scene.keep_topics && neighbour.stays;
+    Scene { quiet: true, admin: None, keep_topics, ..scene.clone() }
+}
+
+/// Until when a neighbour made its noise, and when its topic had been deleted, where it does not stay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise {
+    pub(super) until: SystemTime,
+    pub(super) deleted: SystemTime,
+}
+
+/// The end of what was measured. What comes after it, the last answers, the broker's counters and its log, may take longer than any
+/// neighbour stays.
+pub(super) fn measured_until(run: &Run, recording: &Recording) -> SystemTime {
+    let end = |repeat: &Repeat| {
+        let measured: f64 = repeat.stages.iter().map(|stage| stage.seconds).sum();
+        recording.started + Duration::from_secs_f64((repeat.from_seconds + measured).max(0.0))
+    };
+    run.repeats.iter().map(end).max().unwrap_or(recording.started)
+}
+
+/// Whether the neighbour was there until this moment, or, where it does not stay, had its topic deleted before.
+pub(super) fn was_beside(stays: bool, noise: Noise, until: SystemTime) -> Result<(), Failure> {
+    if stays && noise.until < until {
+        let early = until.duration_since(noise.until).unwrap_or_default().as_millis();
+        return Err(Failure::Invalid(format!("the neighbour had gone {early} ms too early")));
+    }
+    if !stays && noise.deleted >= until {
+        let why = "the neighbour's topic was deleted only after the measurement";
+        return Err(Failure::Invalid(why.into()));
+    }
+    Ok(())
 }

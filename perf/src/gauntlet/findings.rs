@@ -88,7 +88,10 @@ impl Findings {
                     }
                     Some(_) | None => self.unknown.push(number.to_string()),
                 }
-                if !lacking.is_empty() {
+                // A scenario whose numbers are the generator's is as little measured as one that was another.
+                if played.run.verdict.is_invalid() {
+                    self.invalids.push(format!("{name}: {}", played.run.verdict));
+                } else if !lacking.is_empty() {
                     self.invalids.push(format!("{name}: {}", lacking.join(", ")));
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{findings::BASELINE, scenarios::Sign};
+use super::{failed::Failed, findings::BASELINE, scenarios::Sign};
 use crate::{
     failure::Failure,
     latency::{Kind, Latencies, Told},
@@ -179,9 +179,15 @@ fn row(name: &str, played: &Played, base: Option<f64>) -> Vec<Cell> {
         [] => run.verdict.word().to_owned(),
         lacking => format!("INVALID: {}", lacking.join(", ")),
     };
+    let verdict = match Failed::of(run).words() {
+        Some(failed) => {
+            Cell { text: format!("{verdict}, records failed {failed}"), tone: Tone::Worse }
+        }
+        None => Cell::plain(verdict),
+    };
     let inside = run.broker.inside().unwrap_or_default();
     let number = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| format!("{v:.2}"));
-    [
+    let cells = [
         name.to_owned(),
         format_count(run.rate()),
         at(50.0),
@@ -192,10 +198,8 @@ fn row(name: &str, played: &Played, base: Option<f64>) -> Vec<Cell> {
         inside.flushes_per_second.map_or_else(|| "n/a".into(), format_count),
         number(inside.write_amplification),
         happened(played),
-        verdict,
-    ]
-    .map(Cell::plain)
-    .into()
+    ];
+    cells.map(Cell::plain).into_iter().chain([verdict]).collect()
 }
 
 /// What shows that the scenario was what its name says: what retention and compaction took away, how soon a backlog was read, how
@@ -227,6 +231,8 @@ pub(super) fn happened(played: &Played) -> String {
     }
     if let Some(neighbour) = neighbour {
         words.push(format!("neighbour {}/s", format_count(neighbour.rate())));
+        let failed = Failed::of(neighbour).words();
+        words.extend(failed.map(|failed| format!("of its records failed {failed}")));
     }
     words.join(", ")
 }

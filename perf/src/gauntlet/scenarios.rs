@@ -44,8 +44,9 @@ pub(super) struct Neighbour {
 /// and that is not what a neighbour costs.
 pub(super) const LEAD: Duration = Duration::from_secs(5);
 
-/// So much longer one that stays goes on: the measured load may begin late, for its topic is made under the noise.
-const TAIL: Duration = Duration::from_secs(4);
+/// So much longer one that stays goes on: the measured load may begin late, for its topic is made under the noise and the broker's counters
+/// are read before it.
+const TAIL: Duration = Duration::from_secs(6);
 
 pub(super) fn scenarios(baseline: &Plan) -> Vec<Scenario> {
     let set = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {

@@ -1,9 +1,9 @@
 //! What a scenario is worth, what the baseline is, and what the shell is told.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{
-    course::steps,
+    course::{Noise, beside, measured_until, steps, was_beside},
     findings::{BASELINE, Base, Findings, conclude, last_line},
     line::{Line, Played, happened},
     scenarios::{Sign, scenarios},
@@ -12,7 +12,8 @@ use crate::{
     failure::Failure,
     latency::{Kind, Latencies},
     load::Plan,
-    run::Run,
+    measure::Scene,
+    run::{Recording, Repeat, Run, Stage, Verdict},
     spec::RateSpec,
     view::Cell,
 };
@@ -36,7 +37,7 @@ fn a_backlog_that_was_read_before_the_measurement_is_told() {
     let told = |backlog_seconds| {
         let mut run = Run::default();
         run.load.insert("backlog".into(), "2.0 GiB".into());
-        run.repeats.push(crate::run::Repeat { backlog_seconds, ..Default::default() });
+        run.repeats.push(Repeat { backlog_seconds, ..Default::default() });
         let warmup = Duration::from_secs(2);
         happened(&Played { run, total: Latencies::default(), neighbour: None, warmup, signs: &[] })
     };
@@ -49,7 +50,7 @@ fn a_backlog_that_was_read_before_the_measurement_is_told() {
 fn line(scenario: Option<(u32, &'static str)>, p99: u64, signs: &'static [Sign]) -> Line {
     let mut total = Latencies::default();
     total.of_mut(Kind::Response).record_n(p99, 2_000);
-    let early = crate::run::Repeat { backlog_seconds: Some(0.5), ..Default::default() };
+    let early = Repeat { backlog_seconds: Some(0.5), ..Default::default() };
     let (run, warmup) = (Run { repeats: vec![early], ..Run::default() }, Duration::from_secs(2));
     let played = Box::new(Played { run, total, neighbour: None, warmup, signs });
     Line::Played { name: "x".into(), scenario, played }
@@ -95,7 +96,7 @@ fn the_baseline_is_the_median_of_several_between_the_scenarios() {
     // Nor is one with which the broker did not keep up a measure: everything would be little beside it.
     let mut saturated = line(None, 900_000_000, &[]);
     if let Line::Played { played, .. } = &mut saturated {
-        played.run.verdict = crate::run::Verdict::Saturated("held".into());
+        played.run.verdict = Verdict::Saturated("held".into());
     }
     lines.push(saturated);
     assert_eq!((Base::of(&lines).measured, Base::of(&lines).all.len()), (5, 3));
@@ -118,19 +119,93 @@ fn a_scenario_that_was_another_is_not_measured() {
     assert_eq!(text(row.last()), "INVALID: the backlog was read before the measurement");
 }
 
+#[test]
+fn a_scenario_of_the_generators_numbers_is_not_measured() {
+    let base = Base { p99: Some(5e6), all: vec![5e6], measured: 1 };
+    let mut invalid = line(Some((8, "x")), 6_000_000, &[]);
+    if let Line::Played { played, .. } = &mut invalid {
+        played.run.verdict = Verdict::Invalid("late".into());
+    }
+    let mut findings = Findings::default();
+    findings.add(&line(Some((1, "x")), 6_000_000, &[]), &base);
+    assert_eq!(findings.conclude(None).map_err(|f| f.code()), Ok(()));
+    findings.add(&invalid, &base);
+    assert_eq!(findings.unknown, ["8"]);
+    let failure = findings.conclude(None).unwrap_err();
+    assert_eq!(failure.code(), 8, "{failure}");
+    assert!(failure.to_string().contains("INVALID(generator): late"), "{failure}");
+}
+
+#[test]
+fn a_neighbour_is_there_until_the_end_of_what_was_measured_and_not_longer() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    // Two seconds of warm-up, twelve that are measured. The last answer came twenty seconds later, and the counters after that.
+    let stages = vec![Stage { seconds: 12.0, ..Stage::default() }];
+    let repeat = Repeat {
+        from_seconds: 2.0,
+        stages,
+        to_seconds: 34.0,
+        loaded_seconds: 34.0,
+        ..Repeat::default()
+    };
+    let run = Run { repeats: vec![repeat], ..Run::default() };
+    let until = measured_until(&run, &Recording { started: at(100), ..Recording::default() });
+    assert_eq!(until, at(114));
+    let stays = |noise| was_beside(true, Noise { until: noise, deleted: at(999) }, until);
+    assert_eq!(stays(at(114)), Ok(()));
+    let early = stays(at(112)).unwrap_err();
+    assert!(early.code() == 8 && early.to_string().contains("2000 ms too early"), "{early}");
+    let goes = |deleted| was_beside(false, Noise { until: at(107), deleted }, until);
+    assert_eq!(goes(at(113)), Ok(()));
+    assert_eq!(goes(at(114)).map_err(|f| f.code()), Err(8));
+}
+
+#[test]
+fn the_topic_of_a_neighbour_that_goes_is_deleted_whatever_else_stays() {
+    let scene = Scene { keep_topics: true, admin: Some("x:1".into()), ..Scene::default() };
+    let mut goes = 0;
+    for scenario in scenarios(&Plan::default()) {
+        let Some(neighbour) = scenario.neighbour else { continue };
+        let beside = beside(&scene, &neighbour);
+        assert_eq!(beside.keep_topics, neighbour.stays, "{}", scenario.name);
+        assert!(beside.quiet && beside.admin.is_none(), "{}", scenario.name);
+        goes += u32::from(!neighbour.stays);
+    }
+    assert_eq!(goes, 1);
+}
+
+#[test]
+fn records_that_failed_are_in_the_row() {
+    let mut line = line(Some((1, "x")), 6_000_000, &[]);
+    let text = |line: &Line, column: usize| line.row(Some(5e6))[column].text.clone();
+    assert_eq!(text(&line, 10), "valid");
+    let refused = |failed, name: &str| Stage {
+        failed,
+        errors: [(name.to_owned(), failed)].into(),
+        ..Stage::default()
+    };
+    if let Line::Played { played, .. } = &mut line {
+        played.run.repeats[0].stages.push(refused(380, "NOT_ENOUGH_REPLICAS"));
+        let repeat = Repeat { stages: vec![refused(7, "STORAGE")], ..Repeat::default() };
+        played.neighbour = Some(Run { repeats: vec![repeat], ..Run::default() });
+    }
+    assert_eq!(text(&line, 10), "valid, records failed 380: NOT_ENOUGH_REPLICAS");
+    assert!(text(&line, 9).ends_with("of its records failed 7: STORAGE"), "{}", text(&line, 9));
+}
+
 static SIGNS: [Sign; 5] =
     [Sign::Retention, Sign::Compaction, Sign::Backlog, Sign::Readers, Sign::Loud];
 
 #[test]
 fn every_sign_can_be_missed() {
-    let stage = |received, saturated| crate::run::Stage {
+    let stage = |received, saturated| Stage {
         seconds: 10.0,
         acknowledged: 1_000,
         received,
         saturated,
         ..Default::default()
     };
-    let repeat = |stage, backlog_seconds| crate::run::Repeat {
+    let repeat = |stage, backlog_seconds| Repeat {
         stages: vec![stage],
         backlog_seconds,
         ..Default::default()

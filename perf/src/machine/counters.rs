@@ -27,6 +27,9 @@ const REFRESH: Duration = Duration::from_millis(1_200);
 pub struct Counters(BTreeMap<String, f64>);
 
 impl Counters {
+    /// How long a reading takes at least.
+    pub(crate) const READING: Duration = REFRESH;
+
     /// Asks `http://ADDRESS/metrics`, twice, so that the values are of now.
     ///
     /// # Errors

@@ -4,10 +4,12 @@
 //! scenario has to show (see [`crate::gauntlet`]) is asked of a broker that tells it; Kafka tells neither what retention nor what
 //! compaction took, so that its rows are taken at their word.
 
-use super::{Contender, Lengths, PeersArgs, contenders, kafka::Kafka};
+use std::{path::PathBuf, time::Duration};
+
+use super::{Contender, Lengths, PeersArgs, WARM, contenders, kafka::Kafka};
 use crate::{
     failure::Failure,
-    gauntlet::{Course, Ground},
+    gauntlet::{Course, Walk},
     measure::Scene,
     own::{OwnBroker, Sides},
     terminal, view,
@@ -16,36 +18,15 @@ use crate::{
 /// How often each baseline is measured.
 const BASELINES: u32 = 3;
 
-/// A contender, fresh for every scenario.
+/// A contender on its way.
 struct Field<'a> {
     contender: Contender,
-    args: &'a PeersArgs,
-    kafka: &'a Kafka,
-    cores: Option<&'a [usize]>,
-    broker: Option<OwnBroker>,
+    walk: Walk<'a>,
+    /// Why it goes no further.
+    failure: Option<Failure>,
 }
 
-impl Ground for Field<'_> {
-    fn scene(&self) -> Scene {
-        // Without a broker there is nothing to measure, and the measurement says so.
-        let Some(broker) = &self.broker else { return Scene::default() };
-        Scene {
-            data_dir: Some(broker.directory().to_path_buf()),
-            admin: broker.admin().map(str::to_owned),
-            ..super::scene(broker.address())
-        }
-    }
-
-    fn renew(&mut self) -> Result<(), Failure> {
-        // The one before has ended when the next begins: two would share the cores.
-        drop(self.broker.take());
-        let (broker, _) = self.contender.start(self.args, self.kafka, self.cores, true)?;
-        self.broker = Some(broker);
-        Ok(())
-    }
-}
-
-/// Runs the situations on all of them.
+/// Runs the situations on all of them, in turns: a slow minute of the machine meets the same situation of every one.
 pub(super) fn run(
     args: &PeersArgs,
     kafka: &Kafka,
@@ -53,46 +34,32 @@ pub(super) fn run(
     memory: &str,
 ) -> Result<(), Failure> {
     let duration = Lengths::of(args).duration;
-    let head = format!(
-        "{} of values of 1 KiB, each scenario {:.0} s; a fresh broker for each; {}; {memory}\n",
-        args.rate,
-        duration.as_secs_f64(),
-        sides.words()
-    );
-    let (mut text, mut markdown) = (head.clone(), head);
-    let mut results = Vec::new();
-    for contender in contenders(args.only) {
-        let name = contender.name();
-        terminal::note(name);
-        let folder = |out: &std::path::PathBuf| out.join(name.replace([' ', '='], "-"));
-        let course = Course {
-            rate: args.rate.clone(),
-            duration,
-            scenario: None,
-            baselines: BASELINES,
-            out: args.out.as_ref().map(folder),
-        };
-        let cores = sides.broker.as_deref();
-        let mut field = Field { contender, args, kafka, cores, broker: None };
-        // One that cannot be run does not take the others with it.
-        match field.renew().and_then(|()| course.run(&mut field)) {
-            Ok(ran) => {
-                let (who, last) = (&ran.fingerprint, ran.last_lines());
-                let table = ran.table.render(terminal::colour());
-                text.push_str(&format!("\n{name}: {who}\n{table}{last}"));
-                let table = ran.table.markdown();
-                markdown.push_str(&format!("\n{name}: {who}\n\n{table}\n{last}"));
-                // What a peer does not survive is its row, and no fault of this command's.
-                results.push(if contender.is_kafka { Ok(()) } else { ran.conclude(None) });
+    let (text, markdown, results) = {
+        let courses: Vec<(Contender, Course)> = contenders(args.only)
+            .map(|contender| (contender, course(args, contender, duration)))
+            .collect();
+        let mut fields = Vec::new();
+        for (contender, course) in &courses {
+            fields.push(Field { contender: *contender, walk: course.begin()?, failure: None });
+        }
+        let steps = fields.first().map_or(0, |field| field.walk.length());
+        for (place, number) in order(steps, fields.len()) {
+            let field = &mut fields[number];
+            if field.failure.is_some() {
+                continue;
             }
-            Err(failure) => {
+            terminal::note(field.contender.name());
+            // The one before has ended when the next begins: two would share the cores.
+            let broker = field.contender.start(args, kafka, sides.broker.as_deref(), true);
+            let scene = broker.as_ref().map(|(broker, _)| scene(broker)).map_err(Clone::clone);
+            // One that cannot be run does not take the others with it.
+            if let Err(failure) = field.walk.step(place, scene) {
                 terminal::note(&failure.to_string());
-                text.push_str(&format!("\n{name}: {failure}\n"));
-                markdown.push_str(&format!("\n{name}: {failure}\n"));
-                results.push(Err(failure));
+                field.failure = Some(failure);
             }
         }
-    }
+        told(fields, &head(args, sides, duration, memory))
+    };
     if let Some(place) = args.markdown.as_deref() {
         view::put_markdown(place, &markdown)?;
     }
@@ -100,4 +67,102 @@ pub(super) fn run(
         terminal::print(&text);
     }
     results.into_iter().collect()
+}
+
+/// Every contender's step of a number before anybody's next one.
+fn order(steps: usize, contenders: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..steps).flat_map(move |step| (0..contenders).map(move |contender| (step, contender)))
+}
+
+/// As long a warm-up as there is measured, for all of them: a JVM that has just started compiles for seconds, and its baseline would be
+/// that of a start.
+fn course(args: &PeersArgs, contender: Contender, duration: Duration) -> Course {
+    let folder = |out: &PathBuf| out.join(contender.name().replace([' ', '='], "-"));
+    Course {
+        rate: args.rate.clone(),
+        duration,
+        warmup: duration,
+        scenario: None,
+        baselines: BASELINES,
+        out: args.out.as_ref().map(folder),
+    }
+}
+
+fn scene(broker: &OwnBroker) -> Scene {
+    Scene {
+        data_dir: Some(broker.directory().to_path_buf()),
+        admin: broker.admin().map(str::to_owned),
+        ..super::scene(broker.address())
+    }
+}
+
+fn head(args: &PeersArgs, sides: &Sides, duration: Duration, memory: &str) -> String {
+    let seconds = duration.as_secs_f64();
+    let cold = if duration < WARM {
+        "\nA JVM is not warm after so little: Kafka's baselines are those of a start, and what hurts it beside them looks less.\n"
+    } else {
+        ""
+    };
+    format!(
+        "{} of values of 1 KiB, each scenario {seconds:.0} s after a warm-up of {seconds:.0} s; the contenders take turns; a fresh broker \
+         for each; {}; {memory}\n{cold}",
+        args.rate,
+        sides.words()
+    )
+}
+
+/// The tables as text and as Markdown, and what each says to the shell.
+fn told(fields: Vec<Field<'_>>, head: &str) -> (String, String, Vec<Result<(), Failure>>) {
+    let (mut text, mut markdown) = (head.to_owned(), head.to_owned());
+    let mut results = Vec::new();
+    for Field { contender, walk, failure } in fields {
+        let name = contender.name();
+        if let Some(failure) = failure {
+            text.push_str(&format!("\n{name}: {failure}\n"));
+            markdown.push_str(&format!("\n{name}: {failure}\n"));
+            results.push(Err(failure));
+            continue;
+        }
+        let ran = walk.end();
+        let (who, last) = (&ran.fingerprint, ran.last_lines());
+        let table = ran.table.render(terminal::colour());
+        text.push_str(&format!("\n{name}: {who}\n{table}{last}"));
+        let table = ran.table.markdown();
+        markdown.push_str(&format!("\n{name}: {who}\n\n{table}\n{last}"));
+        // What a peer does not survive is its row, and no fault of this command's.
+        results.push(if contender.is_kafka { Ok(()) } else { ran.conclude(None) });
+    }
+    (text, markdown, results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::Pair;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PeersArgs,
+    }
+
+    #[test]
+    fn a_situation_meets_all_before_the_next_meets_any() {
+        let order: Vec<_> = order(3, 2).collect();
+        assert_eq!(order, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn every_contender_is_loaded_as_long_before_as_it_is_measured() {
+        let args = Line::parse_from(["peers", "--gauntlet", "--duration", "12s"]).args;
+        for is_kafka in [true, false] {
+            let contender = Contender { is_kafka, pair: Pair::Fsync };
+            let course = course(&args, contender, Lengths::of(&args).duration);
+            assert_eq!((course.warmup, course.duration), (Duration::from_secs(12), course.warmup));
+        }
+        let head = |seconds| head(&args, &Sides::default(), Duration::from_secs(seconds), "");
+        assert!(head(4).contains("baselines are those of a start"), "{}", head(4));
+        assert!(!head(12).contains("of a start"), "{}", head(12));
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     failure::Failure,
+    gauntlet::HASTE,
     own::{OwnBroker, free_address, fresh},
 };
 
@@ -40,8 +41,15 @@ const POM: &str = "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVe
 /// The jars without which what was brought is not all of it.
 const JARS: [&str; 2] = ["kafka_2.13", "kafka-tools"];
 
-/// Unless told otherwise Kafka looks for the first time 30 s after its start for what retention takes: a scenario is over by then.
-pub(super) const SOON: (&str, &str) = ("log.initial.task.delay.ms", "500");
+/// Unless told otherwise Kafka looks for the first time 30 s after its start for what retention takes, and unlinks what is to go a minute
+/// after it was told so: a scenario is over by then, and would have been none.
+const SOON: [(&str, &str); 2] =
+    [("log.initial.task.delay.ms", "500"), ("log.segment.delete.delay.ms", "500")];
+
+/// What a broker is to be told so that retention, compaction and deletion happen within seconds.
+pub(super) fn haste() -> Vec<(&'static str, &'static str)> {
+    HASTE.into_iter().chain(SOON).collect()
+}
 
 /// The heap of a tool, as its start script has it.
 const TOOL_HEAP: &str = "-Xmx512M";
@@ -182,25 +190,58 @@ fn download(directory: &Path, version: &str) -> Result<PathBuf, Failure> {
         return Err(Failure::Usage(format!("`{version}` is no version")));
     }
     let home = directory.join(format!("kafka-{version}"));
-    let jars = home.join("libs");
-    if JARS.iter().all(|name| jars.join(format!("{name}-{version}.jar")).exists()) {
+    whole(&home, version, |part| mvn(&home, version, part))
+}
+
+/// The folder with all jars. They are brought to a folder of another name, which has the right one only when the last is there: what
+/// was interrupted is brought again.
+fn whole(
+    home: &Path,
+    version: &str,
+    bring: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<PathBuf, Failure> {
+    let (jars, part) = (home.join("libs"), home.join("libs.part"));
+    let is_whole = |folder: &Path| {
+        JARS.iter().all(|name| folder.join(format!("{name}-{version}.jar")).exists())
+    };
+    if is_whole(&jars) {
         return Ok(jars);
     }
-    fs::create_dir_all(&home).map_err(|e| Failure::file("create", &home, &e))?;
+    for folder in [&jars, &part] {
+        match fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::file("remove", folder, &e));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    fs::create_dir_all(&part).map_err(|e| Failure::file("create", &part, &e))?;
+    bring(&part)?;
+    if !is_whole(&part) {
+        let names = JARS.join(" and ");
+        return Err(Failure::Local(format!("no {names} of version {version} were brought")));
+    }
+    fs::rename(&part, &jars).map_err(|e| Failure::file("rename", &part, &e))?;
+    Ok(jars)
+}
+
+fn mvn(home: &Path, version: &str, part: &Path) -> Result<(), Failure> {
     let pom = home.join("pom.xml");
     fs::write(&pom, POM.replace("VERSION", version))
         .map_err(|e| Failure::file("write", &pom, &e))?;
+    // It is run elsewhere than here.
+    let part = fs::canonicalize(part).map_err(|e| Failure::file("find", part, &e))?;
     let output = Command::new("mvn")
-        .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
-        .args(["-DincludeScope=runtime"])
-        .current_dir(&home)
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .arg(format!("-DoutputDirectory={}", part.display()))
+        .current_dir(home)
         .stdin(Stdio::null())
         .output()
         .map_err(|e| {
             Failure::Local(format!("cannot run mvn ({e}); name a --kafka-home instead"))
         })?;
     if output.status.success() {
-        return Ok(jars);
+        return Ok(());
     }
     Err(Failure::Local(format!(
         "mvn brought no Kafka {version}: {}",
@@ -222,5 +263,51 @@ mod tests {
         for line in ["log.dirs=/data", flush, "log.cleaner.backoff.ms=500"] {
             assert!(hurried.lines().any(|l| l == line), "{line}: {hurried}");
         }
+    }
+
+    #[test]
+    fn what_is_to_go_goes_within_a_scenario() {
+        let hurried = Kafka::properties("/data", "127.0.0.1:1", "127.0.0.1:2", false, &haste());
+        for line in [
+            "log.segment.delete.delay.ms=500",
+            "log.initial.task.delay.ms=500",
+            "log.retention.check.interval.ms=1000",
+        ] {
+            assert!(hurried.lines().any(|l| l == line), "{line}: {hurried}");
+        }
+    }
+
+    #[test]
+    fn jars_of_an_interrupted_copy_are_none() {
+        let home = std::env::temp_dir().join(format!("ringwood-jars-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&home);
+        let copy = |part: &Path, names: &[&str]| {
+            for name in names {
+                fs::write(part.join(name), "").unwrap();
+            }
+        };
+        let named = ["kafka_2.13-1.0.jar", "kafka-tools-1.0.jar"];
+        // Both of those that are looked for, and none of the others.
+        let interrupted = whole(&home, "1.0", |part| {
+            copy(part, &named);
+            Err(Failure::Local("interrupted".into()))
+        });
+        assert_eq!(interrupted, Err(Failure::Local("interrupted".into())));
+        assert!(!home.join("libs").exists());
+        let too_few = whole(&home, "1.0", |part| {
+            copy(part, &["log4j.jar"]);
+            Ok(())
+        });
+        assert!(too_few.is_err() && !home.join("libs").exists());
+        let jars = whole(&home, "1.0", |part| {
+            assert_eq!(fs::read_dir(part).unwrap().count(), 0, "what was left of the last time");
+            copy(part, &named);
+            copy(part, &["log4j.jar"]);
+            Ok(())
+        });
+        assert_eq!(jars, Ok(home.join("libs")));
+        let again = whole(&home, "1.0", |_| panic!("brought again"));
+        assert_eq!(again, jars);
+        fs::remove_dir_all(&home).unwrap();
     }
 }

@@ -1,16 +1,21 @@
 //! What the turns came to: one table, which targets were reached, and how every contender was started.
 
+mod middle;
 mod targets;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use super::{Lengths, PERCENTS, PeersArgs, Seen, Turn};
+use super::{
+    Lengths, PERCENTS, PeersArgs, Seen, Turn,
+    turn::{FETCH, FILL, HALF, MAX, RATE},
+};
 use crate::{
     ceiling::Bounds,
-    chance::median,
+    gauntlet::Failed,
     hgrm::Curve,
+    latency::Told,
     machine::Machine,
     own::Sides,
     run::Verdict,
@@ -18,6 +23,10 @@ use crate::{
     terminal,
     view::{self, Align, Cell, Line, Table},
 };
+use middle::{Middle, Part};
+
+/// The place of p99 in [`PERCENTS`].
+const P99: usize = 2;
 
 /// Everything that the report is made of.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ impl Report<'_> {
         text.push_str(&self.table().render(colour));
         text.push('\n');
         text.push_str(&self.targets().render(colour));
-        for note in self.missed().into_iter().chain(self.notes()) {
+        for note in self.explained().into_iter().chain(self.notes()) {
             text.push_str(&format!("\n{note}\n"));
         }
         for seen in self.seen {
@@ -62,7 +71,7 @@ impl Report<'_> {
         self.identities().iter().for_each(|line| text.push_str(&format!("- {line}\n")));
         text.push('\n');
         text.push_str(&format!("{}\n{}", self.table().markdown(), self.targets().markdown()));
-        for note in self.missed().into_iter().chain(self.notes()) {
+        for note in self.explained().into_iter().chain(self.notes()) {
             text.push_str(&format!("\n{note}\n"));
         }
         text
@@ -78,7 +87,7 @@ impl Report<'_> {
         body.push_str(&view::html_table(&self.table()));
         body.push_str(&view::heading("Targets"));
         body.push_str(&view::html_table(&self.targets()));
-        for note in self.missed().into_iter().chain(self.notes()) {
+        for note in self.explained().into_iter().chain(self.notes()) {
             body.push_str(&view::paragraph(&note));
         }
         let lines: Vec<Line> = self
@@ -90,7 +99,7 @@ impl Report<'_> {
                 points: Curve::of(&seen.response).points,
             })
             .collect();
-        let title = format!("Response by percentile at {}, all valid turns", self.args.rate);
+        let title = format!("Response by percentile at {}, all turns that kept up", self.args.rate);
         body.push_str(&view::percentile_svg(&title, &lines));
         body.push_str(&view::heading("Every turn"));
         body.push_str(&view::html_table(&self.every_turn()));
@@ -132,7 +141,7 @@ impl Report<'_> {
     fn work_line(&self) -> String {
         format!(
             "median of {} interleaved turns, each part {:.0} s after a warm-up of {:.0} s; values of {}, {} partitions, acks=all, \
-             4 producers, 1 consumer at the rates and in the fetching; fresh broker and data each turn; {}; {}; {:.0} min in all",
+             4 producers, 1 consumer at the rates and in the fetching, which is the second reading of a log; fresh broker and data each turn; {}; {}; {:.0} min in all",
             self.turns,
             self.lengths.duration.as_secs_f64(),
             self.lengths.warmup.as_secs_f64(),
@@ -150,6 +159,11 @@ impl Report<'_> {
         self.seen.iter().filter(|seen| !seen.fingerprint.is_empty()).map(line).collect()
     }
 
+    /// The median of a contender's turns.
+    fn middle(&self, turns: &[Turn], of: impl Fn(&Turn) -> Option<f64>) -> Option<Middle> {
+        Middle::of(self.turns, turns, of)
+    }
+
     fn table(&self) -> Table {
         let names = self.seen.iter().map(|seen| seen.contender.name().to_owned());
         let mut table = Table::new(std::iter::once(String::new()).chain(names), Align::Right);
@@ -163,20 +177,20 @@ impl Report<'_> {
             if turns.iter().any(|turn| turn.fast.is_invalid()) { ">=" } else { "" }
         };
         row("max records/s".into(), &|turns| {
-            let rate = median(&each(turns, |turn| Some(turn.rate)))?;
-            Some(format!("{}{}", at_least(turns), format_count(rate)))
+            let middle = self.middle(turns, |turn| Some(turn.rate))?;
+            Some(middle.show(|rate| format!("{}{}", at_least(turns), format_count(rate))))
         });
         row("max bytes/s".into(), &|turns| {
-            let rate = median(&each(turns, |turn| Some(turn.bytes_rate)))?;
-            Some(format!("{}{}/s", at_least(turns), format_bytes(rate)))
+            let middle = self.middle(turns, |turn| Some(turn.bytes_rate))?;
+            Some(middle.show(|rate| format!("{}{}/s", at_least(turns), format_bytes(rate))))
         });
         row("fetch bytes/s".into(), &|turns| {
-            let rate = median(&each(turns, |turn| turn.fetch_bytes_rate))?;
             let bound = if turns.iter().any(|turn| turn.fetch.is_invalid()) { ">=" } else { "" };
-            Some(format!("{bound}{}/s", format_bytes(rate)))
+            let middle = self.middle(turns, |turn| turn.fetch_bytes_rate)?;
+            Some(middle.show(|rate| format!("{bound}{}/s", format_bytes(rate))))
         });
         let seconds = |turns: &[Turn], of: fn(&Turn) -> Option<f64>| {
-            median(&each(turns, of)).map(|seconds| format!("{seconds:.2}"))
+            Some(self.middle(turns, of)?.show(|seconds| format!("{seconds:.2}")))
         };
         row("broker CPU s/GB produced".into(), &|turns| {
             seconds(turns, |turn| turn.cpu_per_gb_produced)
@@ -191,52 +205,42 @@ impl Report<'_> {
             seconds(turns, |turn| turn.cpu_per_gb_fetched)
         });
         row("idle, % of a core".into(), &|turns| {
-            median(&each(turns, |turn| turn.idle)).map(|share| format!("{:.2}", share * 100.0))
+            seconds(turns, |turn| turn.idle.map(|share| share * 100.0))
         });
-        for (place, percent) in PERCENTS.iter().enumerate() {
-            let Ok(quantile) = Quantile::percent(*percent) else { continue };
-            row(format!("{quantile} at {}", self.args.rate), &|turns| {
-                if !turns.is_empty() && turns.iter().all(|turn| turn.calm.is_invalid()) {
-                    return Some("INVALID".into());
-                }
-                latency(turns, place).map(|nanos| format_nanos(nanos as u64))
-            });
-        }
-        for (place, percent) in PERCENTS.iter().enumerate() {
-            let Ok(quantile) = Quantile::percent(*percent) else { continue };
-            row(format!("{quantile} at half of its max"), &|turns| {
-                if !turns.is_empty() && turns.iter().all(|turn| turn.half.is_invalid()) {
-                    return Some("INVALID".into());
-                }
-                half_latency(turns, place).map(|nanos| format_nanos(nanos as u64))
-            });
+        for (part, what) in
+            [(Part::Calm, self.args.rate.to_string()), (Part::Half, "half of its max".into())]
+        {
+            for (place, percent) in PERCENTS.iter().enumerate() {
+                let Ok(quantile) = Quantile::percent(*percent) else { continue };
+                row(format!("{quantile} at {what}"), &|turns| {
+                    Some(part.cell(self.turns, turns, place))
+                });
+            }
         }
         row("half of its max, records/s".into(), &|turns| {
-            let rate = median(&each(turns, |turn| Some(turn.half_rate as f64)))?;
+            let middle = self.middle(turns, |turn| Some(turn.half_rate as f64))?;
             // Where the generator was the bound, half of the broker's own is more.
-            Some(format!("{}{}", at_least(turns), format_count(rate)))
+            Some(middle.show(|rate| format!("{}{}", at_least(turns), format_count(rate))))
         });
         // How far below saturation the common rate is.
         row(format!("{} in % of its max", self.args.rate), &|turns| {
-            let max = median(&each(turns, |turn| Some(turn.rate))).filter(|max| *max > 0.0)?;
+            let middle = self.middle(turns, |turn| Some(turn.rate))?;
             let RateSpec::Stages(rates) = &self.args.rate else { return None };
-            let rate = rates.iter().copied().max()? as f64;
-            Some(format!(
-                "{}{:.1}",
-                if at_least(turns).is_empty() { "" } else { "<=" },
-                rate / max * 100.0
-            ))
+            let rate = rates.iter().copied().max().filter(|_| middle.value > 0.0)? as f64;
+            let at_most = if at_least(turns).is_empty() { "" } else { "<=" };
+            Some(middle.show(|max| format!("{at_most}{:.1}", rate / max * 100.0)))
         });
         row("memory".into(), &|turns| {
-            median(&each(turns, |turn| Some(turn.resident_bytes as f64))).map(format_bytes)
+            let middle = self.middle(turns, |turn| Some(turn.resident_bytes as f64))?;
+            Some(middle.show(format_bytes))
         });
         row("page cache grown by, at max".into(), &|turns| {
-            let grown = median(&each(turns, |turn| turn.cached_bytes.map(|bytes| bytes as f64)))?;
-            Some(format_bytes(grown.max(0.0)))
+            let middle = self.middle(turns, |turn| turn.cached_bytes.map(|bytes| bytes as f64))?;
+            Some(middle.show(|grown| format_bytes(grown.max(0.0))))
         });
         row("start to first answer".into(), &|turns| {
-            let seconds = median(&each(turns, |turn| Some(turn.start_seconds)))?;
-            Some(format_nanos((seconds * 1e9) as u64))
+            let middle = self.middle(turns, |turn| Some(turn.start_seconds))?;
+            Some(middle.show(|seconds| format_nanos((seconds * 1e9) as u64)))
         });
         let count = |turns: &[Turn], is: fn(&Verdict) -> bool, of: fn(&Turn) -> &Verdict| {
             let found = turns.iter().filter(|turn| is(of(turn))).count();
@@ -257,7 +261,30 @@ impl Report<'_> {
         row("INVALID(generator) at max".into(), &|turns| {
             count(turns, Verdict::is_invalid, |turn| &turn.fast)
         });
+        for (part, what) in self.parts() {
+            let failed = |turns: &[Turn]| {
+                let mut failed = Failed::default();
+                turns.iter().filter_map(|turn| turn.failed.get(part)).for_each(|f| failed.add(f));
+                failed
+            };
+            if self.seen.iter().any(|seen| !failed(&seen.turns).is_none()) {
+                row(format!("records that failed {what}"), &|turns| {
+                    Some(failed(turns).words().unwrap_or_else(|| "none".into()))
+                });
+            }
+        }
         table
+    }
+
+    /// The parts in which records may fail, in words.
+    fn parts(&self) -> [(&'static str, String); 5] {
+        [
+            (MAX, "at max".to_owned()),
+            (FILL, "before the fetching".to_owned()),
+            (FETCH, "in the fetching".to_owned()),
+            (RATE, format!("at {}", self.args.rate)),
+            (HALF, "at half of its max".to_owned()),
+        ]
     }
 
     fn every_turn(&self) -> Table {
@@ -277,7 +304,7 @@ impl Report<'_> {
         let quantiles = PERCENTS.iter().filter_map(|percent| Quantile::percent(*percent).ok());
         header.extend(quantiles.map(|quantile| quantile.to_string()));
         header.push("at the rate".into());
-        header.extend(["half, records/s", "p99 at half", "at half"].map(str::to_owned));
+        header.extend(["half, records/s", "p99 at half", "at half", "failed"].map(str::to_owned));
         let mut table = Table::new(header, Align::Right);
         let two = |value: Option<f64>| value.map_or_else(|| "n/a".into(), |v| format!("{v:.2}"));
         for turn in self.seen.iter().flat_map(|seen| &seen.turns) {
@@ -292,16 +319,16 @@ impl Report<'_> {
                 format_bytes(turn.resident_bytes as f64),
                 turn.fast.word().to_owned(),
             ];
-            let none = if turn.calm.is_invalid() { "INVALID" } else { "n/a" };
-            cells.extend(
-                turn.latency.iter().map(|value| value.map_or_else(|| none.into(), format_nanos)),
-            );
+            cells.extend(turn.latency.iter().map(Told::to_string));
             cells.push(turn.calm.word().to_owned());
-            let none = if turn.half.is_invalid() { "INVALID" } else { "n/a" };
-            let p99 = turn.half_latency.get(2).copied().flatten();
+            let p99 = turn.half_latency.get(P99).copied().unwrap_or(Told::TooFew);
             cells.push(format_count(turn.half_rate as f64));
-            cells.push(p99.map_or_else(|| none.into(), format_nanos));
+            cells.push(p99.to_string());
             cells.push(turn.half.word().to_owned());
+            let failed = turn.failed.iter().filter_map(|(part, failed)| {
+                failed.words().map(|words| format!("{part}: {words}"))
+            });
+            cells.push(failed.collect::<Vec<_>>().join("; "));
             table.row(cells.into_iter().map(Cell::plain).collect());
         }
         table
@@ -330,10 +357,20 @@ impl Report<'_> {
             );
         }
         let turns = || self.seen.iter().flat_map(|seen| &seen.turns);
-        if turns().any(|turn| turn.calm.is_invalid() || turn.half.is_invalid()) {
+        let kept_up = |turn: &Turn| turn.calm == Verdict::Valid && turn.half == Verdict::Valid;
+        if !turns().all(kept_up) {
             notes.push(
-                "Turns marked INVALID(generator) are left out of the percentiles: the client was late itself.".to_owned(),
+                "Percentiles are medians of the turns with which the broker kept up. Turns marked INVALID(generator) are left out, as the \
+                 client was late itself, and so are SATURATED ones while there are others; `3 of 5` says of how many turns a figure is."
+                    .to_owned(),
             );
+        }
+        if !self.lengths.is_warm() && self.seen.iter().any(|seen| seen.contender.is_kafka) {
+            notes.push(format!(
+                "Kafka's JVM was loaded for {:.0} s before its maximum was measured: one that has compiled what it does may carry more, and with \
+                 less CPU.",
+                self.lengths.warmup.as_secs_f64()
+            ));
         }
         for seen in self.seen {
             for failure in &seen.failures {
@@ -342,18 +379,4 @@ impl Report<'_> {
         }
         notes
     }
-}
-
-fn each(turns: &[Turn], of: impl Fn(&Turn) -> Option<f64>) -> Vec<f64> {
-    turns.iter().filter_map(of).collect()
-}
-
-/// The same at half of what each turn carried.
-fn half_latency(turns: &[Turn], place: usize) -> Option<f64> {
-    median(&each(turns, |turn| turn.half_latency.get(place).copied().flatten().map(|n| n as f64)))
-}
-
-/// The median of the valid turns at this place of [`PERCENTS`], nanoseconds.
-fn latency(turns: &[Turn], place: usize) -> Option<f64> {
-    median(&each(turns, |turn| turn.latency.get(place).copied().flatten().map(|n| n as f64)))
 }

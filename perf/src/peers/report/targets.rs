@@ -1,9 +1,11 @@
 //! Which targets were reached. What was not measured is neither reached nor missed.
 
-use super::{Report, each, half_latency, latency};
+use super::{
+    P99, Report,
+    middle::{Middle, Part},
+};
 use crate::{
     ceiling::Bounds,
-    chance::median,
     peers::{Contender, Pair, Turn, profile::About},
     spec::{SizeSpec, format_bytes, format_count, format_nanos},
     terminal::Tone,
@@ -28,27 +30,103 @@ const COPIES_MAX: f64 = 2.005;
 /// Share of a core.
 const IDLE_MAX: f64 = 0.005;
 
+/// So many turns a percentile must be of on either side: a median of fewer is one of luck.
+const TURNS_MIN: usize = 3;
+
 /// A target, and what was found.
 struct Target {
     name: String,
     bound: String,
     measured: String,
-    /// `None`: it was not measured.
-    reached: Option<bool>,
+    answer: Answer,
     /// Whose figure it is, and what could tell why.
     pair: Pair,
     about: About,
+}
+
+/// Whether a target was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Reached,
+    Missed,
+    /// It was not measured, or not so that it can be told, and why.
+    NotTold(Option<String>),
+}
+
+impl Answer {
+    fn of(reached: Option<bool>) -> Self {
+        match reached {
+            Some(true) => Self::Reached,
+            Some(false) => Self::Missed,
+            None => Self::NotTold(None),
+        }
+    }
+
+    /// What speaks against a good answer takes it away.
+    fn not_reached_if(self, why: Option<String>) -> Self {
+        match (self, why) {
+            (Self::Reached, Some(why)) => Self::NotTold(Some(why)),
+            (answer, _) => answer,
+        }
+    }
+
+    /// The same of a bad one.
+    fn not_missed_if(self, why: Option<String>) -> Self {
+        match (self, why) {
+            (Self::Missed, Some(why)) => Self::NotTold(Some(why)),
+            (answer, _) => answer,
+        }
+    }
+}
+
+/// The p99 of a contender's turns.
+struct P99Of {
+    /// Of those with which it kept up, where they are enough.
+    kept_up: Option<Middle>,
+    /// Of those with which it was overloaded as well.
+    overloaded_too: Option<Middle>,
+    /// What a table has.
+    text: String,
+}
+
+impl P99Of {
+    fn text(middle: Option<&Self>) -> String {
+        middle.map_or_else(|| "n/a".into(), |p99| p99.text.clone())
+    }
+
+    /// The value to hold something against, or why there is none.
+    fn value(middle: Option<&Self>, name: &str) -> Result<f64, Option<String>> {
+        let p99 = middle.ok_or(None)?;
+        let kept_up = p99.kept_up.map_or(0, |middle| middle.of);
+        let enough = p99.kept_up.filter(|middle| middle.of >= TURNS_MIN);
+        enough.map(|middle| middle.value).ok_or_else(|| {
+            Some(format!(
+                "{name} kept up and has a p99 in {kept_up} of its turns, {TURNS_MIN} are needed"
+            ))
+        })
+    }
+
+    /// Whether it is within the bound. An answer that is good only because turns with which it was overloaded are left out is none.
+    fn is_within(here: Option<&Self>, name: &str, bound: Result<f64, Option<String>>) -> Answer {
+        let (value, bound) = match (Self::value(here, name), bound) {
+            (Ok(value), Ok(bound)) => (value, bound),
+            (Err(why), _) | (_, Err(why)) => return Answer::NotTold(why),
+        };
+        let all = here.and_then(|here| here.overloaded_too).map_or(value, |middle| middle.value);
+        let luck = (all > bound).then(|| format!("{name} was SATURATED in too many turns"));
+        Answer::of(Some(value <= bound)).not_reached_if(luck)
+    }
 }
 
 impl Report<'_> {
     /// The targets that this comparison can tell about.
     pub(super) fn targets(&self) -> Table {
         let mut table = Table::new(["target", "bound", "measured", ""], Align::Right);
-        for Target { name, bound, measured, reached, .. } in self.judged() {
-            let (word, tone) = match reached {
-                Some(true) => ("reached", Tone::Better),
-                Some(false) => ("missed", Tone::Worse),
-                None => ("not told", Tone::Plain),
+        for Target { name, bound, measured, answer, .. } in self.judged() {
+            let (word, tone) = match answer {
+                Answer::Reached => ("reached", Tone::Better),
+                Answer::Missed => ("missed", Tone::Worse),
+                Answer::NotTold(_) => ("not told", Tone::Plain),
             };
             let last = Cell { text: word.into(), tone };
             table.row(vec![Cell::plain(name), Cell::plain(bound), Cell::plain(measured), last]);
@@ -56,151 +134,228 @@ impl Report<'_> {
         table
     }
 
-    /// Of each target that was missed where the time went, and what would move it.
-    pub(super) fn missed(&self) -> Vec<String> {
-        let missed = self.judged().into_iter().filter(|target| target.reached == Some(false));
-        missed
-            .filter_map(|Target { name, pair, about, .. }| {
+    /// Of each target that was missed where the time went, and what would move it; of each that cannot be told why not.
+    pub(super) fn explained(&self) -> Vec<String> {
+        let explain = |Target { name, answer, pair, about, .. }| match answer {
+            Answer::Reached | Answer::NotTold(None) => None,
+            Answer::NotTold(Some(why)) => Some(format!("Not told: {name}: {why}.")),
+            Answer::Missed => {
                 let contender = Contender { is_kafka: false, pair };
                 let seen = self.seen.iter().find(|seen| seen.contender == contender)?;
                 Some(format!("Missed: {name}: {}.", seen.why(about)))
-            })
-            .collect()
+            }
+        };
+        self.judged().into_iter().filter_map(explain).collect()
+    }
+
+    /// A contender's turns, where it took part.
+    fn turns_of(&self, is_kafka: bool, pair: Pair) -> Option<&[Turn]> {
+        let contender = Contender { is_kafka, pair };
+        self.seen.iter().find(|seen| seen.contender == contender).map(|s| s.turns.as_slice())
+    }
+
+    /// The median of a contender's turns.
+    fn of(
+        &self,
+        is_kafka: bool,
+        pair: Pair,
+        value: impl Fn(&Turn) -> Option<f64>,
+    ) -> Option<Middle> {
+        self.middle(self.turns_of(is_kafka, pair)?, value)
+    }
+
+    fn p99_of(&self, is_kafka: bool, pair: Pair, part: Part) -> Option<P99Of> {
+        let turns = self.turns_of(is_kafka, pair)?;
+        Some(P99Of {
+            kept_up: part.kept_up(self.turns, turns, P99),
+            overloaded_too: part.overloaded_too(self.turns, turns, P99),
+            text: part.cell(self.turns, turns, P99),
+        })
+    }
+
+    /// The client was the bound of what a contender carried as fast as it went.
+    fn is_client_bound(&self, is_kafka: bool, pair: Pair) -> bool {
+        let turns = self.turns_of(is_kafka, pair);
+        turns.is_some_and(|turns| turns.iter().any(|turn| turn.fast.is_invalid()))
+    }
+
+    /// The same as a reason: what is called half of its load then is less.
+    fn less_than_half(&self, is_kafka: bool, pair: Pair) -> Option<String> {
+        let name = Contender { is_kafka, pair }.name();
+        self.is_client_bound(is_kafka, pair)
+            .then(|| format!("the client was the bound of {name}'s max: its half load was less"))
     }
 
     fn judged(&self) -> Vec<Target> {
+        let mut targets = self.of_ingest_and_cpu();
+        targets.extend(self.of_latency());
+        targets.extend(self.of_the_rest());
+        targets
+    }
+
+    fn of_ingest_and_cpu(&self) -> Vec<Target> {
         let mut targets = Vec::new();
-        let of = |is_kafka, pair| {
-            let contender = Contender { is_kafka, pair };
-            self.seen.iter().find(|seen| seen.contender == contender).map(|s| s.turns.as_slice())
-        };
-        let mut row = |name: &str,
-                       bound: String,
-                       measured: String,
-                       reached: Option<bool>,
-                       (pair, about): (Pair, About)| {
-            let name = name.to_owned();
-            targets.push(Target { name, bound, measured, reached, pair, about });
-        };
-        let number = |value: Option<f64>, show: &dyn Fn(f64) -> String| {
-            value.map_or_else(|| "n/a".into(), show)
-        };
         // What several cores carry is no figure of one: too little is too little of one as well, enough is not. Where the generator was
         // the bound, too little is its own.
-        let generator_bound =
-            of(false, Pair::Fsync).is_some_and(|t| t.iter().any(|turn| turn.fast.is_invalid()));
         let one_core = self.had_one_core();
         let had = if one_core { "" } else { " with more" };
-        let of_one_core = |enough: bool| match enough {
-            true => one_core.then_some(true),
-            false => (!generator_bound).then_some(false),
+        let of_one_core = |reached: Option<bool>| {
+            let more = (!one_core).then(|| "the broker had more than one core".to_owned());
+            let bound = self.is_client_bound(false, Pair::Fsync);
+            let bound = bound.then(|| "the client was the bound".to_owned());
+            Answer::of(reached).not_reached_if(more).not_missed_if(bound)
         };
         if self.args.size == SizeSpec::Fixed(100) {
-            let rate =
-                of(false, Pair::Fsync).and_then(|t| median(&each(t, |turn| Some(turn.rate))));
-            row(
-                "durable ingest of 100 B records, one broker core",
-                format!(">= {}/s", format_count(INGEST)),
-                number(rate, &|rate| format!("{}/s{had}", format_count(rate))),
-                rate.and_then(|rate| of_one_core(rate >= INGEST)),
-                (Pair::Fsync, About::Ingest),
-            );
+            let rate = self.of(false, Pair::Fsync, |turn| Some(turn.rate));
+            targets.push(Target {
+                name: "durable ingest of 100 B records, one broker core".into(),
+                bound: format!(">= {}/s", format_count(INGEST)),
+                measured: number(rate, |rate| format!("{}/s{had}", format_count(rate))),
+                answer: of_one_core(rate.map(|rate| rate.value >= INGEST)),
+                pair: Pair::Fsync,
+                about: About::Ingest,
+            });
         }
-        let kafka_cpu = of(true, Pair::Written).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
+        let kafka = self.of(true, Pair::Written, Turn::cpu_per_gb);
+        // A JVM that compiles beside its work takes more CPU than it needs, and a share of that is more than there should be.
+        let cold = (!self.lengths.is_warm()).then(|| {
+            let seconds = self.lengths.warmup.as_secs_f64();
+            format!("the JVM was warmed up for {seconds:.0} s")
+        });
         for (name, pair) in [("written", Pair::Written), ("fsync", Pair::Fsync)] {
-            let cpu = of(false, pair).and_then(|t| median(&each(t, Turn::cpu_per_gb)));
-            row(
-                &format!("broker CPU s/GB produced and fetched, {name}"),
-                number(kafka_cpu, &|kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
-                number(cpu, &|cpu| format!("{cpu:.2}")),
-                cpu.zip(kafka_cpu).map(|(cpu, kafka)| cpu <= kafka * CPU_SHARE),
-                (pair, About::Cpu),
-            );
+            let cpu = self.of(false, pair, Turn::cpu_per_gb);
+            let both = cpu.zip(kafka);
+            let reached = both.map(|(cpu, kafka)| cpu.value <= kafka.value * CPU_SHARE);
+            targets.push(Target {
+                name: format!("broker CPU s/GB produced and fetched, {name}"),
+                bound: number(kafka, |kafka| format!("<= {:.2}", kafka * CPU_SHARE)),
+                measured: number(cpu, |cpu| format!("{cpu:.2}")),
+                answer: Answer::of(reached).not_reached_if(cold.clone()),
+                pair,
+                about: About::Cpu,
+            });
         }
-        // The third of the percentiles is p99. Each broker at half of its own maximum: the faster one carries more meanwhile.
-        let kafka_p99 = of(true, Pair::Written).and_then(|t| half_latency(t, 2));
-        let p99 = of(false, Pair::Fsync).and_then(|t| half_latency(t, 2));
-        let show = |nanos: f64| format_nanos(nanos as u64);
-        row(
-            "durable p99 at half load against Kafka's without flush",
-            number(kafka_p99, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(kafka_p99).map(|(here, kafka)| here <= kafka),
-            (Pair::Fsync, About::HalfLatency),
-        );
-        let calm_kafka = of(true, Pair::Written).and_then(|t| latency(t, 2));
-        let calm = of(false, Pair::Fsync).and_then(|t| latency(t, 2));
-        row(
-            &format!("the same, both at {}", self.args.rate),
-            number(calm_kafka, &|nanos| format!("<= {}", show(nanos))),
-            number(calm, &show),
-            calm.zip(calm_kafka).map(|(here, kafka)| here <= kafka),
-            (Pair::Fsync, About::CalmLatency),
-        );
-        let Bounds { flush_p99, round_trip_p99, device, loopback } = self.bounds;
-        let bare = flush_p99.zip(round_trip_p99).map(|(flush, trip)| flush * FLUSH_TIMES + trip);
-        row(
-            "durable p99 at half load against the bare device (with 1 ms of linger)",
-            number(bare, &|nanos| format!("<= {}", show(nanos))),
-            number(p99, &show),
-            p99.zip(bare).map(|(here, bare)| here <= bare),
-            (Pair::Fsync, About::HalfLatency),
-        );
+        let Bounds { device, loopback, .. } = self.bounds;
         let least = device.zip(loopback).map(|(device, loopback)| device.min(loopback));
-        let of_fsync = |of: fn(&Turn) -> Option<f64>| {
-            self.seen
-                .iter()
-                .find(|seen| seen.contender == Contender { is_kafka: false, pair: Pair::Fsync })
-                .and_then(|seen| median(&each(&seen.turns, of)))
-        };
-        let ingest = of_fsync(|turn| Some(turn.bytes_rate));
+        let ingest = self.of(false, Pair::Fsync, |turn| Some(turn.bytes_rate));
         let bytes = |rate: f64| format!("{}/s", format_bytes(rate));
-        row(
-            "durable ingest, one broker core (every byte is written twice)",
-            number(least, &|rate| format!(">= {}", bytes(rate * INGEST_SHARE))),
-            number(ingest, &|rate| format!("{}{had}", bytes(rate))),
-            ingest.zip(least).and_then(|(here, least)| of_one_core(here >= least * INGEST_SHARE)),
-            (Pair::Fsync, About::Ingest),
-        );
+        let both = ingest.zip(least);
+        targets.push(Target {
+            name: "durable ingest, one broker core (every byte is written twice)".into(),
+            bound: least
+                .map_or_else(|| "n/a".into(), |rate| format!(">= {}", bytes(rate * INGEST_SHARE))),
+            measured: number(ingest, |rate| format!("{}{had}", bytes(rate))),
+            answer: of_one_core(both.map(|(here, least)| here.value >= least * INGEST_SHARE)),
+            pair: Pair::Fsync,
+            about: About::Ingest,
+        });
+        targets
+    }
+
+    /// Each broker at half of its own maximum: the faster one carries more meanwhile. And both at the rate of all.
+    fn of_latency(&self) -> Vec<Target> {
+        let name = |is_kafka, pair| Contender { is_kafka, pair }.name();
+        let (ours, theirs) = (name(false, Pair::Fsync), name(true, Pair::Written));
+        let pair = Pair::Fsync;
+        let at = |part| {
+            let here = self.p99_of(false, Pair::Fsync, part);
+            let kafka = self.p99_of(true, Pair::Written, part);
+            let answer =
+                P99Of::is_within(here.as_ref(), ours, P99Of::value(kafka.as_ref(), theirs));
+            let bound = kafka.as_ref().map_or_else(|| "n/a".into(), |k| format!("<= {}", k.text));
+            (bound, P99Of::text(here.as_ref()), answer)
+        };
+        let less = self.less_than_half(false, Pair::Fsync);
+        let (bound, measured, answer) = at(Part::Half);
+        let half = Target {
+            name: "durable p99 at half load against Kafka's without flush".into(),
+            bound,
+            measured,
+            answer: answer
+                .not_reached_if(less.clone())
+                .not_missed_if(self.less_than_half(true, Pair::Written)),
+            pair,
+            about: About::HalfLatency,
+        };
+        let (bound, measured, answer) = at(Part::Calm);
+        let calm = Target {
+            name: format!("the same, both at {}", self.args.rate),
+            bound,
+            measured,
+            answer,
+            pair,
+            about: About::CalmLatency,
+        };
+        let Bounds { flush_p99, round_trip_p99, .. } = self.bounds;
+        let bare = flush_p99.zip(round_trip_p99).map(|(flush, trip)| flush * FLUSH_TIMES + trip);
+        let here = self.p99_of(false, Pair::Fsync, Part::Half);
+        let device = Target {
+            name: "durable p99 at half load against the bare device (with 1 ms of linger)".into(),
+            bound: bare
+                .map_or_else(|| "n/a".into(), |bare| format!("<= {}", format_nanos(bare as u64))),
+            measured: P99Of::text(here.as_ref()),
+            answer: P99Of::is_within(here.as_ref(), ours, bare.ok_or(None)).not_reached_if(less),
+            pair,
+            about: About::HalfLatency,
+        };
+        vec![half, calm, device]
+    }
+
+    fn of_the_rest(&self) -> Vec<Target> {
+        let of_fsync = |of: fn(&Turn) -> Option<f64>| self.of(false, Pair::Fsync, of);
+        let target = |name: &str, bound: String, measured, reached, about| Target {
+            name: name.into(),
+            bound,
+            measured,
+            answer: Answer::of(reached),
+            pair: Pair::Fsync,
+            about,
+        };
         let copies = of_fsync(|turn| turn.copies_in);
-        row(
-            "bytes copied in user space per byte produced",
-            format!("<= {COPIES_MAX:.2}"),
-            number(copies, &|copies| format!("{copies:.2}")),
-            copies.map(|copies| copies <= COPIES_MAX),
-            (Pair::Fsync, About::Cpu),
-        );
-        // Nothing counts them: what is not measured is not reached.
-        row(
-            "bytes copied in user space per byte fetched",
-            "0".into(),
-            "n/a".into(),
-            None,
-            (Pair::Fsync, About::Other),
-        );
         let messages = of_fsync(|turn| turn.messages_per_request);
-        // The client asks any core; the target is for one that asks the core that has the partition.
-        row(
-            "messages between cores per request (this client asks any core)",
-            "0".into(),
-            number(messages, &|messages| format!("{messages:.2}")),
-            messages.filter(|messages| *messages < 0.005).map(|_| true),
-            (Pair::Fsync, About::Other),
-        );
         let idle = of_fsync(|turn| turn.idle);
         let percent = |share: f64| format!("{:.2} % of a core", share * 100.0);
-        row(
-            "idle broker",
-            format!("< {}", percent(IDLE_MAX)),
-            number(idle, &percent),
-            idle.map(|idle| idle < IDLE_MAX),
-            (Pair::Fsync, About::Other),
-        );
-        targets
+        vec![
+            target(
+                "bytes copied in user space per byte produced",
+                format!("<= {COPIES_MAX:.2}"),
+                number(copies, |copies| format!("{copies:.2}")),
+                copies.map(|copies| copies.value <= COPIES_MAX),
+                About::Cpu,
+            ),
+            // Nothing counts them: what is not measured is not reached.
+            target(
+                "bytes copied in user space per byte fetched",
+                "0".into(),
+                "n/a".into(),
+                None,
+                About::Other,
+            ),
+            // The client asks any core; the target is for one that asks the core that has the partition.
+            target(
+                "messages between cores per request (this client asks any core)",
+                "0".into(),
+                number(messages, |messages| format!("{messages:.2}")),
+                messages.filter(|messages| messages.value < 0.005).map(|_| true),
+                About::Other,
+            ),
+            target(
+                "idle broker",
+                format!("< {}", percent(IDLE_MAX)),
+                number(idle, percent),
+                idle.map(|idle| idle.value < IDLE_MAX),
+                About::Other,
+            ),
+        ]
     }
 
     /// Ringwood had one core, and so its ingest is that of one.
     fn had_one_core(&self) -> bool {
         self.sides.broker.as_ref().is_some_and(|cores| cores.len() == 1)
     }
+}
+
+/// A median as it is shown.
+fn number(middle: Option<Middle>, show: impl FnOnce(f64) -> String) -> String {
+    middle.map_or_else(|| "n/a".into(), |middle| middle.show(show))
 }
