@@ -4,11 +4,13 @@
 //! for an acknowledgement before the next record is due: the schedule alone decides (see [`crate::schedule`]). Batches are
 //! made from templates that are encoded once; per record only its stamp is written, per batch its header and CRC.
 
+mod backlog;
 mod batches;
 mod clock;
 mod collector;
 mod consumer;
 mod dues;
+mod earlier;
 mod effort;
 mod lateness;
 mod links;
@@ -16,6 +18,7 @@ mod meter;
 mod plan;
 mod producer;
 mod reading;
+mod session;
 mod socket;
 mod supply;
 mod target;

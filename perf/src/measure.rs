@@ -307,6 +307,12 @@ pub(crate) fn conclude(run: &Run) -> Result<(), Failure> {
     if let Some(verdict) = dirty {
         return Err(Failure::Assertion(format!("--verify: {verdict}")));
     }
+    let unread = run.repeats.iter().filter_map(|r| r.verify.as_ref()).find(|v| v.unread > 0);
+    if let Some(verdict) = unread {
+        return Err(Failure::Invalid(format!(
+            "--verify: {verdict}; the readers were too slow to tell: give them a longer --drain, or less to read"
+        )));
+    }
     let acknowledged: u64 =
         run.repeats.iter().flat_map(|r| &r.stages).map(|s| s.acknowledged).sum();
     if acknowledged == 0 {

@@ -48,7 +48,14 @@ pub enum Read {
     },
     /// It claims to be fully stamped and its CRC is wrong.
     Corrupt,
-    /// Another run's, or no stamp of ours.
+    /// A value of another run with a full stamp whose CRC is right.
+    Another {
+        /// The number of that run.
+        run: u32,
+        /// Who wrote it there.
+        origin: Origin,
+    },
+    /// Another run's with a short stamp, or no stamp of ours.
     Foreign,
 }
 
@@ -99,11 +106,11 @@ pub fn read(value: &[u8], run: u32) -> Read {
     if crc32c::crc32c_append(crc32c::crc32c(&stamp[..32]), rest) != word(32) {
         return Read::Corrupt;
     }
-    if word(4) != run {
-        return Read::Foreign;
-    }
     let sequence = (u64::from(word(24)) << 32) | u64::from(word(28));
     let origin = Origin { producer: word(16), partition: word(20), sequence };
+    if word(4) != run {
+        return Read::Another { run: word(4), origin };
+    }
     Read::Verified { intended, origin }
 }
 
@@ -122,7 +129,7 @@ mod tests {
         assert_eq!(read(&value, 98), Read::Foreign);
         full(&mut value, 5, ORIGIN);
         assert_eq!(read(&value, 99), Read::Verified { intended: 5, origin: ORIGIN });
-        assert_eq!(read(&value, 98), Read::Foreign);
+        assert_eq!(read(&value, 98), Read::Another { run: 99, origin: ORIGIN });
     }
 
     #[test]

@@ -364,7 +364,10 @@ mod tests {
             let before = all.len();
             walk(&batch.bytes[HEADER_BYTES..], |_, value| match stamp::read(value, 77) {
                 Read::Verified { origin, .. } => all.push(origin.sequence),
-                other @ (Read::Timed { .. } | Read::Corrupt | Read::Foreign) => panic!("{other:?}"),
+                other @ (Read::Timed { .. }
+                | Read::Another { .. }
+                | Read::Corrupt
+                | Read::Foreign) => panic!("{other:?}"),
             })
             .unwrap();
             assert_eq!(all.len() - before, batch.count as usize);

@@ -1,4 +1,4 @@
-//! Consumers: each reads its share of the partitions, by plain fetches, one in flight to each broker.
+//! Consumers: each reads its share of the partitions, by one fetch session with each broker, one fetch in flight to each.
 //!
 //! The next fetch leaves before the records of the last one are looked at. Every record's stamp is read: its latency from end to
 //! end is counted, and with `--verify` its place in the order is checked.
@@ -19,13 +19,14 @@ use super::{
     meter::Meter,
     plan::Plan,
     reading::Reading,
+    session::Session,
     socket::Socket,
     target::Target,
 };
 use crate::{
     protocol::{Reader, batch, error_name, fetch},
     stamp::{self, Read},
-    verify::Checker,
+    verify::{Checker, Earlier},
 };
 
 /// How far consumers are to read before they end, known once the producers have ended.
@@ -53,22 +54,24 @@ struct Link {
     flying: Option<u64>,
     /// No fetch before this: the last one met an error.
     not_before: u64,
+    session: Session,
 }
 
 #[derive(Debug)]
 pub(super) struct Consumer {
+    /// By partition.
     positions: Vec<Position>,
     links: Vec<Link>,
-    of_partition: Vec<usize>,
     repair: Option<Repair>,
-    /// Where the next fetch of this consumer begins among its partitions, so that none starves.
-    turn: usize,
+    /// It has asked for an offset that is not there.
+    is_astray: bool,
 }
 
 /// What a consumer worker hands back.
 #[derive(Debug, Default)]
 pub(super) struct Consumed {
-    pub(super) checkers: Vec<Checker>,
+    /// Of each partition what came of it, and the offset that was to be read next.
+    pub(super) read: Vec<(Checker, i64)>,
     pub(super) effort: Effort,
     /// When every backlog of the worker's consumers had been read.
     pub(super) caught_up_at: Option<u64>,
@@ -100,24 +103,39 @@ const PAUSE: u64 = 100_000_000;
 
 impl Consumer {
     /// Reads these (partition, first offset).
-    pub(super) fn new(partitions: impl Iterator<Item = (u32, i64)>, links: Links) -> Self {
-        let positions = partitions
-            .map(|(partition, offset)| Position {
-                partition,
-                offset,
-                checker: Checker::new(partition),
-            })
+    pub(super) fn new(
+        partitions: impl Iterator<Item = (u32, i64)>,
+        earlier: &Arc<Earlier>,
+        links: Links,
+    ) -> Self {
+        let checker = |partition| Checker::new(partition).after(Arc::clone(earlier));
+        let mut positions: Vec<Position> = partitions
+            .map(|(partition, offset)| Position { partition, offset, checker: checker(partition) })
             .collect();
-        let mut consumer =
-            Self { positions, links: Vec::new(), of_partition: Vec::new(), repair: None, turn: 0 };
+        positions.sort_unstable_by_key(|position| position.partition);
+        let mut consumer = Self { positions, links: Vec::new(), repair: None, is_astray: false };
         consumer.adopt(links);
         consumer
     }
 
     fn adopt(&mut self, links: Links) {
-        self.of_partition = links.of_partition;
-        let link = |socket| Link { socket, correlation: 0, flying: None, not_before: 0 };
-        self.links = links.sockets.into_iter().map(link).collect();
+        for position in &mut self.positions {
+            // What was deleted before it was read is passed over. The checker will name it.
+            let start = links.starts.get(position.partition as usize).copied().unwrap_or(0);
+            position.offset = position.offset.max(start);
+        }
+        let mut places = vec![Vec::new(); links.sockets.len()];
+        for (place, position) in self.positions.iter().enumerate() {
+            let link = links.of_partition.get(position.partition as usize);
+            if let Some(places) = link.and_then(|link| places.get_mut(*link)) {
+                places.push(place);
+            }
+        }
+        let link = |(socket, places)| {
+            let session = Session::of(places);
+            Link { socket, correlation: 0, flying: None, not_before: 0, session }
+        };
+        self.links = links.sockets.into_iter().zip(places).map(link).collect();
     }
 
     fn reached(&self, ends: &[i64]) -> bool {
@@ -148,21 +166,13 @@ impl Consumer {
     /// Asks for more, unless an answer is still to come.
     fn fetch(&mut self, link: usize, now: u64, desk: &Desk) {
         let Some(place) = self.links.get_mut(link) else { return };
-        if place.flying.is_some() || now < place.not_before || self.positions.is_empty() {
+        if place.flying.is_some() || now < place.not_before || place.session.is_empty() {
             return;
         }
-        self.turn = (self.turn + 1) % self.positions.len();
-        let (first, last) = self.positions.split_at(self.turn);
-        let mut wanted: Vec<(u32, i64)> = last
-            .iter()
-            .chain(first)
-            .filter(|p| self.of_partition.get(p.partition as usize) == Some(&link))
-            .map(|p| (p.partition, p.offset))
-            .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        // Grouped by topic; within it the order of turns stays.
+        let asked = place.session.ask();
+        let positions = asked.places.iter().filter_map(|place| self.positions.get(*place));
+        let mut wanted: Vec<(u32, i64)> = positions.map(|p| (p.partition, p.offset)).collect();
+        // Grouped by topic; within it the order stays.
         wanted.sort_by_key(|(partition, _)| partition / desk.plan.partitions.max(1));
         let topics: Vec<(&str, Vec<fetch::Wanted>)> = wanted
             .chunk_by(|a, b| desk.target.place(a.0).0 == desk.target.place(b.0).0)
@@ -178,7 +188,8 @@ impl Consumer {
             max_bytes: desk.plan.fetch_bytes,
             partition_max_bytes: desk.plan.fetch_bytes,
         };
-        place.socket.send(fetch::request(place.correlation, limits, &topics));
+        let session = (asked.id, asked.epoch);
+        place.socket.send(fetch::request(place.correlation, limits, session, &topics));
         place.flying = Some(now);
     }
 
@@ -186,7 +197,9 @@ impl Consumer {
         desk.meter.on_error(now, why);
         self.links.clear();
         if self.repair.is_none() {
-            self.repair = Some(Repair::begin(&desk.target, false));
+            let is_astray = std::mem::take(&mut self.is_astray);
+            let pause = desk.plan.reconnect_pause;
+            self.repair = Some(Repair::of_consumer(&desk.target, is_astray, pause));
         }
     }
 
@@ -219,33 +232,43 @@ impl Consumer {
             return self.break_off("an answer to another fetch", now, desk);
         }
         place.flying = None;
-        let parts = match fetch::read(body) {
-            Ok((0, parts)) => parts,
-            Ok((code, _)) => {
-                place.not_before = now + PAUSE;
-                return desk.meter.on_error(now, &format!("fetch: {}", error_name(code)));
-            }
+        let answer = match fetch::read(body) {
+            Ok(answer) => answer,
             Err(e) => return self.break_off(&e.to_string(), now, desk),
         };
-        let starts: Vec<i64> = self.positions.iter().map(|p| p.offset).collect();
+        let has_gone = place.session.on_answer(answer.error, answer.session);
+        if answer.error != 0 {
+            if !has_gone {
+                place.not_before = now + PAUSE;
+                desk.meter.on_error(now, &format!("fetch: {}", error_name(answer.error)));
+            }
+            return;
+        }
+        let parts = answer.parts;
+        // Of each part the place of its partition, and from where on it was read.
+        let mut found: Vec<Option<(usize, i64)>> = Vec::with_capacity(parts.len());
         let mut moved = None;
         for part in &parts {
             let partition = desk.target.partition(part.topic, part.partition);
-            let Some(position) = self.positions.iter_mut().find(|p| Some(p.partition) == partition)
-            else {
-                continue;
-            };
+            let at = partition.and_then(|partition| place_of(&self.positions, partition));
+            found.push(at.map(|at| (at, self.positions[at].offset)));
+            let Some(at) = at else { continue };
+            let position = &mut self.positions[at];
+            let start = position.offset;
             match part.error {
                 0 => advance(position, part.records),
-                // 1: the records were deleted before they were read. The checker will name them.
-                1 => position.offset = position.offset.max(part.log_start),
                 code => {
                     desk.meter.on_error(now, &format!("fetch: {}", error_name(code)));
                     place.not_before = now + PAUSE;
-                    if matches!(code, 3 | 5 | 6 | 74 | 75) {
+                    // 1: deleted before it was read, or beyond the log's end. The answer does not tell which: that is asked beside.
+                    self.is_astray |= code == 1;
+                    if matches!(code, 1 | 3 | 5 | 6 | 74 | 75) {
                         moved = Some(code);
                     }
                 }
+            }
+            if position.offset != start {
+                place.session.on_moved(at);
             }
         }
         if let Some(rate) = desk.plan.read_bytes_per_second {
@@ -265,16 +288,18 @@ impl Consumer {
                 self.break_off(&format!("consumer connection lost: {}", e.kind()), now, desk);
             }
         }
-        for part in parts.iter().filter(|part| part.error == 0) {
-            let partition = desk.target.partition(part.topic, part.partition);
-            let place = self.positions.iter().position(|p| Some(p.partition) == partition);
-            if let Some(place) = place {
-                let Position { partition, checker, .. } = &mut self.positions[place];
-                let times = (earliest, now);
-                read(checker, *partition, starts[place], part.records, times, desk);
+        for (part, found) in parts.iter().zip(found).filter(|(part, _)| part.error == 0) {
+            if let Some((at, start)) = found {
+                let Position { partition, checker, .. } = &mut self.positions[at];
+                read(checker, *partition, start, part.records, (earliest, now), desk);
             }
         }
     }
+}
+
+/// The place of a partition among these.
+fn place_of(positions: &[Position], partition: u32) -> Option<usize> {
+    positions.binary_search_by_key(&partition, |position| position.partition).ok()
 }
 
 /// Moves the position behind the last whole batch.
@@ -378,8 +403,8 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
     }
     let effort = desk.meter.finish(clock.now());
     let positions = consumers.into_iter().flat_map(|consumer| consumer.positions);
-    let checkers = positions.map(|position| position.checker).collect();
-    Consumed { checkers, effort, caught_up_at }
+    let read = positions.map(|position| (position.checker, position.offset)).collect();
+    Consumed { read, effort, caught_up_at }
 }
 
 fn wait(consumers: &[Consumer], nanos: u64, reading: &mut Reading) -> Vec<(usize, usize)> {

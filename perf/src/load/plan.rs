@@ -106,6 +106,10 @@ pub struct Plan {
     pub fetch_bytes: i32,
     /// Fewer bytes than this are waited for.
     pub fetch_min_bytes: i32,
+    /// Between two attempts to reach a broker again that has gone.
+    pub reconnect_pause: Duration,
+    /// The writing of the backlog is given up when no broker could be reached for so long.
+    pub backlog_patience: Duration,
 }
 
 impl Default for Plan {
@@ -140,6 +144,8 @@ impl Default for Plan {
             read_bytes_per_second: None,
             fetch_bytes: 8 << 20,
             fetch_min_bytes: 1,
+            reconnect_pause: Duration::from_millis(100),
+            backlog_patience: Duration::from_secs(60),
         }
     }
 }

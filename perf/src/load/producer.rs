@@ -44,6 +44,16 @@ pub(super) struct Produced {
     pub(super) ledger: Ledger,
     /// The offset after the last acknowledged record of each partition.
     pub(super) ends: Vec<i64>,
+    /// Without acknowledgements: how many records of each partition are with the kernel.
+    pub(super) handed: Vec<i64>,
+    /// Records made.
+    pub(super) made: u64,
+    /// Records that failed.
+    pub(super) failed: u64,
+    /// Why the first of them did.
+    pub(super) fault: Option<String>,
+    /// It ended because no broker could be reached for as long as the shop has patience.
+    pub(super) is_cut_off: bool,
     pub(super) effort: Effort,
 }
 
@@ -56,6 +66,8 @@ pub(super) struct Shop {
     pub(super) meter: Meter,
     /// When everything ends, acknowledged or not.
     pub(super) deadline: u64,
+    /// So many nanoseconds without a broker end it before; `None`: they do not.
+    pub(super) patience: Option<u64>,
     pub(super) produced: Produced,
     pub(super) compressor: Compressor,
     /// Where consumers find how late a batch was closed.
@@ -76,6 +88,8 @@ pub(super) struct Producer {
     last_request: Vec<u64>,
     requests: u64,
     repair: Option<Repair>,
+    /// Since when there have been no connections.
+    cut_off_since: Option<u64>,
     /// Batches that are ready while there are no connections.
     parked: VecDeque<Closed>,
     /// Bytes of ready and parked batches.
@@ -98,6 +112,7 @@ impl Producer {
             last_request: Vec::new(),
             requests: 0,
             repair: None,
+            cut_off_since: None,
             parked: VecDeque::new(),
             waiting_bytes: 0,
             held: false,
@@ -136,7 +151,7 @@ impl Producer {
     /// Makes what is due, sends what is ready.
     fn turn(&mut self, now: u64, shop: &mut Shop) {
         if let Some(links) = self.repair.as_ref().and_then(Repair::finished) {
-            self.repair = None;
+            (self.repair, self.cut_off_since) = (None, None);
             self.adopt(links);
         }
         match self.source {

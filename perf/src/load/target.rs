@@ -1,7 +1,7 @@
 //! The brokers under load: who they are, which topics are used, who leads each partition.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::{Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     thread,
@@ -105,6 +105,8 @@ pub(super) struct Leaders {
 pub struct Target {
     bootstrap: Vec<String>,
     topics: Vec<String>,
+    /// The place of each among them: every part of every answer is looked up.
+    places: HashMap<String, u32>,
     partitions: u32,
     facts: Broker,
 }
@@ -118,6 +120,7 @@ impl Target {
         let mut target = Self {
             bootstrap: bootstrap.to_vec(),
             topics: Vec::new(),
+            places: HashMap::new(),
             partitions: 0,
             facts: Broker::default(),
         };
@@ -212,6 +215,7 @@ impl Target {
                 )));
             }
         }
+        self.places = topics.iter().cloned().zip(0..).collect();
         (self.topics, self.partitions) = (topics, partitions);
         patiently(|| self.leaders()).map(|_| ())
     }
@@ -232,9 +236,13 @@ impl Target {
 
     /// The partition's number over all topics; `None` for one that is not of the run.
     pub(super) fn partition(&self, topic: &str, partition: i32) -> Option<u32> {
-        let place = self.topics.iter().position(|name| name == topic)? as u32;
+        let place = *self.places.get(topic)?;
         let partition = u32::try_from(partition).ok().filter(|p| *p < self.partitions)?;
         Some(place * self.partitions + partition)
+    }
+
+    pub(super) fn topics(&self) -> &[String] {
+        &self.topics
     }
 
     pub(super) fn partitions(&self) -> u32 {

@@ -13,17 +13,19 @@ use std::{
 use record::{Compressor, Decompressor};
 
 use super::{
+    backlog,
     batches::Batches,
     clock::Clock,
     collector::{Collector, Live},
     consumer::{self, Consumed, Consumer, Desk, Goal},
+    earlier,
     effort::Effort,
     lateness::Lateness,
     links::Links,
-    meter::{Meter, Report},
+    meter::Meter,
     plan::{Acks, Plan},
     producer::{self, Produced, Producer, Shop, Source},
-    target::{Leaders, Target},
+    target::Target,
     window::Window,
 };
 use crate::{
@@ -35,7 +37,7 @@ use crate::{
     run,
     schedule::{Arrival, Schedule, Stage},
     spec::{Quantile, RateSpec},
-    verify::{Ledger, Verdict},
+    verify::{Checker, Ledger, Reach, Verdict},
 };
 
 /// What a trial came to.
@@ -75,16 +77,20 @@ pub fn trial(
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
     let leaders = target.leaders()?;
     let first = if plan.from_start { -2 } else { -1 };
-    let positions = if plan.consumers > 0 { target.offsets(first)? } else { Vec::new() };
+    let is_asked = plan.consumers > 0 || plan.backlog_bytes > 0;
+    let positions = if is_asked { target.offsets(first)? } else { Vec::new() };
     let before = clock.now();
     let backlog = if plan.backlog_bytes > 0 {
-        fill(plan, target, &leaders, clock, run ^ 0x5555_5555)?;
-        target.offsets(-1)?
+        let behind = if plan.from_start { target.offsets(-1)? } else { positions.clone() };
+        backlog::fill(plan, target, &leaders, clock, run ^ 0x5555_5555, &behind)?
     } else if plan.from_start {
         target.offsets(-1)?
     } else {
         Vec::new()
     };
+    // Where this run's own records begin.
+    let begin = if backlog.is_empty() { positions.clone() } else { backlog.clone() };
+    let earlier = if plan.verify { earlier::of(target.topics()) } else { Arc::default() };
     let filled = clock.now() - before;
     let links = |idempotent| Links::connect(target, &leaders, idempotent);
     let producer_links: Vec<Links> =
@@ -137,7 +143,7 @@ pub fn trial(
         let mine = (0..target.partitions())
             .filter(|partition| partition % plan.consumers == member)
             .map(|partition| (partition, positions[partition as usize]));
-        seats[at % seat_count].push(Consumer::new(mine, links));
+        seats[at % seat_count].push(Consumer::new(mine, &earlier, links));
     }
     let mut collector = Collector::new(workers + seat_count, target_rate(plan), plan.duration);
     let mut consuming: Vec<JoinHandle<Consumed>> = Vec::new();
@@ -174,28 +180,27 @@ pub fn trial(
             live(&second);
         }
         if finished.is_none() && producing.iter().all(JoinHandle::is_finished) {
-            finished = Some(finish(std::mem::take(&mut producing), plan, target, &goal, clock)?);
+            finished = Some(finish(std::mem::take(&mut producing), plan, &begin, &goal, clock)?);
         }
     }
     let finished = match finished {
         Some(finished) => finished,
-        None => finish(producing, plan, target, &goal, clock)?,
+        None => finish(producing, plan, &begin, &goal, clock)?,
     };
     let mut efforts = finished.efforts;
-    let mut verdict = Verdict::default();
+    let mut read = Vec::new();
     let mut caught_up = Vec::new();
     for handle in consuming {
         let consumed =
             handle.join().map_err(|_| Failure::Local("a consumer thread died".into()))?;
         efforts.push(consumed.effort);
         caught_up.push(consumed.caught_up_at);
-        for checker in consumed.checkers {
-            verdict.add(checker.finish(&finished.ledger));
-        }
+        read.extend(consumed.read);
     }
     if plan.consumers > 0 && plan.is_timed() {
         miss(plan, &window, &mut collector, clock.now());
     }
+    let verdict = plan.verify.then(|| check(read, &finished.ledger, target, run));
     let caught_up: Option<Vec<u64>> = caught_up.into_iter().collect();
     let backlog_seconds = caught_up
         .filter(|_| !backlog.is_empty())
@@ -214,7 +219,7 @@ pub fn trial(
         accounts.used_for_the_backlog().filter(|_| backlog_seconds.is_some_and(was_within));
     outcome.repeat.machine = accounts.meanwhile();
     outcome.repeat.backlog_seconds = backlog_seconds;
-    outcome.repeat.verify = plan.verify.then_some(verdict);
+    outcome.repeat.verify = verdict;
     let (last, count) = collector.acknowledged();
     outcome.repeat.loaded_seconds = last.saturating_sub(t0) as f64 / 1e9;
     outcome.repeat.acknowledged_in_all = count;
@@ -301,15 +306,22 @@ fn spawn<T: Send + 'static>(
     builder.spawn(work).map_err(|e| Failure::Local(format!("no thread for a {name}: {e}")))
 }
 
-fn shop(plan: &Arc<Plan>, target: &Arc<Target>, clock: Clock, meter: Meter, deadline: u64) -> Shop {
-    let ends = vec![0; target.partitions() as usize];
+pub(super) fn shop(
+    plan: &Arc<Plan>,
+    target: &Arc<Target>,
+    clock: Clock,
+    meter: Meter,
+    deadline: u64,
+) -> Shop {
+    let none = || vec![0; target.partitions() as usize];
     Shop {
         plan: Arc::clone(plan),
         target: Arc::clone(target),
         clock,
         meter,
         deadline,
-        produced: Produced { ends, ..Produced::default() },
+        patience: None,
+        produced: Produced { ends: none(), handed: none(), ..Produced::default() },
         compressor: Compressor::new(),
         lateness: Arc::default(),
     }
@@ -347,16 +359,20 @@ struct Finished {
     efforts: Vec<Effort>,
 }
 
-/// The producers are done: adds up what they know and tells the consumers how far to read.
+/// The producers are done: adds up what they know and tells the consumers how far to read. `begin`: where the run's records begin, where
+/// there are consumers.
 fn finish(
     producing: Vec<JoinHandle<Produced>>,
     plan: &Plan,
-    target: &Target,
+    begin: &[i64],
     goal: &OnceLock<Goal>,
     clock: Clock,
 ) -> Result<Finished, Failure> {
     let mut finished = Finished { ledger: Ledger::default(), efforts: Vec::new() };
-    let mut ends = vec![0; target.partitions() as usize];
+    let is_told = plan.acks != Acks::None;
+    // Without acknowledgements nobody tells where a record stands, and what the broker shows by now may be a flush behind: there is
+    // to be as much more as was handed over.
+    let mut ends = if is_told { vec![0; begin.len()] } else { begin.to_vec() };
     for handle in producing {
         let Ok(produced) = handle.join() else {
             // Consumers wait for a goal: an empty one ends them.
@@ -365,48 +381,33 @@ fn finish(
         };
         finished.ledger.add(produced.ledger);
         finished.efforts.push(produced.effort);
-        for (end, of_worker) in ends.iter_mut().zip(produced.ends) {
-            *end = of_worker.max(*end);
+        for (place, end) in ends.iter_mut().enumerate() {
+            *end = if is_told {
+                produced.ends[place].max(*end)
+            } else {
+                *end + produced.handed[place]
+            };
         }
-    }
-    if plan.acks == Acks::None && plan.consumers > 0 {
-        // Nothing was acknowledged: what the broker has by now is what there is to read.
-        ends = target.offsets(-1).unwrap_or(ends);
     }
     let deadline = clock.now() + plan.drain.as_nanos() as u64;
     let _ = goal.set(Goal { ends, deadline });
     Ok(finished)
 }
 
-/// Writes the backlog, as fast as the broker takes it.
-fn fill(
-    plan: &Arc<Plan>,
-    target: &Arc<Target>,
-    leaders: &Leaders,
-    clock: Clock,
-    run: u32,
-) -> Result<(), Failure> {
-    let mut producers = Vec::new();
-    // An hour is more than any backlog takes; the byte count ends it.
-    let until = clock.now() + 3_600_000_000_000;
-    let bytes_left = plan.backlog_bytes / u64::from(plan.producers.max(1));
-    for producer in 0..plan.producers {
-        let batches = Batches::new(
-            plan,
-            producer,
-            run,
-            true,
-            Random::stream(plan.seed, u64::from(producer)),
-        )?;
-        let links = Links::connect(target, leaders, plan.idempotent)?;
-        producers.push(Producer::new(producer, Source::Max { until, bytes_left }, batches, links));
+/// The consumers are done: was everything received that they could have received?
+fn check(read: Vec<(Checker, i64)>, ledger: &Ledger, target: &Target, run: u32) -> Verdict {
+    // Where nothing is missing nobody needs to know where the log ends. Who cannot be reached has told nothing.
+    let is_short = read.iter().any(|(checker, _)| checker.is_short(ledger));
+    let ends = if is_short { target.offsets(-1).ok() } else { None };
+    let mut verdict = Verdict::default();
+    for (checker, position) in read {
+        let partition = checker.partition();
+        let end = ends.as_ref().and_then(|ends| ends.get(partition as usize).copied());
+        let checked = checker.finish(ledger, Reach { position, end });
+        verdict.add(checked.verdict);
+        earlier::leave(target.topics(), run, partition, checked.open);
     }
-    let (sender, _reports) = mpsc::channel::<Report>();
-    let timeout = plan.timeout.as_nanos() as u64;
-    let meter = Meter::new(0, Arc::new(Window::default()), sender, timeout);
-    let shop = shop(plan, target, clock, meter, until);
-    producer::work(producers, shop);
-    Ok(())
+    verdict
 }
 
 /// Counts what was acknowledged and never came to a consumer. A latency of those that came alone would be one of survivors.

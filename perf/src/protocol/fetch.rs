@@ -1,4 +1,4 @@
-//! Fetch, without a session: each request names what it wants.
+//! Fetch, within a session or without: see [`crate::load`] for who keeps one.
 
 use super::{Api, Malformed, Reader, Writer};
 
@@ -18,19 +18,25 @@ pub struct Limits {
     pub partition_max_bytes: i32,
 }
 
-/// The request for these partitions, by topic.
+/// The request for these partitions, by topic, as the next one of a session: (its id, its count of requests). (0, 0) begins one.
 #[must_use]
-pub fn request(correlation: i32, limits: Limits, topics: &[(&str, Vec<Wanted>)]) -> Vec<u8> {
+pub fn request(
+    correlation: i32,
+    limits: Limits,
+    session: (i32, i32),
+    topics: &[(&str, Vec<Wanted>)],
+) -> Vec<u8> {
     let mut request = Writer::request(Api::Fetch, correlation);
     request.i32(-1).i32(limits.max_wait_ms).i32(limits.min_bytes).i32(limits.max_bytes);
-    // Isolation: read uncommitted. Session 0, epoch -1: none.
-    request.i8(0).i32(0).i32(-1).count(topics.len());
+    // Isolation: read uncommitted.
+    request.i8(0).i32(session.0).i32(session.1).count(topics.len());
     for (topic, partitions) in topics {
         request.string(topic).count(partitions.len());
         for (partition, offset) in partitions {
             request.i32(*partition).i32(-1).i64(*offset).i64(-1).i32(limits.partition_max_bytes);
         }
     }
+    // Nothing is forgotten.
     request.count(0);
     request.finish(0)
 }
@@ -52,14 +58,25 @@ pub struct Part<'a> {
     pub records: &'a [u8],
 }
 
-/// Reads the answer: its own error code, and every partition.
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer<'a> {
+    /// Error code of the whole; 0 is none.
+    pub error: i16,
+    /// The session; 0 is none.
+    pub session: i32,
+    /// Every partition that it names.
+    pub parts: Vec<Part<'a>>,
+}
+
+/// Reads the answer.
 ///
 /// # Errors
-/// The answer is cut.
-pub fn read(mut body: Reader<'_>) -> Result<(i16, Vec<Part<'_>>), Malformed> {
+/// It is cut.
+pub fn read(mut body: Reader<'_>) -> Result<Answer<'_>, Malformed> {
     let _throttle = body.i32()?;
     let error = body.i16()?;
-    let _session = body.i32()?;
+    let session = body.i32()?;
     let mut parts = Vec::new();
     for _ in 0..body.count()? {
         let topic = body.string()?;
@@ -73,5 +90,5 @@ pub fn read(mut body: Reader<'_>) -> Result<(i16, Vec<Part<'_>>), Malformed> {
             parts.push(Part { topic, partition, error, high_watermark, log_start, records });
         }
     }
-    Ok((error, parts))
+    Ok(Answer { error, session, parts })
 }

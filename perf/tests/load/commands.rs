@@ -191,6 +191,10 @@ fn exit_codes_say_what_happened() {
     let reading = [&AT_ONCE[..], &["--verify", "--consumers", "1", "--drain", "1s"]].concat();
     let losing = FakeBroker::start(Script { lose: Some(20), ..slow() });
     assert_eq!(run(&losing, &out, &reading), 3, "a lost batch");
+    let unread = FakeBroker::start(Script { hidden: Duration::from_secs(3_600), ..slow() });
+    assert_eq!(run(&unread, &out, &reading), 8, "readers that read nothing");
+    let verify = of(&out).repeats[0].verify.clone().unwrap();
+    assert!(verify.unread > 0 && verify.lost == 0, "{verify}");
     let broker = FakeBroker::start(slow());
     let bound = |condition| [&AT_ONCE[..], &["--fail-if", condition]].concat();
     assert_eq!(run(&broker, &out, &bound("p99 > 100ms")), 3, "a bound that is passed");

@@ -1,5 +1,7 @@
 //! A broker that keeps to a script: it answers after a known time, stalls, hangs up, and loses, doubles, swaps or alters batches.
 
+mod fetches;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
@@ -13,6 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use fetches::Sessions;
 use ringwood_perf::{
     hlog::{Counted, write_counted},
     protocol::{
@@ -50,6 +53,19 @@ pub(crate) struct Script {
     pub(crate) silent_fetch: Option<u64>,
     /// What is stored is there for fetches so much later.
     pub(crate) hidden: Duration,
+    /// The log's end is told as it was so long ago.
+    pub(crate) end_hidden: Duration,
+    /// What comes on the connection that brings the batch of this number is not answered from there on, and stored only when another
+    /// connection brings something.
+    pub(crate) withhold: Option<u64>,
+    /// The connection that brings the batch of this number is closed without an answer, and as many that come after it.
+    pub(crate) away: Option<(u64, u64)>,
+    /// Of this partition everything below this offset has been deleted.
+    pub(crate) deleted: Option<(i32, i64)>,
+    /// No fetch session is kept.
+    pub(crate) no_sessions: bool,
+    /// All fetch sessions are let go when the fetch of this number comes.
+    pub(crate) forget_sessions: Option<u64>,
     /// Of this partition a fetch finds nothing, whatever was stored.
     pub(crate) mute: Option<i32>,
     /// Nothing is stored.
@@ -75,6 +91,16 @@ struct Shared {
     producer_ids: AtomicU64,
     produces: AtomicU64,
     fetches: AtomicU64,
+    sessions: Mutex<Sessions>,
+    /// How many partitions all fetches have named, and how many had records in the answers.
+    named: AtomicU64,
+    served: AtomicU64,
+    /// How many fetches were for an offset that is not there.
+    astray: AtomicU64,
+    /// How many connections are still to be closed when they come.
+    away: AtomicU64,
+    /// Produces of a client that has gone: topic, partition, batch.
+    withheld: Mutex<Vec<(String, i32, Vec<u8>)>>,
     /// How long after a produce came its answer was written, by the broker's own clock.
     answered: Mutex<Vec<Duration>>,
     free_at: Mutex<Option<Instant>>,
@@ -101,6 +127,12 @@ impl FakeBroker {
             producer_ids: AtomicU64::new(1000),
             produces: AtomicU64::new(0),
             fetches: AtomicU64::new(0),
+            sessions: Mutex::default(),
+            named: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            astray: AtomicU64::new(0),
+            away: AtomicU64::new(0),
+            withheld: Mutex::default(),
             answered: Mutex::default(),
             free_at: Mutex::default(),
             first_produce: Mutex::default(),
@@ -112,7 +144,12 @@ impl FakeBroker {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let broker = accepting.clone();
-                thread::spawn(move || broker.serve(stream.unwrap()));
+                let away = &broker.shared.away;
+                let left = away
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+                if left.is_err() {
+                    thread::spawn(move || broker.serve(stream.unwrap()));
+                }
             }
         });
         broker
@@ -169,6 +206,24 @@ impl FakeBroker {
         *self.shared.batches_at_deletion.lock().unwrap()
     }
 
+    /// How many fetches came, how many partitions they named in all, and how many of these had records in the answers.
+    pub(crate) fn fetches(&self) -> (u64, u64, u64) {
+        let Shared { fetches, named, served, .. } = &*self.shared;
+        let [fetches, named, served] =
+            [fetches, named, served].map(|count| count.load(Ordering::Relaxed));
+        (fetches, named, served)
+    }
+
+    /// How many fetches were for an offset that is not there.
+    pub(crate) fn astray(&self) -> u64 {
+        self.shared.astray.load(Ordering::Relaxed)
+    }
+
+    /// How many connections it is still to turn away.
+    pub(crate) fn away(&self) -> u64 {
+        self.shared.away.load(Ordering::Relaxed)
+    }
+
     /// The sizes of the values that are stored.
     pub(crate) fn value_sizes(&self) -> BTreeSet<usize> {
         let topics = self.shared.topics.lock().unwrap();
@@ -203,6 +258,7 @@ impl FakeBroker {
             let _ = out.shutdown(std::net::Shutdown::Both);
         });
         let mut is_silent = false;
+        let mut is_withheld = false;
         loop {
             let mut size = [0; 4];
             if stream.read_exact(&mut size).is_err() {
@@ -225,7 +281,7 @@ impl FakeBroker {
             let mut answer = Writer::new();
             answer.i32(0).i32(correlation);
             let at = match api {
-                Api::Produce => match self.produce(request, &mut answer, came) {
+                Api::Produce => match self.produce(request, &mut answer, came, &mut is_withheld) {
                     Produced::Answer(at, number) => {
                         is_silent |= self.shared.script.silent == Some(number);
                         at
@@ -236,7 +292,7 @@ impl FakeBroker {
                 Api::Fetch => {
                     let number = self.shared.fetches.fetch_add(1, Ordering::Relaxed);
                     is_silent |= self.shared.script.silent_fetch == Some(number);
-                    self.fetch(request, &mut answer);
+                    self.fetch(request, &mut answer, number);
                     came
                 }
                 Api::ApiVersions
@@ -328,8 +384,14 @@ impl FakeBroker {
                     for _ in 0..partitions {
                         let partition = request.i32().unwrap();
                         let which = request.i64().unwrap();
-                        let end = topics[name][partition as usize].end;
-                        answer.i32(partition).i16(0).i64(-1).i64(if which == -1 { end } else { 0 });
+                        let end =
+                            topics[name][partition as usize].end(self.shared.script.end_hidden);
+                        let start = self.log_start(partition);
+                        answer.i32(partition).i16(0).i64(-1).i64(if which == -1 {
+                            end
+                        } else {
+                            start
+                        });
                     }
                 }
             }
@@ -350,7 +412,19 @@ impl FakeBroker {
         }
     }
 
-    fn produce(&self, mut request: Reader<'_>, answer: &mut Writer, came: Instant) -> Produced {
+    /// The first offset of a partition of this number.
+    fn log_start(&self, partition: i32) -> i64 {
+        let deleted = self.shared.script.deleted;
+        deleted.filter(|(of, _)| *of == partition).map_or(0, |(_, below)| below)
+    }
+
+    fn produce(
+        &self,
+        mut request: Reader<'_>,
+        answer: &mut Writer,
+        came: Instant,
+        is_withheld: &mut bool,
+    ) -> Produced {
         let script = &self.shared.script;
         let first = *self.shared.first_produce.lock().unwrap().get_or_insert(came);
         assert_eq!(request.nullable_string(), Ok(None), "transactional id");
@@ -369,12 +443,26 @@ impl FakeBroker {
                 if script.hang_up == Some(number) {
                     return Produced::HangUp;
                 }
+                if let Some((_, connections)) = script.away.filter(|(first, _)| *first == number) {
+                    self.shared.away.store(connections, Ordering::Relaxed);
+                    return Produced::HangUp;
+                }
+                *is_withheld |= script.withhold == Some(number);
+                let mut withheld = self.shared.withheld.lock().unwrap();
+                if *is_withheld {
+                    withheld.push((topic.to_owned(), partition, bytes.to_vec()));
+                    continue;
+                }
+                for (topic, partition, bytes) in withheld.drain(..) {
+                    self.append(&topic, partition, bytes, u64::MAX);
+                }
+                drop(withheld);
                 let (error, base) = self.append(topic, partition, bytes.to_vec(), number);
                 answer.i32(partition).i16(error).i64(base).i64(-1).i64(0);
             }
         }
         answer.i32(0);
-        if acks == 0 {
+        if acks == 0 || *is_withheld {
             return Produced::Silence;
         }
         let number = self.shared.produces.fetch_add(1, Ordering::Relaxed);
@@ -445,67 +533,6 @@ impl FakeBroker {
         }
         (0, base)
     }
-
-    fn fetch(&self, mut request: Reader<'_>, answer: &mut Writer) {
-        request.i32().unwrap();
-        let wait = Duration::from_millis(request.i32().unwrap() as u64);
-        request.i32().unwrap();
-        let max = request.i32().unwrap() as usize;
-        request.i8().unwrap();
-        request.i32().unwrap();
-        request.i32().unwrap();
-        let mut wanted = Vec::new();
-        for _ in 0..request.count().unwrap() {
-            let topic = request.string().unwrap();
-            for _ in 0..request.count().unwrap() {
-                let partition = request.i32().unwrap();
-                request.i32().unwrap();
-                let offset = request.i64().unwrap();
-                request.i64().unwrap();
-                request.i32().unwrap();
-                wanted.push((topic, partition, offset));
-            }
-        }
-        let deadline = Instant::now() + wait;
-        loop {
-            let (found, bytes) = self.read(&wanted, max);
-            if bytes == 0 && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(1));
-                continue;
-            }
-            answer.i32(0).i16(0).i32(0).count(found.len());
-            for ((topic, partition, _), (error, end, records)) in wanted.iter().zip(found) {
-                answer.string(topic).count(1).i32(*partition).i16(error);
-                answer.i64(end).i64(end).i64(0).i32(-1).bytes(&records);
-            }
-            return;
-        }
-    }
-
-    fn read(&self, wanted: &[(&str, i32, i64)], max: usize) -> (Vec<(i16, i64, Vec<u8>)>, usize) {
-        let topics = self.shared.topics.lock().unwrap();
-        let mut total = 0;
-        let mut found = Vec::new();
-        for (topic, partition, offset) in wanted {
-            let Some(place) = topics.get(*topic).and_then(|t| t.get(*partition as usize)) else {
-                found.push((3, -1, Vec::new()));
-                continue;
-            };
-            let mut records = Vec::new();
-            let mute = self.shared.script.mute == Some(*partition);
-            let hidden = self.shared.script.hidden;
-            let shown = place.batches.iter().take_while(|(at, _)| at.elapsed() >= hidden);
-            for (_, bytes) in shown.filter(|_| !mute) {
-                let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
-                if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
-                    total += bytes.len();
-                    records.extend_from_slice(bytes);
-                }
-            }
-            found.push((0, place.end, records));
-        }
-        (found, total)
-    }
 }
 
 /// Each produce took 3 ms, and as many fetches 1 ms.
@@ -536,6 +563,14 @@ enum Produced {
 }
 
 impl Partition {
+    /// Where it ended so long ago.
+    fn end(&self, ago: Duration) -> i64 {
+        let later = self.batches.iter().rev().take_while(|(at, _)| at.elapsed() < ago);
+        later.last().map_or(self.end, |(_, bytes)| {
+            batch::next(&mut bytes.as_slice()).unwrap().unwrap().base_offset
+        })
+    }
+
     fn store(&mut self, mut bytes: Vec<u8>, count: i32) {
         bytes[0..8].copy_from_slice(&self.end.to_be_bytes());
         self.end += i64::from(count);

@@ -7,6 +7,8 @@
 
 mod commands;
 mod fake_broker;
+mod lasting;
+mod reading;
 
 use std::{
     sync::{
@@ -19,6 +21,7 @@ use std::{
 use fake_broker::{FakeBroker, Script};
 use record::Codec;
 use ringwood_perf::{
+    failure::Failure,
     latency::{Kind, Latency},
     load::{Acks, Clock, Outcome, Plan, Target, trial},
     run::{Evidence, Verdict, judge},
@@ -47,15 +50,24 @@ fn verified() -> Plan {
     Plan { verify: true, consumers: 2, drain: Duration::from_secs(3), ..plan() }
 }
 
-fn run_on(broker: &FakeBroker, plan: &Plan) -> Outcome {
+/// The broker with fresh topics of its own.
+fn target(broker: &FakeBroker, plan: &Plan) -> Arc<Target> {
     static TOPICS: AtomicU64 = AtomicU64::new(0);
     let mut target = Target::discover(&[broker.address()]).unwrap();
     let number = TOPICS.fetch_add(1, Ordering::Relaxed);
     let topics = (0..plan.topics).map(|topic| format!("test-{number}-{topic}")).collect();
     target.use_topics(topics, plan.partitions, 1, &[]).unwrap();
+    Arc::new(target)
+}
+
+fn attempt(target: &Arc<Target>, plan: &Plan) -> Result<Outcome, Failure> {
     let clock = Clock::start();
     let started = clock.now();
-    trial(&Arc::new(plan.clone()), &Arc::new(target), clock, started, 0, &mut |_| ()).unwrap()
+    trial(&Arc::new(plan.clone()), target, clock, started, 0, &mut |_| ())
+}
+
+fn run_on(broker: &FakeBroker, plan: &Plan) -> Outcome {
+    attempt(&target(broker, plan), plan).unwrap()
 }
 
 fn run(script: Script, plan: &Plan) -> Outcome {

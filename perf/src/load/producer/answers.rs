@@ -2,7 +2,7 @@
 
 use super::{Flight, Link, Producer, Sent, Shop, Source};
 use crate::{
-    load::{batches::Closed, links::Repair},
+    load::{batches::Closed, links::Repair, plan::Plan},
     protocol::{Reader, error_name, produce},
     verify::Stretch,
 };
@@ -81,8 +81,16 @@ impl Producer {
         }
         self.held = true;
         if self.repair.is_none() {
-            self.repair = Some(Repair::begin(&shop.target, shop.plan.idempotent));
+            let Plan { idempotent, reconnect_pause, .. } = *shop.plan;
+            self.repair = Some(Repair::of_producer(&shop.target, idempotent, reconnect_pause));
+            self.cut_off_since = Some(now);
         }
+    }
+
+    /// Whether no broker could be reached for as long as that.
+    pub(super) fn is_cut_off(&self, now: u64, shop: &Shop) -> bool {
+        let Some((since, patience)) = self.cut_off_since.zip(shop.patience) else { return false };
+        now.saturating_sub(since) >= patience
     }
 
     /// The deadline is over: what is not acknowledged fails.
@@ -143,8 +151,15 @@ fn book(
             Some((_, 0 | 46, base)) => {
                 let Sent { dues, bytes, .. } = batch;
                 shop.meter.on_acknowledged(dues, flight.at, earliest, now, *bytes);
+                // No answer of a sound broker adds up to more; a strange one is not to stop the run.
+                let after = base.saturating_add(i64::from(batch.count));
                 let end = &mut shop.produced.ends[batch.partition as usize];
-                *end = (*end).max(base + i64::from(batch.count));
+                *end = (*end).max(after);
+                // A duplicate may be answered without its offset.
+                if shop.plan.verify && *base >= 0 {
+                    let known = &mut shop.produced.ledger.of(producer, batch.partition).end;
+                    *known = (*known).max(Some(after));
+                }
             }
             Some((_, code, _)) => {
                 refused = Some(*code);
@@ -158,6 +173,8 @@ fn book(
 
 fn fail(batch: &Sent, producer: u32, why: &str, now: u64, shop: &mut Shop) {
     shop.meter.on_failed(&batch.dues, now, why);
+    shop.produced.failed += u64::from(batch.count);
+    shop.produced.fault.get_or_insert_with(|| why.to_owned());
     if shop.plan.verify && batch.count > 0 {
         let first = batch.first_sequence;
         let stretch = Stretch { first, last: first + u64::from(batch.count) - 1 };

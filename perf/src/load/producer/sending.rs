@@ -106,6 +106,8 @@ impl Producer {
                     let Some(flight) = link.flying.pop_front() else { break };
                     for batch in &flight.batches {
                         shop.meter.on_acknowledged(&batch.dues, flight.at, now, now, batch.bytes);
+                        let handed = &mut shop.produced.handed[batch.partition as usize];
+                        *handed += i64::from(batch.count);
                     }
                 }
             }

@@ -10,7 +10,8 @@ use crate::load::{
     reading::Reading,
 };
 
-/// Drives these producers until their schedules are over and everything is acknowledged, or until the deadline.
+/// Drives these producers until their schedules are over and everything is acknowledged, until the deadline, or until they have been
+/// cut off for too long.
 pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Produced {
     effort::wake_on_time();
     // As fast as it goes there is no schedule to keep, and going first would take the cores from a broker that shares them.
@@ -31,7 +32,9 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
         if producers.iter_mut().all(|producer| producer.is_done(now)) {
             break;
         }
-        if now >= shop.deadline {
+        let is_cut_off = producers.iter().any(|producer| producer.is_cut_off(now, &shop));
+        if is_cut_off || now >= shop.deadline {
+            shop.produced.is_cut_off = is_cut_off;
             for producer in &mut producers {
                 producer.abandon(now, &mut shop);
             }
@@ -53,11 +56,12 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
     if now < end && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_))) {
         std::thread::sleep(Duration::from_nanos(end - now));
     }
-    if shop.plan.verify {
-        for producer in &producers {
-            for partition in 0..producer.of_partition.len() as u32 {
-                shop.produced.ledger.of(producer.number, partition).next =
-                    producer.batches.made(partition);
+    for producer in &producers {
+        for partition in 0..producer.of_partition.len() as u32 {
+            let made = producer.batches.made(partition);
+            shop.produced.made += made;
+            if shop.plan.verify {
+                shop.produced.ledger.of(producer.number, partition).next = made;
             }
         }
     }
