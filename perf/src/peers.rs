@@ -25,6 +25,7 @@ use crate::{
     ceiling::Bounds,
     failure::Failure,
     gauntlet::HASTE,
+    interrupt,
     latency::{Kind, Latency},
     load::Plan,
     machine::Machine,
@@ -298,6 +299,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         }
         let round = Instant::now();
         for seen in &mut all {
+            interrupt::check()?;
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
             if let Err(failure) = play(seen, turn, args, &kafka, &plan, sides.broker.as_deref()) {

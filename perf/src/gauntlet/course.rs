@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    interrupt,
     load::Plan,
     measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
     run::{Directory, Recording, Run},
@@ -92,6 +93,7 @@ impl Course {
             .collect();
         let (mut lines, mut fingerprint) = (Vec::<Line>::new(), String::new());
         for (place, step) in steps(all.len(), self.baselines).into_iter().enumerate() {
+            interrupt::check()?;
             let fresh = if place > 0 { ground.renew() } else { Ok(()) };
             let Some(scenario) = step.and_then(|number| all.get(number)) else {
                 let number = lines.iter().filter(|line| line.is_of_baseline()).count() + 1;

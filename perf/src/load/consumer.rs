@@ -20,6 +20,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    interrupt,
     protocol::{Reader, batch, error_name, fetch},
     stamp::{self, Read},
     verify::Checker,
@@ -355,6 +356,9 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
             && consumers.iter().all(|consumer| consumer.reached(&desk.backlog))
         {
             caught_up_at = Some(now);
+        }
+        if interrupt::came() {
+            break;
         }
         if let Some(goal) = desk.goal.get() {
             let reached = consumers.iter().all(|consumer| consumer.reached(&goal.ends));

@@ -8,6 +8,7 @@ use super::{Contender, Lengths, PeersArgs, contenders, kafka::Kafka};
 use crate::{
     failure::Failure,
     gauntlet::{Course, Ground},
+    interrupt,
     measure::Scene,
     own::{OwnBroker, Sides},
     terminal, view,
@@ -64,6 +65,7 @@ pub(super) fn run(
     for contender in contenders(args.only) {
         let name = contender.name();
         terminal::note(name);
+        interrupt::check()?;
         let folder = |out: &std::path::PathBuf| out.join(name.replace([' ', '='], "-"));
         let course = Course {
             rate: args.rate.clone(),

@@ -5,9 +5,12 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Produced, Producer, Shop, Source};
-use crate::load::{
-    effort::{self, Effort},
-    reading::Reading,
+use crate::{
+    interrupt,
+    load::{
+        effort::{self, Effort},
+        reading::Reading,
+    },
 };
 
 /// Drives these producers until their schedules are over and everything is acknowledged, or until the deadline.
@@ -31,7 +34,7 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
         if producers.iter_mut().all(|producer| producer.is_done(now)) {
             break;
         }
-        if now >= shop.deadline {
+        if now >= shop.deadline || interrupt::came() {
             for producer in &mut producers {
                 producer.abandon(now, &mut shop);
             }
@@ -50,7 +53,10 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
     // The window's last reading may still be due when everything was acknowledged early.
     let end = shop.meter.window().end();
     let now = clock.now();
-    if now < end && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_))) {
+    if now < end
+        && !interrupt::came()
+        && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_)))
+    {
         std::thread::sleep(Duration::from_nanos(end - now));
     }
     if shop.plan.verify {
