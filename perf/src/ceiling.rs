@@ -9,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     failure::Failure,
+    interrupt,
     latency::Latency,
     machine::Machine,
     spec::{self, Quantile, format_bytes, format_nanos},
@@ -138,7 +139,9 @@ pub fn run(args: &CeilingArgs) -> Result<(), Failure> {
     let machine = Machine::look(Some(&args.dir));
     let mut bounds = device::measure(&args.dir, args.bytes, args.duration, device::FLUSHES_MIN)?;
     bounds.extend(network::measure(args.duration, None)?);
+    interrupt::check()?;
     bounds.extend(memory::measure(args.duration));
+    interrupt::check()?;
     bounds.extend(client::measure(args.duration)?);
     if args.json {
         let value = serde_json::json!({ "machine": machine, "bounds": bounds });

@@ -1,7 +1,8 @@
 //! The subcommands of `ringwood perf`.
 
 use crate::{
-    ceiling, compare, curve, failure::Failure, gauntlet, measure, peers, quick, show, terminal,
+    ceiling, compare, curve, failure::Failure, gauntlet, interrupt, measure, peers, quick, show,
+    terminal,
 };
 
 /// `ringwood perf ...`
@@ -26,14 +27,33 @@ pub enum Command {
 }
 
 /// Runs the subcommand. Gives back the exit code: 0 ok, 1 a file or process of ours, 2 usage, 3 an assertion that does not hold,
-/// 4 no broker, 8 an invalid run.
+/// 4 no broker, 8 an invalid run, 130 and 143 interrupted.
 #[must_use]
 pub fn run(command: Command) -> u8 {
-    match attempt(command) {
+    if command.leaves_something() {
+        interrupt::catch();
+    }
+    // A command that is interrupted may fail by what the signal did to others: it is interrupted all the same.
+    match attempt(command).map_err(|failure| interrupt::check().err().unwrap_or(failure)) {
         Ok(()) => 0,
         Err(failure) => {
             terminal::note(&failure.to_string());
             failure.code()
+        }
+    }
+}
+
+impl Command {
+    /// Whether it starts, creates or fills something that does not go with the process.
+    fn leaves_something(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Quick(_)
+            | Self::Gauntlet(_)
+            | Self::Curve(_)
+            | Self::Peers(_)
+            | Self::Ceiling(_) => true,
+            Self::Compare(_) | Self::Show(_) => false,
         }
     }
 }

@@ -74,7 +74,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let lines: Vec<Line> = runs
         .iter()
         .filter(|run| !run.is_invalid())
-        .map(|run| Line { name: run.name.clone(), points: run.curve.points.clone() })
+        .map(|run| Line::of(&run.name, run.curve.clone()))
         .collect();
     let title = format!("{metric} latency");
     if let Some(path) = &args.svg {
@@ -91,7 +91,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     if args.json.as_deref() != Some("-") {
         let mut text = table.render(terminal::colour());
         for note in &notes {
-            text.push_str(&format!("{note}\n"));
+            text.push_str(&format!("{}\n", terminal::visible(note)));
         }
         if args.plot {
             text.push_str(&format!("\n{title}\n{}", view::percentile_plot(&lines, 76, 20)));
@@ -175,6 +175,11 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> Table {
     row("acks", &|run| run.run.as_ref()?.load.get("acks").cloned());
     row("records", &|run| Some(format_count(run.curve.count as f64)));
     row("repeats", &|run| Some(run.run.as_ref()?.repeats.len().to_string()));
+    let fails = runs.iter().filter_map(|run| run.run.as_ref()).any(|run| run.failed() > 0);
+    row("failed", &|run| {
+        let run = run.run.as_ref().filter(|_| fails)?;
+        Some(run.failures().unwrap_or_else(|| "0".into()))
+    });
     row("verdict", &|run| Some(run.run.as_ref()?.verdict.word().to_owned()));
     row("revision", &|run| {
         Some(run.run.as_ref()?.revision.clone()).filter(|revision| !revision.is_empty())
@@ -224,6 +229,7 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> String {
                 "rate": entry(Subject::Rate),
                 "bytes_rate": run.byte_rate(),
                 "verdict": run.run.as_ref().map(|run| run.verdict.to_string()),
+                "failed": run.run.as_ref().map(crate::run::Run::failed),
             })
         })
         .collect();
@@ -277,6 +283,24 @@ fn load_differences(runs: &[Measured]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::{Repeat, Run, Stage};
+
+    #[test]
+    fn what_failed_has_a_row_of_its_own() {
+        let measured = |failed| {
+            let errors = [("KAFKA_STORAGE_ERROR".to_owned(), failed)].into();
+            let stage = Stage { failed, errors, ..Stage::default() };
+            let repeats = vec![Repeat { stages: vec![stage], ..Repeat::default() }];
+            let mut measured = Measured::of_rates(&[1.0]);
+            measured.run = Some(Run { repeats, ..Run::default() });
+            measured
+        };
+        let text = |runs: &[Measured]| table(runs, &[], "response").render(false);
+        let found = text(&[measured(0), measured(7)]);
+        let row = found.lines().find(|line| line.starts_with("failed ")).unwrap();
+        assert!(row.contains(" 0 ") && row.ends_with("7 records failed: KAFKA_STORAGE_ERROR"));
+        assert!(!text(&[measured(0), measured(0)]).contains("failed"));
+    }
 
     #[test]
     fn a_difference_is_coloured_only_where_the_spreads_do_not_meet() {

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     failure::Failure,
     host::HostArgs,
+    interrupt,
     latency::Kind,
     load::Plan,
     machine::Machine,
@@ -82,6 +83,10 @@ struct Point {
     write_amplification: Option<f64>,
     /// What the measurement at the common rate is worth.
     verdict: String,
+    /// Records that failed in it, in words.
+    failed: Option<String>,
+    /// The same of the measurement that `carried` is of, where that is another.
+    carried_failed: Option<String>,
     /// What there is in place of numbers.
     failure: Option<String>,
 }
@@ -127,11 +132,13 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
                 drain: Duration::from_secs(3),
                 ..Plan::default()
             };
+            interrupt::check()?;
             // A point that cannot be had is a row of the table, not its end.
             let mut left = Vec::new();
             let mut point = point(args, &plan, *rate, &scene, &mut fingerprint, &mut left)
                 .unwrap_or_else(|e| Point { failure: Some(e.to_string()), ..Point::default() });
             left.into_iter().for_each(Leftover::delete);
+            interrupt::check()?;
             (point.size, point.partitions) = (size.to_string(), *partitions);
             points.push(point);
         }
@@ -173,6 +180,7 @@ fn point(
     let best = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);
     // The steady rate is a whole measurement as well.
     let mut confirmed = matches!(calm.verdict, Verdict::Valid).then(|| calm.rate());
+    let mut carried_failed = None;
     for share in CONFIRMED {
         let rate = best * share;
         if confirmed.is_some_and(|confirmed| rate <= confirmed) {
@@ -182,7 +190,7 @@ fn point(
         let (run, recording) = measure_and_leave(&plan, &quiet, left)?;
         keep(args, &format!("{name}-carried-{:.0}", share * 100.0), &run, &recording)?;
         if kept_up(&run, rate) {
-            confirmed = Some(run.rate());
+            (confirmed, carried_failed) = (Some(run.rate()), run.failures());
             break;
         }
         // A generator that cannot be in time at this rate tells nothing of the broker.
@@ -208,6 +216,8 @@ fn point(
         records_per_flush: inside.records_per_flush,
         write_amplification: inside.write_amplification,
         verdict: calm.verdict.word().to_owned(),
+        failed: calm.failures(),
+        carried_failed,
         ..Point::default()
     })
 }
@@ -291,14 +301,22 @@ fn table(args: &CurveArgs, points: &[Point]) -> Table {
             count(point.flushes_per_second),
             count(point.records_per_flush),
             point.write_amplification.map_or_else(|| "n/a".into(), |times| format!("{times:.2}")),
-            match point.confirmed {
-                true => point.verdict.clone(),
-                false => format!("{}, carried not confirmed", point.verdict),
-            },
+            verdict(point),
         ];
         table.row(std::iter::once(name).chain(cells.map(Cell::plain)).collect());
     }
     table
+}
+
+/// What the row is worth: of the steady rate, and of what is carried.
+fn verdict(point: &Point) -> String {
+    let carried = match &point.carried_failed {
+        _ if !point.confirmed => Some("carried not confirmed".to_owned()),
+        Some(failed) => Some(format!("of carried {failed}")),
+        None => None,
+    };
+    let words = [Some(point.verdict.clone()), point.failed.clone(), carried];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The plots: what is carried, and the p99.
@@ -390,6 +408,25 @@ mod tests {
         assert!(kept_up(&run(9_000, Verdict::Invalid("late".into())), 1_000.0));
         assert!(!kept_up(&run(8_000, Verdict::Valid), 1_000.0));
         assert!(!kept_up(&run(9_000, Verdict::Saturated("held".into())), 1_000.0));
+    }
+
+    #[test]
+    fn what_is_refused_is_told_by_its_name() {
+        let words = |failed: Option<&str>, carried: Option<&str>, confirmed| {
+            verdict(&Point {
+                verdict: "valid".into(),
+                failed: failed.map(str::to_owned),
+                carried_failed: carried.map(str::to_owned),
+                confirmed,
+                ..Point::default()
+            })
+        };
+        let refused = Some("9 records failed: KAFKA_STORAGE_ERROR");
+        assert_eq!(words(None, None, true), "valid");
+        assert_eq!(words(None, None, false), "valid, carried not confirmed");
+        assert_eq!(words(refused, None, true), "valid, 9 records failed: KAFKA_STORAGE_ERROR");
+        let carried = "valid, of carried 9 records failed: KAFKA_STORAGE_ERROR";
+        assert_eq!(words(None, refused, true), carried);
     }
 
     #[test]

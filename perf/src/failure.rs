@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::interrupt;
+
 /// Why a command failed; each kind has its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -15,6 +17,8 @@ pub enum Failure {
     Invalid(String),
     /// A file or a process of ours. Exit code 1.
     Local(String),
+    /// A signal of this number asked for the end. Exit code 128 and its number, as shells have it.
+    Interrupted(i32),
 }
 
 impl Failure {
@@ -27,6 +31,7 @@ impl Failure {
             Self::Assertion(_) => 3,
             Self::Unreachable(_) => 4,
             Self::Invalid(_) => 8,
+            Self::Interrupted(signal) => interrupt::code(*signal),
         }
     }
 
@@ -50,6 +55,9 @@ impl fmt::Display for Failure {
             Self::Unreachable(text) => ("unreachable", text),
             Self::Invalid(text) => ("invalid", text),
             Self::Local(text) => ("local", text),
+            Self::Interrupted(signal) => {
+                return write!(f, "error[interrupted]: by {}", interrupt::name(*signal));
+            }
         };
         write!(f, "error[{kind}]: {text}")
     }

@@ -1,11 +1,19 @@
 //! `.hgrm`: the text form of a cumulative distribution that the HdrHistogram plotters read.
 //!
 //! Four columns: value (milliseconds), percentile as a fraction, how many records lie at or below, and `1/(1-percentile)`, the
-//! axis of the plots. Five points for each halving of the distance to 1. Footer lines begin with `#`.
+//! axis of the plots. Five points for each halving of the distance to 1. Footer lines begin with `#`. One of them is ours:
+//! `#[withheld: 0.999..1]` says between which fractions the generator may have made the values, which are no numbers of the broker's
+//! then.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::RangeInclusive,
+};
 
-use crate::latency::Latency;
+use crate::{
+    latency::{Kind, Latencies, Latency},
+    spec::Quantile,
+};
 
 /// Nanoseconds in the unit of the file.
 const NANOS_PER_UNIT: f64 = 1e6;
@@ -47,6 +55,46 @@ pub fn write(latency: &Latency, out: &mut impl Write) -> io::Result<()> {
         histogram.len()
     )?;
     writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", histogram.buckets(), 2048)
+}
+
+/// Writes the distribution of this kind, and which part of it the generator may have made.
+///
+/// # Errors
+/// What the writer answers.
+pub fn write_told(all: &Latencies, kind: Kind, out: &mut impl Write) -> io::Result<()> {
+    let latency = all.of(kind);
+    write(latency, out)?;
+    let spans = withheld(all, kind, points(latency, TICKS).iter().map(|point| point.quantile));
+    if spans.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<String> =
+        spans.iter().map(|span| format!("{}..{}", span.start(), span.end())).collect();
+    writeln!(out, "{WITHHELD}{}]", words.join(" "))
+}
+
+/// How the line begins that says what is withheld.
+const WITHHELD: &str = "#[withheld: ";
+
+/// Which of these quantiles, which rise, the generator may have moved by too much: spans from the first to the last of neighbours.
+fn withheld(
+    all: &Latencies,
+    kind: Kind,
+    quantiles: impl Iterator<Item = f64>,
+) -> Vec<RangeInclusive<f64>> {
+    let mut spans: Vec<RangeInclusive<f64>> = Vec::new();
+    let mut open = false;
+    for at in quantiles {
+        let quantile = Quantile::percent(at * 100.0);
+        let is_moved = quantile.is_ok_and(|quantile| all.moved(kind, quantile).is_some());
+        match spans.last_mut() {
+            Some(span) if is_moved && open => *span = *span.start()..=at,
+            _ if is_moved => spans.push(at..=at),
+            Some(_) | None => {}
+        }
+        open = is_moved;
+    }
+    spans
 }
 
 /// One line of the file.
@@ -91,7 +139,12 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
     /// How many records are in the distribution.
     pub count: u64,
+    /// The points between these quantiles may be the generator's: each span begins and ends with a point.
+    pub withheld: Vec<RangeInclusive<f64>>,
 }
+
+/// Quantiles are written with twelve digits.
+const ROUNDING: f64 = 1e-12;
 
 impl Curve {
     /// The points of a distribution of our own.
@@ -101,13 +154,42 @@ impl Curve {
             .into_iter()
             .map(|point| (point.quantile, point.value as f64))
             .collect();
-        Self { points, count: latency.count() }
+        Self { points, count: latency.count(), withheld: Vec::new() }
+    }
+
+    /// The same, with what the generator may have made of it.
+    #[must_use]
+    pub fn told(all: &Latencies, kind: Kind) -> Self {
+        let curve = Self::of(all.of(kind));
+        let withheld = withheld(all, kind, curve.points.iter().map(|(quantile, _)| *quantile));
+        Self { withheld, ..curve }
     }
 
     /// The value at this quantile: that of the first point at or above it.
     #[must_use]
     pub fn at(&self, quantile: f64) -> Option<f64> {
-        self.points.iter().find(|(q, _)| *q >= quantile - 1e-12).map(|(_, value)| *value)
+        self.point(quantile).map(|(_, value)| value)
+    }
+
+    /// Whether the value there may be the generator's.
+    #[must_use]
+    pub fn is_withheld(&self, quantile: f64) -> bool {
+        let point = self.point(quantile);
+        point.is_some_and(|(at, _)| self.withheld.iter().any(|span| span.contains(&at)))
+    }
+
+    fn point(&self, quantile: f64) -> Option<(f64, f64)> {
+        self.points.iter().copied().find(|(at, _)| *at >= quantile - ROUNDING)
+    }
+
+    /// A span that a file names, as one of its points.
+    fn span(&self, text: &str) -> Option<RangeInclusive<f64>> {
+        let (from, to) = text.split_once("..")?;
+        let (from, to): (f64, f64) = (from.parse().ok()?, to.parse().ok()?);
+        let within = |at: &f64| (from - ROUNDING..=to + ROUNDING).contains(at);
+        let mut points = self.points.iter().map(|(at, _)| *at).filter(within);
+        let first = points.next()?;
+        Some(first..=points.last().unwrap_or(first))
     }
 }
 
@@ -130,6 +212,10 @@ pub fn parse(text: &str) -> Result<Curve, String> {
     if curve.points.is_empty() {
         return Err("no line with a value, a percentile and a count".into());
     }
+    let spans =
+        text.lines().filter_map(|line| line.trim().strip_prefix(WITHHELD)?.strip_suffix(']'));
+    curve.withheld =
+        spans.flat_map(str::split_ascii_whitespace).filter_map(|span| curve.span(span)).collect();
     Ok(curve)
 }
 
@@ -153,6 +239,31 @@ mod tests {
             let value = curve.at(quantile).unwrap();
             assert!((value / expected - 1.0).abs() < 0.002, "{quantile}: {value}");
         }
+    }
+
+    #[test]
+    fn what_the_generator_may_have_made_is_marked_in_the_file() {
+        // A broker of 10 ms, and two records of a thousand that the generator closed 40 ms late.
+        let mut all = Latencies::default();
+        for (late, count) in [(0, 99_800), (40_000_000, 200)] {
+            all.of_mut(Kind::Response).record_n(10_000_000 + late, count);
+            all.of_mut(Kind::Prompt).record_n(10_000_000, count);
+        }
+        let mut text = Vec::new();
+        write_told(&all, Kind::Response, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let curve = parse(&text).unwrap();
+        let told = Curve::told(&all, Kind::Response);
+        for curve in [&curve, &told] {
+            let withheld = [0.5, 0.99, 0.999, 1.0].map(|quantile| curve.is_withheld(quantile));
+            assert_eq!(withheld, [false, false, true, true], "{text}");
+        }
+        // In time, there is no such line.
+        *all.of_mut(Kind::Prompt) = all.of(Kind::Response).clone();
+        let mut text = Vec::new();
+        write_told(&all, Kind::Response, &mut text).unwrap();
+        assert!(!String::from_utf8(text).unwrap().contains("withheld"));
+        assert_eq!(Curve::told(&all, Kind::Response).withheld, []);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     ceiling::Bounds,
     failure::Failure,
+    interrupt,
     measure::Scene,
     memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
@@ -78,6 +79,7 @@ impl HostArgs {
         let sides = self.cores.sides()?;
         let memory = self.memory.touch(touch);
         terminal::note(&memory);
+        interrupt::check()?;
         sides.keep_client()?;
         let start = Start {
             program: self.ringwood.clone(),

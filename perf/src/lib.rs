@@ -12,6 +12,7 @@
 //!  peers, host, memory               which loads are run, and against whom
 //!  compare, show, view               runs as tables, plots and pages
 //!  ceiling, machine                  what the machine could do at most, and what it is
+//!  interrupt                         a signal ends a command as a failure does
 //! ```
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod gauntlet;
 pub mod hgrm;
 pub mod hlog;
 pub mod host;
+mod interrupt;
 pub mod latency;
 pub mod load;
 pub mod machine;

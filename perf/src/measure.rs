@@ -1,18 +1,21 @@
 //! `perf run`: repeats of one load, judged, shown and kept.
 
+mod search;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use record::Codec;
 
 use crate::{
     failure::Failure,
-    latency::{Kind, Latencies},
+    interrupt::{self, Stay},
+    latency::Kind,
     load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
     run::{Broker, Directory, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
-    spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject, format_count},
+    spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject},
     terminal::{self, LiveLine},
 };
 
@@ -144,6 +147,12 @@ pub(crate) struct Scene {
     pub(crate) quiet: bool,
 }
 
+impl Scene {
+    fn deletes_its_topics(&self) -> bool {
+        self.topic.is_none() && !self.keep_topics
+    }
+}
+
 impl RunArgs {
     fn plan(&self) -> Result<Plan, Failure> {
         if self.verify && self.consumers == 0 {
@@ -242,19 +251,21 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (mut plan, scene) = (args.plan()?, args.scene()?);
     // Deleting gigabytes is work for the broker, and some do it a minute later: no measurement is to have it in its percentiles.
     let mut left = Vec::new();
-    if let Some(condition) = args.find_max {
-        let found = find_max(&plan, &scene, condition, &mut left);
-        plan.rate = RateSpec::constant(match found {
-            Ok(rate) => rate,
-            Err(failure) => {
-                left.into_iter().for_each(Leftover::delete);
-                return Err(failure);
-            }
-        });
+    let searched = match args.find_max {
+        Some(condition) => {
+            Some((condition, search::find_max(&plan, &scene, condition, &mut left)?))
+        }
+        None => None,
+    };
+    if let Some((_, rate)) = searched {
+        plan.rate = RateSpec::constant(rate);
     }
-    let measured = measure_and_leave(&plan, &scene, &mut left);
-    left.into_iter().for_each(Leftover::delete);
-    let (run, recording) = measured?;
+    let measured = measure_what_can_be(&plan, &scene).map(|(measured, topics)| {
+        left.push(topics);
+        measured
+    });
+    drop(left);
+    let Partial { run, recording, failure } = measured??;
     if let Some(path) = &args.out {
         Directory::at(path).save(&run, &recording)?;
     }
@@ -272,7 +283,14 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
         None => terminal::print(&show::render(&run)),
     }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     conclude(&run)?;
+    if let Some((condition, rate)) = searched {
+        let answer = search::answer(condition, rate as f64, &run, &recording.total());
+        search::confirm(condition, rate as f64, &answer)?;
+    }
     assert_none(&run, &recording, &args.fail_if)
 }
 
@@ -337,7 +355,15 @@ fn prepare(plan: &Plan, scene: &Scene) -> Result<Target, Failure> {
         (0..plan.topics).map(|number| format!("{prefix}-{number}")).collect()
     };
     let replication = if scene.replication == 0 { 1 } else { scene.replication };
-    target.use_topics(topics, plan.partitions, replication, &scene.topic_config)?;
+    if let Err(failure) =
+        target.use_topics(topics, plan.partitions, replication, &scene.topic_config)
+    {
+        if scene.deletes_its_topics() {
+            // What came before the failure is there; of what is not there the broker says so.
+            let _ = target.drop_topics();
+        }
+        return Err(failure);
+    }
     Ok(target)
 }
 
@@ -353,15 +379,33 @@ pub(crate) fn measure(plan: &Plan, scene: &Scene) -> Result<(Run, Recording), Fa
     result
 }
 
-/// The topics of a run that is over, which are still there.
+/// The topics of a run that is over, which are still there. They are deleted when this goes, unless they were to be kept.
 #[derive(Debug)]
-pub(crate) struct Leftover(Option<Arc<Target>>);
+pub(crate) struct Leftover(Option<(Arc<Target>, Stay)>);
 
 impl Leftover {
-    /// Deletes them, unless they were to be kept.
-    pub(crate) fn delete(self) {
+    fn of(scene: &Scene, target: &Arc<Target>) -> Self {
+        let stay = || {
+            let (first, count) = target.first_and_count();
+            let brokers = scene.bootstrap.join(",");
+            Stay::new(match count {
+                1 => format!("topic {first} on {brokers}"),
+                _ => format!("topic {first} and {} more of its name on {brokers}", count - 1),
+            })
+        };
+        Self(scene.deletes_its_topics().then(|| (Arc::clone(target), stay())))
+    }
+
+    /// Deletes them.
+    pub(crate) fn delete(self) {}
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
         // What cannot be deleted stays: the run's result does not hang on it.
-        if let Some(Err(failure)) = self.0.map(|target| target.drop_topics()) {
+        if let Some((target, _)) = &self.0
+            && let Err(failure) = target.drop_topics()
+        {
             terminal::note(&format!("the run's topics stay: {failure}"));
         }
     }
@@ -369,15 +413,39 @@ impl Leftover {
 
 type Measured = Result<(Run, Recording), Failure>;
 
+/// The repeats that were measured.
+#[derive(Debug)]
+struct Partial {
+    run: Run,
+    recording: Recording,
+    /// Why there are no more of them, where one failed.
+    failure: Option<Failure>,
+}
+
+impl Partial {
+    /// All of them, or why not.
+    fn whole(self) -> Measured {
+        self.failure.map_or(Ok((self.run, self.recording)), Err)
+    }
+}
+
 /// Runs every repeat of the plan and leaves the topics: deleting them is work for the broker, which another run may be measuring.
 pub(crate) fn measure_before_deletion(
     plan: &Plan,
     scene: &Scene,
 ) -> Result<(Measured, Leftover), Failure> {
+    let (measured, topics) = measure_what_can_be(plan, scene)?;
+    Ok((measured.and_then(Partial::whole), topics))
+}
+
+/// The same, with the repeats before the one that failed.
+fn measure_what_can_be(
+    plan: &Plan,
+    scene: &Scene,
+) -> Result<(Result<Partial, Failure>, Leftover), Failure> {
     let target = Arc::new(prepare(plan, scene)?);
-    let result = repeats(plan, scene, &target);
-    let ours = scene.topic.is_none() && !scene.keep_topics;
-    Ok((result, Leftover(ours.then_some(target))))
+    let topics = Leftover::of(scene, &target);
+    Ok((repeats(plan, scene, &target), topics))
 }
 
 /// Runs every repeat of the plan, with another run to come on the same broker: the topics are put with those that go after the last.
@@ -391,7 +459,7 @@ pub(crate) fn measure_and_leave(
     result
 }
 
-fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Recording), Failure> {
+fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, Failure> {
     let clock = Clock::start();
     let started = clock.now();
     let mut run = Run {
@@ -425,8 +493,9 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         terminal::note(&format!("{} at {}", run.broker.fingerprint, scene.bootstrap.join(",")));
     }
     let mut verdicts = Vec::new();
-    for number in 0..u64::from(scene.repeat.max(1)) {
-        let of = u64::from(scene.repeat.max(1));
+    let mut failure = None;
+    let of = u64::from(scene.repeat.max(1));
+    for number in 0..of {
         let mut live = |second: &Live| {
             if scene.quiet {
                 return;
@@ -435,7 +504,17 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
             let which = if of > 1 { format!("{} of {of}  ", number + 1) } else { String::new() };
             line.show((number as f64 + here) / of as f64, &format!("{which}{second}"));
         };
-        let outcome = trial(&plan, target, clock, started, number, &mut live)?;
+        let outcome = trial(&plan, target, clock, started, number, &mut live);
+        // Workers that were sent home leave a repeat that looks whole.
+        let outcome = match outcome.and_then(|outcome| interrupt::check().map(|()| outcome)) {
+            Ok(outcome) => outcome,
+            // What was measured before is not lost for this.
+            Err(why) => {
+                run.ended_early = Some(format!("repeat {} of {of}: {why}", number + 1));
+                failure = Some(why);
+                break;
+            }
+        };
         let verdict = outcome.verdict(plan.rate != RateSpec::Max);
         let Outcome { mut repeat, intervals, timeline, .. } = outcome;
         repeat.verdict = verdict;
@@ -448,8 +527,13 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         recording.timeline.extend(timeline);
     }
     line.finish();
+    if run.repeats.is_empty()
+        && let Some(failure) = failure
+    {
+        return Err(failure);
+    }
     run.broker.after = target.usage();
-    if let Some(admin) = &scene.admin {
+    if let (Some(admin), None) = (&scene.admin, &failure) {
         // The measurement is done: it is not lost for this.
         match Counters::read(admin) {
             Ok(counters) => {
@@ -467,7 +551,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<(Run, Rec
         }
     }
     run.verdict = worst(verdicts);
-    Ok((run, recording))
+    Ok(Partial { run, recording, failure })
 }
 
 /// Where the broker keeps its data: as the command line says, or, of one whose process is on this machine, as it says itself. Where this
@@ -489,80 +573,6 @@ fn worst(verdicts: Vec<Verdict>) -> Verdict {
         Verdict::Invalid(_) => 2,
     };
     verdicts.into_iter().max_by_key(badness).unwrap_or_default()
-}
-
-/// How many rates are tried below the highest.
-const PROBES: u32 = 7;
-
-/// A probe must be acknowledged at this share of its rate at least.
-const KEPT_UP: f64 = 0.98;
-
-/// Searches for the highest rate at which the condition holds: first how much goes at all, then by halves.
-fn find_max(
-    plan: &Plan,
-    scene: &Scene,
-    condition: Assertion,
-    left: &mut Vec<Leftover>,
-) -> Result<u64, Failure> {
-    if matches!(condition.bound, Bound::Percent(_)) || condition.subject == Subject::Rate {
-        return Err(Failure::Usage("--find-max takes a latency and a time: 'p99.9<10ms'".into()));
-    }
-    let quiet = Scene { repeat: 1, quiet: true, ..scene.clone() };
-    let (all, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet, left)?;
-    let mut high = all.rate();
-    terminal::note(&format!("without a bound on latency: {}/s", format_count(high)));
-    let mut low = 0.0;
-    // Whether the lowest rate that did not do was the generator's own bound.
-    let mut generator_bound = false;
-    // The first probe is near the top, so that a loose condition ends soon.
-    let mut rate = high * 0.9;
-    for _ in 0..PROBES {
-        let probe = Plan { rate: RateSpec::constant((rate as u64).max(1)), ..plan.clone() };
-        let (run, recording) = measure_and_leave(&probe, &quiet, left)?;
-        let holds = holds(&recording.total(), condition)
-            && run.rate() >= rate * KEPT_UP
-            && !matches!(run.verdict, Verdict::Invalid(_));
-        terminal::note(&format!(
-            "{}/s: {condition} {}{}",
-            format_count(rate),
-            if holds { "holds" } else { "does not hold" },
-            if run.verdict == Verdict::Valid {
-                String::new()
-            } else {
-                format!(" ({})", run.verdict)
-            }
-        ));
-        if holds {
-            low = rate;
-        } else {
-            high = rate;
-            generator_bound = run.verdict.is_invalid();
-        }
-        if high - low < high * 0.02 {
-            break;
-        }
-        rate = f64::midpoint(low, high);
-    }
-    if generator_bound {
-        return Err(Failure::Invalid(format!(
-            "INVALID(generator): it was the bound at {}/s; the broker carries at least {}/s",
-            format_count(high),
-            format_count(low)
-        )));
-    }
-    if low == 0.0 {
-        return Err(Failure::Assertion(format!("{condition} holds at no rate that was tried")));
-    }
-    Ok(low as u64)
-}
-
-fn holds(total: &Latencies, condition: Assertion) -> bool {
-    let value = match condition.subject {
-        Subject::Latency(quantile) => total.at(Kind::Response, quantile).map(|nanos| nanos as f64),
-        Subject::Mean => total.mean(Kind::Response),
-        Subject::Rate => None,
-    };
-    value.and_then(|value| condition.holds(value, None)) == Some(true)
 }
 
 #[cfg(test)]

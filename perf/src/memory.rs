@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{machine, spec::format_bytes};
+use crate::{interrupt, machine, spec::format_bytes};
 
 /// Memory is touched in pieces of this size.
 const PIECE: u64 = 64 << 20;
@@ -70,7 +70,7 @@ fn touch(wanted: u64, threads: usize, limit: Duration) -> Touched {
     };
     let work = || {
         let mut held: Vec<Vec<u8>> = Vec::new();
-        while began.elapsed() < limit && take() {
+        while began.elapsed() < limit && !interrupt::came() && take() {
             let mut piece = Vec::new();
             // What the system does not give is not touched.
             if piece.try_reserve_exact(PIECE as usize).is_err() {

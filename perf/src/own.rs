@@ -1,17 +1,22 @@
 //! A broker of our own for a measurement: started with fresh data on free ports, stopped and removed afterwards.
 
+mod folder;
+
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
+    os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use folder::Folder;
+pub(crate) use folder::fresh;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{failure::Failure, load::Target, machine::Usage};
+use crate::{failure::Failure, interrupt, load::Target, machine::Usage};
 
 /// How long a broker may take to answer.
 const START: Duration = Duration::from_secs(60);
@@ -26,7 +31,8 @@ pub(crate) struct OwnBroker {
     address: String,
     /// Where it serves its metrics, where it does.
     admin: Option<String>,
-    directory: PathBuf,
+    /// Where all of its files are. It goes after the process.
+    folder: Folder,
     /// Program and arguments as they were started.
     command: Vec<String>,
     /// From the start of the process to its first answer.
@@ -46,36 +52,38 @@ impl OwnBroker {
             None => std::env::current_exe()
                 .map_err(|e| Failure::Local(format!("cannot find this program: {e}")))?,
         };
-        let directory = fresh(parent)?;
+        let folder = fresh(parent)?;
         let (listen, admin) = (free_address()?, free_address()?);
         let mut command = Command::new(&binary);
-        command.arg("start").arg("--data").arg(directory.join("data"));
+        command.arg("start").arg("--data").arg(folder.path().join("data"));
         command.arg("--listen").arg(&listen).arg("--admin").arg(&admin);
         // What it writes is removed; the usual reserve would refuse it on a disk that is rather full.
         command.args(["--reserve", "64MiB"]).args(arguments);
-        let mut broker = Self::spawn(command, listen, directory, cores)?;
+        let mut broker = Self::spawn(command, listen, folder, cores)?;
         broker.admin = Some(admin);
         Ok(broker)
     }
 
-    /// Starts what the command says; it is to answer on `address` and leave its files in `directory`.
+    /// Starts what the command says; it is to answer on `address` and leave its files in `folder`.
     pub(crate) fn spawn(
         mut command: Command,
         address: String,
-        directory: PathBuf,
+        mut folder: Folder,
         cores: Option<&[usize]>,
     ) -> Result<Self, Failure> {
-        let log = directory.join("broker.log");
+        let log = folder.path().join("broker.log");
         let out = fs::File::create(&log).map_err(|e| Failure::file("create", &log, &e))?;
         let err = out.try_clone().map_err(|e| Failure::file("open", &log, &e))?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
+        // A terminal's Ctrl-C is for us: we stop the broker when the measurement has let go of it.
+        command.process_group(0);
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let started = Instant::now();
         let child = spawn_on(&mut command, cores)?;
+        folder.belongs_to(child.id());
         let ready_after = Duration::ZERO;
-        let mut broker =
-            Self { child, address, admin: None, directory, command: words, ready_after };
+        let mut broker = Self { child, address, admin: None, folder, command: words, ready_after };
         broker.wait_until_it_answers(&log)?;
         broker.ready_after = started.elapsed();
         Ok(broker)
@@ -86,7 +94,7 @@ impl OwnBroker {
     }
 
     pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
     pub(crate) fn admin(&self) -> Option<&str> {
@@ -109,6 +117,7 @@ impl OwnBroker {
     fn wait_until_it_answers(&mut self, log: &Path) -> Result<(), Failure> {
         let deadline = Instant::now() + START;
         loop {
+            interrupt::check()?;
             let discovered = Target::discover(std::slice::from_ref(&self.address));
             let Err(failure) = discovered else { return Ok(()) };
             let ended = self.child.try_wait().ok().flatten();
@@ -142,7 +151,6 @@ impl Drop for OwnBroker {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -269,14 +277,6 @@ fn parse_cores(text: &str) -> Result<Vec<usize>, Failure> {
     Ok(cores)
 }
 
-/// A new folder in `parent`.
-pub(crate) fn fresh(parent: &Path) -> Result<PathBuf, Failure> {
-    let number = crate::load::Clock::start().now() % 1_000_000_000_000;
-    let directory = parent.join(format!("ringwood-perf-{}-{number}", std::process::id()));
-    fs::create_dir_all(&directory).map_err(|e| Failure::file("create", &directory, &e))?;
-    Ok(directory)
-}
-
 /// An address on the loopback where nobody listens now.
 pub(crate) fn free_address() -> Result<String, Failure> {
     let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -322,5 +322,19 @@ mod tests {
         let line = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap();
         assert_eq!(line.trim(), last.to_string());
         assert_eq!(allowed(), before);
+    }
+
+    #[test]
+    fn a_broker_that_cannot_be_started_leaves_no_folder() {
+        let parent = std::env::temp_dir().join(format!("ringwood-none-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&parent);
+        fs::create_dir_all(&parent).unwrap();
+        // One that is not there, and one that ends at once.
+        for (program, code) in [("/nonexistent/ringwood", 1), ("false", 4)] {
+            let failure = OwnBroker::ringwood(Some(Path::new(program)), &parent, &[], None);
+            assert_eq!(failure.unwrap_err().code(), code, "{program}");
+            assert_eq!(fs::read_dir(&parent).unwrap().count(), 0, "{program}");
+        }
+        fs::remove_dir(&parent).unwrap();
     }
 }

@@ -34,6 +34,7 @@ use std::{
 use crate::{
     ceiling::Bounds,
     failure::Failure,
+    interrupt,
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores},
@@ -244,6 +245,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         }
         let round = Instant::now();
         for seen in &mut all {
+            interrupt::check()?;
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
             if let Err(failure) = bench.play(seen, turn) {

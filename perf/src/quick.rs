@@ -16,7 +16,7 @@ use crate::{
     memory,
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
-    terminal,
+    terminal::{self, visible},
     view::{Align, Cell, Table, sparkline},
 };
 
@@ -206,32 +206,33 @@ fn render(
     for verify in calm.repeats.iter().filter_map(|repeat| repeat.verify.as_ref()) {
         let _ = writeln!(text, "verify         {verify}");
         for finding in verify.findings.iter().take(10) {
-            let _ = writeln!(text, "               {finding}");
+            let _ = writeln!(text, "               {}", visible(finding));
         }
     }
     if let Some(seconds) = calm.cpu_per_gb() {
         let _ = writeln!(text, "broker CPU     {seconds:.2} s per GB written and read");
     }
-    let _ = writeln!(text, "verdict        {}", calm.verdict);
-    if fast.verdict.is_invalid() {
-        let _ = writeln!(text, "               as fast as it goes: {}", fast.verdict);
+    let _ = writeln!(text, "verdict        {}", visible(&calm.verdict_and_failures()));
+    if fast.verdict.is_invalid() || fast.failed() > 0 {
+        let words = visible(&fast.verdict_and_failures());
+        let _ = writeln!(text, "               as fast as it goes: {words}");
     }
     text
 }
 
 /// Who was measured, and where. `sides`: which cores they had, where they were ours to divide.
 fn header(run: &Run, sides: &str) -> String {
-    let mut text = run.broker.fingerprint.clone();
+    let mut text = visible(&run.broker.fingerprint);
     let settings: Vec<String> = run
         .broker
         .settings
         .iter()
         .filter(|(name, _)| matches!(name.as_str(), "ringwood.durability" | "ringwood.backend"))
-        .map(|(name, value)| format!("{} {value}", name.trim_start_matches("ringwood.")))
+        .map(|(name, value)| visible(&format!("{} {value}", name.trim_start_matches("ringwood."))))
         .collect();
     if settings.is_empty() {
         for (name, value) in &run.broker.settings {
-            let _ = write!(text, "\n  {name} {value}");
+            let _ = write!(text, "\n  {}", visible(&format!("{name} {value}")));
         }
     } else {
         let _ = write!(text, ", {}", settings.join(", "));
@@ -265,6 +266,28 @@ fn header(run: &Run, sides: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::{Repeat, Stage};
+
+    #[test]
+    fn what_is_refused_is_told_by_its_name() {
+        // A hundredth of what was due: by the rate the broker kept up.
+        let run = |failed: u64, error: &str| {
+            let errors = [(error.to_owned(), failed)].into();
+            let stage = Stage { seconds: 1.0, failed, errors, ..Stage::default() };
+            let repeats = vec![Repeat { stages: vec![stage], ..Repeat::default() }];
+            Run { repeats, ..Run::default() }
+        };
+        let text = |fast: &Run, calm: &Run| {
+            render("", fast, "half of that", calm, &Recording::default(), false)
+        };
+        let sound = run(0, "NOT_ENOUGH_REPLICAS");
+        let ends = |text: &str, end: &str| assert!(text.ends_with(end), "{text}");
+        ends(&text(&sound, &sound), "verdict        valid\n");
+        let refusing = run(380, "NOT_ENOUGH_REPLICAS");
+        let words = "valid, 380 records failed: NOT_ENOUGH_REPLICAS\n";
+        ends(&text(&sound, &refusing), &format!("verdict        {words}"));
+        ends(&text(&refusing, &sound), &format!("as fast as it goes: {words}"));
+    }
 
     #[test]
     fn the_picture_goes_between_its_marks_and_nowhere_else() {

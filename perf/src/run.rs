@@ -44,6 +44,8 @@ pub struct Run {
     pub broker: Broker,
     /// Each repeat on its own: their spread is the measure of chance.
     pub repeats: Vec<Repeat>,
+    /// Why there are fewer of them than were asked for, where one failed.
+    pub ended_early: Option<String>,
     /// What the run is worth.
     pub verdict: Verdict,
 }
@@ -62,10 +64,61 @@ impl Run {
     #[must_use]
     pub fn cpu_per_gb(&self) -> Option<f64> {
         let bytes: u64 = self.repeats.iter().flat_map(|r| &r.stages).map(|s| s.bytes).sum();
-        let seconds: Option<f64> =
-            self.repeats.iter().map(|r| r.broker.map(|used| used.cpu_seconds)).sum();
+        let seconds: Option<f64> = self.repeats.iter().map(Repeat::broker_seconds).sum();
         (bytes > 0).then_some(seconds? / bytes as f64 * 1e9)
     }
+
+    /// Records that failed, timed out or could not be sent before the end, over all repeats.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.repeats.iter().flat_map(|repeat| &repeat.stages).map(|stage| stage.failed).sum()
+    }
+
+    /// The same in words, with what they met: `380 records failed: NOT_ENOUGH_REPLICAS`. `None`: none did.
+    #[must_use]
+    pub fn failures(&self) -> Option<String> {
+        let mut met = BTreeMap::<&str, u64>::new();
+        for (error, count) in
+            self.repeats.iter().flat_map(|repeat| &repeat.stages).flat_map(|stage| &stage.errors)
+        {
+            *met.entry(error).or_default() += count;
+        }
+        failures(self.failed(), met)
+    }
+
+    /// The verdict, and what failed beside it. A broker that refuses one record of a hundred keeps up with the others: that is no
+    /// overload, and is not to look like a broker that refuses none.
+    #[must_use]
+    pub fn verdict_and_failures(&self) -> String {
+        match self.failures() {
+            Some(failures) => format!("{}, {failures}", self.verdict),
+            None => self.verdict.to_string(),
+        }
+    }
+}
+
+/// How many kinds of errors are named.
+const ERRORS_NAMED: usize = 3;
+
+fn failures(failed: u64, met: BTreeMap<&str, u64>) -> Option<String> {
+    if failed == 0 {
+        return None;
+    }
+    // Those that no record failed by belong to consumers, and to connections that were made anew.
+    let mut met: Vec<(&str, u64)> = met.into_iter().filter(|(_, count)| *count > 0).collect();
+    met.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let names: Vec<String> = met
+        .iter()
+        .take(ERRORS_NAMED)
+        .map(|(error, count)| match met.as_slice() {
+            [_] => (*error).to_owned(),
+            _ => format!("{error} ({count})"),
+        })
+        .chain((met.len() > ERRORS_NAMED).then(|| "others".to_owned()))
+        .collect();
+    let noun = if failed == 1 { "record" } else { "records" };
+    let colon = if names.is_empty() { "" } else { ": " };
+    Some(format!("{failed} {noun} failed{colon}{}", names.join(", ")))
 }
 
 /// The revision of the source that this program was built from, as the build knew it.
@@ -223,7 +276,16 @@ impl Repeat {
     #[must_use]
     pub fn cpu_per_gb(&self) -> Option<f64> {
         let bytes: u64 = self.stages.iter().map(|stage| stage.bytes).sum();
-        (bytes > 0).then_some(self.broker?.cpu_seconds / bytes as f64 * 1e9)
+        (bytes > 0).then_some(self.broker_seconds()? / bytes as f64 * 1e9)
+    }
+
+    /// CPU seconds of the broker in as much time as its bytes were counted in: the two readings of its process come when somebody has a
+    /// core for them, and a tenth of a second more is a fortieth of a measurement of four.
+    fn broker_seconds(&self) -> Option<f64> {
+        let used = self.broker?;
+        let seconds: f64 = self.stages.iter().map(|stage| stage.seconds).sum();
+        let share = if used.seconds > 0.0 { seconds / used.seconds } else { 1.0 };
+        Some(used.cpu_seconds * share)
     }
 
     /// The same of the harness's own threads.
@@ -423,5 +485,54 @@ impl std::fmt::Display for Verdict {
             Self::Saturated(why) => write!(f, "SATURATED: {why}"),
             Self::Invalid(why) => write!(f, "INVALID(generator): {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repeat of four seconds whose broker was read after `seconds`.
+    fn repeat(seconds: f64, stage: Stage) -> Repeat {
+        let stage = Stage { seconds: 4.0, bytes: 2_000_000_000, ..stage };
+        let used = Used { seconds, cpu_seconds: seconds * 0.5, ..Used::default() };
+        Repeat { stages: vec![stage], broker: Some(used), ..Repeat::default() }
+    }
+
+    #[test]
+    fn a_reading_that_comes_late_is_no_cost_of_the_broker() {
+        let late = repeat(5.0, Stage::default());
+        // Half a core for four seconds and two GB.
+        assert_eq!(repeat(4.0, Stage::default()).cpu_per_gb(), Some(1.0));
+        assert_eq!(late.cpu_per_gb(), Some(1.0));
+        let run = Run { repeats: vec![late.clone(), late], ..Run::default() };
+        assert_eq!(run.cpu_per_gb(), Some(1.0));
+    }
+
+    #[test]
+    fn what_fails_is_told_beside_any_verdict() {
+        let stage = |failed, errors: &[(&str, u64)]| Stage {
+            failed,
+            errors: errors.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            ..Stage::default()
+        };
+        let run = |stages: Vec<Stage>| Run {
+            repeats: stages.into_iter().map(|stage| repeat(4.0, stage)).collect(),
+            ..Run::default()
+        };
+        let lost = ("consumer connection lost", 0);
+        assert_eq!(run(vec![stage(0, &[lost])]).verdict_and_failures(), "valid");
+        let one = run(vec![stage(300, &[("NOT_ENOUGH_REPLICAS", 300), lost])]);
+        assert_eq!(one.verdict_and_failures(), "valid, 300 records failed: NOT_ENOUGH_REPLICAS");
+        let two = run(vec![
+            stage(1, &[("timed out", 1)]),
+            stage(4, &[("timed out", 1), ("NOT_ENOUGH_REPLICAS", 3)]),
+        ]);
+        let words = "5 records failed: NOT_ENOUGH_REPLICAS (3), timed out (2)";
+        assert_eq!(two.failures().as_deref(), Some(words));
+        let many = [("a", 4), ("b", 3), ("c", 2), ("d", 1)];
+        let words = "10 records failed: a (4), b (3), c (2), others";
+        assert_eq!(run(vec![stage(10, &many)]).failures().as_deref(), Some(words));
+        assert_eq!(run(vec![stage(1, &[])]).failures().as_deref(), Some("1 record failed"));
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     latency::{Kind, Latency},
     run::{Directory, PERCENTS, Run},
     spec::{Quantile, format_bytes, format_count, format_nanos},
-    terminal,
+    terminal::{self, visible},
     view::{self, Align, Cell, HeatMap, Line, Table},
 };
 
@@ -43,18 +43,17 @@ pub fn run(args: &ShowArgs) -> Result<(), Failure> {
         text.push_str("no distribution is shown: it would be the generator's\n");
     }
     if args.hist && !run.verdict.is_invalid() {
-        let total = directory.log()?.total();
+        let total = directory.total()?;
         let lines: Vec<Line> = [Kind::Response, Kind::Service, Kind::EndToEnd]
             .into_iter()
-            .filter_map(|kind| {
-                let points = hgrm::Curve::of(total.get(&kind)?).points;
-                Some(Line { name: kind.name().into(), points })
-            })
+            .filter(|kind| total.of(*kind).count() > 0)
+            .map(|kind| Line::of(kind.name(), hgrm::Curve::told(&total, kind)))
             .collect();
         text.push_str(&format!("\n{}", view::percentile_plot(&lines, 76, 20)));
-        if let Some(latency) = total.get(&args.metric) {
+        if total.of(args.metric).count() > 0 {
             let mut distribution = Vec::new();
-            hgrm::write(latency, &mut distribution).map_err(|e| Failure::Local(e.to_string()))?;
+            hgrm::write_told(&total, args.metric, &mut distribution)
+                .map_err(|e| Failure::Local(e.to_string()))?;
             text.push_str(&format!("\n{} in ms\n", args.metric.name()));
             text.push_str(&String::from_utf8_lossy(&distribution));
         }
@@ -82,15 +81,15 @@ pub fn run(args: &ShowArgs) -> Result<(), Failure> {
 pub(crate) fn render(run: &Run) -> String {
     let mut text = format!(
         "{}  {}  {}\n",
-        if run.name.is_empty() { "run" } else { &run.name },
-        run.started,
-        run.broker.fingerprint
+        visible(if run.name.is_empty() { "run" } else { &run.name }),
+        visible(&run.started),
+        visible(&run.broker.fingerprint)
     );
     let load: Vec<String> =
-        run.load.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        run.load.iter().map(|(name, value)| visible(&format!("{name} {value}"))).collect();
     text.push_str(&format!("{}\n", load.join(", ")));
     for (name, value) in &run.broker.settings {
-        text.push_str(&format!("{name} {value}\n"));
+        text.push_str(&format!("{}\n", visible(&format!("{name} {value}"))));
     }
     text.push('\n');
     text.push_str(&summary_table(run).render(terminal::colour()));
@@ -111,7 +110,7 @@ pub(crate) fn render(run: &Run) -> String {
         ));
     }
     for (error, count) in run.repeats.iter().flat_map(|r| &r.stages).flat_map(|s| &s.errors) {
-        text.push_str(&format!("error: {error}: {count} records\n"));
+        text.push_str(&format!("error: {}: {count} records\n", visible(error)));
     }
     if let Some(seconds) = run.broker.cpu_seconds() {
         text.push_str(&format!("broker CPU {seconds:.2} s with warm-up and drain"));
@@ -151,11 +150,14 @@ pub(crate) fn render(run: &Run) -> String {
         if let Some(verify) = &repeat.verify {
             text.push_str(&format!("verify: {verify}\n"));
             for finding in verify.findings.iter().take(10) {
-                text.push_str(&format!("  {finding}\n"));
+                text.push_str(&format!("  {}\n", visible(finding)));
             }
         }
     }
-    text.push_str(&format!("verdict: {}\n", run.verdict));
+    if let Some(why) = &run.ended_early {
+        text.push_str(&format!("ENDED EARLY: {}\n", visible(why)));
+    }
+    text.push_str(&format!("verdict: {}\n", visible(&run.verdict_and_failures())));
     text
 }
 
@@ -279,10 +281,24 @@ mod tests {
             "received 3.9k records in 1 group(s)",
             "NOT RECEIVED: 100 records",
             "error: timed out: 7 records",
-            "verdict: SATURATED: held",
+            "verdict: SATURATED: held, 7 records failed: timed out",
         ] {
             assert!(text.contains(said), "{said}: {text}");
         }
+        assert!(!text.contains("ENDED EARLY"));
+        let early = Some("repeat 2 of 5: no broker".to_owned());
+        let text = render(&Run { ended_early: early, ..run(Verdict::Valid) });
+        assert!(text.contains("ENDED EARLY: repeat 2 of 5: no broker\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_broker_says_of_itself_moves_no_cursor() {
+        let odd = || "a\x1b[2Jb".to_owned();
+        let mut run = run(Verdict::Valid);
+        (run.name, run.broker.fingerprint) = (odd(), odd());
+        run.broker.settings.insert(odd(), odd());
+        run.repeats[0].stages[0].errors.insert(odd(), 1);
+        assert!(!render(&run).contains('\x1b'));
     }
 
     #[test]

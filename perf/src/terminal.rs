@@ -11,7 +11,22 @@ pub(crate) fn print(text: &str) {
 /// Writes a line of progress or a notice to stderr.
 pub(crate) fn note(text: &str) {
     let mut out = io::stderr().lock();
-    let _ = writeln!(out, "{text}");
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    let _ = writeln!(out, "{}", lines.join("\n"));
+}
+
+/// The text with its control characters written out: what a broker says of itself, and how a directory is called, moves no cursor and
+/// colours nothing.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// A progress bar with a line beside it that replace themselves on a terminal, and an ordinary line elsewhere.
@@ -104,6 +119,12 @@ mod tests {
         }
         assert_eq!(bar(0.5), "▕████████        ▏");
         assert_eq!(bar(1.0), "▕████████████████▏");
+    }
+
+    #[test]
+    fn what_others_say_moves_no_cursor() {
+        assert_eq!(visible("a\x1b[2Jb\u{9b}c\nd"), "a\\u{1b}[2Jb\\u{9b}c\\nd");
+        assert_eq!(visible("größer ▁▅█"), "größer ▁▅█");
     }
 
     #[test]

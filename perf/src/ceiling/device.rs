@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 
 use super::Bound;
-use crate::{failure::Failure, latency::Latency};
+use crate::{failure::Failure, interrupt, latency::Latency};
 
 /// The device's block, to which direct writes are aligned.
 const BLOCK: usize = 4096;
@@ -21,17 +21,11 @@ pub(super) const FLUSHES_MIN: u64 = 2_000;
 /// ... but no longer than this.
 const DURATION_MAX: Duration = Duration::from_secs(10);
 
-/// A file that goes when the measurement ends, however it ends.
+/// A file without a name: it goes when the measurement ends, however it ends.
 struct Scratch {
     path: PathBuf,
     file: File,
     direct: bool,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
 impl Scratch {
@@ -49,6 +43,7 @@ impl Scratch {
         // Some file systems (a memory disk) have no direct writes.
         let file = direct.or_else(|_| open(OFlags::empty()));
         let file = file.map_err(|e| Failure::file("create", &path, &e.into()))?;
+        std::fs::remove_file(&path).map_err(|e| Failure::file("remove", &path, &e))?;
         Ok(Self { file: File::from(file), path, direct: is_direct })
     }
 }
@@ -90,6 +85,7 @@ pub(super) fn measure(
     for pass in ["new file", "overwrite"] {
         let start = Instant::now();
         for number in 0..chunks {
+            interrupt::check()?;
             scratch.file.write_all_at(chunk.slice(), number << 20).map_err(wrong)?;
         }
         scratch.file.sync_data().map_err(wrong)?;
@@ -107,6 +103,7 @@ pub(super) fn measure(
         while start.elapsed() < duration
             || (latency.count() < flushes_min && start.elapsed() < duration.max(DURATION_MAX))
         {
+            interrupt::check()?;
             let before = Instant::now();
             let at = number % room * size as u64;
             scratch.file.write_all_at(buffer.slice(), at).map_err(wrong)?;

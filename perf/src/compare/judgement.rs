@@ -71,7 +71,9 @@ impl fmt::Display for Judgement {
 
 fn absolute(condition: Assertion, run: &Measured) -> Finding {
     let Some(value) = run.value(condition.subject) else {
-        return Finding::Unknown { why: "too few records" };
+        let is_moved = run.is_moved(condition.subject);
+        let why = if is_moved { "the generator may have made it" } else { "too few records" };
+        return Finding::Unknown { why };
     };
     let text = condition.subject.show(value);
     if condition.holds(value, None) == Some(true) {
@@ -117,7 +119,10 @@ fn relative(condition: Assertion, percent: f64, before: &[f64], after: &[f64]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use crate::{
+        latency::{Kind, Latencies},
+        random::Random,
+    };
 
     fn finding(condition: &str, before: &[f64], after: &[f64]) -> Finding {
         let condition: Assertion = condition.parse().unwrap();
@@ -144,6 +149,21 @@ mod tests {
         }
         assert!(alarms <= 20, "{alarms} of 2000");
         assert!(missed <= 20, "{missed} of 2000");
+    }
+
+    #[test]
+    fn a_percentile_that_cannot_be_told_says_why() {
+        let words = |late: u64, count: u64| {
+            let mut all = Latencies::default();
+            all.of_mut(Kind::Response).record_n(10_000_000 + late, count);
+            all.of_mut(Kind::Prompt).record_n(10_000_000, count);
+            let run = Measured::of_latencies("a".into(), Kind::Response, all);
+            Judgement::of("p99 > 1s".parse().unwrap(), None, &run).to_string()
+        };
+        assert!(words(0, 1_000).starts_with("pass a: "), "{}", words(0, 1_000));
+        assert!(words(0, 999).ends_with("cannot be told: too few records"));
+        let moved = words(5_000_000, 1_000);
+        assert!(moved.ends_with("cannot be told: the generator may have made it"), "{moved}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     failure::Failure,
     host::Host,
+    interrupt,
     load::Plan,
     measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
     run::{Directory, Recording, Repeat, Run},
@@ -138,6 +139,7 @@ impl Walk<'_> {
         place: usize,
         scene: Result<Scene, Failure>,
     ) -> Result<(), Failure> {
+        interrupt::check()?;
         let step = self.steps.get(place).copied().flatten();
         let Some(scenario) = step.and_then(|number| self.all.get(number)) else {
             return self.baseline(scene);

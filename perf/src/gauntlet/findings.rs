@@ -106,7 +106,8 @@ impl Findings {
                     Failure::Usage(_)
                     | Failure::Assertion(_)
                     | Failure::Unreachable(_)
-                    | Failure::Local(_) => &mut self.failures,
+                    | Failure::Local(_)
+                    | Failure::Interrupted(_) => &mut self.failures,
                 };
                 list.push(format!("{name}: {failure}"));
             }

@@ -51,7 +51,8 @@ pub struct Live {
     pub bytes: u64,
     /// Records that failed.
     pub failed: u64,
-    /// p50, p99, p99.9 and maximum of `response`, nanoseconds; `None` where the second cannot carry it.
+    /// p50, p99, p99.9 and maximum of `response`, nanoseconds; `None` where the second cannot carry it
+    /// or the generator may have made it.
     pub percentiles: [Option<u64>; 4],
     /// How far the schedule is ahead of what has been sent, nanoseconds.
     pub behind: u64,
@@ -143,8 +144,8 @@ impl Collector {
             return None;
         }
         self.shown = Some(*number);
-        let response = second.latencies.of(Kind::Response);
-        let at = |percent: f64| Quantile::percent(percent).ok().and_then(|q| response.at(q));
+        let latencies = &second.latencies;
+        let at = |percent: f64| latencies.at(Kind::Response, Quantile::percent(percent).ok()?);
         Some(Live {
             second: number + 1,
             seconds: self.length,
@@ -226,7 +227,7 @@ impl Collector {
             let length = Duration::from_secs(1);
             let ms = |kind: Kind, percent: f64| {
                 let quantile = Quantile::percent(percent).ok();
-                let value = quantile.and_then(|q| second.latencies.of(kind).at(q));
+                let value = quantile.and_then(|q| second.latencies.at(kind, q));
                 value.map_or_else(String::new, |nanos| format!("{:.3}", nanos as f64 / 1e6))
             };
             let counters = &second.counters;

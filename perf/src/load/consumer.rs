@@ -24,6 +24,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    interrupt,
     protocol::{Reader, batch, error_name, fetch},
     stamp::{self, Read},
     verify::{Checker, Earlier},
@@ -386,6 +387,9 @@ pub(super) fn work(mut consumers: Vec<Consumer>, mut desk: Desk) -> Consumed {
         {
             caught_up_at = Some(now);
             desk.caught_up.fetch_add(1, Ordering::Relaxed);
+        }
+        if interrupt::came() {
+            break;
         }
         if let Some(goal) = desk.goal.get() {
             let reached = consumers.iter().all(|consumer| consumer.reached(&goal.ends));

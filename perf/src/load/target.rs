@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     failure::Failure,
+    interrupt,
     machine::{Usage, listening_on},
     protocol::{Api, FRAME_BYTES_MAX, Malformed, Reader, admin, error_name},
     run::Broker,
@@ -79,7 +80,7 @@ fn patiently<T>(attempt: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> 
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match attempt() {
-            Err(Failure::Unreachable(_)) if Instant::now() < deadline => {
+            Err(Failure::Unreachable(_)) if Instant::now() < deadline && !interrupt::came() => {
                 thread::sleep(Duration::from_millis(50));
             }
             result => return result,
@@ -204,6 +205,9 @@ impl Target {
         let mut dialogue = self.dialogue()?;
         let answer = dialogue
             .ask(|c| admin::create_topics(c, &topics, partitions as i32, replication, configs))?;
+        // Where one of them cannot be created the others are there, and are to be deleted.
+        self.places = topics.iter().cloned().zip(0..).collect();
+        (self.topics, self.partitions) = (topics, partitions);
         for (topic, error, message) in
             admin::read_create_topics(Reader::new(&answer)).map_err(malformed)?
         {
@@ -215,8 +219,6 @@ impl Target {
                 )));
             }
         }
-        self.places = topics.iter().cloned().zip(0..).collect();
-        (self.topics, self.partitions) = (topics, partitions);
         patiently(|| self.leaders()).map(|_| ())
     }
 
@@ -226,6 +228,11 @@ impl Target {
     /// The broker cannot be reached.
     pub fn drop_topics(&self) -> Result<(), Failure> {
         self.dialogue()?.ask(|c| admin::delete_topics(c, &self.topics)).map(|_| ())
+    }
+
+    /// The name of the first topic of the run, and how many there are.
+    pub(crate) fn first_and_count(&self) -> (&str, usize) {
+        (self.topics.first().map_or("", String::as_str), self.topics.len())
     }
 
     /// The topic's name and the partition's number in it.

@@ -10,6 +10,7 @@ use super::{Contender, Lengths, PeersArgs, WARM, contenders, kafka::Kafka};
 use crate::{
     failure::Failure,
     gauntlet::{Course, Walk},
+    interrupt,
     measure::Scene,
     own::{OwnBroker, Sides},
     terminal, view,
@@ -44,6 +45,7 @@ pub(super) fn run(
         }
         let steps = fields.first().map_or(0, |field| field.walk.length());
         for (place, number) in order(steps, fields.len()) {
+            interrupt::check()?;
             let field = &mut fields[number];
             if field.failure.is_some() {
                 continue;

@@ -122,9 +122,8 @@ impl Kafka {
         more: &[(&str, &str)],
         cores: Option<&[usize]>,
     ) -> Result<(OwnBroker, String), Failure> {
-        let directory = fresh(parent)?;
-        let directory =
-            fs::canonicalize(&directory).map_err(|e| Failure::file("find", &directory, &e))?;
+        let folder = fresh(parent)?;
+        let directory = folder.path().to_path_buf();
         let (listen, controller) = (free_address()?, free_address()?);
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
@@ -162,7 +161,7 @@ impl Kafka {
         start.arg(format!("-Xlog:gc*:file={}:time,tags:filecount=10,filesize=100M", log.display()));
         start.arg(format!("-Dkafka.logs.dir={}", directory.display()));
         start.arg("kafka.Kafka").arg(&properties);
-        Ok((OwnBroker::spawn(start, listen, directory, cores)?, text))
+        Ok((OwnBroker::spawn(start, listen, folder, cores)?, text))
     }
 
     /// One of Kafka's own tools: the class that its script starts, with the flags that it starts it with.

@@ -97,6 +97,7 @@ impl Report<'_> {
             .map(|seen| Line {
                 name: seen.contender.name().into(),
                 points: Curve::of(&seen.response).points,
+                ..Line::default()
             })
             .collect();
         let title = format!("Response by percentile at {}, all turns that kept up", self.args.rate);

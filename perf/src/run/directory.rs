@@ -2,7 +2,7 @@
 //! `report.html`, and `broker.hlog` where the broker told its own latencies.
 //!
 //! An INVALID run has no latency in any of them but `intervals.hlog`, which says in its first lines what it is: the evidence of what the
-//! generator did.
+//! generator did. A percentile that the generator may have made is in the `.hgrm` files, among what they call withheld.
 
 use std::{
     fs,
@@ -89,7 +89,7 @@ impl Directory {
             if run.verdict.is_invalid() {
                 text.extend(format!("#[{}]\n", run.verdict).bytes());
             } else if total.of(kind).count() > 0 {
-                hgrm::write(total.of(kind), &mut text)
+                hgrm::write_told(&total, kind, &mut text)
                     .map_err(|e| Failure::Local(format!("{}: {e}", kind.name())))?;
             }
             self.file(&format!("{}.hgrm", kind.name()), &text)?;
@@ -133,6 +133,11 @@ impl Directory {
     pub fn log(&self) -> Result<hlog::Log, Failure> {
         hlog::parse(&self.read("intervals.hlog")?)
             .map_err(|e| Failure::Local(format!("{}/intervals.hlog: {e}", self.path.display())))
+    }
+
+    /// The interval log added up.
+    pub(crate) fn total(&self) -> Result<Latencies, Failure> {
+        self.log().map(|log| together(&log))
     }
 
     /// The broker's facts.
@@ -280,8 +285,8 @@ impl Measured {
         Ok(Self::of_latencies(name, Kind::Service, total))
     }
 
-    fn of_latencies(name: String, kind: Kind, total: Latencies) -> Self {
-        let curve = hgrm::Curve::of(total.of(kind));
+    pub(crate) fn of_latencies(name: String, kind: Kind, total: Latencies) -> Self {
+        let curve = hgrm::Curve::told(&total, kind);
         Self { name, curve, kind: Some(kind), total: Some(total), ..Self::default() }
     }
 
@@ -325,6 +330,7 @@ impl Measured {
             _ if self.is_invalid() => None,
             Some((kind, total)) => total.at(kind, quantile).map(|nanos| nanos as f64),
             None if self.curve.count < quantile.samples_needed() => None,
+            None if self.curve.is_withheld(quantile.fraction()) => None,
             None => self.curve.at(quantile.fraction()),
         }
     }
@@ -340,7 +346,11 @@ impl Measured {
             (Subject::Mean, Some((kind, total))) => {
                 total.of(kind).count() > 0 && total.mean(kind).is_none()
             }
-            (_, None) => false,
+            (Subject::Latency(quantile), None) => {
+                self.curve.count >= quantile.samples_needed()
+                    && self.curve.is_withheld(quantile.fraction())
+            }
+            (Subject::Mean, None) => false,
         }
     }
 

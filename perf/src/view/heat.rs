@@ -3,31 +3,25 @@
 //! Rare is what a heat map is for: the shade follows the logarithm of the share, so that one record in ten thousand still shows.
 
 use crate::{
-    latency::Latency,
+    latency::{Kind, Latencies, Latency, Told},
     spec::{Quantile, format_nanos},
 };
 
 /// Shares below this look like it.
 const SHARE_MIN: f64 = 1e-4;
 
+/// The percentiles that are told of each column.
+const PERCENTS: [f64; 3] = [50.0, 99.0, 100.0];
+
 /// One stretch of time.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     /// Records by row, lowest latency first.
     counts: Vec<u64>,
-    latency: Latency,
-}
-
-impl Column {
     /// How many records it has.
-    pub(crate) fn count(&self) -> u64 {
-        self.latency.count()
-    }
-
-    /// The value at a percentile, where the column's records carry it.
-    pub(crate) fn at(&self, percent: f64) -> Option<u64> {
-        self.latency.at(Quantile::percent(percent).ok()?)
-    }
+    pub(crate) count: u64,
+    /// p50, p99 and maximum, of a map that knows them.
+    pub(crate) told: [Told; 3],
 }
 
 /// The grid of shares.
@@ -73,19 +67,51 @@ impl HeatMap {
             scales.into_iter().find(|scale| span(*scale) < rows_max as f64).unwrap_or(1.0);
         let first_row = (logarithm(low) * per_decade).floor();
         let rows = span(per_decade) as usize + 1;
-        let empty = Column { counts: vec![0; rows], latency: Latency::new() };
-        let mut columns = vec![empty; count];
+        let empty = Column { counts: vec![0; rows], count: 0, told: [Told::TooFew; 3] };
+        let columns = vec![empty; count];
+        let low_row = first_row / per_decade;
+        let mut map = Self { start, width, columns, rows, low: low_row, per_decade };
         for (at, latency) in held {
-            // A log keeps three places of a second: a moment that lies that close before a column is in it.
-            let place = (((at - start + 0.002) / width) as usize).min(count - 1);
-            columns[place].latency.add(latency);
+            let place = map.place(*at);
+            let column = &mut map.columns[place];
+            column.count += latency.count();
             for step in latency.histogram().iter_recorded() {
                 let row = (logarithm(step.value_iterated_to()) * per_decade).floor() - first_row;
-                columns[place].counts[(row as usize).min(rows - 1)] +=
-                    step.count_since_last_iteration();
+                column.counts[(row as usize).min(rows - 1)] += step.count_since_last_iteration();
             }
         }
-        Some(Self { start, width, columns, rows, low: first_row / per_decade, per_decade })
+        Some(map)
+    }
+
+    /// The same of one kind, with its percentiles where the generator cannot have made them.
+    pub(crate) fn of_kind(
+        intervals: &[(f64, &Latencies)],
+        kind: Kind,
+        columns_max: usize,
+        rows_max: usize,
+    ) -> Option<Self> {
+        let of_kind: Vec<(f64, &Latency)> =
+            intervals.iter().map(|(at, latencies)| (*at, latencies.of(kind))).collect();
+        let mut map = Self::of(&of_kind, columns_max, rows_max)?;
+        // One column after the other: the distributions of all of them at once would be hundreds of MiB.
+        for place in 0..map.columns.len() {
+            let mut together = Latencies::default();
+            for (at, latencies) in intervals {
+                if map.place(*at) == place && latencies.of(kind).count() > 0 {
+                    together.add(latencies);
+                }
+            }
+            let told = |percent: f64| {
+                Quantile::percent(percent).map_or(Told::TooFew, |q| together.told(kind, q))
+            };
+            map.columns[place].told = PERCENTS.map(told);
+        }
+        Some(map)
+    }
+
+    /// The column of a moment. A log keeps three places of a second: a moment that lies that close before a column is in it.
+    fn place(&self, at: f64) -> usize {
+        (((at - self.start + 0.002) / self.width) as usize).min(self.columns.len() - 1)
     }
 
     /// Where a share of the column's records lies between rare (near 0) and all (1). `None`: the cell is empty.
@@ -95,7 +121,7 @@ impl HeatMap {
         if count == 0 {
             return None;
         }
-        let share = (count as f64 / column.count().max(1) as f64).max(SHARE_MIN);
+        let share = (count as f64 / column.count.max(1) as f64).max(SHARE_MIN);
         Some(1.0 - share.log10() / SHARE_MIN.log10())
     }
 
@@ -167,7 +193,7 @@ mod tests {
             (0..60).map(|s| (0.1 + f64::from(s) * 1.0 - 1e-9 * f64::from(s % 7), &calm)).collect();
         let map = HeatMap::of(&seconds, 80, 30).unwrap();
         assert_eq!(map.columns.len(), 60);
-        assert!(map.columns.iter().all(|column| column.count() == 10));
+        assert!(map.columns.iter().all(|column| column.count == 10));
     }
 
     #[test]
@@ -177,8 +203,8 @@ mod tests {
             (0..1_000).filter(|s| !(300..400).contains(s)).map(|s| (f64::from(s), &calm)).collect();
         let map = HeatMap::of(&seconds, 100, 30).unwrap();
         assert_eq!((map.columns.len(), map.width), (100, 10.0));
-        assert_eq!(map.columns[0].count(), 100);
-        assert!(map.columns[30..40].iter().all(|column| column.count() == 0));
+        assert_eq!(map.columns[0].count, 100);
+        assert!(map.columns[30..40].iter().all(|column| column.count == 0));
         assert!(map.shade(35, 0).is_none());
         assert!(HeatMap::of(&[], 10, 10).is_none());
     }

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::{
-    HeatMap, Line, Table,
+    HeatMap, Line, Table, WITHHELD,
     svg::{escape, heat_svg, percentile_svg, time_svg},
 };
 use crate::{
     hgrm::Curve,
-    latency::{Kind, Latencies, Latency},
+    latency::{Kind, Latencies, Told},
     run::{Recording, Run, Verdict},
-    spec::{Quantile, format_bytes, format_count, format_nanos},
+    spec::{Quantile, format_bytes, format_count},
     terminal::Tone,
 };
 
@@ -112,7 +112,7 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
     let _ = writeln!(
         body,
         "<p><span class=\"verdict {class}\">{}</span> {} &middot; {}</p>",
-        escape(&run.verdict.to_string()),
+        escape(&run.verdict_and_failures()),
         escape(&run.broker.fingerprint),
         escape(&run.started)
     );
@@ -122,14 +122,17 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
     let shown = || kinds.into_iter().filter(|kind| total.of(*kind).count() > 0);
     if !run.verdict.is_invalid() {
         let main = shown().next().unwrap_or(Kind::Response);
-        let at = |percent| {
-            let value = Quantile::percent(percent).ok().and_then(|q| total.of(main).at(q));
-            value.map_or_else(|| "n/a".into(), format_nanos)
-        };
         let mut large = vec![("records/s acknowledged".to_owned(), format_count(run.rate()))];
-        for percent in [50.0, 99.0, 99.9, 100.0] {
-            let name = Quantile::percent(percent).map_or_else(|_| String::new(), |q| q.to_string());
-            large.push((format!("{name} {}", main.name()), at(percent)));
+        // A ramp has a rate and percentiles for each of its stages, in the table: all of them together are those of no load.
+        let is_ramp = run.repeats.iter().any(|repeat| repeat.stages.len() > 1);
+        if is_ramp {
+            large[0].0 = "records/s acknowledged, mean of all stages".to_owned();
+        }
+        for percent in [50.0, 99.0, 99.9, 100.0].into_iter().filter(|_| !is_ramp) {
+            let quantile = Quantile::percent(percent);
+            let name = quantile.as_ref().map_or_else(|_| String::new(), ToString::to_string);
+            let told = quantile.map_or(Told::TooFew, |quantile| total.told(main, quantile));
+            large.push((format!("{name} {}", main.name()), told.to_string()));
         }
         if let Some(seconds) = run.cpu_per_gb() {
             large.push(("broker CPU s per GB".into(), format!("{seconds:.2}")));
@@ -137,6 +140,9 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
         body.push_str(&cards(&large));
     }
     body.push_str(&html_table(&crate::show::summary_table(run)));
+    if let Some(why) = &run.ended_early {
+        body.push_str(&paragraph(&format!("ended early: {why}")));
+    }
     for verify in run.repeats.iter().filter_map(|repeat| repeat.verify.as_ref()) {
         body.push_str(&paragraph(&format!("verify: {verify}")));
         if !verify.findings.is_empty() {
@@ -158,18 +164,21 @@ pub(crate) fn run_page(run: &Run, recording: &Recording) -> String {
 
 /// Percentiles, and what came when.
 fn latency_pictures(recording: &Recording, total: &Latencies, kinds: &[Kind]) -> String {
-    let lines: Vec<Line> = kinds
-        .iter()
-        .map(|kind| Line { name: kind.name().into(), points: Curve::of(total.of(*kind)).points })
-        .collect();
+    let lines: Vec<Line> =
+        kinds.iter().map(|kind| Line::of(kind.name(), Curve::told(total, *kind))).collect();
     let mut body = percentile_svg("Latency by percentile", &lines);
+    if lines.iter().any(|line| !line.withheld.is_empty()) {
+        body.push_str(&paragraph(&format!(
+            "What is dashed is no number of the broker's: {WITHHELD}."
+        )));
+    }
     for kind in [Kind::Response, Kind::EndToEnd] {
-        let seconds: Vec<(f64, &Latency)> = recording
+        let seconds: Vec<(f64, &Latencies)> = recording
             .intervals
             .iter()
-            .map(|interval| (interval.start.as_secs_f64(), interval.latencies.of(kind)))
+            .map(|interval| (interval.start.as_secs_f64(), &interval.latencies))
             .collect();
-        if let Some(map) = HeatMap::of(&seconds, 200, 40) {
+        if let Some(map) = HeatMap::of_kind(&seconds, kind, 200, 40) {
             body.push_str(&heat_svg(&format!("{} over time", kind.title()), &map));
         }
     }
@@ -257,4 +266,77 @@ pub(crate) fn comparison_page(
     }
     body.push_str(&percentile_svg(title, lines));
     page(title, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        hlog::Interval,
+        run::{Repeat, Stage, Summary},
+    };
+
+    /// A broker of 10 ms; the generator closed two records of a thousand 40 ms late.
+    fn late() -> Latencies {
+        let mut all = Latencies::default();
+        for (late, count) in [(0, 99_800), (40_000_000, 200)] {
+            all.of_mut(Kind::Response).record_n(10_000_000 + late, count);
+            all.of_mut(Kind::Prompt).record_n(10_000_000, count);
+        }
+        all
+    }
+
+    fn page_of(stages: usize) -> String {
+        let latencies = late();
+        let stage = Stage {
+            target: Some(1e5),
+            seconds: 1.0,
+            acknowledged: 100_000,
+            failed: 3,
+            errors: [("NOT_ENOUGH_REPLICAS".to_owned(), 3)].into(),
+            latency: Summary::all(&latencies),
+            ..Stage::default()
+        };
+        let repeats = vec![Repeat { stages: vec![stage; stages], ..Repeat::default() }];
+        let interval =
+            Interval { start: Duration::ZERO, length: Duration::from_secs(1), latencies };
+        let recording = Recording { intervals: vec![interval], ..Recording::default() };
+        run_page(&Run { repeats, ..Run::default() }, &recording)
+    }
+
+    /// The page without its pictures.
+    fn words(page: &str) -> String {
+        let mut parts = page.split("<svg");
+        let first = parts.next().unwrap_or_default().to_owned();
+        let behind = |part: &str| part.split_once("</svg>").map(|(_, rest)| rest.to_owned());
+        std::iter::once(first).chain(parts.filter_map(behind)).collect()
+    }
+
+    #[test]
+    fn a_percentile_that_the_table_withholds_is_on_no_other_part_of_the_page() {
+        let page = page_of(1);
+        let card = |name: &str| {
+            let (before, _) = page.split_once(&format!("</b><span>{name} response")).unwrap();
+            before.rsplit_once("<b>").unwrap().1.to_owned()
+        };
+        assert_eq!((card("p50").as_str(), card("p99").as_str()), ("10.0 ms", "10.0 ms"));
+        assert_eq!((card("p99.9").as_str(), card("max").as_str()), ("INVALID", "INVALID"));
+        assert!(!words(&page).contains("50.0 ms"), "{}", words(&page));
+        assert!(words(&page).contains(WITHHELD) && page.contains("stroke-dasharray"));
+        assert!(page.contains("p99 10.0 ms, max INVALID</title>"), "{page}");
+    }
+
+    #[test]
+    fn what_failed_stands_beside_the_verdict() {
+        let page = page_of(1);
+        assert!(page.contains("valid, 3 records failed: NOT_ENOUGH_REPLICAS</span>"), "{page}");
+    }
+
+    #[test]
+    fn the_percentiles_of_a_ramp_are_those_of_its_stages() {
+        let page = page_of(2);
+        assert!(page.contains("mean of all stages") && !page.contains("<span>p50 response"));
+    }
 }

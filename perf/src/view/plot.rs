@@ -1,10 +1,13 @@
 //! Plots made of characters.
 
-use super::{Line, axis::Axes};
-use crate::spec::format_nanos;
+use super::{Line, WITHHELD, axis::Axes};
+use crate::{spec::format_nanos, terminal::visible};
 
 /// One letter a line, so that a plot without colour can be read.
 const MARKS: [char; 8] = ['*', 'o', '+', 'x', '#', '@', '%', '&'];
+
+/// What stands in place of a line's letter where it is withheld.
+const DOUBT: char = '.';
 
 /// Latency over log10(1/(1-q)), both logarithmic.
 pub(crate) fn percentile_plot(lines: &[Line], width: usize, height: usize) -> String {
@@ -14,13 +17,17 @@ pub(crate) fn percentile_plot(lines: &[Line], width: usize, height: usize) -> St
     let cell = |at: f64, cells: usize| (at * (cells - 1) as f64).round() as usize;
     for (line, mark) in lines.iter().zip(MARKS.iter().cycle()) {
         // Between two points the line is drawn column by column.
-        for pair in line.points.windows(2) {
+        let stretches = line.stretches();
+        let pairs = stretches.iter().flat_map(|(withheld, points)| {
+            points.windows(2).map(move |pair| (if *withheld { DOUBT } else { *mark }, pair))
+        });
+        for (mark, pair) in pairs {
             let ((x0, y0), (x1, y1)) = (axes.place(pair[0]), axes.place(pair[1]));
             let (first, last) = (cell(x0, width), cell(x1, width));
             for step in 0..=last - first {
                 let along = if last > first { step as f64 / (last - first) as f64 } else { 1.0 };
                 let row = height - 1 - cell(y0 + (y1 - y0) * along, height);
-                grid[row][first + step] = *mark;
+                grid[row][first + step] = mark;
             }
         }
     }
@@ -51,7 +58,10 @@ pub(crate) fn percentile_plot(lines: &[Line], width: usize, height: usize) -> St
     let marks: String = marks.iter().collect();
     text.push_str(&format!("{:>10} +{}\n{:>12}{}\n", "", "-".repeat(width), "", marks.trim_end()));
     for (line, mark) in lines.iter().zip(MARKS.iter().cycle()) {
-        text.push_str(&format!("{:>12}{mark} {}\n", "", line.name));
+        text.push_str(&format!("{:>12}{mark} {}\n", "", visible(&line.name)));
+    }
+    if lines.iter().any(|line| !line.withheld.is_empty()) {
+        text.push_str(&format!("{:>12}{DOUBT} {WITHHELD}\n", ""));
     }
     text
 }
@@ -83,12 +93,17 @@ mod tests {
                 (0.999, scale * 50.0),
                 (1.0, scale * 80.0),
             ],
+            ..Line::default()
         };
         let text = percentile_plot(&[line("first", 1e6), line("second", 4e6)], 60, 12);
         for part in ["* first", "o second", "p99.9", "p50", "1.00 ms"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert_eq!(percentile_plot(&[], 60, 12).lines().count(), 14);
+        assert!(!text.contains(WITHHELD));
+        let doubtful = Line { withheld: vec![0.999..=1.0], ..line("third", 1e6) };
+        let text = percentile_plot(&[doubtful], 60, 12);
+        assert!(text.contains(WITHHELD) && text.contains("..") && text.contains("**"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{HeatMap, Line, axis::Axes};
+use super::{HeatMap, Line, WITHHELD, axis::Axes};
 use crate::spec::{format_count, format_nanos};
 
 /// Distinct for people who see few colours (Okabe and Ito's palette).
@@ -23,8 +23,16 @@ const LEGEND: f64 = 20.0;
 /// A letter's width in the legend, at the most.
 const LETTER: f64 = 6.8;
 
-/// The text without what XML reads as its own.
+/// The text without what XML reads as its own, and without what no XML may hold: a picture with ESC in a name is none that a browser
+/// shows.
 pub(super) fn escape(text: &str) -> String {
+    let may_stand = |c: char| match c {
+        '\n' | '\t' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    };
+    let text: String =
+        text.chars().map(|c| if may_stand(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -92,6 +100,11 @@ impl Canvas {
     }
 
     fn line(&mut self, colour: &str, name: &str, points: impl Iterator<Item = (f64, f64)>) {
+        self.stroke(colour, false, points);
+        self.legend.push((colour.to_owned(), name.to_owned()));
+    }
+
+    fn stroke(&mut self, colour: &str, dashed: bool, points: impl Iterator<Item = (f64, f64)>) {
         let points: Vec<String> =
             points.map(|(x, y)| format!("{:.1},{:.1}", Self::x(x), self.y(y))).collect();
         // A line of one point would not be seen.
@@ -101,12 +114,12 @@ impl Canvas {
             let _ =
                 writeln!(self.body, "<circle cx=\"{x}\" cy=\"{y}\" r=\"2.5\" fill=\"{colour}\"/>");
         }
+        let dashes = if dashed { " stroke-dasharray=\"3 5\"" } else { "" };
         let _ = writeln!(
             self.body,
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.9\" stroke-linejoin=\"round\" points=\"{}\"/>",
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.9\" stroke-linejoin=\"round\"{dashes} points=\"{}\"/>",
             points.join(" ")
         );
-        self.legend.push((colour.to_owned(), name.to_owned()));
     }
 
     fn finish(self) -> String {
@@ -154,9 +167,15 @@ pub(crate) fn percentile_svg(title: &str, lines: &[Line]) -> String {
     // The first is drawn last: it stays visible where others are the same.
     for (number, line) in lines.iter().enumerate().rev() {
         let colour = COLOURS[number % COLOURS.len()];
-        canvas.line(colour, &line.name, line.points.iter().map(|p| axes.place(*p)));
+        for (withheld, points) in line.stretches() {
+            canvas.stroke(colour, withheld, points.into_iter().map(|p| axes.place(p)));
+        }
+        canvas.legend.push((colour.to_owned(), line.name.clone()));
     }
     canvas.legend.reverse();
+    if lines.iter().any(|line| !line.withheld.is_empty()) {
+        canvas.legend.push(("#808080".into(), format!("dashed: {WITHHELD}")));
+    }
     canvas.finish()
 }
 
@@ -193,11 +212,11 @@ pub(crate) fn heat_svg(title: &str, map: &HeatMap) -> String {
             "<path fill=\"#0072b2\" fill-opacity=\"{opacity}\" d=\"{path}\"/>"
         );
     }
-    for (name, percent, colour) in
-        [("p50", 50.0, "#009e73"), ("p99", 99.0, "#e69f00"), ("max", 100.0, "#d55e00")]
+    for (which, (name, colour)) in
+        [("p50", "#009e73"), ("p99", "#e69f00"), ("max", "#d55e00")].into_iter().enumerate()
     {
         let points = map.columns.iter().enumerate().filter_map(|(at, column)| {
-            let value = column.at(percent)? as f64;
+            let value = column.told[which].nanos()? as f64;
             Some(((at as f64 + 0.5) * cell_width, map.height(value)))
         });
         let points: Vec<_> = points.collect();
@@ -207,19 +226,16 @@ pub(crate) fn heat_svg(title: &str, map: &HeatMap) -> String {
         .legend
         .push(("#0072b2".into(), "shade: share of the moment's records, on a log scale".into()));
     // The pointer over a moment tells its numbers.
-    for (at, column) in map.columns.iter().enumerate().filter(|(_, column)| column.count() > 0) {
-        let told = |percent| column.at(percent).map_or_else(|| "n/a".into(), format_nanos);
+    for (at, column) in map.columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
+        let [p50, p99, max] = column.told;
         let _ = writeln!(
             canvas.body,
             "<rect x=\"{:.1}\" y=\"{TOP}\" width=\"{wide:.2}\" height=\"{:.1}\" fill=\"#000\" fill-opacity=\"0\">\
-             <title>{:.0} s: {} records, p50 {}, p99 {}, max {}</title></rect>",
+             <title>{:.0} s: {} records, p50 {p50}, p99 {p99}, max {max}</title></rect>",
             Canvas::x(at as f64 * cell_width),
             canvas.height,
             map.start + at as f64 * map.width,
-            column.count(),
-            told(50.0),
-            told(99.0),
-            told(100.0)
+            column.count
         );
     }
     canvas.finish()
@@ -319,14 +335,33 @@ fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Latency;
+    use crate::latency::{Kind, Latencies};
 
     #[test]
     fn names_cannot_break_the_page() {
-        let line = Line { name: "<script>".into(), points: vec![(0.5, 1e6), (1.0, 2e6)] };
+        let points = vec![(0.5, 1e6), (1.0, 2e6)];
+        let line = Line { name: "<script>".into(), points, ..Line::default() };
         let svg = percentile_svg("a & b", &[line]);
         assert!(!svg.contains("<script>") && svg.contains("a &amp; b"), "{svg}");
         assert!(svg.contains("p99"), "{svg}");
+        // What a directory's name may hold, and XML may not.
+        let name = "a\u{1b}[31m\u{0}\u{fffe}\r".to_owned();
+        let svg = percentile_svg("b\u{7f}\nc", &[Line { name, ..Line::default() }]);
+        let odd = |c: char| c.is_control() && c != '\n' || c == '\u{fffe}';
+        assert!(!svg.contains(odd) && svg.contains("b\u{fffd}\nc"), "{svg:?}");
+    }
+
+    #[test]
+    fn what_the_generator_may_have_made_is_dashed() {
+        let points = vec![(0.5, 1e6), (0.9, 2e6), (0.99, 3e6), (0.999, 4e6), (1.0, 5e6)];
+        let line = Line { name: "a".into(), points, withheld: vec![0.99..=0.99] };
+        let svg = percentile_svg("b", &[line.clone()]);
+        // Good, withheld, and good again behind it: no line is broken.
+        assert_eq!(svg.matches("<polyline").count(), 3, "{svg}");
+        assert_eq!(svg.matches("stroke-dasharray").count(), 1);
+        assert!(svg.contains(WITHHELD));
+        let whole = percentile_svg("b", &[Line { withheld: Vec::new(), ..line }]);
+        assert!(!whole.contains("stroke-dasharray") && !whole.contains(WITHHELD));
     }
 
     #[test]
@@ -354,14 +389,20 @@ mod tests {
 
     #[test]
     fn every_moment_of_a_heat_map_tells_its_numbers() {
-        let mut calm = Latency::new();
-        calm.record_n(2_000_000, 5_000);
+        let mut calm = Latencies::default();
+        calm.of_mut(Kind::Response).record_n(2_000_000, 5_000);
         let mut stalled = calm.clone();
-        stalled.record_n(1_000_000_000, 5_000);
-        let map = HeatMap::of(&[(4.0, &calm), (5.0, &stalled)], 100, 40).unwrap();
+        stalled.of_mut(Kind::Response).record_n(1_000_000_000, 5_000);
+        // Late by the generator's fault: its records have a pair that was not.
+        let mut late = stalled.clone();
+        late.of_mut(Kind::Prompt).record_n(2_000_000, 10_000);
+        let moments = [(4.0, &calm), (5.0, &stalled), (6.0, &late)];
+        let map = HeatMap::of_kind(&moments, Kind::Response, 100, 40).unwrap();
         let svg = heat_svg("response over time", &map);
         assert!(svg.contains("4 s: 5000 records, p50 2.00 ms"), "{svg}");
-        assert!(svg.contains("5 s: 10000 records") && svg.contains("max 1.00 s"), "{svg}");
+        assert!(svg.contains("5 s: 10000 records, p50 2.00 ms, p99 1.00 s"), "{svg}");
+        let withheld = "6 s: 10000 records, p50 2.00 ms, p99 INVALID, max INVALID";
+        assert!(svg.contains(withheld), "{svg}");
         assert_eq!(svg.matches("<polyline").count(), 3);
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     failure::Failure,
-    terminal::{self, Tone, tint},
+    terminal::{self, Tone, tint, visible},
 };
 
 /// Which side the text leans to.
@@ -55,15 +55,16 @@ impl Table {
     /// The table as lines, each ending in a newline.
     pub(crate) fn render(&self, colour: bool) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
+        let length = |text: &str| visible(text).chars().count();
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            let header = self.header.get(column).map_or(0, |text| text.chars().count());
-            cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0).max(header)
+            let header = self.header.get(column).map_or(0, |text| length(text));
+            cells.map(|cell| length(&cell.text)).max().unwrap_or(0).max(header)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let pad = |text: &str, column: usize, tone: Tone| {
-            let space = " ".repeat(widths[column] - text.chars().count());
-            let text = tint(text, tone, colour);
+            let space = " ".repeat(widths[column] - length(text));
+            let text = tint(&visible(text), tone, colour);
             if column == 0 || self.align == Align::Left {
                 format!("{text}{space}")
             } else {
@@ -135,6 +136,14 @@ mod tests {
             table.render(false),
             "what         a\n-----  -------\np50    1.00 ms\np99.9    12 ms\n"
         );
+    }
+
+    #[test]
+    fn a_name_cannot_break_the_table() {
+        let mut table = Table::new(["what", "a\x1b[2J"], Align::Right);
+        table.row(["x\ny", "1"].map(Cell::plain).into());
+        let text = table.render(false);
+        assert_eq!(text, "what  a\\u{1b}[2J\n----  ----------\nx\\ny           1\n");
     }
 
     #[test]

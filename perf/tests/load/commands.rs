@@ -23,12 +23,12 @@ struct Line {
 }
 
 /// Runs a command line and gives back its exit code.
-fn perf(words: &[&str]) -> u8 {
+pub(crate) fn perf(words: &[&str]) -> u8 {
     let line = Line::try_parse_from(std::iter::once(&"perf").chain(words)).unwrap();
     ringwood_perf::run(line.command)
 }
 
-fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&path);
     path
@@ -386,6 +386,23 @@ fn files_of_a_run_compare_like_the_run() {
         let p50 = told["runs"][0]["nanoseconds"]["p50"]["value"].as_f64();
         assert!(p50.is_some_and(|p50| (p50 / 10e6 - 1.0).abs() < 0.01), "{file}: {told}");
     }
+    // What the generator may have made is no number in the text either: its percentile is marked there.
+    let text = out.join("late.hgrm");
+    let mut late = Latencies::default();
+    for (lag, count) in [(0, 99_800), (40_000_000, 200)] {
+        late.of_mut(Kind::Response).record_n(10_000_000 + lag, count);
+        late.of_mut(Kind::Prompt).record_n(10_000_000, count);
+    }
+    let mut bytes = Vec::new();
+    ringwood_perf::hgrm::write_told(&late, Kind::Response, &mut bytes).unwrap();
+    std::fs::write(&text, bytes).unwrap();
+    let path = text.display().to_string();
+    assert_eq!(perf(&["compare", &path, "--percentiles", "99,99.9", "--json", &json]), 0);
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let value = |name: &str| told["runs"][0]["nanoseconds"][name]["value"].clone();
+    assert!(value("p99").as_f64().is_some() && value("p99.9").is_null(), "{told}");
+    assert_eq!(perf(&["compare", &path, "--fail-if", "p99 > 1s"]), 0);
+    assert_eq!(perf(&["compare", &path, "--fail-if", "p99.9 > 1s"]), 3);
     let text = out.join("text.hgrm");
     std::fs::write(&text, "no distribution\n").unwrap();
     assert_eq!(perf(&["compare", &text.display().to_string()]), 1);

@@ -118,7 +118,11 @@ pub(crate) struct FakeBroker {
 
 impl FakeBroker {
     pub(crate) fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0", script)
+    }
+
+    pub(crate) fn start_at(address: &str, script: Script) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let shared = Arc::new(Shared {
             script,
             address: listener.local_addr().unwrap(),
@@ -161,7 +165,11 @@ impl FakeBroker {
 
     /// Serves metrics from now on, a flush for every produce, and an interval log of two stages. Gives the address.
     pub(crate) fn admin(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.admin_at("127.0.0.1:0")
+    }
+
+    pub(crate) fn admin_at(&self, address: &str) -> String {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let broker = self.clone();
         thread::spawn(move || {

@@ -7,6 +7,7 @@
 
 mod commands;
 mod fake_broker;
+mod interrupt;
 mod lasting;
 mod reading;
 

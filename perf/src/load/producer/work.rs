@@ -5,9 +5,12 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Produced, Producer, Shop, Source};
-use crate::load::{
-    effort::{self, Effort},
-    reading::Reading,
+use crate::{
+    interrupt,
+    load::{
+        effort::{self, Effort},
+        reading::Reading,
+    },
 };
 
 /// Drives these producers until their schedules are over and everything is acknowledged, until the deadline, or until they have been
@@ -33,7 +36,7 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
             break;
         }
         let is_cut_off = producers.iter().any(|producer| producer.is_cut_off(now, &shop));
-        if is_cut_off || now >= shop.deadline {
+        if is_cut_off || now >= shop.deadline || interrupt::came() {
             shop.produced.is_cut_off = is_cut_off;
             for producer in &mut producers {
                 producer.abandon(now, &mut shop);
@@ -53,7 +56,10 @@ pub(in crate::load) fn work(mut producers: Vec<Producer>, mut shop: Shop) -> Pro
     // The window's last reading may still be due when everything was acknowledged early.
     let end = shop.meter.window().end();
     let now = clock.now();
-    if now < end && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_))) {
+    if now < end
+        && !interrupt::came()
+        && matches!(producers.first().map(|p| &p.source), Some(Source::Schedule(_)))
+    {
         std::thread::sleep(Duration::from_nanos(end - now));
     }
     for producer in &producers {
