@@ -58,7 +58,8 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         tears what was not flushed; with a disk that lies about flushes records must be lost
         text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go; the
         same words again go on after what was cut off
-        partitions: many of them; what an idle one costs, and how soon all serve after kill -9
+        partitions: many of them; what an idle one costs, and how soon all serve after kill -9, against
+        what the design allows
         compaction: a table of many updates, compacted under load and kill -9, has its last values;
         latency beside it with compaction and without
         crash: power cuts and kills on the simulated disk, and every planted bug found
