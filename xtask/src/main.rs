@@ -64,7 +64,8 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         latency beside it with compaction and without
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
-        an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
+        an acknowledgement also on ext4 and xfs on loop devices (root); what is not measured is told at the
+        end, and is a failure where --disks names it
         compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
         stages: what it costs to know where the time goes, in instructions of the broker per request
         (callgrind, or perf stat where the processor's counters can be read); no more than 1 %
