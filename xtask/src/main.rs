@@ -58,12 +58,14 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         tears what was not flushed; with a disk that lies about flushes records must be lost
         text: real text through kcat with every codec, the broker killed meanwhile, read by franz-go; the
         same words again go on after what was cut off
-        partitions: many of them; what an idle one costs, and how soon all serve after kill -9
+        partitions: many of them; what an idle one costs, and how soon all serve after kill -9, against
+        what the design allows
         compaction: a table of many updates, compacted under load and kill -9, has its last values;
         latency beside it with compaction and without
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
-        an acknowledgement also on ext4 and xfs on loop devices (root); no verdict
+        an acknowledgement also on ext4 and xfs on loop devices (root); what is not measured is told at the
+        end, and is a failure where --disks names it
         compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
         stages: what it costs to know where the time goes, in instructions of the broker per request
         (callgrind, or perf stat where the processor's counters can be read); no more than 1 %

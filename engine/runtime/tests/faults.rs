@@ -3,11 +3,14 @@
 //! The rules belong to the process, so the scenes here use paths and ports of their own and add their rules.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "refusal/skip.rs"]
+mod skip;
+
 use ids::CoreId;
 use ringwood_runtime::faults::{self, Effect, Point, Rule};
 use ringwood_runtime::sync::oneshot;
 use ringwood_runtime::{
-    ALIGN, Io, Linked, Listen, Open, Runtime, RuntimeConfig, Slice, Tuning, run_with,
+    ALIGN, Io, Linked, Listen, Open, Runtime, RuntimeConfig, Slice, Tuning, WhyNot, probe, run_with,
 };
 use std::cell::Cell;
 use std::io;
@@ -47,7 +50,11 @@ fn errno<T>(result: io::Result<T>) -> Option<i32> {
 macro_rules! on_both {
     ($($scene:ident)*) => {
         mod uring {
-            $(#[test] fn $scene() { super::$scene(super::Io::Uring); })*
+            $(#[test] fn $scene() {
+                if super::skip::has_io_uring() {
+                    super::$scene(super::Io::Uring);
+                }
+            })*
         }
         mod portable {
             $(#[test] fn $scene() { super::$scene(super::Io::Portable); })*

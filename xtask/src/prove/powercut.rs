@@ -214,10 +214,7 @@ fn unflushed(release: bool) -> Result<PathBuf, Fault> {
 /// Runs the cuts; true if a lying disk and a lying broker lost records and honest ones none.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    if let Some(reason) = mount::missing() {
-        say(&format!("SKIPPED prove powercut: {reason}"))?;
-        return Ok(true);
-    }
+    programs::must_be_possible("prove powercut", mount::missing().map(str::to_owned))?;
     programs::build(options.release)?;
     prove(&options, true)
 }

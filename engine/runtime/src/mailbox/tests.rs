@@ -1,6 +1,10 @@
 //! Order, back-pressure, classes, and that no wake-up is ever lost.
 
+#[path = "../../tests/refusal/skip.rs"]
+mod skip;
+
 use super::*;
+use crate::probe::{WhyNot, probe};
 use crate::runtime::{Io, RuntimeConfig, Tuning, run_with};
 use crate::sim::{SimConfig, World};
 use std::time::Duration;
@@ -114,6 +118,9 @@ fn no_wake_up_is_lost_between(backends: [Io; 2]) {
 
 #[test]
 fn no_wake_up_is_lost_between_rings() {
+    if !skip::has_io_uring() {
+        return;
+    }
     no_wake_up_is_lost_between([Io::Uring, Io::Uring]);
 }
 
@@ -124,12 +131,17 @@ fn no_wake_up_is_lost_between_pollers() {
 
 #[test]
 fn no_wake_up_is_lost_between_a_ring_and_a_poller() {
+    if !skip::has_io_uring() {
+        return;
+    }
     no_wake_up_is_lost_between([Io::Uring, Io::Portable]);
 }
 
 #[test]
 fn a_thread_outside_talks_to_a_ring_both_ways() {
-    a_thread_outside_talks_to_a_core_both_ways(Io::Uring);
+    if skip::has_io_uring() {
+        a_thread_outside_talks_to_a_core_both_ways(Io::Uring);
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod tally;
 
 use life::Explorer;
 use settings::Settings;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -54,15 +55,18 @@ fn try_seed(seed: u64, tally: &Rc<Tally>, images: u64) -> Result<(), String> {
     let what = match outcome {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(what)) => what,
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            format!("a panic: {}", text.unwrap_or_default())
-        }
+        Err(panic) => words_of(&*panic),
     };
     Err(format!("seed {seed} ({about}): {what}"))
+}
+
+/// What a panic of the store, or of its clients here, has said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    format!("a panic: {}", text.unwrap_or_default())
 }
 
 /// What a stretch of seeds has shown.

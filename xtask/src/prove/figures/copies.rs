@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::binary;
+use super::gaps::Gaps;
 use crate::broker::Broker;
 use crate::tally::say;
 use crate::{Fault, program, tree};
@@ -38,14 +39,15 @@ struct Moved {
     counted: u64,
 }
 
-/// A table with its heading, or the reason why there is none.
-pub(super) fn rows() -> Result<Vec<String>, Fault> {
+/// A table with its heading.
+pub(super) fn rows(gaps: &mut Gaps) -> Result<Vec<String>, Fault> {
     let mut rows =
         vec!["User-space copies, one core, portable backend, under valgrind:".to_owned()];
     rows.push(String::new());
     if Command::new("valgrind").arg("--version").output().is_err() {
         say("SKIPPED figures of copies: no valgrind (Debian: valgrind)")?;
-        rows.push("Not taken: there is no valgrind.".to_owned());
+        gaps.add("user-space copies under valgrind", "no valgrind (Debian: valgrind)", false);
+        rows.push("Not taken.".to_owned());
         return Ok(rows);
     }
     rows.push("| load | copies/byte, valgrind | copies/byte, counters |".to_owned());
