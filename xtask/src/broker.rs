@@ -106,6 +106,11 @@ impl Broker {
         self.cores = cores;
     }
 
+    /// From the next start on it has these processors alone, as `taskset` takes them.
+    pub(crate) fn set_processors(&mut self, processors: &str) {
+        self.under = ["taskset", "--cpu-list", processors].map(str::to_owned).to_vec();
+    }
+
     /// The sum of a metric over all its labels, as the broker told it last; nothing if it does not answer.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let text = http::get(&self.admin.to_string(), "/metrics")?;

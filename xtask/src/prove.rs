@@ -11,6 +11,7 @@ mod loopback;
 mod options;
 mod partitions;
 mod powercut;
+mod processors;
 mod programs;
 mod random;
 mod round;

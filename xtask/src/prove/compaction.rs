@@ -10,8 +10,8 @@
 //! Second part (`beside`): `ringwood perf run` writes to another topic while a table is updated at a steady rate, in turn with compaction and
 //! without, the first of a round being the second of the next. The latencies of both are printed side by side, with the medians of all
 //! rounds at the end; they are no verdict. That the cleaner worked, or did not, is, and so is a load that broker and generator could
-//! bear: what a saturated broker says of latency is nothing. The broker has one core there (`--cores`), so that the programs that measure it
-//! have another.
+//! bear: what a saturated broker says of latency is nothing. The broker has one core there (`--cores`), and the program that measures it
+//! the other processors.
 
 mod beside;
 mod bounds;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use self::scene::Scene;
 use super::counts::Counts;
-use super::{options, programs};
+use super::{options, processors, programs};
 use crate::broker::Broker;
 use crate::tally::say;
 use crate::{Fault, program, tree};
@@ -113,7 +113,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let broker = Broker::fresh("prove-compaction", CORES)?
         .with(&["--ring", "32MiB", "--memory", BUDGET])
         .program(binary.clone());
-    let mut scene = Scene { broker, binary, folder };
+    let mut scene = Scene { broker, binary, folder, sides: None };
     scene.broker.start()?;
     scene.configure("log.cleaner.backoff.ms=200")?;
     if let Some(bytes) = options.dedupe {
@@ -123,6 +123,10 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let mut good = table::table(&mut scene, &options, &mut counts)?;
     scene.broker.stop(Duration::from_secs(60))?;
     scene.broker.set_cores(options.cores);
+    scene.sides = processors::sides(options.cores);
+    if let Some((own, _)) = &scene.sides {
+        scene.broker.set_processors(own);
+    }
     scene.broker.start()?;
     good &= beside::beside(&mut scene, &options, &mut counts)?;
     scene.broker.kill()?;

@@ -30,7 +30,7 @@ use serde_json::Value;
 use self::disks::Disk;
 use self::gaps::Gaps;
 use self::targets::{COPIES, RECORDS, SHARE};
-use super::options;
+use super::{options, processors};
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
@@ -126,23 +126,6 @@ struct Broker {
     data: PathBuf,
 }
 
-/// A program on these processors, where they are named.
-fn on(processors: Option<&str>, program: &Path) -> Command {
-    let Some(processors) = processors else { return Command::new(program) };
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", processors]).arg(program);
-    command
-}
-
-/// The processors of a broker of so many cores, and those that are left to the client. Nothing where none would be left, or
-/// where there is no `taskset`: then they share them, and the client may be late by itself.
-fn sides(cores: u32) -> Option<(String, String)> {
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let cores = usize::try_from(cores).ok().filter(|cores| *cores < all)?;
-    Command::new("taskset").arg("--version").output().ok()?;
-    Some((format!("0-{}", cores - 1), format!("{cores}-{}", all - 1)))
-}
-
 impl Broker {
     fn start(
         folder: &Path,
@@ -157,7 +140,7 @@ impl Broker {
         let address =
             || Ok::<_, Fault>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
         let (listen, admin) = (address()?, address()?);
-        let process = on(processors, &binary())
+        let process = processors::on(processors, &binary())
             .arg("start")
             .arg("--data")
             .arg(&data)
@@ -253,12 +236,12 @@ struct Figure {
 
 fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<Figure, Fault> {
     // Where latency is measured, neither takes time from the other.
-    let sides = if load.rate == "max" { None } else { sides(cores) };
+    let sides = if load.rate == "max" { None } else { processors::sides(cores) };
     let (ours, theirs) = sides.as_ref().map(|(broker, client)| (&**broker, &**client)).unzip();
     let broker = Broker::start(folder, cores, ours, options)?;
     let before = broker.metrics().ok_or("no metrics")?;
     let device = device_bytes(folder);
-    let mut command = on(theirs, &binary());
+    let mut command = processors::on(theirs, &binary());
     command
         .args(["perf", "run", "-b", &broker.listen, "--rate", load.rate, "--partitions", "16"])
         .args(["--producers", "2", "--warmup", "2s", "--json", "-"])

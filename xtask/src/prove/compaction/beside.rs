@@ -3,7 +3,6 @@
 //! Each half has a table of its own, filled and at rest before the measurement begins; then it is updated at a steady rate while
 //! `ringwood perf run` writes to another topic. The halves differ in the table's `cleanup.policy` alone.
 
-use std::process::Command;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::scene::Scene;
 use crate::Fault;
 use crate::program::{self, Outcome};
 use crate::prove::counts::Counts;
+use crate::prove::processors;
 use crate::tally::say;
 
 /// Before the measurement, which the generator takes for itself.
@@ -94,7 +94,9 @@ fn measure(
     scene.rest()?;
     let updates = options.beside * (WARMUP_SECONDS + options.seconds + MORE_SECONDS);
     let writer = scene.write(topic, updates, options.keys, options.beside, &written);
-    let mut load = Command::new(&scene.binary);
+    // The program that measures acts late where it waits for a processor, and then says nothing.
+    let theirs = scene.sides.as_ref().map(|(_, theirs)| theirs.as_str());
+    let mut load = processors::on(theirs, &scene.binary);
     load.args(["perf", "run", "-b", &scene.broker.bootstrap()]);
     load.args(["--rate", &format!("{}/s", options.rate), "--size", "100"]);
     load.args(["--partitions", "4", "--producers", "2", "--json", "-"]);

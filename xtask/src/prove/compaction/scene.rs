@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::broker::Broker;
 use crate::program::{self, Outcome};
+use crate::prove::processors;
 use crate::{Fault, tree};
 
 pub(super) const PARTITIONS: u32 = 8;
@@ -26,6 +27,8 @@ pub(super) struct Scene {
     pub(super) broker: Broker,
     pub(super) binary: PathBuf,
     pub(super) folder: PathBuf,
+    /// While latency is measured: the processors of the broker, and those of the program that measures.
+    pub(super) sides: Option<(String, String)>,
 }
 
 /// What the cleaners say, as of a moment.
@@ -115,6 +118,11 @@ impl Scene {
         Err(format!("{what}\n    {}", outcome.last_words()).into())
     }
 
+    /// The processors that the broker has, where it does not have all.
+    pub(super) fn of_broker(&self) -> Option<&str> {
+        self.sides.as_ref().map(|(own, _)| own.as_str())
+    }
+
     /// Begins to write a table, at so many updates a second; 0 is as fast as they go.
     pub(super) fn write(
         &self,
@@ -125,12 +133,12 @@ impl Scene {
         to: &Path,
     ) -> Writer {
         let program = tree::work().join("go/client");
-        // Beside a measurement it takes the processor time that nobody else wants: what is measured is the broker, not how
-        // this program and the one that measures share a processor.
+        // Beside a measurement it takes what the broker leaves of its processors: what is measured is the broker, not how this
+        // program and the one that measures share a processor.
         let mut writer = if rate == 0 {
             Command::new(program)
         } else {
-            let mut idle = Command::new("chrt");
+            let mut idle = processors::on(self.of_broker(), Path::new("chrt"));
             idle.args(["--idle", "0"]).arg(program);
             idle
         };
