@@ -189,7 +189,7 @@ impl Curve {
         let within = |at: &f64| (from - ROUNDING..=to + ROUNDING).contains(at);
         let mut points = self.points.iter().map(|(at, _)| *at).filter(within);
         let first = points.next()?;
-        Some(first..=points.last().unwrap_or(first))
+        Some(first..=points.next_back().unwrap_or(first))
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn find_max(
         let answer = answer(condition, rate, &run, &recording.total());
         let verdict = match &run.verdict {
             Verdict::Valid => String::new(),
-            other => format!(" ({other})"),
+            other @ (Verdict::Saturated(_) | Verdict::Invalid(_)) => format!(" ({other})"),
         };
         terminal::note(&format!("{}/s: {}{verdict}", format_count(rate), answer.words(condition)));
         Ok(answer)

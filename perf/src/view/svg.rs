@@ -355,7 +355,7 @@ mod tests {
     fn what_the_generator_may_have_made_is_dashed() {
         let points = vec![(0.5, 1e6), (0.9, 2e6), (0.99, 3e6), (0.999, 4e6), (1.0, 5e6)];
         let line = Line { name: "a".into(), points, withheld: vec![0.99..=0.99] };
-        let svg = percentile_svg("b", &[line.clone()]);
+        let svg = percentile_svg("b", std::slice::from_ref(&line));
         // Good, withheld, and good again behind it: no line is broken.
         assert_eq!(svg.matches("<polyline").count(), 3, "{svg}");
         assert_eq!(svg.matches("stroke-dasharray").count(), 1);
