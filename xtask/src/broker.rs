@@ -108,7 +108,9 @@ impl Broker {
 
     /// From the next start on it has these processors alone, as `taskset` takes them.
     pub(crate) fn set_processors(&mut self, processors: &str) {
-        self.under = ["taskset", "--cpu-list", processors].map(str::to_owned).to_vec();
+        let program = std::mem::replace(&mut self.program, PathBuf::from("taskset"));
+        self.under = ["--cpu-list", processors].map(str::to_owned).to_vec();
+        self.under.push(program.display().to_string());
     }
 
     /// The sum of a metric over all its labels, as the broker told it last; nothing if it does not answer.

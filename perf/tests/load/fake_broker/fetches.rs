@@ -101,10 +101,15 @@ impl FakeBroker {
             let shown = place.batches.iter().take_while(|(at, _)| at.elapsed() >= script.hidden);
             for (_, bytes) in shown.filter(|_| !mute) {
                 let seen = batch::next(&mut bytes.as_slice()).unwrap().unwrap();
-                if seen.last_offset >= *offset && (total == 0 || total + bytes.len() <= max) {
-                    total += bytes.len();
-                    records.extend_from_slice(bytes);
+                if seen.last_offset < *offset {
+                    continue;
                 }
+                // A smaller one behind it would leave a gap.
+                if total > 0 && total + bytes.len() > max {
+                    break;
+                }
+                total += bytes.len();
+                records.extend_from_slice(bytes);
             }
             found.push(found_here(0, place.end, records));
         }
