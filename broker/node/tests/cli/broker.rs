@@ -79,14 +79,19 @@ pub(super) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
 impl Broker {
     pub(super) fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("cli-{}-{n}", std::process::id()));
-        let (port, admin) = (free_port(), free_port());
-        let process = launch(port, admin, &data);
-        let broker = Self { process, port, admin, data, log: None };
-        broker.wait();
-        broker
+        // A port that was free may be somebody else's a moment later: then the process ends, and others are tried.
+        for _ in 0..5 {
+            let n = NEXT.fetch_add(1, Ordering::Relaxed);
+            let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+                .join(format!("cli-{}-{n}", std::process::id()));
+            let (port, admin) = (free_port(), free_port());
+            let process = launch(port, admin, &data);
+            let mut broker = Self { process, port, admin, data, log: None };
+            if broker.serves() {
+                return broker;
+            }
+        }
+        panic!("no broker starts");
     }
 
     /// One that a file configures, which names its place and this port.
@@ -103,7 +108,7 @@ impl Broker {
             .spawn()
             .unwrap();
         let data = file.with_file_name("data");
-        let broker = Self { process, port, admin, data, log: Some(log) };
+        let mut broker = Self { process, port, admin, data, log: Some(log) };
         broker.wait();
         broker
     }
@@ -125,11 +130,22 @@ impl Broker {
         self.wait();
     }
 
-    /// Until it says that it serves. That something takes connections says less: the kernel may hold the listener of a process
-    /// that was killed until its last request has ended.
-    fn wait(&self) {
+    fn wait(&mut self) {
+        assert!(self.serves(), "the broker has ended");
+    }
+
+    /// Waits until it says that it serves; false if it has ended before. That something takes connections says less: the kernel may
+    /// hold the listener of a process that was killed until its last request has ended.
+    fn serves(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+        loop {
+            // Whether it lives comes first: on its ports somebody else may answer.
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+                return true;
+            }
             assert!(Instant::now() < deadline, "the broker does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
