@@ -26,8 +26,8 @@ fn done(command: &mut Command) -> Result<(), String> {
 }
 
 impl Small {
-    fn mount() -> Result<Small, String> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("disk-full");
+    fn mount(name: &str) -> Result<Small, String> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let (image, at) = (folder.join("image"), folder.join("mount"));
         create_dir_all(&at).map_err(|error| error.to_string())?;
         // What an earlier run may have left mounted; usually nothing.
@@ -37,6 +37,29 @@ impl Small {
         done(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image))?;
         done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at))?;
         Ok(Small(at))
+    }
+
+    /// The same; `None`, with a line, where this machine cannot.
+    fn if_possible(name: &str) -> Option<Small> {
+        match Small::mount(name) {
+            Ok(small) => Some(small),
+            Err(why) => {
+                // Past the harness, which keeps to itself what a passed test prints.
+                let why = why.trim();
+                let line = format!(
+                    "SKIPPED disk full: it needs root, mkfs.ext4 and loop devices ({why})\n"
+                );
+                std::io::stderr().write_all(line.as_bytes()).unwrap();
+                assert!(std::env::var_os("RINGWOOD_REQUIRE").is_none(), "this test is required");
+                None
+            }
+        }
+    }
+
+    /// Mebibytes that are free.
+    fn free(&self) -> u64 {
+        let space = rustix::fs::statvfs(&self.0).unwrap();
+        space.f_bfree * space.f_frsize >> 20
     }
 }
 
@@ -66,13 +89,13 @@ impl Drop for Broker {
 }
 
 impl Broker {
-    fn start(data: &Path) -> Broker {
+    fn start(data: &Path, ring: &str) -> Broker {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (address, admin) = (free(), free());
         let mut command = Command::new(BINARY);
         command.arg("start").arg("--data").arg(data).args(["--listen", &address]);
         command.args(["--admin", &admin, "--cores", "1"]);
-        command.args(["--ring", "1MiB", "--memory", "32MiB", "--reserve", "16MiB"]);
+        command.args(["--ring", ring, "--memory", "32MiB", "--reserve", "16MiB"]);
         let log = File::create(data.with_extension("log")).unwrap();
         let process = command.stderr(log).spawn().unwrap();
         let broker = Broker { process, address };
@@ -121,19 +144,8 @@ fn fill(ballast: &Path, left: u64) {
 
 #[test]
 fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
-    let small = match Small::mount() {
-        Ok(small) => small,
-        Err(why) => {
-            // Past the harness, which keeps to itself what a passed test prints.
-            let why = why.trim();
-            let line =
-                format!("SKIPPED disk full: it needs root, mkfs.ext4 and loop devices ({why})\n");
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
-            assert!(std::env::var_os("RINGWOOD_REQUIRE").is_none(), "this test is required");
-            return;
-        }
-    };
-    let broker = Broker::start(&small.0.join("data"));
+    let Some(small) = Small::if_possible("disk-full") else { return };
+    let broker = Broker::start(&small.0.join("data"), "1MiB");
     broker.ok(&["topic", "create", "t"], b"");
     broker.ok(&["produce", "t"], b"before\n");
     let ballast = small.0.join("ballast");
@@ -171,6 +183,30 @@ fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
     }
     want.push("after".to_owned());
     assert_eq!(read(&broker), want);
+    drop(broker);
+    drop(small);
+}
+
+#[test]
+fn a_start_on_a_nearly_full_disk_leaves_what_there_is() {
+    let Some(small) = Small::if_possible("disk-nearly-full") else { return };
+    let ballast = small.0.join("ballast");
+    // The ring fits, and the reserve, which is more than the ring, does not.
+    fill(&ballast, 40);
+    let broker = Broker::start(&small.0.join("data"), "20MiB");
+    let free = small.free();
+    assert!((14..=20).contains(&free), "{free} MiB are free");
+    let created = broker.run(&["topic", "create", "t"], b"");
+    let ran = broker.run(&PRODUCE, b"no\n");
+    assert!(!ran.status.success(), "it takes writes: {created:?}");
+    remove_file(&ballast).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !broker.run(&["topic", "create", "u"], b"").status.success()
+        || !broker.run(&["produce", "u"], b"after\n").status.success()
+    {
+        assert!(Instant::now() < deadline, "writes do not begin");
+        sleep(Duration::from_millis(200));
+    }
     drop(broker);
     drop(small);
 }

@@ -412,15 +412,27 @@ impl File {
         Ok(linked)
     }
 
-    /// Allocates space; the file grows to hold it.
+    /// Allocates space; the file grows to hold it. Where the disk is too full for that, the file is as long as before: a file
+    /// system keeps what it found until it found no more, and would be left with nothing for anybody. Nobody else may change the
+    /// file's length meanwhile.
     ///
     /// # Errors
     /// As fallocate(2): a full disk is met here.
     pub async fn allocate(&self, pos: u64, len: u64) -> io::Result<()> {
-        match &self.kind {
+        let before = self.len()?;
+        let result = match &self.kind {
             Kind::Real(file) => file.allocate(pos, len).await,
             Kind::Sim(file) => file.allocate(pos, len).await,
+        };
+        let Err(refused) = result else { return Ok(()) };
+        if is_full(&refused) {
+            // Also if the length is what it was: this gives back what lies behind it.
+            match self.set_len(before).await {
+                Err(e) if !is_full(&e) => return Err(e),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Err(refused)
     }
 
     /// Cuts the file, or lets it grow by a hole.
@@ -491,4 +503,9 @@ impl File {
             Kind::Sim(file) => file.try_lock_exclusive(),
         }
     }
+}
+
+/// Whether there is no space, and not something broken.
+fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

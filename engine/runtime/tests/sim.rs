@@ -236,6 +236,12 @@ fn errors_short_writes_and_a_full_disk_are_reported() {
                 let full = f.allocate(0, 1 << 20).await.unwrap_err();
                 assert_eq!(full.raw_os_error(), Some(libc::ENOSPC));
                 assert!(rt.disk().space(Path::new("/")).unwrap().free < 64 << 10);
+                // What was found before there was no more is given back.
+                let free = rt.disk().space(Path::new("/")).unwrap().free;
+                let more = f.allocate(4096, free + 4096).await.unwrap_err();
+                assert_eq!(more.raw_os_error(), Some(libc::ENOSPC));
+                assert_eq!(rt.disk().space(Path::new("/")).unwrap().free, free);
+                assert!(free > 0 && f.len().unwrap() <= 4096, "{free} {}", f.len().unwrap());
                 let bent = f.write_at(100, block(&rt, 1, 512)).await.unwrap_err();
                 assert_eq!(bent.raw_os_error(), Some(libc::EINVAL), "direct and unaligned");
                 let disk = rt.disk();

@@ -90,7 +90,7 @@ pub(crate) async fn write_segment(
             },
         };
         let end = from + u32::try_from(slice.len()).unwrap_or(u32::MAX);
-        allocate(p, &file, segment, u64::from(end)).await?;
+        allocate(inner, p, &file, segment, u64::from(end)).await?;
         {
             let mut p = p.borrow_mut();
             let Some(f) = p.files.get_mut(&segment) else { return Ok(()) };
@@ -169,7 +169,13 @@ async fn cut_to(
 }
 
 /// Disk full is met here and nowhere else: blocks are written only where space is allocated.
-async fn allocate(p: &Shared, file: &File, segment: SegmentName, to: u64) -> io::Result<()> {
+async fn allocate(
+    inner: &Inner,
+    p: &Shared,
+    file: &File,
+    segment: SegmentName,
+    to: u64,
+) -> io::Result<()> {
     let allocated = p.borrow().files.get(&segment).map_or(0, |f| f.allocated);
     if to <= allocated {
         return Ok(());
@@ -177,10 +183,13 @@ async fn allocate(p: &Shared, file: &File, segment: SegmentName, to: u64) -> io:
     let limit = u64::from(p.borrow().config.log.segment_bytes).next_multiple_of(4096);
     let step = allocated.clamp(ALLOCATE_MIN, ALLOCATE_MAX);
     let wanted = (allocated + step).min(limit.max(to)).max(to);
+    // Near a full disk each takes what it needs: what the first takes beyond it, others would not get.
+    let is_spare = inner.full.get().is_none() && inner.has_room_to_spare(wanted - allocated);
+    let wanted = if is_spare { wanted } else { to };
     let wanted = match file.allocate(allocated, wanted - allocated).await {
         Ok(()) => wanted,
         // Not as much as would be good, but what is needed now.
-        Err(e) if is_full(&e) => {
+        Err(e) if is_full(&e) && wanted > to => {
             file.allocate(allocated, to - allocated).await?;
             to
         }

@@ -416,10 +416,38 @@ impl SimDisk {
         Ok(())
     }
 
-    /// Allocates: the file grows to hold the range.
+    /// Allocates: the file grows to hold the range. As ext4 does it, a refusal comes when there is nothing left: what was found
+    /// until then stays with the file, which is longer by it.
     pub(crate) fn allocate(&mut self, ino: Ino, pos: u64, len: u64) -> io::Result<()> {
-        self.reserve(ino, pos, len)?;
-        let end = pos + len;
+        if let Err(refused) = self.reserve(ino, pos, len) {
+            self.take_what_is_left(ino, pos, len)?;
+            return Err(refused);
+        }
+        self.grow_to(ino, pos + len)
+    }
+
+    /// Gives the file all the free space there is, from the front of the range on.
+    fn take_what_is_left(&mut self, ino: Ino, pos: u64, len: u64) -> io::Result<()> {
+        let mut left = self.free() / BLOCK;
+        let mut end = 0;
+        for block in block_range(pos, len) {
+            let space = &mut self.file(ino)?.space;
+            if space.len() <= block {
+                space.resize(block + 1, false);
+            }
+            if !space[block] {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+                space[block] = true;
+            }
+            end = ((block as u64 + 1) * BLOCK).min(pos + len);
+        }
+        self.grow_to(ino, end)
+    }
+
+    fn grow_to(&mut self, ino: Ino, end: u64) -> io::Result<()> {
         let file = self.file(ino)?;
         if end > file.now.len() as u64 {
             file.change(Change::Length(end));

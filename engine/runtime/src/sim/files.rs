@@ -322,13 +322,15 @@ impl SimFile {
     pub(crate) async fn allocate(&self, pos: u64, len: u64) -> io::Result<()> {
         self.core.delay(|c| c.names).await;
         self.core.check(DiskOp::Allocate, &self.path)?;
-        {
+        let result = {
             let mut shared = self.core.shared.borrow_mut();
-            shared.nodes[self.core.node].disk.allocate(self.ino, pos, len)?;
-            shared.effect(self.core.node, format!("allocated {} {pos}+{len}", self.path));
-        }
+            let result = shared.nodes[self.core.node].disk.allocate(self.ino, pos, len);
+            let what = if result.is_ok() { "allocated" } else { "allocated a part of" };
+            shared.effect(self.core.node, format!("{what} {} {pos}+{len}", self.path));
+            result
+        };
         self.core.still_here().await;
-        Ok(())
+        result
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {

@@ -103,9 +103,6 @@ impl Store {
 
     /// Makes the reserve whole, or refuses writes from the start.
     pub(crate) async fn keep_reserve(&self) {
-        let inner = &self.inner;
-        if let Err(e) = inner.reserve.grow(inner.reserve_target()).await {
-            inner.on_refused(&e);
-        }
+        self.inner.watch_space().await;
     }
 }

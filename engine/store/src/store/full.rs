@@ -76,6 +76,18 @@ impl Inner {
         }
     }
 
+    /// Makes the reserve whole, if enough stays free beside it: a checkpoint can use what is free, and others have a use for it.
+    async fn fill_reserve(&self, free: u64) {
+        let target = self.reserve_target();
+        let missing = self.reserve.missing(target);
+        if missing == 0 || free < again_from(self.config.free_bytes_min).saturating_add(missing) {
+            return;
+        }
+        if let Err(e) = self.reserve.grow(target).await {
+            self.on_refused(&e);
+        }
+    }
+
     /// Refuses writes below the minimum of free space, or while the reserve is not whole, and takes them again, with
     /// hysteresis, when there is room.
     pub(super) async fn watch_space(&self) {
@@ -89,13 +101,7 @@ impl Inner {
         let min = self.config.free_bytes_min;
         let again = again_from(min);
         let target = self.reserve_target();
-        let missing = self.reserve.missing(target);
-        if missing > 0 && free >= again + missing {
-            match self.reserve.grow(target).await {
-                Ok(()) => {}
-                Err(e) => self.on_refused(&e),
-            }
-        }
+        self.fill_reserve(free).await;
         let whole = self.reserve.missing(target) == 0;
         if self.full.get().is_none() {
             // A reserve that is only a little behind a growing manifest is no reason to refuse.

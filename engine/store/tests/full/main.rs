@@ -219,6 +219,70 @@ fn a_checkpoint_on_a_disk_that_others_have_filled_lives_on_the_reserve() {
         .expect_done();
 }
 
+/// A file grows by as much as it has, which is spare: where there is none, all of the reserve must not go to the first few.
+#[test]
+fn a_checkpoint_of_many_partitions_on_a_full_disk_takes_what_it_needs_and_no_more() {
+    const PARTITIONS: i32 = 40;
+    let world = World::new(11, SimConfig { capacity: 4 * CAPACITY, ..SimConfig::default() });
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let it = rt.clone();
+    let (store, model) = world
+        .run(&rt, async move {
+            let store = open(&it).await;
+            let mut model = Model::new();
+            for n in 0..PARTITIONS {
+                store.create(partition(n), big_segments());
+                // What it has allocated is used up but for one block.
+                for _ in 0..63 {
+                    let stored = batches::append(&store, partition(n), batch(1, &[7; 4_000])).await;
+                    model.entry(partition(n)).or_default().extend(stored);
+                }
+                store.flush().await;
+            }
+            store.checkpoint().await;
+            for n in 0..PARTITIONS {
+                let stored = batches::append(&store, partition(n), batch(1, &[8; 9_000])).await;
+                model.entry(partition(n)).or_default().extend(stored);
+            }
+            store.flush().await;
+            (store, model)
+        })
+        .expect_done();
+    let free = || rt.disk().space(Path::new(ROOT)).unwrap().free;
+    world.set_capacity(node, 4 * CAPACITY - free());
+    let s = store.clone();
+    rt.spawn(async move { s.checkpoint().await });
+    world.run_for(Duration::from_secs(120));
+    let (used, _) = store.ring_bytes();
+    assert!(used < 16 << 10, "the checkpoint does not end: {used} bytes are in the ring");
+    let it = rt.clone();
+    world.run(&rt, async move { check(&store, &model).await }).expect_done();
+    assert!(world.is_alive(node) && it.is_alive());
+}
+
+/// Too little room for the reserve is no reason to take all of it: it is what a checkpoint lives on.
+#[test]
+fn a_start_with_too_little_room_for_the_reserve_leaves_what_there_is() {
+    let (world, node) = world(12);
+    let rt = world.core(node, CoreId(0));
+    // Room for the ring and a mebibyte; the reserve wants more than that.
+    world.set_capacity(node, 2 * RING + (1 << 20));
+    let it = rt.clone();
+    let store = world.run(&rt, async move { open(&it).await }).expect_done();
+    let free = rt.disk().space(Path::new(ROOT)).unwrap().free;
+    assert!(free > RING, "{free} bytes are left");
+    assert!(store.disk_full().is_some(), "it takes writes without a reserve");
+    world.set_capacity(node, CAPACITY);
+    let it = rt.clone();
+    world
+        .run(&rt, async move {
+            until_writable(&it, &store).await;
+            store.close().await;
+        })
+        .expect_done();
+}
+
 fn world_used(world: &World, node: NodeId, rt: &Runtime) -> u64 {
     assert!(world.is_alive(node));
     CAPACITY - rt.disk().space(Path::new(ROOT)).unwrap().free

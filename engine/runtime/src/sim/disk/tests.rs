@@ -281,3 +281,21 @@ fn a_flipped_bit_survives_everything() {
     assert_eq!(d.read(ino, 3, 1).unwrap(), [b'a' ^ 2]);
     assert!(d.flip_bit(path("/f"), 1 << 40).is_err());
 }
+
+/// As ext4 does it: extents are taken one by one until there are none, and the file's length goes with them.
+#[test]
+fn an_allocation_that_is_refused_keeps_what_it_found() {
+    let mut d = disk();
+    let (ino, _) = d.create(path("/f"), false).unwrap();
+    d.allocate(ino, 0, 8192).unwrap();
+    let free = d.free();
+    let refused = d.allocate(ino, 8192, free + 4096).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ENOSPC));
+    assert_eq!((d.free(), d.length(ino).unwrap()), (0, 8192 + free));
+    // Nothing is left, and nothing is found.
+    let (other, _) = d.create(path("/g"), false).unwrap();
+    assert!(d.allocate(other, 4096, 4096).is_err());
+    assert_eq!(d.length(other).unwrap(), 0);
+    d.set_length(ino, 8192).unwrap();
+    assert_eq!(d.free(), free);
+}
