@@ -24,7 +24,7 @@ pub use times::CommitTimes;
 use crate::format::BLOCK;
 use crate::planted::{self, Planted};
 use crate::ring::Ring;
-use ids::PartitionId;
+use ids::{Instant, PartitionId};
 use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
 use runtime::{Buffer, File, Runtime};
 use std::cell::{Cell, RefCell};
@@ -61,6 +61,8 @@ struct Pending<A> {
     sequence: u64,
     buffer: Buffer,
     records: u32,
+    /// Those among them with which it began: the directory of its predecessor.
+    begun_with: u32,
     partitions: Vec<PartitionId>,
     advances: Vec<A>,
     fsync: bool,
@@ -96,6 +98,8 @@ struct State<A> {
     /// The highest flushed commit that holds records, and the highest flush that some commit has recorded.
     flushed_records: u64,
     recorded_flush: u64,
+    /// When the former was flushed.
+    flushed_at: Instant,
     flush_running: bool,
     flush_asked: bool,
     flush_timer: bool,
@@ -146,6 +150,7 @@ impl<A: 'static> Journal<A> {
         flush_every: Duration,
     ) -> Rc<Self> {
         let file_bytes = usize::try_from(resume.ring.file_bytes).unwrap_or(usize::MAX);
+        let flushed_at = rt.now();
         let reused = planted::is(Planted::SequencesReused);
         let highest =
             if reused { resume.previous.0.saturating_sub(2) } else { resume.highest_seen };
@@ -169,6 +174,7 @@ impl<A: 'static> Journal<A> {
                 flushed_through: resume.previous.0,
                 flushed_records: resume.previous.0,
                 recorded_flush: resume.previous.0,
+                flushed_at,
                 flush_running: false,
                 flush_asked: false,
                 flush_timer: false,

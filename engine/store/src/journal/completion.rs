@@ -127,6 +127,7 @@ impl<A: 'static> Journal<A> {
             }
             if !commit.advances.is_empty() || commit.fsync {
                 state.flushed_records = commit.sequence;
+                state.flushed_at = flushed;
             }
             let later = state.waiters.split_off(&(commit.sequence + 1));
             let now = std::mem::replace(&mut state.waiters, later);
@@ -144,7 +145,8 @@ impl<A: 'static> Journal<A> {
         self.wake.notify();
     }
 
-    /// So that a damaged last commit can be told from the end of the log, the flush of it is recorded by another commit.
+    /// So that a damaged last commit can be told from the end of the log, the flush of it is recorded by another commit: by the next
+    /// one, or if none comes for a while by an empty one.
     fn mark_if_quiet(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         if state.mark_timer || state.recorded_flush >= state.flushed_records || state.stopping {
@@ -154,7 +156,7 @@ impl<A: 'static> Journal<A> {
         drop(state);
         let me = Rc::clone(self);
         self.rt.spawn(async move {
-            me.rt.sleep(MARK_AFTER).await;
+            me.until_none_has_come().await;
             let mut state = me.state.borrow_mut();
             state.mark_timer = false;
             let quiet = state.pending.is_none()
@@ -170,5 +172,16 @@ impl<A: 'static> Journal<A> {
             drop(state);
             me.wake.notify();
         });
+    }
+
+    /// Resolves when the last flush of records is [`MARK_AFTER`] ago.
+    async fn until_none_has_come(&self) {
+        loop {
+            let (now, due) = (self.rt.now(), self.state.borrow().flushed_at + MARK_AFTER);
+            if now >= due {
+                return;
+            }
+            self.rt.sleep(due.since(now)).await;
+        }
     }
 }

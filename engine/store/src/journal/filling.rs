@@ -94,6 +94,7 @@ impl<A: 'static> Journal<A> {
             sequence,
             buffer,
             records,
+            begun_with: records,
             partitions: Vec::new(),
             advances: Vec::new(),
             fsync: false,

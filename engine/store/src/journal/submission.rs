@@ -107,7 +107,7 @@ impl<A: 'static> Journal<A> {
             state.queued_bytes = 0;
         }
         state.counters.commits += 1;
-        state.counters.marks += u64::from(pending.records == 0);
+        state.counters.marks += u64::from(pending.records == pending.begun_with);
         let flush = Flush { fsync: pending.fsync, link: !pending.write_awaited };
         self.write(state, header, pending.buffer, pending.advances, flush);
     }

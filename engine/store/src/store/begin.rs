@@ -21,9 +21,7 @@ impl Store {
                     inner.on_advance(advances, stage);
                     // What is written has left the queue, also where nobody asks for a flush.
                     inner.admission.moved();
-                    if inner.journal.fullness() > checkpoint::AT_FULLNESS {
-                        inner.checkpoint_wanted.notify();
-                    }
+                    inner.want_checkpoint_for_room();
                 }
             }),
             Rc::new(move || {
@@ -47,6 +45,9 @@ impl Store {
                         me.give_from_reserve().await;
                     }
                     me.checkpoint_wanted.notify();
+                } else {
+                    // Perhaps nobody appends any more who would see that it was not enough.
+                    me.want_checkpoint_for_room();
                 }
                 me.admission.moved();
             }

@@ -20,6 +20,14 @@ impl Inner {
         memory.used() + bytes <= memory.limit() && self.journal.has_room(bytes) && !self.held.get()
     }
 
+    /// Begins a checkpoint if so much of the ring is used. While one is under way it is not asked for another: that one would
+    /// follow at once, and write a manifest for the few records of a moment.
+    pub(super) fn want_checkpoint_for_room(&self) {
+        if !self.checkpointing.get() && self.journal.fullness() > checkpoint::AT_FULLNESS {
+            self.checkpoint_wanted.notify();
+        }
+    }
+
     /// Whether a checkpoint brings room for `bytes`. With nothing in the ring it would bring neither room nor memory: then readers
     /// have it.
     fn needs_a_checkpoint(&self, bytes: usize) -> bool {
@@ -63,7 +71,7 @@ impl Store {
         let slowed = (over.max(0.0) * 20_000.0 * a.share(client)) as u64;
         let turn = a.line_up(client, bytes, slowed >= SLOWED_LEAST);
         if over > 0.0 {
-            self.inner.checkpoint_wanted.notify();
+            self.inner.want_checkpoint_for_room();
         }
         if slowed >= SLOWED_LEAST {
             self.inner.rt.sleep(Duration::from_micros(slowed)).await;
