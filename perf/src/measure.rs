@@ -15,7 +15,7 @@ use crate::{
     run::{Broker, Directory, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
-    spec::{self, Assertion, Bound, KeySpec, RateSpec, SizeSpec, Subject},
+    spec::{self, Assertion, Bound, KeySpec, Quantile, RateSpec, SizeSpec, Subject},
     terminal::{self, LiveLine},
 };
 
@@ -109,6 +109,9 @@ pub struct RunArgs {
     /// Stamp every record and check that each acknowledged one comes back, once, in order, unchanged; needs --consumers
     #[arg(long)]
     verify: bool,
+    /// The run is INVALID where the generator's own lateness may have made this percentile; others are withheld one by one
+    #[arg(long, value_name = "PERCENTILE", default_value = "p99")]
+    judge: Quantile,
     /// Threads for the producers, and as many for the consumers; 0 is half of the cores
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -204,6 +207,7 @@ impl RunArgs {
             arrival: self.arrival,
             seed: self.seed,
             verify: self.verify,
+            judged: self.judge,
             threads: if self.threads == 0 { half_of_the_cores() } else { self.threads },
             backlog_bytes: self.backlog,
             ..Plan::default()
@@ -515,7 +519,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
                 break;
             }
         };
-        let verdict = outcome.verdict(plan.rate != RateSpec::Max);
+        let verdict = outcome.verdict(plan.rate != RateSpec::Max, plan.judged);
         let Outcome { mut repeat, intervals, timeline, .. } = outcome;
         repeat.verdict = verdict;
         if repeat.verdict.is_invalid() {

@@ -320,6 +320,7 @@ impl Repeat {
             summary.mean = None;
             summary.percentiles.values_mut().for_each(|value| *value = None);
             summary.moved = summary.percentiles.keys().cloned().collect();
+            summary.bounds.clear();
         }
     }
 }
@@ -403,6 +404,9 @@ pub struct Summary {
     pub percentiles: BTreeMap<String, Option<u64>>,
     /// Those that the generator's own lateness may have moved by more than a tenth.
     pub moved: BTreeSet<String>,
+    /// Of those: without its lateness and with it, nanoseconds; the truth lies between the two.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, (u64, u64)>,
 }
 
 impl Summary {
@@ -421,6 +425,9 @@ impl Summary {
             summary.percentiles.insert(quantile.to_string(), told.nanos());
             if told == Told::Moved {
                 summary.moved.insert(quantile.to_string());
+                if let Some((measured, least)) = latencies.moved(kind, quantile) {
+                    summary.bounds.insert(quantile.to_string(), (least, measured));
+                }
             }
         }
         summary

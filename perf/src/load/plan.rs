@@ -6,7 +6,7 @@ use record::Codec;
 
 use crate::{
     schedule::Arrival,
-    spec::{KeySpec, RateSpec, SizeSpec, format_bytes},
+    spec::{KeySpec, Quantile, RateSpec, SizeSpec, format_bytes},
     stamp,
 };
 
@@ -94,6 +94,8 @@ pub struct Plan {
     pub seed: u64,
     /// Stamp and check every record.
     pub verify: bool,
+    /// Where the generator's lateness may have made this percentile, a repeat is INVALID.
+    pub judged: Quantile,
     /// Threads for the producers, and as many for the consumers.
     pub threads: usize,
     /// Bytes to write before the run, which the consumers then read under load; 0 is none.
@@ -138,6 +140,7 @@ impl Default for Plan {
             arrival: Arrival::Constant,
             seed: 1,
             verify: false,
+            judged: Quantile::P99,
             threads: 1,
             backlog_bytes: 0,
             from_start: false,

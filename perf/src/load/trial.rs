@@ -244,13 +244,14 @@ struct Accounts {
 impl Outcome {
     /// What it is worth.
     #[must_use]
-    pub fn verdict(&self, is_open_loop: bool) -> run::Verdict {
+    pub fn verdict(&self, is_open_loop: bool, judged: Quantile) -> run::Verdict {
         run::judge(&run::Evidence {
             total: &self.total,
             generator: &self.repeat.generator,
             stages: &self.repeat.stages,
             medians: &self.medians,
             is_open_loop,
+            judged,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What a repeat is worth: is the generator to be believed, and did the broker keep up?
 //!
-//! The generator is not believed where its own lateness may have made the p99, where it had no core, or did not even make its
-//! records. A percentile that it may have made beside a p99 that is the broker's is withheld alone: see [`crate::latency::Told`].
+//! The generator is not believed where its own lateness may have made the p99, or the percentile that is named instead, where it had
+//! no core, or did not even make its records. Another percentile that it may have made is withheld alone: see [`crate::latency::Told`].
 //!
 //! The broker did not keep up where one of four things says so. A moment at which the bound on requests in flight was met, or a
 //! stall that ended, is none of them: what it cost is in the percentiles, and the numbers are the broker's all the same.
@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
     pub medians: &'a [u64],
     /// The rate was not `max`: lateness means something, and there is a rate to keep up with.
     pub is_open_loop: bool,
+    /// The percentile that must not be the generator's.
+    pub judged: Quantile,
 }
 
 /// Above this share of a core, a generator thread measures itself.
@@ -67,7 +69,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
 
 /// Why the generator is not to be believed.
 fn generator_fault(evidence: &Evidence<'_>) -> Option<String> {
-    let Evidence { total, generator, is_open_loop, .. } = *evidence;
+    let Evidence { total, generator, is_open_loop, judged, .. } = *evidence;
     if generator.busiest > BUSY_MAX {
         return Some(format!(
             "its busiest thread used {:.0} % of a core; give it more threads or cores, or lower the rate",
@@ -89,9 +91,9 @@ fn generator_fault(evidence: &Evidence<'_>) -> Option<String> {
     if !is_open_loop {
         return None;
     }
-    let (measured, least) = total.moved(Kind::Response, Quantile::percent(99.0).ok()?)?;
+    let (measured, least) = total.moved(Kind::Response, judged)?;
     Some(format!(
-        "it acted late: had it not, p99 might be {} and not {}; leave it a core of its own, or lower the rate",
+        "it acted late: had it not, {judged} might be {} and not {}; leave it a core of its own, or lower the rate",
         format_nanos(least),
         format_nanos(measured)
     ))
@@ -187,7 +189,15 @@ mod tests {
         is_open_loop: bool,
     ) -> Verdict {
         let (stages, medians) = ([stage], []);
-        judge(&Evidence { total, generator, stages: &stages, medians: &medians, is_open_loop })
+        let judged = Quantile::P99;
+        judge(&Evidence {
+            total,
+            generator,
+            stages: &stages,
+            medians: &medians,
+            is_open_loop,
+            judged,
+        })
     }
 
     fn of_generator(total: &Latencies, generator: &Generator, is_open_loop: bool) -> Verdict {
@@ -235,6 +245,28 @@ mod tests {
         // So it is where the records are too few for a p99 to be told.
         let few = late(2_000_000, &[(10_000, 290), (4_000_000, 10)]);
         assert!(of_generator(&few, &calm, true).is_invalid());
+    }
+
+    #[test]
+    fn a_run_is_judged_by_the_percentile_that_it_is_for() {
+        let total = late(10_000_000, &[(10_000, 98_000), (2_000_000, 2_000)]);
+        let generator = Generator::default();
+        let judged = |judged: &str| {
+            let judged = judged.parse().unwrap();
+            let (total, generator, stages) = (&total, &generator, &[kept_up()]);
+            let is_open_loop = true;
+            judge(&Evidence { total, generator, stages, medians: &[], is_open_loop, judged })
+        };
+        let Verdict::Invalid(why) = judged("p99.9") else { panic!("{}", judged("p99.9")) };
+        assert!(why.contains("p99.9 might be"), "{why}");
+        assert!(judged("p99").is_invalid());
+        assert_eq!(judged("p90"), Verdict::Valid);
+        // What is withheld is told with what it lies between.
+        let summary = crate::run::Summary::of(&total, Kind::Response);
+        assert_eq!(summary.percentiles["p99"], None);
+        let (least, measured) = summary.bounds["p99"];
+        assert!(least < measured && measured >= 10_000_000, "{least} {measured}");
+        assert!(!summary.bounds.contains_key("p50"));
     }
 
     #[test]

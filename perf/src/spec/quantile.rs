@@ -7,6 +7,9 @@ use std::{fmt, str::FromStr};
 pub struct Quantile(f64);
 
 impl Quantile {
+    /// What 1 of 100 exceeds.
+    pub const P99: Self = Self(0.99);
+
     /// The largest value seen.
     pub const MAX: Self = Self(1.0);
 

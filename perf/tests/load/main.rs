@@ -95,6 +95,7 @@ fn of_the_broker(outcome: &Outcome) -> Verdict {
         stages: &outcome.repeat.stages,
         medians: &outcome.medians,
         is_open_loop: true,
+        judged: Quantile::P99,
     })
 }
 
@@ -589,7 +590,7 @@ fn a_generator_that_cannot_keep_up_says_so() {
         ..plan()
     };
     let outcome = run(Script { discard: true, ..Script::default() }, &plan);
-    let verdict = outcome.verdict(true);
+    let verdict = outcome.verdict(true, plan.judged);
     assert!(matches!(verdict, Verdict::Invalid(_)), "{verdict} {:?}", outcome.repeat.generator);
     assert!(verdict.to_string().starts_with("INVALID(generator)"));
 }

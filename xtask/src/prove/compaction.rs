@@ -10,9 +10,9 @@
 //! Second part (`beside`): `ringwood perf run` writes to another topic while a table is updated at a steady rate, in turn with compaction and
 //! without, the first of a round being the second of the next. The latencies of both are printed side by side, with the medians of all
 //! rounds at the end; they are no verdict. That the cleaner worked, or did not, is, and so is a load that broker and generator could
-//! bear: what a saturated broker says of latency is nothing. Where the program that measures was late by itself it measures again. That
-//! is likelier the lower a p99 is, so those of both sides are rather high. The broker has one core there (`--cores`), and that
-//! program the other processors, which are kept awake.
+//! bear: what a saturated broker says of latency is nothing. A percentile that the lateness of the program that measures may have
+//! moved is printed as the two values that it lies between. The broker has one core there (`--cores`), and that program the other
+//! processors, which are kept awake.
 
 mod beside;
 mod bounds;
