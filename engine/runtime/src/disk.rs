@@ -464,6 +464,15 @@ impl File {
         }
     }
 
+    /// From now on what is done with this file waits for nothing that is done with others, as far as the backend can see to
+    /// that: for the one file whose flushes everybody waits for.
+    pub fn set_urgent(&self) {
+        match &self.kind {
+            Kind::Real(file) => file.set_urgent(),
+            Kind::Sim(_) => {}
+        }
+    }
+
     /// A share in this file's lock, for the other cores.
     ///
     /// # Errors
