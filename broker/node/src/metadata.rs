@@ -181,11 +181,7 @@ impl Metadata {
                         .filter(|id| self.is_mine(*id))
                         .collect();
                     let shard = Rc::clone(&self.shard);
-                    self.rt.spawn(async move {
-                        for id in mine {
-                            shard.delete(id).await;
-                        }
-                    });
+                    self.rt.spawn(async move { shard.delete(&mine).await });
                 }
                 Change::Formatted
                 | Change::Broker(_)

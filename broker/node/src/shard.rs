@@ -236,16 +236,15 @@ impl Shard {
         }
     }
 
-    /// The partition is gone: whoever waits is told, and its data is deleted.
-    pub(crate) async fn delete(&self, id: PartitionId) {
-        let replica = self.partitions.borrow_mut().remove(&id);
-        if let Some(replica) = replica {
-            replica.end();
+    /// Partitions are gone: whoever waits is told, and their data is deleted.
+    pub(crate) async fn delete(&self, ids: &[PartitionId]) {
+        for id in ids {
+            let replica = self.partitions.borrow_mut().remove(id);
+            if let Some(replica) = replica {
+                replica.end();
+            }
         }
-        match self.store.delete(id).await {
-            Ok(()) | Err(Refusal::UnknownPartition) => {}
-            Err(e) => eprintln!("partition {id} is not deleted: {e}"),
-        }
+        self.store.delete_all(ids).await;
     }
 
     pub(crate) fn replica(&self, id: PartitionId) -> Option<Rc<Replica>> {

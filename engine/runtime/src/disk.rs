@@ -134,6 +134,7 @@ fn open_real(path: &Path, how: Open) -> io::Result<(OwnedFd, bool)> {
 enum About {
     Opening,
     Names,
+    Removing,
 }
 
 impl Disk {
@@ -153,18 +154,19 @@ impl Disk {
         let held_up = {
             let point = match about {
                 About::Opening => Point::Open,
-                About::Names => Point::Names,
+                About::Names | About::Removing => Point::Names,
             };
             crate::faults::held_up(&self.inner, point, &path.display())
         };
-        #[cfg(not(feature = "faults"))]
-        let _ = about;
         let call = move || {
             #[cfg(feature = "faults")]
             std::thread::sleep(held_up);
             call(&path)
         };
-        self.inner.names.call(call).await
+        match about {
+            About::Opening | About::Names => self.inner.names.call(call).await,
+            About::Removing => self.inner.names.remove(call).await,
+        }
     }
 
     /// Opens a file. Where the file system refuses direct I/O the page cache is used; [`File::is_direct`] tells.
@@ -226,7 +228,7 @@ impl Disk {
         crate::faults::pass(&self.inner, Point::Names, &path.display()).await?;
         match &self.inner.backend {
             Backend::Sim(core) => core.remove_file(path).await,
-            Backend::Real(_) => self.away(About::Names, path, names::remove_file).await,
+            Backend::Real(_) => self.away(About::Removing, path, names::remove_file).await,
         }
     }
 
@@ -471,6 +473,15 @@ impl File {
         match &self.kind {
             Kind::Real(file) => file.is_direct(),
             Kind::Sim(file) => file.is_direct(),
+        }
+    }
+
+    /// From now on what is done with this file waits for nothing that is done with others, as far as the backend can see to
+    /// that: for the one file whose flushes everybody waits for.
+    pub fn set_urgent(&self) {
+        match &self.kind {
+            Kind::Real(file) => file.set_urgent(),
+            Kind::Sim(_) => {}
         }
     }
 

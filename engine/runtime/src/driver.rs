@@ -32,6 +32,8 @@ pub(crate) struct FileRequest {
     /// Once a write has succeeded in whole, the file's data are synced, without a turn of the core in between. The result is
     /// the write's, or the sync's if that has failed. After a short write nothing is synced.
     pub(crate) then_sync: bool,
+    /// Where requests stand in line for threads, this one does so beside those that are not urgent.
+    pub(crate) urgent: bool,
 }
 
 /// What is done to a file.

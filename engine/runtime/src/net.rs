@@ -247,6 +247,17 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::shutdown`], but the peer is given up: when the last operation has ended and the stream is dropped, the
+    /// connection is reset, and memory that the kernel holds for bytes which the peer has not taken comes back. After a plain
+    /// shutdown the kernel goes on offering them, to a peer that is gone or does not read for minutes.
+    pub fn abort(&self) {
+        match &self.kind {
+            Talking::Ring(stream) => stream.abort(),
+            Talking::Poll(stream) => stream.abort(),
+            Talking::Sim(stream) => stream.abort(),
+        }
+    }
+
     /// The peer's address, if it could still be asked.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {

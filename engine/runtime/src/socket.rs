@@ -21,9 +21,10 @@ pub(crate) fn new(addr: &SocketAddr) -> io::Result<OwnedFd> {
 /// A listening socket. The address may be in TIME_WAIT from a broker before.
 pub(crate) fn listen(addr: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     let fd = new(&addr)?;
-    set(&fd, libc::SO_REUSEADDR)?;
+    let on: libc::c_int = 1;
+    set(&fd, libc::SO_REUSEADDR, &on)?;
     if how.reuse_port {
-        set(&fd, libc::SO_REUSEPORT)?;
+        set(&fd, libc::SO_REUSEPORT, &on)?;
     }
     let (storage, len) = to_raw(&addr);
     // SAFETY: the storage holds an address of `len` bytes.
@@ -37,12 +38,23 @@ pub(crate) fn listen(addr: SocketAddr, how: Listen) -> io::Result<TcpListener> {
     Ok(TcpListener::from(fd))
 }
 
-fn set(fd: &OwnedFd, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
-    // SAFETY: an open descriptor and an integer of ours.
+/// When its last descriptor is closed, the connection is reset, and the kernel lets go of what the peer has not taken.
+pub(crate) fn reset_when_closed(fd: &OwnedFd) -> io::Result<()> {
+    set(fd, libc::SO_LINGER, &libc::linger { l_onoff: 1, l_linger: 0 })
+}
+
+/// Sets an option of sockets; `T` is what setsockopt(2) says that it takes.
+fn set<T>(fd: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: an open descriptor, and a value of ours that is `len` bytes long.
     let result = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const on).cast(), len)
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            len,
+        )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -70,6 +70,7 @@ on_both! {
     a_delay_delays_only_what_it_names
     connections_fail_and_dawdle
     a_name_that_blocks_in_the_kernel_holds_up_nobody_else
+    removals_hold_up_no_open
 }
 
 fn an_error_strikes_after_so_many_and_so_often(io: Io) {
@@ -329,5 +330,43 @@ fn a_name_that_blocks_in_the_kernel_holds_up_nobody_else(io: Io) {
         stop.set(true);
         // A core that waited for the call would have been round no more than once.
         assert!(meanwhile.iter().all(|(_, n)| *n >= 3), "{meanwhile:?}");
+    });
+}
+
+/// Eight removals are in line, and each takes a while in its system call. A file that is opened then is there long before them:
+/// what counts is who came first. With one line for all and four threads, five of the removals would have.
+fn removals_hold_up_no_open(io: Io) {
+    let dir = place(io, "removals");
+    on(io, move |rt| async move {
+        let disk = rt.disk();
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let slow = Effect::Block(Duration::from_millis(300));
+        faults::add(rule(Point::Names, &dir, 0, Some(8), slow));
+        let (begun, gone) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let mut ends = Vec::new();
+        for i in 0..8 {
+            let path = dir.join(format!("r{i}"));
+            std::fs::write(&path, "x").unwrap();
+            let (ended, end) = oneshot();
+            let (disk, begun, gone) = (rt.disk(), Rc::clone(&begun), Rc::clone(&gone));
+            rt.spawn(async move {
+                begun.set(begun.get() + 1);
+                disk.remove_file(&path).await.unwrap();
+                gone.set(gone.get() + 1);
+                ended.send(());
+            });
+            ends.push(end);
+        }
+        while begun.get() < 8 {
+            rt.yield_now().await;
+        }
+        drop(disk.open(&dir.join("opened"), ALL).await.unwrap());
+        assert!(gone.get() < 5, "{} of 8 removals came first", gone.get());
+        for end in ends {
+            end.await.unwrap();
+        }
+        disk.remove_file(&dir.join("opened")).await.unwrap();
+        disk.remove_dir(&dir).await.unwrap();
     });
 }

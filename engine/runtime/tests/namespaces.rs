@@ -217,6 +217,18 @@ async fn scene(rt: Runtime, cable: Rc<Cable>) -> ([Child; 2], Instant) {
     let counters = rt.counters();
     assert!(counters.zero_copy_sends >= 400, "{counters:?}");
     assert_eq!(counters.zero_copy_refused, 0, "{counters:?}");
+    // One that we throw out gives its memory back, though its peer lives and has not taken all.
+    let sent = Rc::new(Cell::new(0));
+    let mut thrown_out = cable.client(port, BLOCK, false);
+    let stream = pour(&rt, &mut door, usize::MAX, Rc::clone(&sent)).await;
+    checked(&rt, &mut thrown_out).await;
+    stall(&rt, &sent).await;
+    assert!(memory.used() > before);
+    stream.upgrade().unwrap().abort();
+    wait_until(&rt, "the task has ended", || stream.strong_count() == 0).await;
+    wait_until(&rt, "what the peer has not taken is ours again", || memory.used() == before).await;
+    thrown_out.kill().unwrap();
+    thrown_out.wait().unwrap();
     // A connection that we end is closed, though its peer has not taken all, and we keep the memory of that.
     let sent = Rc::new(Cell::new(0));
     let mut idler = cable.client(port, BLOCK, false);

@@ -110,6 +110,7 @@ on_both! {
     connections_that_are_not_read_do_not_starve_the_others
     a_frame_is_received_straight_into_a_buffer_between_others
     a_dropped_receive_loses_no_bytes_and_a_dropped_stream_ends_the_connection
+    an_aborted_connection_is_reset
     both_directions_of_a_connection_go_on_at_once
     a_busy_connection_leaves_room_for_timers_and_others
     a_connection_that_is_refused_says_so
@@ -480,6 +481,46 @@ fn a_dropped_receive_loses_no_bytes_and_a_dropped_stream_ends_the_connection(io:
         drop(door);
         let end = waiting.recv().await;
         assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    });
+}
+
+/// The peer has not taken what it was sent, and does not get it any more.
+fn an_aborted_connection_is_reset(io: Io) {
+    on(&tuning(io), |rt| async move {
+        let mut door = rt.net().listen(any(), Listen::default()).await.unwrap();
+        let client = rt.net().connect(door.local_addr()).await.unwrap();
+        let server = Rc::new(door.accept().await.unwrap());
+        let (sent, ended) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        rt.spawn({
+            let (server, sent, ended) = (Rc::clone(&server), Rc::clone(&sent), Rc::clone(&ended));
+            let piece = filled(rt.memory(), 1, 256 << 10);
+            async move {
+                while server.send(vec![piece.clone()]).await.is_ok() {
+                    sent.set(sent.get() + 1);
+                }
+                drop(server);
+                ended.set(true);
+            }
+        });
+        // Until the peer's window and the kernel's queue are full.
+        let mut last = usize::MAX;
+        while last != sent.get() {
+            last = sent.get();
+            rt.sleep(Duration::from_millis(50)).await;
+        }
+        server.abort();
+        drop(server);
+        while !ended.get() {
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+        let error = loop {
+            match client.recv().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it got all, and an end"),
+                Err(e) => break e,
+            }
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     });
 }
 

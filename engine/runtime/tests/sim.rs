@@ -379,3 +379,43 @@ fn nodes_talk_through_partitions_and_learn_of_deaths() {
         assert!(ended.get(), "seed {seed}");
     }
 }
+
+/// An end comes behind all that was sent; an abort does not wait for it to be taken.
+#[test]
+fn an_aborted_connection_is_reset() {
+    for (abort, seed) in (0..20).map(|seed| (seed % 2 == 0, seed)) {
+        let world = World::new(seed, SimConfig::default());
+        let (a, b) = (world.add_node(), world.add_node());
+        let (client, server) = (world.core(a, CoreId(0)), world.core(b, CoreId(0)));
+        let rt = server.clone();
+        server.spawn(async move {
+            let mut door = rt.net().listen(at(1, 9092), Listen::default()).await.unwrap();
+            let stream = door.accept().await.unwrap();
+            stream.send(vec![Slice::from_static(b"hello")]).await.unwrap();
+            if abort {
+                stream.abort();
+            } else {
+                stream.shutdown();
+            }
+            assert!(stream.send(vec![Slice::from_static(b"more")]).await.is_err());
+            assert!(stream.recv().await.unwrap().is_none());
+            drop(stream);
+            // A listener that goes would be another end.
+            rt.sleep(Duration::from_secs(1)).await;
+        });
+        world.run_for(Duration::from_millis(10));
+        let rt = client.clone();
+        let end = world.run(&client, async move {
+            let stream = rt.net().connect(at(1, 9092)).await.unwrap();
+            loop {
+                match stream.recv().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break None,
+                    Err(e) => break Some(e.kind()),
+                }
+            }
+        });
+        let expected = abort.then_some(io::ErrorKind::ConnectionReset);
+        assert_eq!(end.expect_done(), expected, "seed {seed}");
+    }
+}

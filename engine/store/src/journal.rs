@@ -155,6 +155,10 @@ impl<A: 'static> Journal<A> {
         let highest =
             if reused { resume.previous.0.saturating_sub(2) } else { resume.highest_seen };
         let next = (highest | 1) + 1;
+        // An acknowledgement waits for each of their flushes, and a checkpoint has very many of its own.
+        for file in &files {
+            file.set_urgent();
+        }
         Rc::new(Self {
             rt,
             files,

@@ -31,6 +31,7 @@ pub use self::refusal::Refusal;
 pub(crate) use self::removal::{remove_partition_files, unlink_files, unlink_segments};
 
 use self::progress::Observer;
+use self::removal::Removals;
 use crate::admission::Admission;
 use crate::checkpoint::Manifest;
 use crate::compact::Replaced;
@@ -101,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Cell<Counters>,
     /// What compaction has replaced, and which of it may go.
     pub(crate) replaced: Replaced,
+    /// Files that are about to go.
+    pub(crate) removals: Removals,
     admission: Rc<Admission>,
     pub(crate) stopping: Cell<bool>,
     /// Its share of the lock: whoever can write holds it.
@@ -174,6 +177,7 @@ impl Inner {
             exempt: RefCell::default(),
             counters: Cell::new(Counters::default()),
             replaced: Replaced::default(),
+            removals: Removals::default(),
             admission: Rc::default(),
             stopping: Cell::new(false),
             _data: parts.data,

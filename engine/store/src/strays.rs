@@ -71,7 +71,8 @@ async fn sweep(inner: &Rc<Inner>, known: &Known, cores: u16) -> io::Result<()> {
                 (None, None) => {
                     let so_far = inner.journal.seal();
                     inner.journal.flushed(so_far).await;
-                    if inner.partitions.borrow().contains_key(&id) {
+                    let taken = inner.partitions.borrow().contains_key(&id);
+                    if taken || inner.removals.are_leaving(id) {
                         continue;
                     }
                     remove_partition_files(inner, id).await;

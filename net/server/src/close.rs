@@ -30,6 +30,22 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether the client is thrown out: what it has not taken of its answers by now is not kept for it. `unread`: answers
+    /// wait to be sent.
+    pub(crate) fn throws_out(self, unread: bool) -> bool {
+        match self {
+            Self::FrameSlow | Self::ReaderSlow | Self::DrainDeadline => true,
+            Self::Idle => unread,
+            Self::PeerClosed
+            | Self::PeerLost
+            | Self::FrameNegative
+            | Self::FrameTooLarge
+            | Self::Memory
+            | Self::Handler(_)
+            | Self::Drained => false,
+        }
+    }
+
     /// The reason as a label for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {

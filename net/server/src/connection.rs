@@ -242,6 +242,12 @@ impl Connection {
         }
     }
 
+    /// Whether answers wait to be sent that the client does not take.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unread_since.is_some()
+    }
+
     /// No further request is started; the connection ends when what is in progress has been answered.
     pub fn drain(&mut self) {
         self.responses.finish(CloseReason::Drained);

@@ -250,8 +250,8 @@ fn registration(
     (cluster_id, registration)
 }
 
-/// Deletes what a deleted topic has left: a crash came between its deletion and that of its files. Only if everything was read
-/// whole.
+/// Deletes what a deleted topic has left: a crash came between its deletion and that of its partitions. Only if everything was
+/// read whole. Files go while the broker serves already: a large topic has very many.
 ///
 /// What has no topic at all stays: the metadata log has lost the topic, and the data may be all that is left of it.
 async fn drop_strays(
@@ -267,18 +267,20 @@ async fn drop_strays(
     let mut known: BTreeSet<_> =
         image.topics().flat_map(|t| t.partition_ids().collect::<Vec<_>>()).collect();
     known.insert(METADATA);
+    let mut strays = Vec::new();
     for id in store.partitions() {
         if known.contains(&id) {
             continue;
         }
-        if !deleted.contains(&id.topic) {
+        if deleted.contains(&id.topic) {
+            strays.push(id);
+        } else {
             eprintln!(
                 "partition {id} belongs to no topic that the metadata log knows: it stays on disk and is not served"
             );
-        } else if let Err(e) = store.delete(id).await {
-            eprintln!("stray partition {id} is not deleted: {e}");
         }
     }
+    store.delete_all(&strays).await;
 }
 
 /// The numbers of all cores but the first.
@@ -289,10 +291,12 @@ pub(crate) fn others(cores: u16) -> impl Iterator<Item = CoreId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ids::{PartitionId, PartitionIndex};
+    use ids::{PartitionId, PartitionIndex, ProducerEpoch, ProducerId, Timestamp};
+    use log::BatchMeta;
+    use record::BatchBuilder;
     use runtime::sim::{Outcome, SimConfig, World};
     use std::path::Path;
-    use store::{Config, PartitionConfig};
+    use store::{Config, PartitionConfig, Thresholds};
 
     #[test]
     fn only_what_was_deleted_goes_and_what_nobody_knows_stays() {
@@ -321,5 +325,80 @@ mod tests {
             assert_eq!(left, expected);
         });
         assert!(matches!(ended, Outcome::Done(())));
+    }
+
+    fn batch() -> (Vec<u8>, BatchMeta) {
+        let mut builder = BatchBuilder::new();
+        builder.push(Timestamp(1), None, Some(&[7; 6_000]), &[]);
+        let bytes = builder.build().unwrap();
+        let meta = BatchMeta {
+            len: u32::try_from(bytes.len()).unwrap(),
+            offsets: 1,
+            max_timestamp: Timestamp(1),
+            producer_id: ProducerId::NONE,
+            producer_epoch: ProducerEpoch::NONE,
+            base_sequence: -1,
+            transactional: false,
+            control: false,
+        };
+        (bytes, meta)
+    }
+
+    /// A process was killed when it had deleted a large topic, and none of the topic's partitions yet: what a start does about
+    /// them does not grow with their number, nor with their files.
+    #[test]
+    fn a_large_deleted_topic_costs_a_start_a_few_flushes_and_its_files_go_behind_it() {
+        const PARTITIONS: i32 = 1_000;
+        const RING: u64 = 32 << 20;
+        async fn open(rt: Runtime) -> Store {
+            let dir = DataDir::open(&rt, Path::new("/data"), 1, RING).await.unwrap();
+            // A checkpoint brings every whole block to its segment.
+            let thresholds = Thresholds { blocks_due: 4096, ..Thresholds::default() };
+            let config =
+                Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
+            let usual = |_| PartitionConfig::default();
+            store::open(&rt, &dir, CoreId(0), config, usual).await.unwrap().0
+        }
+        let topic = TopicId([5; 16]);
+        let world = World::new(2, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let filled = world.run(&rt, async move {
+            let store = open(it).await;
+            let (bytes, meta) = batch();
+            for index in (0..PARTITIONS).map(PartitionIndex) {
+                let id = PartitionId { topic, index };
+                store.create(id, PartitionConfig::default());
+                store.admit(bytes.len()).await;
+                store.append(id, &bytes, &meta, LeaderEpoch(0), Timestamp(1)).unwrap();
+            }
+            store.checkpoint().await;
+        });
+        filled.expect_done();
+        world.kill(node);
+
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let opened = world.run(&rt, async move {
+            let store = open(it).await;
+            assert_eq!(store.partitions().len(), 1_000);
+            let before = store.counters().1.flushes;
+            let deleted = BTreeSet::from([topic]);
+            drop_strays(&store, &ClusterImage::default(), &deleted, true).await;
+            let flushes = store.counters().1.flushes - before;
+            assert!(flushes <= 8, "{flushes} flushes for {PARTITIONS} partitions");
+            assert!(store.partitions().is_empty());
+            store
+        });
+        let store = opened.expect_done();
+        let left = || {
+            let files = world.disk_image(node);
+            files.keys().filter(|path| path.starts_with("/data/topics")).count()
+        };
+        assert!(left() > 500, "the start has waited for its files, {} are left", left());
+        world.run(&rt, async move { store.removed().await }).expect_done();
+        assert_eq!(left(), 0);
+        world.kill(node);
     }
 }

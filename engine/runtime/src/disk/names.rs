@@ -1,8 +1,9 @@
 //! System calls about names, carried out away from the core.
 //!
 //! Each of them may sleep in the kernel: a journalling file system makes it wait for a commit that is under way, and a file
-//! whose last name or last descriptor goes takes its blocks along. So threads of the core carry them out, on every backend. A
-//! call whose future is dropped is carried out all the same.
+//! whose last name or last descriptor goes takes its blocks along. So threads of the core carry them out, on every backend:
+//! removals have their own, because somebody waits for an open, and hardly anybody for a removal. A call whose future is dropped
+//! is carried out all the same.
 
 use crate::driver::Bells;
 use crate::threads::{Threads, lock};
@@ -19,10 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Threads of one core. A removal may take long, and what comes after it must not wait for it.
+/// Threads of one core.
 const THREADS_MAX: usize = 4;
+/// Beside them, threads of one core for what gives blocks back. Each removal may take long, and there may be any number.
+const REMOVERS_MAX: usize = 2;
 
 /// A removed file gives its blocks back in steps of this many bytes: all at once, what a file system must journal, or tell the
 /// device, holds up every flush that comes after.
@@ -53,6 +56,7 @@ impl Done {
 /// One core's threads for names.
 pub(crate) struct Names {
     threads: Threads,
+    removers: Threads,
     done: Arc<Done>,
     /// Who waits for what; an entry goes when its call has been reported.
     waiting: RefCell<Slab<Option<Waker>>>,
@@ -62,6 +66,7 @@ impl Names {
     pub(crate) fn new(core: CoreId) -> Self {
         Self {
             threads: Threads::new(format!("core-{}-names", core.0), THREADS_MAX),
+            removers: Threads::new(format!("core-{}-removes", core.0), REMOVERS_MAX),
             done: Arc::default(),
             waiting: RefCell::default(),
         }
@@ -94,10 +99,26 @@ impl Names {
         &self,
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
+        self.call_on(&self.threads, call).await
+    }
+
+    /// Carries out `removal` on a thread, and holds up other removals alone.
+    pub(crate) async fn remove<T: Send + 'static>(
+        &self,
+        removal: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.call_on(&self.removers, removal).await
+    }
+
+    async fn call_on<T: Send + 'static>(
+        &self,
+        threads: &Threads,
+        call: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let result = Arc::new(Mutex::new(None));
         let id = self.waiting.borrow_mut().insert(None);
         let (theirs, done) = (Arc::clone(&result), Arc::clone(&self.done));
-        self.threads.push(Box::new(move || {
+        threads.push(Box::new(move || {
             let value = call();
             *lock(&theirs) = Some(value);
             drop(theirs);
@@ -116,16 +137,19 @@ impl Names {
         .await
     }
 
-    /// Closes a file on a thread.
+    /// Closes a file on a thread. As a removal: its blocks may go with it.
     pub(crate) fn close_file(&self, fd: OwnedFd) {
-        self.threads.push(Box::new(move || {
+        self.removers.push(Box::new(move || {
             let_go(fd, STEP);
         }));
     }
 
     /// Ends the threads once they have finished what they have.
     pub(crate) fn close(&self, patience: Duration) {
-        self.threads.close(patience);
+        let until = Instant::now() + patience;
+        for threads in [&self.threads, &self.removers] {
+            threads.close(until.saturating_duration_since(Instant::now()));
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct RealFile {
     /// Taken by `drop` alone.
     fd: ManuallyDrop<Rc<OwnedFd>>,
     direct: bool,
+    /// See [`FileRequest::urgent`].
+    urgent: Cell<bool>,
     #[cfg(feature = "faults")]
     path: std::path::PathBuf,
     /// Where the driver holds on to the file, once it is locked.
@@ -61,6 +63,7 @@ impl RealFile {
             driver,
             fd: ManuallyDrop::new(Rc::new(fd)),
             direct,
+            urgent: Cell::new(false),
             #[cfg(feature = "faults")]
             path: path.to_path_buf(),
             lock: Cell::new(None),
@@ -75,6 +78,14 @@ impl RealFile {
         self.direct
     }
 
+    pub(crate) fn set_urgent(&self) {
+        self.urgent.set(true);
+    }
+
+    fn request(&self, op: FileOp, then_sync: bool) -> FileRequest {
+        FileRequest { fd: self.raw(), op, then_sync, urgent: self.urgent.get() }
+    }
+
     #[cfg_attr(not(feature = "faults"), expect(unused_mut, reason = "faults shorten it"))]
     async fn submit(&self, op: FileOp, mut keep: Keep) -> (i32, Option<Keep>) {
         #[cfg(feature = "faults")]
@@ -85,7 +96,7 @@ impl RealFile {
                 Err(errno) => return (errno, Some(keep)),
             }
         };
-        self.driver.submit(FileRequest { fd: self.raw(), op, then_sync: false }, keep).await
+        self.driver.submit(self.request(op, false), keep).await
     }
 
     /// Submits a write with a sync behind it. See [`FileRequest::then_sync`].
@@ -102,7 +113,7 @@ impl RealFile {
             let (synced, _) = self.submit(FileOp::Sync { data: true }, keep).await;
             return if synced < 0 { synced } else { written };
         }
-        self.driver.submit(FileRequest { fd: self.raw(), op, then_sync: true }, keep).await.0
+        self.driver.submit(self.request(op, true), keep).await.0
     }
 
     pub(crate) async fn read_at(&self, memory: &Memory, pos: u64, len: usize) -> io::Result<Slice> {

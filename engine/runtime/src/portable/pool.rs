@@ -8,8 +8,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Threads of one core. A device is kept busy by a few requests; several commits and a few cold reads are under way at a time.
+/// Threads of one core. A device is kept busy by a few requests; a few cold reads and syncs are under way at a time.
 const THREADS_MAX: usize = 4;
+/// Beside them, threads for what is urgent: one commit is written while another one is flushed.
+const URGENT_MAX: usize = 2;
 
 struct Job {
     id: usize,
@@ -29,18 +31,24 @@ struct Shared {
 pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Threads,
+    urgent: Threads,
 }
 
 impl Pool {
     pub(super) fn new(core: CoreId, poller: &Arc<Poller>) -> Self {
         let shared = Arc::new(Shared { done: Mutex::default(), poller: Arc::clone(poller) });
-        Self { shared, threads: Threads::new(format!("core-{}-file", core.0), THREADS_MAX) }
+        Self {
+            shared,
+            threads: Threads::new(format!("core-{}-file", core.0), THREADS_MAX),
+            urgent: Threads::new(format!("core-{}-ring", core.0), URGENT_MAX),
+        }
     }
 
     /// Hands a request to the threads; its result comes with [`Pool::take_done`] under `id`.
     pub(super) fn push(&self, id: usize, request: FileRequest) {
         let (job, shared) = (Job { id, request }, Arc::clone(&self.shared));
-        self.threads.push(Box::new(move || {
+        let threads = if request.urgent { &self.urgent } else { &self.threads };
+        threads.push(Box::new(move || {
             // All of it, not only the pointers in it.
             let job = job;
             finish(&shared, job.id, carry_out(&job.request));
@@ -55,7 +63,9 @@ impl Pool {
     /// Ends the threads once they have finished what they have; what is still queued is never begun. Waits for them if
     /// `idle`, that is if nothing is under way.
     pub(super) fn close(&self, idle: bool) {
-        self.threads.close(if idle { Duration::from_secs(3600) } else { Duration::ZERO });
+        let patience = if idle { Duration::from_secs(3600) } else { Duration::ZERO };
+        self.threads.close(patience);
+        self.urgent.close(patience);
     }
 }
 
@@ -113,4 +123,55 @@ fn call(request: &FileRequest) -> i32 {
         return -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
     }
     i32::try_from(result).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polling::Events;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+    use std::time::Instant;
+
+    /// What has been finished when something has.
+    fn next_done(pool: &Pool, poller: &Poller) -> Vec<(usize, i32)> {
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut events = Events::new();
+        loop {
+            let done = pool.take_done();
+            if !done.is_empty() || Instant::now() >= until {
+                return done;
+            }
+            events.clear();
+            poller.wait(&mut events, Some(Duration::from_millis(100))).unwrap();
+        }
+    }
+
+    /// Every thread for files is held up, as by the syncs of a checkpoint, and a request waits already.
+    #[test]
+    fn a_flush_of_the_ring_stands_behind_nothing_else() {
+        let poller = Arc::new(Poller::new().unwrap());
+        let pool = Pool::new(CoreId(0), &poller);
+        let gate = Arc::new(Mutex::new(()));
+        let shut = lock(&gate);
+        for _ in 0..THREADS_MAX {
+            let gate = Arc::clone(&gate);
+            pool.threads.push(Box::new(move || drop(lock(&gate))));
+        }
+        let path = std::env::temp_dir().join(format!("ringwood-urgent-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let sync = |urgent| FileRequest {
+            fd: file.as_raw_fd(),
+            op: FileOp::Sync { data: true },
+            then_sync: false,
+            urgent,
+        };
+        pool.push(1, sync(false));
+        pool.push(2, sync(true));
+        assert_eq!(next_done(&pool, &poller), [(2, 0)]);
+        drop(shut);
+        assert_eq!(next_done(&pool, &poller), [(1, 0)]);
+        pool.close(true);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

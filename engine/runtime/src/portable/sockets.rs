@@ -156,6 +156,12 @@ impl PollStream {
         let _ = rustix::net::shutdown(self.socket.fd(), Shutdown::Both);
     }
 
+    pub(crate) fn abort(&self) {
+        // Where it is refused the connection ends all the same, only later.
+        let _ = crate::socket::reset_when_closed(self.socket.fd());
+        self.shutdown();
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }

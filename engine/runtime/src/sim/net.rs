@@ -572,6 +572,20 @@ impl SimStream {
         self.end(false);
     }
 
+    pub(crate) fn abort(&self) {
+        let mut shared = self.core.shared.borrow_mut();
+        if !shared.is_alive(self.core.node, self.core.incarnation) {
+            return;
+        }
+        let Some(ends) = shared.net.conns.get_mut(&self.conn) else { return };
+        let end = &mut ends[self.side];
+        // In place of the farewell.
+        end.said_end = true;
+        end.ended = true;
+        end.wake();
+        shared.dispatch(self.conn, 1 - self.side, Packet::Reset);
+    }
+
     pub(crate) fn peer_addr(&self) -> SocketAddr {
         self.peer
     }

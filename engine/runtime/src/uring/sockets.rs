@@ -345,6 +345,12 @@ impl RingStream {
         unsafe { libc::shutdown(raw(&self.fd), libc::SHUT_RDWR) };
     }
 
+    pub(crate) fn abort(&self) {
+        // Where it is refused the connection ends all the same, only later.
+        let _ = crate::socket::reset_when_closed(&self.fd);
+        self.shutdown();
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer
     }

@@ -47,5 +47,7 @@ impl Store {
             inner.journal.append(&entry, [&[], &[]], true, None);
         }
         inner.journal.drain().await;
+        // What is left is a start's to find; but nobody is at files any more when the next process comes.
+        inner.removals.over().await;
     }
 }

@@ -30,7 +30,9 @@ impl Store {
                 p.unused_from = Offset::ZERO + UNSEEN_MAX;
             }
             p.checkpoint = inner.checkpoint.get();
-            Rc::new(RefCell::new(p))
+            let p = Rc::new(RefCell::new(p));
+            inner.removals.hold(id, &p);
+            p
         });
     }
 

@@ -1,5 +1,6 @@
 //! The start of a log moves up: retention and DeleteRecords.
 
+use super::removal::remove_segments;
 use super::{Refusal, Store, unlink_segments};
 use crate::format::record::Type;
 use crate::planted::{self, Planted};
@@ -35,8 +36,8 @@ impl Store {
         if planted::is(Planted::UnlinkBeforeTheLogStart) {
             unlink_segments(inner, id, &dropped).await;
         }
+        remove_segments(inner, &shared, sequence, dropped);
         inner.journal.flushed(sequence).await;
-        unlink_segments(inner, id, &dropped).await;
         Ok(start)
     }
 }

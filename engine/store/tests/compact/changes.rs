@@ -176,7 +176,10 @@ fn a_new_start_over_a_segment_interrupts_a_pass_and_is_no_damage() {
 fn a_deletion_interrupts_a_pass_and_leaves_no_file() {
     let beside = at_every_moment(51, |under| {
         let it = under.rt.clone();
-        under.run(|store| async move { store.delete(id()).await.unwrap() });
+        under.run(|store| async move {
+            store.delete(id()).await.unwrap();
+            store.removed().await;
+        });
         without_failure(&under.passed());
         let dir = Paths::new(Path::new(ROOT)).partition(id());
         under.run(|_| async move { assert!(!it.disk().exists(&dir).await.unwrap()) });
@@ -281,6 +284,7 @@ fn no_file_of_a_deleted_partition_goes_before_its_record_is_durable() {
             let tell = Rc::clone(&deleted);
             under.rt.spawn(async move {
                 store.delete(id()).await.unwrap();
+                store.removed().await;
                 tell.set(true);
             });
             let over = || deleted.get() && under.passed.borrow().is_some();
@@ -321,7 +325,10 @@ fn a_new_segment_that_the_disk_has_no_room_for_goes_with_its_deleted_partition()
             scene.world.inject(scene.node, injection);
             let under = Under::begin(scene);
             under.wait(took * moment / 24);
-            under.run(|store| async move { store.delete(id()).await.unwrap() });
+            under.run(|store| async move {
+                store.delete(id()).await.unwrap();
+                store.removed().await;
+            });
             let passed = under.passed();
             failed += u32::from(passed == Err(CompactFailure::DiskFull));
             let dir = Paths::new(Path::new(ROOT)).partition(id());

@@ -84,11 +84,17 @@ impl<H: Handler> Live<H> {
             return false;
         }
         self.ended.set(Some(reason));
+        let unread = self.state.borrow().is_unread();
         self.state.borrow_mut().abandon(reason);
         let stream = self.stream.borrow_mut().take();
         if let Some(stream) = stream {
-            // What the kernel has taken is still delivered; operations in flight end.
-            stream.shutdown();
+            if reason.throws_out(unread) {
+                // What the kernel has taken, often memory of the log, comes back: others wait for it.
+                stream.abort();
+            } else {
+                // What the kernel has taken is still delivered; operations in flight end.
+                stream.shutdown();
+            }
         }
         self.reader.ring();
         self.writer.ring();

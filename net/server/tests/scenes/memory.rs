@@ -4,7 +4,7 @@ use crate::client::{Client, Random};
 use crate::echo::Kind;
 use crate::scene::{assert_nothing_is_held, join, on_core, start, until};
 use server::{Config, ConnectionLimits};
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -189,7 +189,7 @@ fn a_client_that_does_not_read_goes_when_the_core_s_memory_is_taken() {
     on_core(|rt| async move {
         let config = Config { slow_grace: Duration::from_millis(200), ..Config::default() };
         let limits = ConnectionLimits::new(1000, 1000);
-        let (server, address, _) = start(&rt, config, limits).await;
+        let (server, address, _) = start(&rt, config, limits.clone()).await;
         let thread = std::thread::spawn(move || {
             let mut deaf = Client::connect(address);
             deaf.ask(Kind::Large(64 << 20), &[]);
@@ -197,14 +197,19 @@ fn a_client_that_does_not_read_goes_when_the_core_s_memory_is_taken() {
             good.ping();
             (deaf, good)
         });
-        let (deaf, good) = join(&rt, thread).await;
+        let (mut deaf, good) = join(&rt, thread).await;
         until(&rt, || server.counters().send_bytes > 0).await;
         rt.sleep(Duration::from_millis(600)).await;
         assert_eq!(server.counters().open, 2, "memory is not short");
         let taken = rt.memory().alloc_beyond(rt.memory().limit() / 16 * 15);
         until(&rt, || server.counters().open == 1).await;
         assert_eq!(server.counters().closed.get("reader-slow"), Some(&1));
-        drop((taken, deaf, good));
+        // What the kernel had taken of the answer is not kept for it: the connection is reset when its socket is closed.
+        until(&rt, || limits.open() == 1).await;
+        let thread = std::thread::spawn(move || deaf.stream.read_to_end(&mut Vec::new()));
+        let end = join(&rt, thread).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        drop((taken, good));
         server.drain(Duration::from_secs(10)).await;
         assert_nothing_is_held(&server.counters());
     });
