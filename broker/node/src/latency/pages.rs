@@ -67,6 +67,7 @@ pub(crate) fn why(worst: &[Slow]) -> Value {
             "core_turn_us": micros(slow.kept.turn_nanos),
             "slowest": slow.laps.longest().map(Stage::name),
             "stages_us": times,
+            "client_gone": slow.laps.is_unread(),
             "request_bytes": slow.laps.bytes(),
             "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
             "partition": slow.partition.as_ref().map(|(_, index, _)| index),

@@ -67,7 +67,7 @@ impl<H: Handler> Live<H> {
         self.pending.borrow().contains_key(&seq)
     }
 
-    /// Takes the answer of a request.
+    /// Takes the answer of a request; where the connection has ended there is nobody to read it.
     pub(crate) fn answer(&self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if self.ended.get().is_some() {
             return;
@@ -77,14 +77,14 @@ impl<H: Handler> Live<H> {
         self.reader.ring();
     }
 
-    /// Ends the connection: memory goes back, reader and writer stop, requests that only wait are dropped. `false` if it had
-    /// ended before.
-    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+    /// Ends the connection: memory goes back, reader and writer stop, requests that only wait are dropped. The stopwatches of the
+    /// answers that waited to be sent; none if it had ended before.
+    pub(crate) fn end(&self, reason: CloseReason) -> Option<Vec<Laps>> {
         if self.ended.get().is_some() {
-            return false;
+            return None;
         }
         self.ended.set(Some(reason));
-        self.state.borrow_mut().abandon(reason);
+        let unread = self.state.borrow_mut().abandon(reason);
         let stream = self.stream.borrow_mut().take();
         if let Some(stream) = stream {
             // What the kernel has taken is still delivered; operations in flight end.
@@ -98,6 +98,6 @@ impl<H: Handler> Live<H> {
                 waker.wake_up();
             }
         }
-        true
+        Some(unread)
     }
 }
