@@ -181,7 +181,8 @@ fn table(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> Table {
         Some(run.failures().unwrap_or_else(|| "0".into()))
     });
     row("verdict", &|run| Some(run.run.as_ref()?.verdict.word().to_owned()));
-    row("revision", &|run| {
+    row("broker revision", &|run| Some(run.run.as_ref()?.broker.revision()?.to_owned()));
+    row("harness revision", &|run| {
         Some(run.run.as_ref()?.revision.clone()).filter(|revision| !revision.is_empty())
     });
     row("started", &|run| Some(run.run.as_ref()?.started.clone()));
@@ -228,6 +229,9 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> String {
                 "mean": entry(Subject::Mean),
                 "rate": entry(Subject::Rate),
                 "bytes_rate": run.byte_rate(),
+                "broker": run.run.as_ref().map(|run| &run.broker.fingerprint),
+                "broker_revision": run.run.as_ref().and_then(|run| run.broker.revision()),
+                "harness_revision": run.run.as_ref().map(|run| &run.revision),
                 "verdict": run.run.as_ref().map(|run| run.verdict.to_string()),
                 "failed": run.run.as_ref().map(crate::run::Run::failed),
             })
@@ -283,7 +287,7 @@ fn load_differences(runs: &[Measured]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Repeat, Run, Stage};
+    use crate::run::{Broker, Repeat, Run, Stage};
 
     #[test]
     fn what_failed_has_a_row_of_its_own() {
@@ -300,6 +304,28 @@ mod tests {
         let row = found.lines().find(|line| line.starts_with("failed ")).unwrap();
         assert!(row.contains(" 0 ") && row.ends_with("7 records failed: KAFKA_STORAGE_ERROR"));
         assert!(!text(&[measured(0), measured(0)]).contains("failed"));
+    }
+
+    /// One program measures both: its own revision tells nothing of theirs.
+    #[test]
+    fn two_revisions_of_a_broker_are_told_apart() {
+        let measured = |revision: Option<&str>| {
+            let told = revision.map(|r| ("ringwood.revision".to_owned(), r.to_owned()));
+            let broker = Broker { settings: told.into_iter().collect(), ..Broker::default() };
+            let mut measured = Measured::of_rates(&[1.0]);
+            measured.run = Some(Run { revision: "cccc".into(), broker, ..Run::default() });
+            measured
+        };
+        let runs = [measured(Some("aaaa")), measured(Some("bbbb")), measured(None)];
+        let found = table(&runs, &[], "response").render(false);
+        let row = |name: &str| -> Vec<&str> {
+            let line = found.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().collect()
+        };
+        assert_eq!(row("broker revision"), ["aaaa", "bbbb", "n/a"]);
+        assert_eq!(row("harness revision"), ["cccc", "cccc", "cccc"]);
+        let told: serde_json::Value = serde_json::from_str(&json(&runs, &[], "response")).unwrap();
+        assert_eq!(told["runs"][1]["broker_revision"], "bbbb");
     }
 
     #[test]

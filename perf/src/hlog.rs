@@ -111,6 +111,25 @@ pub fn write_counted(
     Ok(())
 }
 
+/// When a log begins, if it says so.
+#[must_use]
+pub fn begins(text: &[u8]) -> Option<SystemTime> {
+    IntervalLogIterator::new(text).find_map(|entry| {
+        let Ok(LogEntry::StartTime(since_epoch)) = entry else { return None };
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch)
+    })
+}
+
+/// The clocks of two machines may be so far apart.
+const CLOCKS: Duration = Duration::from_secs(5);
+
+/// How much of a broker's log is missing at its beginning, of a run that began at `started`: a broker keeps the last hour at most, and of
+/// very busy seconds less. `None`: nothing is, as far as the clocks can tell.
+#[must_use]
+pub fn missing(text: &[u8], started: SystemTime) -> Option<Duration> {
+    begins(text)?.duration_since(started).ok().filter(|late| *late > CLOCKS)
+}
+
 /// One line of a log, read back.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -292,6 +311,24 @@ mod tests {
         assert_eq!(of_tag(&text, "Produce.total").map(|found| found.count()), Ok(7));
         let missing = of_tag(&text, "Produce.flush").unwrap_err();
         assert_eq!(missing, "no tag `Produce.flush`, but Fetch.read, Produce.total");
+    }
+
+    #[test]
+    fn a_log_that_begins_after_the_run_says_how_much_is_missing() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let line = Counted {
+            tag: "Produce.total".into(),
+            start: Duration::ZERO,
+            length: Duration::from_secs(1),
+            counts: vec![(9_000, 5)],
+        };
+        let mut text = Vec::new();
+        write_counted(&mut text, at(1_700_003_600), &["a broker".into()], [line]).unwrap();
+        assert_eq!(begins(&text), Some(at(1_700_003_600)));
+        assert_eq!(missing(&text, at(1_700_000_000)), Some(Duration::from_secs(3_600)));
+        assert_eq!(missing(&text, at(1_700_003_597)), None, "clocks");
+        assert_eq!(missing(&text, at(1_700_004_000)), None, "it reaches further back");
+        assert_eq!(missing(b"#[nothing]\n", at(0)), None);
     }
 
     #[test]

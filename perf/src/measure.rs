@@ -2,12 +2,17 @@
 
 mod search;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use record::Codec;
 
 use crate::{
     failure::Failure,
+    hlog,
     interrupt::{self, Stay},
     latency::Kind,
     load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
@@ -550,12 +555,22 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         // Its own latencies of this time, warm-up included. A broker of others has none.
         let seconds = (clock.now() - started) / 1_000_000_000 + 1;
         match machine::interval_log(admin, seconds) {
-            Ok(log) => recording.broker_log = Some(log),
+            Ok(log) => recording.broker_log = Some(said_what_is_missing(log, recording.started)),
             Err(failure) => terminal::note(&failure.to_string()),
         }
     }
     run.verdict = worst(verdicts);
     Ok(Partial { run, recording, failure })
+}
+
+/// A broker's log that begins after the run says so in its first line, and here.
+fn said_what_is_missing(mut log: Vec<u8>, started: SystemTime) -> Vec<u8> {
+    let Some(missing) = hlog::missing(&log, started) else { return log };
+    let said = format!("the broker's own log lacks the first {} s of the run", missing.as_secs());
+    terminal::note(&format!("{said}: a broker keeps an hour at most, and less of busy ones"));
+    let mut all = format!("#[{said}]\n").into_bytes();
+    all.append(&mut log);
+    all
 }
 
 /// Where the broker keeps its data: as the command line says, or, of one whose process is on this machine, as it says itself. Where this
@@ -583,6 +598,23 @@ fn worst(verdicts: Vec<Verdict>) -> Verdict {
 mod tests {
     use super::*;
     use crate::machine::Usage;
+
+    #[test]
+    fn a_brokers_log_of_the_end_of_a_run_says_so() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let line = hlog::Counted {
+            tag: "Produce.total".into(),
+            start: Duration::ZERO,
+            length: Duration::from_secs(1),
+            counts: vec![(9_000, 5)],
+        };
+        let mut log = Vec::new();
+        hlog::write_counted(&mut log, at(4_000), &[], [line]).unwrap();
+        assert_eq!(said_what_is_missing(log.clone(), at(4_000)), log);
+        let said = said_what_is_missing(log, at(400));
+        assert!(said.starts_with(b"#[the broker's own log lacks the first 3600 s of the run]\n"));
+        assert_eq!(hlog::of_tag(&said, "Produce.total").map(|found| found.count()), Ok(5));
+    }
 
     #[test]
     fn the_device_is_that_of_the_broker_and_not_of_our_own_files() {

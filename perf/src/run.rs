@@ -173,6 +173,12 @@ pub struct Inside {
 }
 
 impl Broker {
+    /// The revision of the source that it was built from, where it tells: Ringwood does.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        self.settings.get("ringwood.revision").map(String::as_str)
+    }
+
     /// CPU seconds that local brokers spent during the run; `None` where no process could be read twice.
     #[must_use]
     pub fn cpu_seconds(&self) -> Option<f64> {

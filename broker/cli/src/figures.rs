@@ -10,6 +10,11 @@ pub(crate) fn micros(us: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
+/// The same, or `n/a` where it is not told.
+pub(crate) fn micros_told(us: Option<f64>) -> String {
+    us.map_or_else(|| "n/a".into(), micros)
+}
+
 /// Three digits, and K, M or G for thousands.
 pub(crate) fn count(n: f64) -> String {
     let (value, unit) = match n {

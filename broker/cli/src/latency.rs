@@ -12,7 +12,7 @@ mod why;
 use crate::admin::{self, AdminArgs};
 use crate::exit;
 use crate::failure::{Done, Failure};
-use crate::figures::{count, micros};
+use crate::figures::{count, micros, micros_told};
 use crate::output::{self, Column, Output};
 use crate::time;
 use clap::{Args, Subcommand};
@@ -37,7 +37,8 @@ pub struct LatencyArgs {
     /// Only this API, such as Produce
     #[arg(long, value_name = "NAME")]
     api: Option<String>,
-    /// Two interval logs, directories of `perf run --admin`, or admin addresses, against each other [their last 5 minutes, unless --last says otherwise]
+    /// Two interval logs, directories of `perf run --admin`, or admin addresses, against each other [whole logs, and the last 5 minutes
+    /// of a broker; with --last as much of the end of both]
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     diff: Option<Vec<String>>,
 }
@@ -95,10 +96,11 @@ struct Row {
     stage: String,
     count: u64,
     mean_us: f64,
-    p50_us: f64,
-    p90_us: f64,
-    p99_us: f64,
-    p99_9_us: f64,
+    /// None where there are too few; so are the others.
+    p50_us: Option<f64>,
+    p90_us: Option<f64>,
+    p99_us: Option<f64>,
+    p99_9_us: Option<f64>,
     max_us: f64,
     share: Option<f64>,
 }
@@ -132,10 +134,10 @@ fn table(output: Output, args: &LatencyArgs) -> Done {
                 r.share.map_or_else(|| "-".into(), |s| format!("{:.1}%", s * 100.0)),
                 count(r.count as f64),
                 micros(r.mean_us),
-                micros(r.p50_us),
-                micros(r.p90_us),
-                micros(r.p99_us),
-                micros(r.p99_9_us),
+                micros_told(r.p50_us),
+                micros_told(r.p90_us),
+                micros_told(r.p99_us),
+                micros_told(r.p99_9_us),
                 micros(r.max_us),
             ]
         })

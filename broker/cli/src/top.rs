@@ -2,7 +2,7 @@
 
 use crate::admin::{self, AdminArgs};
 use crate::failure::Done;
-use crate::figures::{bytes, count, micros};
+use crate::figures::{bytes, count, micros, micros_told};
 use crate::output::{self, Column, Output, drawn};
 use crate::time;
 use clap::Args;
@@ -68,10 +68,11 @@ struct Core {
 struct Quantiles {
     count: u64,
     mean_us: f64,
-    p50_us: f64,
-    p90_us: f64,
-    p99_us: f64,
-    p99_9_us: f64,
+    /// None where there are too few; so are the others.
+    p50_us: Option<f64>,
+    p90_us: Option<f64>,
+    p99_us: Option<f64>,
+    p99_9_us: Option<f64>,
     max_us: f64,
 }
 
@@ -130,8 +131,8 @@ fn text(page: &Page, address: &str) -> String {
         ]);
         for (api, q) in [("Produce", &c.produce), ("Fetch", &c.fetch)] {
             if q.count > 0 {
-                let times = [q.p50_us, q.p90_us, q.p99_us, q.p99_9_us, q.max_us].map(micros);
-                let [p50, p90, p99, p99_9, max] = times;
+                let times = [q.p50_us, q.p90_us, q.p99_us, q.p99_9_us].map(micros_told);
+                let ([p50, p90, p99, p99_9], max) = (times, micros(q.max_us));
                 let n = count(q.count as f64);
                 latencies.push([c.core.to_string(), api.to_owned(), n, p50, p90, p99, p99_9, max]);
             }
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_page_is_drawn_with_what_is_there() {
-        let quantiles = r#"{"count":N,"mean_us":1,"p50_us":412,"p90_us":500,"p99_us":900,"p99_9_us":1200,"max_us":1300}"#;
+        let quantiles = r#"{"count":N,"mean_us":1,"p50_us":412,"p90_us":500,"p99_us":null,"p99_9_us":null,"max_us":1300}"#;
         let core = r#"{"core":0,"load":0.42,"waited":0.12,"longest_turn_us":5000,"partitions":3,"connections":2,"requests":9,"requests_s":1500.0,
             "receive_bytes_s":2048,"send_bytes_s":0,"requests_in_flight":1,"queued_bytes":0,"commits_s":2,"flushes_s":77,
             "commit_bytes":8192,"commit_batches":3.5,"journal_bytes_s":0,"journal_used_bytes":5,"journal_size_bytes":10,
@@ -217,6 +218,7 @@ mod tests {
         assert_eq!(fields[..7], ["0", "42%", "12%", "5.00", "ms", "3", "2"], "{text}");
         assert!(lines[3].contains("8.00 KiB") && lines[3].contains("50%"), "{text}");
         assert!(text.contains("Produce") && text.contains("412 us"), "{text}");
+        assert_eq!(text.matches("n/a").count(), 2, "what 150 requests cannot say: {text}");
         assert!(!text.contains("Fetch"), "nothing was fetched");
         assert!(text.contains("orders-7"), "{text}");
     }

@@ -77,9 +77,8 @@ pub(crate) fn start(broker: &Rc<Broker>) {
             let enabled = me.metadata.settings().cleaner.enabled;
             if !enabled || !round(&me).await {
                 back_off(&me).await;
-                let here: BTreeSet<PartitionId> =
-                    me.shard.replicas().iter().map(|r| r.id).collect();
-                me.cleaner.turns.borrow_mut().end_round(|id| here.contains(&id));
+                let is_here = |id| me.shard.replica(id).is_some();
+                me.cleaner.turns.borrow_mut().end_round(is_here);
             }
         }
     });
@@ -102,15 +101,15 @@ async fn round(broker: &Rc<Broker>) -> bool {
     remove_strays(broker).await;
     let (mut max_dirty, mut due) = (0.0_f64, Vec::new());
     let (now, cleaner) = (broker.rt.now(), &broker.cleaner);
-    let replicas = broker.shard.replicas();
-    for replica in &replicas {
+    let mut walk = broker.shard.walk();
+    while let Some(replica) = walk.next().await {
         let config = Rc::clone(&replica.config.borrow());
         let store = &broker.shard.store;
         let has = |name| store.with_log(replica.id, |l| l.segment(name).is_some()).unwrap_or(false);
         if !config.cleanup.compact || cleaner.turns.borrow_mut().waits(replica.id, now, has) {
             continue;
         }
-        let stable = broker.shard.last_stable(replica);
+        let stable = broker.shard.last_stable(&replica);
         let found = store.compactable(replica.id, &compaction(&config), stable);
         let Some(found) = found else { continue };
         max_dirty = max_dirty.max(found.ratio());
@@ -123,8 +122,8 @@ async fn round(broker: &Rc<Broker>) -> bool {
     cleaner.looks.set(cleaner.looks.get() + 1);
     let next = cleaner.turns.borrow_mut().next(&due);
     let Some((id, others_wait)) = next else { return false };
-    let Some(replica) = replicas.iter().find(|r| r.id == id) else { return false };
-    pass(broker, replica).await || others_wait
+    let Some(replica) = broker.shard.replica(id) else { return false };
+    pass(broker, &replica).await || others_wait
 }
 
 /// One pass over one partition; whether it got further.
@@ -178,7 +177,8 @@ async fn pass(broker: &Rc<Broker>, replica: &Replica) -> bool {
 
 /// Files that a crash during a compaction has left go, once after each start.
 async fn remove_strays(broker: &Rc<Broker>) {
-    for replica in broker.shard.replicas() {
+    let mut walk = broker.shard.walk();
+    while let Some(replica) = walk.next().await {
         let id = replica.id;
         let compact = replica.config.borrow().cleanup.compact;
         if !compact || !broker.cleaner.tidied.borrow_mut().insert(id) {

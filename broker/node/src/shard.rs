@@ -8,16 +8,21 @@ mod flushing;
 mod traffic;
 mod trail;
 mod waiters;
+mod walk;
 mod watch;
 
 pub(crate) use crate::shard::traffic::Traffic;
 pub(crate) use crate::shard::trail::Trail;
+#[cfg(test)]
+pub(crate) use crate::shard::walk::STEP;
 pub(crate) use crate::shard::watch::Watch;
 
 use crate::planted::{self, Planted};
 pub(crate) use crate::shard::deadline::Deadline;
-use crate::shard::flushing::Unflushed;
+use crate::shard::flushing::{Demand, Unflushed};
+use crate::shard::traffic::Busy;
 use crate::shard::waiters::Waiters;
+use crate::shard::walk::Walked;
 use cluster::config::{Durability, TimestampType, TopicConfig};
 use ids::{BrokerId, Instant, LeaderEpoch, Offset, PartitionId, Timestamp};
 use log::{Appended, BatchMeta, Retention};
@@ -83,6 +88,7 @@ pub(crate) struct Replica {
     /// Since it is led, and how much of it has been told.
     traffic: Cell<Traffic>,
     told: Cell<Traffic>,
+    busy: Busy,
     unflushed: Unflushed,
 }
 
@@ -109,7 +115,12 @@ pub(crate) struct Shard {
     partitions: RefCell<BTreeMap<PartitionId, Rc<Replica>>>,
     on_committed: RefCell<Option<OnCommitted>>,
     /// What its `written` topics have asked of the store.
-    flush_every: Cell<Option<Duration>>,
+    flush_every: Cell<Demand>,
+    /// The same since the last walk over all of them has begun.
+    flush_news: Cell<Demand>,
+    /// Partitions with traffic that has not been told.
+    busy: Busy,
+    walked: Cell<Walked>,
 }
 
 type OnCommitted = Rc<dyn Fn(Offset)>;
@@ -162,7 +173,10 @@ impl Shard {
             me,
             partitions: RefCell::new(BTreeMap::new()),
             on_committed: RefCell::new(None),
-            flush_every: Cell::new(None),
+            flush_every: Cell::default(),
+            flush_news: Cell::default(),
+            busy: Busy::default(),
+            walked: Cell::default(),
         });
         let weak = Rc::downgrade(&shard);
         shard.store.observe(move |progress| {
@@ -216,6 +230,7 @@ impl Shard {
             waiters: RefCell::new(Waiters::default()),
             traffic: Cell::default(),
             told: Cell::default(),
+            busy: Rc::clone(&self.busy),
             unflushed: Unflushed::default(),
         });
         while replica.leader.borrow_mut().poll_event().is_some() {}
@@ -249,10 +264,6 @@ impl Shard {
 
     pub(crate) fn replica(&self, id: PartitionId) -> Option<Rc<Replica>> {
         self.partitions.borrow().get(&id).cloned()
-    }
-
-    pub(crate) fn replicas(&self) -> Vec<Rc<Replica>> {
-        self.partitions.borrow().values().cloned().collect()
     }
 
     /// The offset below which a reader of committed data may read; moves only with the high watermark and the log's start.
@@ -444,8 +455,9 @@ impl Shard {
 
     /// Applies every partition's retention once.
     pub(crate) async fn retain(&self, now: Timestamp) {
-        self.relax_flushing();
-        for replica in self.replicas() {
+        self.relax_flushing().await;
+        let mut walk = self.walk();
+        while let Some(replica) = walk.next().await {
             let config = Rc::clone(&replica.config.borrow());
             if !config.cleanup.delete || replica.id.topic == ids::TopicId::METADATA {
                 continue;

@@ -1,6 +1,11 @@
 //! A broker with an artificial delay in one stage says which stage it is: in its worst requests, in its histograms, in its log.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/requests.rs"]
+#[allow(dead_code, reason = "other scenes use the rest")]
+mod requests;
+
+use client::Pipeline;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -80,18 +85,18 @@ impl Broker {
     fn produce(&self, durability: &str) {
         let durability = format!("ringwood.durability={durability}");
         self.ran(&["topic", "create", "slow", "-p", "4", "--config", &durability], b"");
-        for i in 0..12 {
+        for i in 0..24 {
             self.ran(&["produce", "slow", "-p", &(i % 4).to_string()], format!("{i}\n").as_bytes());
         }
         sleep(Duration::from_millis(2_500));
     }
 
-    /// Microseconds at the middle of a stage of an API.
+    /// Microseconds at the middle of a stage of an API; their mean where too few met it.
     fn median(&self, api: &str, stage: &str) -> f64 {
         let page = self.json(&["latency", "--json", "--api", api]);
         let rows = page["stages"].as_array().unwrap();
         let row = rows.iter().find(|r| r["stage"] == stage);
-        row.map_or(0.0, |r| r["p50_us"].as_f64().unwrap())
+        row.map_or(0.0, |r| r["p50_us"].as_f64().or(r["mean_us"].as_f64()).unwrap())
     }
 }
 
@@ -138,6 +143,35 @@ fn a_slow_write_is_a_slow_write() {
 fn a_slow_send_is_a_slow_send() {
     let broker = Broker::with("send", "send,delay=60ms");
     blames(&broker, "fsync", "send", 55.0);
+}
+
+/// The client loses its patience, and the device is no faster for that.
+#[test]
+fn a_slow_flush_is_told_though_its_client_has_given_up() {
+    let broker = Broker::with("gone", "sync,path=ring,delay=1500ms");
+    broker.ran(&["topic", "create", "slow", "-p", "1"], b"");
+    let mut client = TcpStream::connect(&broker.kafka).unwrap();
+    let batch = requests::batch(b"value");
+    let mut pipeline = Pipeline::new("impatient", 1 << 20);
+    pipeline.submit(requests::PRODUCE, &requests::produce("slow", &batch)).unwrap();
+    client.write_all(pipeline.outgoing()).unwrap();
+    sleep(Duration::from_millis(300));
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let worst = loop {
+        let page = broker.json(&["latency", "why", "--json", "--of", "produce"]);
+        if let Some(worst) = page["worst"].as_array().unwrap().first() {
+            break worst.clone();
+        }
+        assert!(Instant::now() < deadline, "it is not told");
+        sleep(Duration::from_millis(100));
+    };
+    assert_eq!((&worst["slowest"], &worst["client_gone"]), (&"flush".into(), &true.into()));
+    assert!(worst["stages_us"]["flush"].as_f64().unwrap() >= 1_400_000.0, "{worst}");
+    let page = broker.json(&["latency", "--json", "--api", "produce"]);
+    let rows = page["stages"].as_array().unwrap();
+    let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
+    assert_eq!(total["count"], 1, "{page}");
 }
 
 #[test]

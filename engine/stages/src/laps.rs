@@ -25,6 +25,7 @@ pub(crate) struct Sheet {
     api: u8,
     bytes: u32,
     partition: Option<PartitionId>,
+    unread: bool,
 }
 
 /// A stopwatch, or none: where nothing is timed, and where nobody asks. It travels with its request, to other cores too.
@@ -108,6 +109,19 @@ impl Laps {
         }
     }
 
+    /// The client has gone before the answer had left.
+    pub fn goes_unread(&mut self) {
+        if let Some(sheet) = &mut self.0 {
+            sheet.unread = true;
+        }
+    }
+
+    /// Whether the client has gone before the answer had left.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.0.as_ref().is_some_and(|s| s.unread)
+    }
+
     /// Place of the API among those that are told apart.
     #[must_use]
     pub fn api(&self) -> u8 {
@@ -171,6 +185,7 @@ impl Sheet {
             api: u8::MAX,
             bytes: 0,
             partition: None,
+            unread: false,
         }
     }
 
@@ -253,7 +268,9 @@ mod tests {
     fn the_memory_of_one_serves_the_next() {
         let mut laps = Laps::begin(at(0));
         laps.is_for(3);
+        laps.goes_unread();
         laps.lap_at(Stage::Park, at(10));
+        assert!(laps.is_unread());
         laps = laps.again(at(50));
         assert_eq!(laps, Laps::begin(at(50)));
         assert_eq!(Laps::none().again(at(50)), laps);

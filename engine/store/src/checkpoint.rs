@@ -15,7 +15,7 @@ mod slices;
 use crate::compact;
 use crate::format::manifest::{BatchBuilder, DurableFile, Footer, RestPiece, State};
 use crate::format::rest;
-use crate::partition::{SegmentFile, Shared, floor_block};
+use crate::partition::{OpenFile, SegmentFile, Shared, floor_block};
 use crate::planted::{self, Planted};
 use crate::reserve::is_out_of_files;
 use crate::rest_log::{self, write_aligned};
@@ -99,14 +99,12 @@ async fn run_with(inner: &Rc<Inner>, (whole_manifest, new_rest): (bool, bool)) -
     let number = inner.checkpoint.get() + 1;
     // From here to the collection of the dirty ones nothing awaits: this is the state after N.
     let n = inner.journal.seal();
-    let shared: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
     let mut dirty = Vec::new();
-    for p in shared {
+    for p in inner.partitions.borrow().values() {
         let mut p_mut = p.borrow_mut();
         p_mut.dirty |= (whole_manifest && p_mut.listed) || (new_rest && !p_mut.rest.is_empty());
         if p_mut.dirty {
-            drop(p_mut);
-            dirty.push(p);
+            dirty.push(Rc::clone(p));
         }
     }
     let gone = std::mem::take(&mut *inner.gone.borrow_mut());
@@ -438,7 +436,7 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
         for (name, f) in &mut p_mut.files {
             // Cleared before: what is written during the sync is not covered by it.
             if std::mem::take(&mut f.unsynced) {
-                match f.file.clone() {
+                match f.file.as_ref().map(OpenFile::handle) {
                     Some(file) => unsynced.push((Rc::clone(p), *name, file)),
                     // The entry would count bytes that nobody has synced.
                     None if planted::is(Planted::FileClosedUnderItsWriter) => {}
@@ -486,7 +484,7 @@ fn close_files(partitions: &[Shared], kept: usize) {
 /// A partition that is idle has no file open, where there are too many open.
 fn close_idle(inner: &Rc<Inner>) {
     let kept = inner.config.thresholds.open_files_kept;
-    if inner.open_segment_files() > kept {
+    if inner.segment_files.get() > kept {
         let all: Vec<Shared> = inner.partitions.borrow().values().cloned().collect();
         let (busy, idle): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|p| p.borrow().processed == inner.checkpoint.get());

@@ -9,7 +9,7 @@ use crate::tail::Tail;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Place, SegmentName};
 use runtime::{File, Memory};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -28,11 +28,37 @@ impl Default for PartitionConfig {
     }
 }
 
+/// A segment's file that is open for writing; counted for as long as it is kept.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    file: File,
+    open: Rc<Cell<usize>>,
+}
+
+impl OpenFile {
+    /// `open` is how many the store of this core has.
+    pub(crate) fn new(file: File, open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self { file, open: Rc::clone(open) }
+    }
+
+    /// A handle for whoever uses it now.
+    pub(crate) fn handle(&self) -> File {
+        self.file.clone()
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+    }
+}
+
 /// A segment's files. Positions are bytes of the segment.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFile {
     /// Open while it is used.
-    pub(crate) file: Option<File>,
+    pub(crate) file: Option<OpenFile>,
     /// Blocks below this have been handed to the device, or are about to be: none is ever handed over twice.
     pub(crate) submitted: u32,
     /// Blocks below this can be read from the file.

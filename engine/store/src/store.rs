@@ -92,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) full: Cell<Option<u64>>,
     /// Rung when that begins.
     filled_up: Notify,
+    /// Segment files that are open for writing.
+    pub(crate) segment_files: Rc<Cell<usize>>,
     /// When it was last said that there is no descriptor.
     pub(crate) out_of_files: Cell<Option<Instant>>,
     /// Nothing may be journalled yet: this process has not begun to write the ring, because the disk is full.
@@ -135,11 +137,6 @@ pub(crate) struct Parts {
 }
 
 impl Inner {
-    /// Segment files that are open for writing.
-    pub(crate) fn open_segment_files(&self) -> usize {
-        self.partitions.borrow().values().map(|p| p.borrow().open_files()).sum()
-    }
-
     /// A store none of whose tasks runs yet.
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
         let cold_budget = parts.rt.memory().limit();
@@ -170,6 +167,7 @@ impl Inner {
             observer: RefCell::new(None),
             full: Cell::new(None),
             filled_up: Notify::new(),
+            segment_files: Rc::default(),
             out_of_files: Cell::new(None),
             held: Cell::new(false),
             unaccounted: Cell::new(parts.unaccounted),
@@ -215,7 +213,7 @@ impl Store {
     /// How many segment files are open for writing; readers have theirs beside them.
     #[must_use]
     pub fn open_segment_files(&self) -> usize {
-        self.inner.open_segment_files()
+        self.inner.segment_files.get()
     }
 
     /// The commit that the batch appended last went into; only right after [`Store::append`], and not for a duplicate.

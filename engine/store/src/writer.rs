@@ -1,7 +1,7 @@
 //! Writes whole blocks of segments: each block once, oldest first, only bytes whose commits are flushed.
 
 use crate::format::{BLOCK, blocks};
-use crate::partition::{Partition, Shared, floor_block};
+use crate::partition::{OpenFile, Partition, Shared, floor_block};
 use crate::planted::{self, Planted};
 use crate::reserve::is_full;
 use crate::rest_log;
@@ -41,8 +41,8 @@ pub(crate) async fn open(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io
 async fn open_once(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Result<File> {
     let (id, has_directory) = {
         let p = p.borrow();
-        if let Some(file) = p.files.get(&name).and_then(|f| f.file.clone()) {
-            return Ok(file);
+        if let Some(file) = p.files.get(&name).and_then(|f| f.file.as_ref()) {
+            return Ok(file.handle());
         }
         (p.id, p.has_directory)
     };
@@ -62,7 +62,8 @@ async fn open_once(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Resu
     inner.unlisted.borrow_mut().insert(inner.paths.partition(id));
     let mut p = p.borrow_mut();
     let f = p.files.entry(name).or_default();
-    Ok(f.file.get_or_insert(file).clone())
+    let open = f.file.get_or_insert_with(|| OpenFile::new(file, &inner.segment_files));
+    Ok(open.handle())
 }
 
 /// Writes blocks of `segment` up to position `to`. With `pad`, the segment ends there and its last block is filled up. The

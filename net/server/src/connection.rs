@@ -219,6 +219,11 @@ impl Connection {
         self.responses.pop_sent()
     }
 
+    /// See [`Responses::pop_leaving`].
+    pub fn pop_leaving(&mut self) -> Option<Laps> {
+        self.responses.pop_leaving()
+    }
+
     /// Why the connection has to go now, if it has: it is idle, or it is slow while memory is `short`.
     #[must_use]
     pub fn on_tick(&self, now: Instant, short: Shortage) -> Option<CloseReason> {
@@ -259,11 +264,11 @@ impl Connection {
         self.responses.finished()
     }
 
-    /// The connection is dead: all memory goes back.
-    pub fn abandon(&mut self, reason: CloseReason) {
+    /// The connection is dead: all memory goes back. See [`Responses::abandon`].
+    pub fn abandon(&mut self, reason: CloseReason) -> Vec<Laps> {
         self.framer = Framer::new();
         self.frame_since = None;
-        self.responses.abandon(reason);
+        self.responses.abandon(reason)
     }
 
     /// Requests without an answer yet.

@@ -36,8 +36,8 @@ pub trait Handler: 'static {
         laps: Laps,
     ) -> impl Future<Output = (Reply, Laps)> + 'static;
 
-    /// The answer has left, or there is none to send: the last lap is over. Not called for requests whose connection ended
-    /// before.
+    /// The answer has left, or there is none to send, or the client has gone before ([`Laps::is_unread`]): the last lap is over. Not
+    /// called for requests that were dropped ([`OnDisconnect::Drop`]), nor for those behind one that closes the connection.
     fn answered(&self, session: &Self::Session, laps: &Laps) {
         let _ = (session, laps);
     }

@@ -18,6 +18,7 @@ use crate::counters::{Counters, Snapshot, add};
 use crate::handler::Handler;
 use crate::listener;
 use runtime::{Listen, Memory, Runtime, Stream};
+use stages::{Laps, Stage};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -181,13 +182,23 @@ impl<H: Handler> Inner<H> {
 
     /// Ends a connection, once.
     pub(crate) fn end(&self, live: &Rc<Live<H>>, reason: CloseReason) {
-        if !live.end(reason) {
-            return;
+        let Some(unread) = live.end(reason) else { return };
+        for laps in unread {
+            self.on_unread(live, laps, Stage::Order);
         }
         self.counters.closed(reason);
         self.connections.borrow_mut().remove(&live.id);
         self.handler.closed(&live.session, reason);
         self.ring_if_quiet();
+    }
+
+    /// The client has gone before this answer had left; until now it was in `stage`.
+    pub(crate) fn on_unread(&self, live: &Live<H>, mut laps: Laps, stage: Stage) {
+        if stages::ON {
+            laps.lap(stage, || self.rt.clock());
+            laps.goes_unread();
+            self.handler.answered(&live.session, &laps);
+        }
     }
 
     pub(crate) fn listener_stopped(&self) {

@@ -363,13 +363,14 @@ impl Target {
     }
 }
 
-/// Settings that say how durable an acknowledgement is, as far as the broker tells.
-const TOLD: [&str; 8] = [
+/// Settings that say how durable an acknowledgement is and what the broker is, as far as it tells.
+const TOLD: [&str; 9] = [
     "log.flush.interval.messages",
     "log.flush.interval.ms",
     "min.insync.replicas",
     "default.replication.factor",
     "ringwood.version",
+    "ringwood.revision",
     "ringwood.backend",
     "ringwood.durability",
     "log.dirs",

@@ -7,7 +7,7 @@ use super::log_path;
 use crate::admin;
 use crate::exit;
 use crate::failure::{Done, Failure, Stop};
-use crate::figures::{count, micros};
+use crate::figures::{count, micros_told};
 use crate::output::{Column, Output};
 use perf::hlog;
 use perf::latency::Latency;
@@ -48,8 +48,14 @@ fn read(side: &str, last: Option<Duration>) -> Result<Sums, Stop> {
     } else {
         return Err(failed(side, "there is no such file, and it is no address".into()));
     };
+    let mut lines = hlog::parse_tagged(&text).map_err(|why| failed(side, why))?;
+    // A broker has been asked for no more than that.
+    if let (Some(last), true) = (last, path.exists()) {
+        let end = lines.iter().map(|line| line.start + line.length).fold(0.0, f64::max);
+        lines.retain(|line| line.start + line.length > end - last.as_secs_f64());
+    }
     let mut sums = Sums::new();
-    for line in hlog::parse_tagged(&text).map_err(|why| failed(side, why))? {
+    for line in lines {
         let tag = if line.tag.is_empty() { "untagged".to_owned() } else { line.tag };
         sums.entry(tag).or_default().add(&line.latency);
     }
@@ -137,7 +143,6 @@ pub(super) fn run(
         Column::Right("MAX A"),
         Column::Right("MAX B"),
     ];
-    let told = |us: Option<f64>| us.map_or_else(|| "n/a".into(), micros);
     let lines: Vec<_> = rows
         .iter()
         .map(|r| {
@@ -146,15 +151,15 @@ pub(super) fn run(
                 r.stage.clone(),
                 count(r.a.count as f64),
                 count(r.b.count as f64),
-                told(r.a.p50_us),
-                told(r.b.p50_us),
-                told(r.a.p99_us),
-                told(r.b.p99_us),
+                micros_told(r.a.p50_us),
+                micros_told(r.b.p50_us),
+                micros_told(r.a.p99_us),
+                micros_told(r.b.p99_us),
                 change(r.a.p99_us, r.b.p99_us),
-                told(r.a.p99_9_us),
-                told(r.b.p99_9_us),
-                told(r.a.max_us),
-                told(r.b.max_us),
+                micros_told(r.a.p99_9_us),
+                micros_told(r.b.p99_9_us),
+                micros_told(r.a.max_us),
+                micros_told(r.b.max_us),
             ]
         })
         .collect();
@@ -185,18 +190,22 @@ mod tests {
         let side = folder.display().to_string();
         let missing = format!("{:?}", read(&side, None).unwrap_err());
         assert!(missing.contains("--admin"), "{missing}");
-        let line = hlog::Counted {
+        let line = |start, count| hlog::Counted {
             tag: "Produce.total".into(),
-            start: Duration::ZERO,
+            start: Duration::from_secs(start),
             length: Duration::from_secs(1),
-            counts: vec![(2_000_000, 40)],
+            counts: vec![(2_000_000, count)],
         };
+        let lines = [line(0, 40), line(100, 5), line(160, 2)];
         let mut log = Vec::new();
-        hlog::write_counted(&mut log, std::time::SystemTime::UNIX_EPOCH, &[], [line]).unwrap();
+        hlog::write_counted(&mut log, std::time::SystemTime::UNIX_EPOCH, &[], lines).unwrap();
         std::fs::write(folder.join("broker.hlog"), log).unwrap();
-        let sums = read(&side, None).unwrap();
+        let counted = |last: Option<u64>| {
+            read(&side, last.map(Duration::from_secs)).unwrap()["Produce.total"].count()
+        };
+        let found = [None, Some(3_600), Some(61), Some(60), Some(1)].map(counted);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(sums["Produce.total"].count(), 40);
+        assert_eq!(found, [47, 47, 7, 2, 2], "of its end as much as is asked for");
     }
 
     #[test]

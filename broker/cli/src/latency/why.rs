@@ -45,6 +45,9 @@ struct Worst {
     core_waited_us: f64,
     #[serde(default)]
     core_turn_us: f64,
+    /// Before the answer had left. A broker of before tells only of those whose clients had waited.
+    #[serde(default)]
+    client_gone: bool,
 }
 
 /// What is said of a core that was kept from its work for at least this part of the request's time.
@@ -104,6 +107,9 @@ fn text(page: &Page, now_ms: i64) -> String {
                 );
             }
         }
+        if w.client_gone {
+            let _ = writeln!(out, "  (its client had gone before it was answered)");
+        }
         if let Some(parked) = w.stages_us.get("park").filter(|us| **us > 0.0) {
             let _ = writeln!(out, "  (and {} of waiting that it asked for)", micros(*parked));
         }
@@ -150,6 +156,7 @@ mod tests {
             peer: "127.0.0.1:5000".into(),
             core_waited_us: 0.0,
             core_turn_us: 0.0,
+            client_gone: false,
         }
     }
 
@@ -190,6 +197,14 @@ mod tests {
         w.core_turn_us = 18_000.0;
         let said = of(w);
         assert!(said.contains("one turn of the core took 18.0 ms") && !said.contains("others had"));
+    }
+
+    #[test]
+    fn a_client_that_gave_up_is_told() {
+        let mut w = worst(45e6, &[("flush", 45e6)]);
+        w.client_gone = true;
+        let said = text(&Page { worst: vec![w] }, 5_000);
+        assert!(said.contains("(its client had gone before it was answered)"), "{said}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn look_up(
 }
 
 /// What this broker is, in the form of settings that nobody can change: whoever measures it can say what he has measured.
-fn facts(backend: &str) -> [DescribedConfig; 2] {
+fn facts(backend: &str) -> [DescribedConfig; 3] {
     let fact = |name: &str, value: &str, doc| DescribedConfig {
         name: name.to_owned(),
         value: Some(value.to_owned()),
@@ -76,6 +76,11 @@ fn facts(backend: &str) -> [DescribedConfig; 2] {
     };
     [
         fact("ringwood.backend", backend, "How this broker asks the kernel: uring, or portable."),
+        fact(
+            "ringwood.revision",
+            &perf::run::revision(),
+            "The revision of the source that this broker was built from.",
+        ),
         fact("ringwood.version", env!("CARGO_PKG_VERSION"), "The version of this broker."),
     ]
 }

@@ -281,8 +281,8 @@ async fn owned(broker: &Rc<Broker>, asked: Vec<(PartitionId, Offset)>) -> Owned 
         pace.did(1).await;
     }
     let mut partitions: Vec<PartitionFacts> = Vec::new();
-    for replica in broker.shard.replicas() {
-        pace.did(1).await;
+    let mut walk = broker.shard.walk();
+    while let Some(replica) = walk.next().await {
         let store = &broker.shard.store;
         let looked = store.with_log(replica.id, |log| (log.start(), log.size()));
         let (false, Ok((start, bytes))) = (replica.id.topic == TopicId::METADATA, looked) else {

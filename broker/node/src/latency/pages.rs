@@ -3,6 +3,7 @@
 use super::observed::{Now, Observed};
 use super::pulse::Slow;
 use crate::api::{self, SERVED};
+use perf::spec::Quantile;
 use serde_json::{Map, Value, json};
 use stages::{Histogram, Stage};
 use std::collections::BTreeMap;
@@ -11,22 +12,23 @@ use wire::api::ApiKey;
 /// Partitions that `/top` names.
 const BUSIEST: usize = 10;
 
-/// The quantiles that are told, and their names.
-const QUANTILES: [(&str, f64); 4] =
-    [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p99_9_us", 0.999)];
+/// The percentiles that are told, and their names.
+const PERCENTILES: [(&str, f64); 4] =
+    [("p50_us", 50.0), ("p90_us", 90.0), ("p99_us", 99.0), ("p99_9_us", 99.9)];
 
 fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1000.0
 }
 
-/// Count, mean, quantiles and maximum.
+/// Count, mean, percentiles and maximum. A percentile above which there are not ten requests says nothing, and is null.
 fn summary(h: &Histogram) -> Map<String, Value> {
     let mut map = Map::new();
     map.insert("count".into(), h.count().into());
     let mean = micros(h.sum_nanos()) / h.count().max(1) as f64;
     map.insert("mean_us".into(), mean.into());
-    for (name, q) in QUANTILES {
-        map.insert(name.into(), micros(h.quantile_nanos(q)).into());
+    for (name, percent) in PERCENTILES {
+        let told = Quantile::percent(percent).ok().filter(|q| h.count() >= q.samples_needed());
+        map.insert(name.into(), told.map(|q| micros(h.quantile_nanos(q.fraction()))).into());
     }
     map.insert("max_us".into(), micros(h.max_nanos()).into());
     map
@@ -67,6 +69,7 @@ pub(crate) fn why(worst: &[Slow]) -> Value {
             "core_turn_us": micros(slow.kept.turn_nanos),
             "slowest": slow.laps.longest().map(Stage::name),
             "stages_us": times,
+            "client_gone": slow.laps.is_unread(),
             "request_bytes": slow.laps.bytes(),
             "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
             "partition": slow.partition.as_ref().map(|(_, index, _)| index),
@@ -177,6 +180,21 @@ mod tests {
         assert_eq!(rows[0]["api"], "Produce");
         assert_eq!((&rows[0]["stage"], &rows[0]["share"]), (&"flush".into(), &0.75.into()));
         assert_eq!(rows[0]["max_us"], 480.0);
+    }
+
+    #[test]
+    fn a_percentile_needs_ten_requests_above_it() {
+        let told = |requests: u32| {
+            let mut histogram = Histogram::default();
+            histogram.add(&(1..=requests).collect());
+            let row = summary(&histogram);
+            PERCENTILES.map(|(name, _)| row[name].is_f64())
+        };
+        assert_eq!(told(5), [false; 4]);
+        assert_eq!(told(20), [true, false, false, false]);
+        assert_eq!(told(100), [true, true, false, false]);
+        assert_eq!(told(1_000), [true, true, true, false]);
+        assert_eq!((told(9_999)[3], told(10_000)), (false, [true; 4]));
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn gauges(broker: &Broker) -> Gauges {
         bytes_out: server.bytes_out,
         connections: server.open as u64,
         in_flight: server.in_flight as u64,
-        partitions: broker.shard.replicas().len() as u64,
+        partitions: broker.shard.count() as u64,
         queued_bytes: broker.shard.store.queued_bytes() as u64,
         ring_used,
         ring_size,

@@ -309,7 +309,7 @@ pub(crate) fn count(broker: &Broker) -> Counted {
         "Messages to other cores, by class.",
         by_class,
     );
-    t.gauge("ringwood_partitions", "Partitions led.", broker.shard.replicas().len() as f64);
+    t.gauge("ringwood_partitions", "Partitions led.", broker.shard.count() as f64);
     let sessions = broker.fetch_sessions.borrow().len();
     t.gauge("ringwood_fetch_sessions", "Incremental fetch sessions.", sessions as f64);
     t.gauge("ringwood_groups", "Consumer groups.", broker.groups.count() as f64);

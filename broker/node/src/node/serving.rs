@@ -130,7 +130,7 @@ fn housekeeping(broker: &Rc<Broker>) {
             let now = me.rt.wall();
             me.shard.retain(now).await;
             let expiration_ms = me.metadata.settings().producer_id_expiration_ms;
-            me.shard.store.expire_producers(now, expiration_ms);
+            me.shard.store.expire_producers(now, expiration_ms).await;
         }
     });
 }

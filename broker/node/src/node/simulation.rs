@@ -14,6 +14,7 @@
 //! | `sessions.rs` | fetch sessions: what has not moved, and what has |
 //! | `committed.rs` | readers of committed data |
 //! | `configs.rs` | many configurations that change at once |
+//! | `idle.rs` | very many partitions of which hardly any has traffic |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
 
@@ -24,6 +25,7 @@ mod configs;
 mod facts;
 mod full;
 mod hostile;
+mod idle;
 mod load;
 mod machine;
 mod members;

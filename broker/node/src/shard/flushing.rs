@@ -9,10 +9,18 @@ use log::BatchMeta;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// The longest that a topic may stay unflushed; none if it asks for nothing.
-pub(super) fn within(config: &TopicConfig) -> Option<Duration> {
+/// The longest that topics may stay unflushed; none if they ask for nothing.
+pub(super) type Demand = Option<Duration>;
+
+/// What a topic asks for.
+pub(super) fn within(config: &TopicConfig) -> Demand {
     let ms = u64::try_from(config.written_flush_ms()).unwrap_or(0);
     (config.durability == Durability::Written).then_some(Duration::from_millis(ms))
+}
+
+/// What satisfies both.
+fn both(a: Demand, b: Demand) -> Demand {
+    a.into_iter().chain(b).min()
 }
 
 /// Records of one partition since the last flush that `flush.messages` has forced.
@@ -35,7 +43,9 @@ impl Unflushed {
 impl Shard {
     /// A topic is led with this configuration from now on: the core flushes at least as often.
     pub(super) fn flush_within(&self, config: &TopicConfig) {
-        if let Some(within) = within(config)
+        let asked = within(config);
+        self.flush_news.set(both(self.flush_news.get(), asked));
+        if let Some(within) = asked
             && self.flush_every.get().is_none_or(|every| within < every)
         {
             self.flush_every.set(Some(within));
@@ -44,9 +54,14 @@ impl Shard {
     }
 
     /// Flushes as seldom as all topics allow: the demanding ones may be gone.
-    pub(super) fn relax_flushing(&self) {
-        let replicas = self.partitions.borrow();
-        let every = replicas.values().filter_map(|r| within(&r.config.borrow())).min();
+    pub(super) async fn relax_flushing(&self) {
+        self.flush_news.set(None);
+        let (mut every, mut walk) = (None, self.walk());
+        while let Some(replica) = walk.next().await {
+            every = both(every, within(&replica.config.borrow()));
+        }
+        // The walk may have been past the place of a topic that came, or changed, meanwhile.
+        let every = both(every, self.flush_news.get());
         if let Some(every) = every.filter(|every| Some(*every) != self.flush_every.get()) {
             self.store.flush_every(every);
         }
@@ -75,6 +90,13 @@ mod tests {
         let ms = |ms| Some(Duration::from_millis(ms));
         assert_eq!(within(&config(Durability::Written, i64::MAX, 5)), ms(5));
         assert_eq!(within(&config(Durability::Written, i64::MAX, i64::MAX)), ms(1_000));
+    }
+
+    #[test]
+    fn the_more_demanding_counts() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!((both(None, None), both(ms(5), None), both(None, ms(7))), (None, ms(5), ms(7)));
+        assert_eq!((both(ms(5), ms(7)), both(ms(7), ms(5))), (ms(5), ms(5)));
     }
 
     #[test]

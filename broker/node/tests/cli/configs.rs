@@ -34,6 +34,8 @@ fn a_broker_says_what_it_is() {
     let broker = Broker::start();
     let version = broker.run(&["config", "get", "broker/1", "ringwood.version"]).ok();
     assert_eq!(version, format!("{}\n", env!("CARGO_PKG_VERSION")));
+    let revision = broker.run(&["config", "get", "broker/1", "ringwood.revision"]).ok();
+    assert_eq!(revision, format!("{}\n", perf::run::revision()));
     let backend = broker.run(&["config", "get", "broker/1", "ringwood.backend"]).ok();
     assert!(["uring\n", "portable\n"].contains(&backend.as_str()), "{backend}");
 }

@@ -147,7 +147,7 @@ fn a_broker_lists_what_kafka_lists() {
     let broker = Broker::start();
     let facts = facts();
     let kafka = facts.iter().filter(|f| f.kind == "broker").map(|f| f.key);
-    let ours = ["durability", "scrub.bytes.per.second", "backend", "version"];
+    let ours = ["durability", "scrub.bytes.per.second", "backend", "revision", "version"];
     let mut expected: BTreeSet<String> = ours.iter().map(|key| format!("ringwood.{key}")).collect();
     expected.extend(kafka.map(str::to_owned));
     let listed: BTreeSet<String> = describe(&broker, BROKER, "1").into_keys().collect();
@@ -200,7 +200,7 @@ fn compat_says_what_a_running_broker_answers() {
             }
         }
         // What is described with words does something here, and has a row.
-        let facts = ["ringwood.backend", "ringwood.version"];
+        let facts = ["ringwood.backend", "ringwood.revision", "ringwood.version"];
         let acted_on =
             said.iter().filter(|(key, s)| s.documented && !facts.contains(&key.as_str()));
         for (key, _) in acted_on.filter(|(key, _)| !rows.contains_key(*key)) {

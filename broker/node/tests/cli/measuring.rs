@@ -48,6 +48,7 @@ fn every_record_of_a_run_comes_back_and_the_broker_tells_its_own_side() {
     assert!(run["machine"]["storage"]["file_system"].is_string(), "{}", run["machine"]);
     let met = document("broker.json");
     assert!(met["fingerprint"].as_str().unwrap().starts_with("Ringwood "), "{met}");
+    assert_eq!(met["settings"]["ringwood.revision"], perf::run::revision(), "{met}");
     let produced = &met["counters_after"]["ringwood_kafka_records_produced_total"];
     assert!(produced.as_f64().unwrap() >= 2_400.0, "{met}");
     // Its own latencies are beside the client's, for the same commands as a file of an hour.

@@ -4,7 +4,7 @@
 //! entry names them syncs them first, beside the files of everybody else, so that the device flushes once for all.
 
 use crate::format::{BLOCK, blocks};
-use crate::partition::SegmentFile;
+use crate::partition::{OpenFile, SegmentFile};
 use crate::planted::{self, Planted};
 use crate::store::Inner;
 use ids::{Offset, PartitionId, ProducerEpoch, ProducerId, Timestamp};
@@ -244,7 +244,7 @@ impl Output {
         let written = u32::try_from(self.written).unwrap_or(u32::MAX);
         let synced = planted::is(Planted::CompactedNotSynced);
         let file = SegmentFile {
-            file: Some(log),
+            file: Some(OpenFile::new(log, &self.inner.segment_files)),
             submitted: written,
             written,
             allocated: self.written,

@@ -5,7 +5,11 @@ use crate::partition::{Partition, PartitionConfig, Shared};
 use crate::replay::UNSEEN_MAX;
 use ids::{Offset, PartitionId, Timestamp};
 use std::cell::RefCell;
+use std::ops::Bound;
 use std::rc::Rc;
+
+/// Partitions after which the rest of the core comes first: some tens of microseconds of work.
+const STEP: usize = 64;
 
 impl Inner {
     fn unaccounted_for(&self) -> Option<String> {
@@ -64,11 +68,29 @@ impl Store {
         Ok(f(&self.partition(id)?.borrow().log))
     }
 
-    /// Forgets producers of all partitions that have been silent for `expiration_ms`.
-    pub fn expire_producers(&self, now: Timestamp, expiration_ms: i64) {
-        for p in self.inner.partitions.borrow().values() {
-            p.borrow_mut().log.expire_producers(now, expiration_ms);
+    /// Forgets producers of all partitions that have been silent for `expiration_ms`, some partitions at a time.
+    pub async fn expire_producers(&self, now: Timestamp, expiration_ms: i64) {
+        let mut from = Bound::Unbounded;
+        while let Some(last) = self.expire_some(from, now, expiration_ms) {
+            from = Bound::Excluded(last);
+            self.inner.rt.yield_now().await;
         }
+    }
+
+    /// The same in the next partitions; the last of them, if others may follow.
+    fn expire_some(
+        &self,
+        from: Bound<PartitionId>,
+        now: Timestamp,
+        expiration_ms: i64,
+    ) -> Option<PartitionId> {
+        let partitions = self.inner.partitions.borrow();
+        let (mut came, mut last) = (0, None);
+        for (id, p) in partitions.range((from, Bound::Unbounded)).take(STEP) {
+            p.borrow_mut().log.expire_producers(now, expiration_ms);
+            (came, last) = (came + 1, Some(*id));
+        }
+        last.filter(|_| came == STEP)
     }
 
     /// Why a partition is incomplete, if it is. One that is not known may be, too: see [`Store::create`].

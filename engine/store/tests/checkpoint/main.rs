@@ -203,6 +203,10 @@ fn files_are_closed_before_there_are_too_many() {
                 let batches = if n < 40 { 2 } else { 1 };
                 assert!(read_all(&store, partition(n)).await.len() > batches * 6_000);
             }
+            for n in 0..200 {
+                store.delete(partition(n)).await.unwrap();
+            }
+            assert_eq!(store.open_segment_files(), 0, "of what is deleted none is open");
             store.close().await;
         })
         .expect_done();
@@ -262,6 +266,33 @@ fn a_checkpoint_of_ten_thousand_partitions_gives_the_core_away_between_them() {
             }
         })
         .expect_done();
+}
+
+/// Silent producers are looked for in every partition, and whatever else the core has to do comes in between. Counted are turns.
+#[test]
+fn the_expiry_of_producers_gives_the_core_away_between_partitions() {
+    const MANY: i32 = 2_000;
+    let world = World::new(13, SimConfig { memory_limit: 128 << 20, ..SimConfig::default() });
+    let node = world.add_node();
+    let rt = world.core(node, CoreId(0));
+    let config = Config { ring_bytes: RING, free_bytes_min: 0, ..Config::default() };
+    let it = rt.clone();
+    let turns = world
+        .run(&rt, async move {
+            let data = DataDir::open(&it, Path::new("/data"), 1, RING).await.unwrap();
+            let (store, _) =
+                store::open(&it, &data, CoreId(0), config, |_| PartitionConfig::default())
+                    .await
+                    .unwrap();
+            for n in 0..MANY {
+                store.create(partition(n), PartitionConfig::default());
+            }
+            let before = it.polls();
+            store.expire_producers(it.wall(), 1_000).await;
+            it.polls() - before
+        })
+        .expect_done();
+    assert!(turns >= 20, "{turns} turns for {MANY} partitions");
 }
 
 /// The rest log is written anew, and the checkpoint gives the core away while half of the partitions have their pieces in the new

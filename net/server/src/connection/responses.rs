@@ -232,6 +232,11 @@ impl Responses {
         if self.sending { None } else { self.leaving.pop_front() }
     }
 
+    /// The stopwatch of an answer that was being sent when the connection died.
+    pub fn pop_leaving(&mut self) -> Option<Laps> {
+        self.leaving.pop_front()
+    }
+
     /// Why the connection is to be closed now: everything before has been sent.
     #[must_use]
     pub fn finished(&self) -> Option<CloseReason> {
@@ -241,13 +246,20 @@ impl Responses {
         }
     }
 
-    /// Drops everything: the connection is dead.
-    pub fn abandon(&mut self, reason: CloseReason) {
+    /// Drops everything: the connection is dead. The stopwatches of the answers that waited to be sent; those that are being sent
+    /// stay for [`Responses::pop_sent`] and [`Responses::pop_leaving`].
+    pub fn abandon(&mut self, reason: CloseReason) -> Vec<Laps> {
         let sending = self.sending;
+        let ready = self.entries.iter_mut().filter_map(|entry| match entry {
+            State::Ready(_, laps) => Some(std::mem::take(laps)),
+            State::Executing { .. } | State::Silent => None,
+        });
+        let unread = ready.collect();
         self.stop_at(self.first, reason);
         if !sending {
             self.send_bytes = 0;
         }
+        unread
     }
 
     /// Requests without an answer yet.

@@ -1,8 +1,9 @@
 //! The budget for frames in buffers of our own.
 //!
 //! A frame is charged in full before its buffer is made, so that a frame which has begun can always end. Who finds no room
-//! waits in line; small frames have a line of their own and a quarter of the room to themselves, so that a few huge
-//! half-sent frames do not stop everybody.
+//! waits in line. Small frames have a line of their own and an eighth of the room to themselves, and so have medium ones, so that
+//! a few large half-sent frames do not stop everybody. While a large one waits, medium ones keep to their eighth, so that they do
+//! not stop it either.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,6 +15,15 @@ use std::task::{Context, Poll, Waker};
 
 /// Frames up to this size are small.
 const SMALL_BYTES_MAX: usize = 64 << 10;
+/// Frames up to this part of the room are medium: four fit into their eighth.
+const MEDIUM_PART: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Small,
+    Medium,
+    Large,
+}
 
 #[derive(Debug)]
 struct Waiter {
@@ -26,8 +36,11 @@ struct Waiter {
 struct Inner {
     limit: usize,
     used: Cell<usize>,
+    /// How much of that medium frames have.
+    medium_used: Cell<usize>,
     highest: Cell<usize>,
     small: RefCell<VecDeque<Rc<Waiter>>>,
+    medium: RefCell<VecDeque<Rc<Waiter>>>,
     large: RefCell<VecDeque<Rc<Waiter>>>,
 }
 
@@ -56,8 +69,10 @@ impl Room {
         Self(Rc::new(Inner {
             limit: limit.max(least),
             used: Cell::new(0),
+            medium_used: Cell::new(0),
             highest: Cell::new(0),
             small: RefCell::default(),
+            medium: RefCell::default(),
             large: RefCell::default(),
         }))
     }
@@ -102,18 +117,40 @@ impl Room {
     /// Whether somebody waits.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        !self.0.small.borrow().is_empty() || !self.0.large.borrow().is_empty()
+        let lines = [&self.0.small, &self.0.medium, &self.0.large];
+        lines.iter().any(|line| !line.borrow().is_empty())
+    }
+
+    fn class(&self, bytes: usize) -> Class {
+        match bytes {
+            0..=SMALL_BYTES_MAX => Class::Small,
+            _ if bytes <= self.0.limit / MEDIUM_PART => Class::Medium,
+            _ => Class::Large,
+        }
     }
 
     fn line(&self, bytes: usize) -> &RefCell<VecDeque<Rc<Waiter>>> {
-        if bytes <= SMALL_BYTES_MAX { &self.0.small } else { &self.0.large }
+        match self.class(bytes) {
+            Class::Small => &self.0.small,
+            Class::Medium => &self.0.medium,
+            Class::Large => &self.0.large,
+        }
     }
 
     fn fits(&self, bytes: usize) -> bool {
-        let limit = self.0.limit;
-        let limit = if bytes <= SMALL_BYTES_MAX { limit } else { limit - limit / 4 };
+        let (limit, medium_used) = (self.0.limit, self.0.medium_used.get());
+        let (shared, own) = (limit - limit / 4, limit / 8);
+        let then = self.used().saturating_add(bytes);
         // A request for more than everything has its turn when nothing else is held.
-        self.used() == 0 || self.used().saturating_add(bytes) <= limit
+        self.used() == 0
+            || match self.class(bytes) {
+                Class::Small => then <= limit,
+                Class::Medium => {
+                    (then <= shared && self.0.large.borrow().is_empty())
+                        || (then <= shared + own && medium_used + bytes <= own)
+                }
+                Class::Large => then - medium_used.min(own) <= shared,
+            }
     }
 
     fn take(&self, bytes: usize) -> Charge {
@@ -123,12 +160,16 @@ impl Room {
 
     fn count(&self, bytes: usize) {
         self.0.used.set(self.0.used.get() + bytes);
+        if self.class(bytes) == Class::Medium {
+            self.0.medium_used.set(self.0.medium_used.get() + bytes);
+        }
         self.0.highest.set(self.0.highest.get().max(self.0.used.get()));
     }
 
     /// Lets those go on who are first in their line and fit.
     fn grant(&self) {
-        for line in [&self.0.small, &self.0.large] {
+        // Medium ones last: they may have more when no large one waits any more.
+        for line in [&self.0.small, &self.0.large, &self.0.medium] {
             loop {
                 let first = {
                     let mut line = line.borrow_mut();
@@ -151,7 +192,11 @@ impl Room {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.room.0.used.set(self.room.0.used.get() - self.bytes);
+        let room = &self.room.0;
+        room.used.set(room.used.get() - self.bytes);
+        if self.room.class(self.bytes) == Class::Medium {
+            room.medium_used.set(room.medium_used.get() - self.bytes);
+        }
         self.room.grant();
     }
 }
@@ -223,6 +268,48 @@ mod tests {
         let large: Vec<Charge> = (0..20).map_while(|_| room.try_charge(MIB)).collect();
         assert_eq!(large.len(), 12);
         assert!(room.try_charge(SMALL_BYTES_MAX).is_some());
+    }
+
+    /// Of the large ones that are half sent nobody knows when they end.
+    #[test]
+    fn a_large_frame_that_waits_stops_no_medium_ones() {
+        let room = Room::new(256 * MIB, 100 * MIB);
+        let held = room.try_charge(150 * MIB).unwrap();
+        let mut large = room.charge(100 * MIB);
+        assert!(poll(&mut large).is_none());
+        assert!((0..1000).all(|_| room.try_charge(300_000).is_some()), "one after another");
+        let medium: Vec<Charge> = (0..200).map_while(|_| room.try_charge(MIB)).collect();
+        assert_eq!(medium.len(), 32, "an eighth");
+        assert!(room.try_charge(SMALL_BYTES_MAX).is_some());
+        let mut next = room.charge(MIB);
+        assert!(poll(&mut next).is_none());
+        drop(held);
+        let large = poll(&mut large).expect("its turn, though others hold some");
+        let next = poll(&mut next).expect("no large one waits any more");
+        assert_eq!(room.used(), (100 + 32 + 1) * MIB);
+        drop((large, medium, next));
+        assert_eq!((room.used(), room.is_short()), (0, false));
+    }
+
+    #[test]
+    fn medium_frames_that_never_cease_do_not_stop_a_large_one() {
+        let room = Room::new(256 * MIB, 100 * MIB);
+        let mut medium: VecDeque<Charge> = (0..500).map_while(|_| room.try_charge(MIB)).collect();
+        assert_eq!(medium.len(), 192, "three quarters");
+        let mut large = room.charge(100 * MIB);
+        let mut ended = 0;
+        while poll(&mut large).is_none() {
+            assert!(ended < 192, "it starves");
+            drop(medium.pop_front());
+            ended += 1;
+            medium.extend(room.try_charge(MIB));
+        }
+        assert_eq!(ended, 68, "until 124 were left, of which 32 are in their own part");
+        // The largest that may come, while medium ones have their part all the time.
+        medium.truncate(32);
+        let mut large = room.charge(192 * MIB);
+        assert!(poll(&mut large).is_some());
+        assert_eq!(room.used(), 32 * MIB);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl<H: Handler> Live<H> {
         self.pending.borrow().contains_key(&seq)
     }
 
-    /// Takes the answer of a request.
+    /// Takes the answer of a request; where the connection has ended there is nobody to read it.
     pub(crate) fn answer(&self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if self.ended.get().is_some() {
             return;
@@ -77,18 +77,18 @@ impl<H: Handler> Live<H> {
         self.reader.ring();
     }
 
-    /// Ends the connection: memory goes back, reader and writer stop, requests that only wait are dropped. `false` if it had
-    /// ended before.
-    pub(crate) fn end(&self, reason: CloseReason) -> bool {
+    /// Ends the connection: memory goes back, reader and writer stop, requests that only wait are dropped. The stopwatches of the
+    /// answers that waited to be sent; none if it had ended before.
+    pub(crate) fn end(&self, reason: CloseReason) -> Option<Vec<Laps>> {
         if self.ended.get().is_some() {
-            return false;
+            return None;
         }
         self.ended.set(Some(reason));
-        let unread = self.state.borrow().is_unread();
-        self.state.borrow_mut().abandon(reason);
+let is_unread = self.state.borrow().is_unread();
+        let unread = self.state.borrow_mut().abandon(reason);
         let stream = self.stream.borrow_mut().take();
         if let Some(stream) = stream {
-            if reason.throws_out(unread) {
+            if reason.throws_out(is_unread) {
                 // What the kernel has taken, often memory of the log, comes back: others wait for it.
                 stream.abort();
             } else {
@@ -104,6 +104,6 @@ impl<H: Handler> Live<H> {
                 waker.wake_up();
             }
         }
-        true
+        Some(unread)
     }
 }

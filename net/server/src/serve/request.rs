@@ -52,9 +52,14 @@ fn answer<H: Handler>(
     live: &Rc<Live<H>>,
     seq: Seq,
     reply: Reply,
-    laps: Laps,
+    mut laps: Laps,
 ) {
-    if matches!(reply, Reply::Nothing | Reply::Close(_)) {
+    let is_silent = matches!(reply, Reply::Nothing | Reply::Close(_));
+    let gone = live.ended().is_some();
+    if gone && !is_silent {
+        laps.goes_unread();
+    }
+    if gone || is_silent {
         server.handler.answered(&live.session, &laps);
     }
     live.answer(seq, reply, laps, server.rt.now());

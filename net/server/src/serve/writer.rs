@@ -31,6 +31,9 @@ pub(crate) async fn write<H: Handler>(
         add(&server.counters.sends, 1);
         let began = server.rt.now();
         if stream.send(batch.parts).await.is_err() {
+            while let Some(laps) = live.state.borrow_mut().pop_leaving() {
+                server.on_unread(live, laps, Stage::Send);
+            }
             return CloseReason::PeerLost;
         }
         add(&server.counters.bytes_out, batch.bytes);

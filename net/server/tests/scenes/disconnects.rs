@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::echo::Kind;
 use crate::scene::{assert_nothing_is_held, join, on_core, start, until};
+use ::stages::{Laps, Stage};
 use server::{CloseReason, Config, ConnectionLimits};
 use std::time::Duration;
 
@@ -55,6 +56,57 @@ fn what_changes_something_runs_to_its_end_and_counts_until_then() {
         assert_eq!(limits.open(), 1, "its place is taken while its requests run");
         until(&rt, || limits.open() == 0).await;
         assert_eq!(echo.finished.get(), 3);
+        assert_nothing_is_held(&server.counters());
+    });
+}
+
+/// What took longest is what clients give up on: it must not be missing where one looks for the longest.
+#[test]
+fn a_request_is_told_though_its_client_has_given_up() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ping();
+            client.ask(Kind::After(300_000), b"");
+            client.ask(Kind::Now, b"behind it");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || echo.finished.get() == 2).await;
+        client.reset();
+        until(&rt, || server.counters().open == 0).await;
+        let order = |laps: &Laps| laps.stages().any(|stage| stage == Stage::Order);
+        let told = |laps: &Laps| (laps.is_unread(), order(laps));
+        let answered: Vec<_> = echo.answered.borrow().iter().map(told).collect();
+        assert_eq!(answered, [(false, true), (true, true)], "the ping, and what waited in order");
+        until(&rt, || limits.open() == 0).await;
+        let answered = echo.answered.borrow();
+        let [_, _, given_up] = &answered[..] else { panic!("{answered:?}") };
+        assert_eq!(told(given_up), (true, false));
+        assert_eq!(given_up.longest(), Some(Stage::Handle));
+        assert_nothing_is_held(&server.counters());
+    });
+}
+
+/// More than the kernel takes for a client that reads nothing.
+#[test]
+fn an_answer_that_cannot_be_sent_is_told_once() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ask(Kind::Large(32 << 20), b"");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || server.counters().send_bytes > 0).await;
+        client.reset();
+        until(&rt, || limits.open() == 0).await;
+        let answered = echo.answered.borrow();
+        assert_eq!(answered.iter().map(Laps::is_unread).collect::<Vec<_>>(), [true]);
         assert_nothing_is_held(&server.counters());
     });
 }

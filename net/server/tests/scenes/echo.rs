@@ -82,7 +82,7 @@ pub(crate) struct Echo {
     pub(crate) handled: RefCell<Vec<(u16, u32)>>,
     pub(crate) finished: Rc<Cell<usize>>,
     pub(crate) ended: RefCell<Vec<CloseReason>>,
-    /// The stopwatches of the requests whose answers have left.
+    /// The stopwatches of the requests that are over.
     pub(crate) answered: RefCell<Vec<Laps>>,
     pub(crate) early_limit: Cell<usize>,
 }

@@ -199,10 +199,29 @@ fn a_dead_connection_holds_nothing_and_ignores_late_answers() {
     let mut r = Responses::new(LIMITS);
     let (a, b) = (r.start(1), r.start(1));
     r.complete(b, answer(b"b"), laps());
-    r.abandon(CloseReason::PeerLost);
+    assert_eq!(r.abandon(CloseReason::PeerLost).len(), 1, "the answer that waited");
     assert_eq!((r.executing(), r.send_bytes(), r.unanswered()), (0, 0, 0));
     r.complete(a, answer(b"a"), laps());
     assert_eq!((r.send_bytes(), r.finished()), (0, Some(CloseReason::PeerLost)));
+}
+
+#[test]
+fn the_stopwatch_of_an_answer_that_was_being_sent_is_not_lost() {
+    for arrives in [true, false] {
+        let mut r = Responses::new(LIMITS);
+        let seq = r.start(1);
+        r.complete(seq, answer(b"a"), laps());
+        let batch = r.next_batch(100, 100, clock).expect("an answer");
+        assert!(r.abandon(CloseReason::PeerLost).is_empty(), "it is on its way");
+        if arrives {
+            r.on_sent(batch.bytes);
+            assert!(r.pop_sent().is_some());
+        } else {
+            assert!(r.pop_sent().is_none());
+            assert!(r.pop_leaving().is_some());
+        }
+        assert!(r.pop_sent().is_none() && r.pop_leaving().is_none(), "once");
+    }
 }
 
 #[derive(Debug, Clone)]
