@@ -43,7 +43,7 @@ use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use wire::api::ApiKey;
-use wire::{DecodeError, Encoder, Message, Piece, Reader, RequestHeader, Response};
+use wire::{DecodeError, Encoder, Malformed, Message, Piece, Reader, RequestHeader, Response};
 
 /// What this broker serves: API, lowest and highest version. Kafka's versions are in COMPAT.md beside ours; a test holds the
 /// two together.
@@ -86,6 +86,37 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
 
 /// The lowest Produce version that is really taken: record batches of format 2.
 const PRODUCE_MIN: i16 = 3;
+
+/// Elements that all lists of a request may have together: an answer takes some hundreds of bytes, and as many nanoseconds, for
+/// each of them, and nobody else's request is seen meanwhile.
+const ELEMENTS_MAX: usize = 100_000;
+/// The same, where most of them are partitions whose data is asked for.
+const DATA_ELEMENTS_MAX: usize = 20_000;
+
+/// How many elements the lists of a request may have. Whoever names every partition there is once, and as many topics, is served.
+fn elements_max(broker: &Broker, key: ApiKey) -> usize {
+    let data = matches!(
+        key,
+        ApiKey::Produce
+            | ApiKey::Fetch
+            | ApiKey::ListOffsets
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DeleteRecords
+            | ApiKey::DescribeProducers
+    );
+    let least = if data { DATA_ELEMENTS_MAX } else { ELEMENTS_MAX };
+    broker.metadata.image().partition_count().saturating_mul(2).max(least)
+}
+
+/// What is said to a request whose body is not taken.
+fn refuse(error: DecodeError) -> Reply {
+    Reply::Close(if error.reason == Malformed::TooMany {
+        "a request that names too much"
+    } else {
+        "a request that cannot be read"
+    })
+}
 
 /// One request's head, for its answer.
 #[derive(Clone, Copy)]
@@ -266,6 +297,7 @@ fn open<'a>(
     if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
         return Err(Reply::Close("a version that is not served"));
     }
+    reader.limit_elements(elements_max(broker, key));
     Ok((key, asked, reader))
 }
 
@@ -281,7 +313,7 @@ fn begin(broker: &Rc<Broker>, peer: SocketAddr, bytes: &[u8]) -> Waiting {
         ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader),
         _ => return Box::pin(ready(Reply::Close("a request that waits for nobody"))),
     };
-    waiting.unwrap_or_else(|_| Box::pin(ready(Reply::Close("a request that cannot be read"))))
+    waiting.unwrap_or_else(|e| Box::pin(ready(refuse(e))))
 }
 
 /// `frame` is what `bytes` lie in, if that is on this core.
@@ -303,7 +335,7 @@ async fn answer_here(
         // Apart, so that their state is no part of every request's.
         _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,
     };
-    result.unwrap_or(Reply::Close("a request that cannot be read"))
+    result.unwrap_or_else(refuse)
 }
 
 /// Answers what is not data.
