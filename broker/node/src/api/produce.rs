@@ -39,6 +39,8 @@ use wire::{DecodeError, ErrorCode, Reader};
 const ADMIN_CLIENT: &str = "__admin_client";
 /// zstd is known from this version on (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// A full disk must not become a storm of retries: an answer that tells of one takes so long.
+const DISK_FULL_WAIT: Duration = Duration::from_secs(1);
 
 /// What came of one partition.
 struct Outcome {
@@ -47,11 +49,12 @@ struct Outcome {
     /// The record that is to blame.
     record: Option<i32>,
     produced: Option<Produced>,
+    disk_full: bool,
 }
 
 impl Outcome {
     fn error(code: ErrorCode, message: impl Into<Option<String>>) -> Self {
-        Self { code, message: message.into(), record: None, produced: None }
+        Self { code, message: message.into(), record: None, produced: None, disk_full: false }
     }
 }
 
@@ -70,7 +73,7 @@ impl Refused {
 
 impl From<Refused> for Outcome {
     fn from(r: Refused) -> Self {
-        Self { code: r.code, message: r.message, record: r.record, produced: None }
+        Self { record: r.record, ..Self::error(r.code, r.message) }
     }
 }
 
@@ -183,8 +186,12 @@ pub(super) async fn answer(
         let mut results = results.into_iter();
         for place in places {
             let result = results.next().unwrap_or(Err(PartitionError::NotLeader));
-            outcomes[place] = Some(settle(broker, result, how).await);
+            outcomes[place] = Some(settle(result, how));
         }
+    }
+    if outcomes.iter().flatten().any(|o| o.disk_full) {
+        // Once, however many partitions and cores were asked.
+        broker.rt.sleep(DISK_FULL_WAIT.min(timeout)).await;
     }
     *laps = clock.take();
     let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
@@ -295,7 +302,7 @@ fn append<'a>(
         let Checked { id, batch, meta, .. } = checked;
         let tell = |trail: &Trail| trail.give(&mut laps.borrow_mut(), None);
         let result = broker.shard.produce(id, &batch, &meta, how.terms(deadline), tell).await;
-        settle(broker, result, how).await
+        settle(result, how)
     })
 }
 
@@ -341,18 +348,15 @@ fn lend(broker: &Broker, batch: Cow<'_, [u8]>, frame: Option<&Frame>) -> Loan {
     broker.rt.lend(batch.into_owned())
 }
 
-async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: How) -> Outcome {
+fn settle(result: Result<Produced, PartitionError>, how: How) -> Outcome {
     match result {
         Ok(produced) => {
-            Outcome { code: ErrorCode::NONE, message: None, record: None, produced: Some(produced) }
+            Outcome { produced: Some(produced), ..Outcome::error(ErrorCode::NONE, None) }
         }
         Err(e) => {
-            if matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. })) {
-                // A full disk must not become a storm of retries: the answer takes a second.
-                broker.rt.sleep(Duration::from_secs(1).min(how.timeout)).await;
-            }
+            let disk_full = matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. }));
             let (code, message) = codes::of_partition(&e, how.version);
-            Outcome::error(code, message)
+            Outcome { disk_full, ..Outcome::error(code, message) }
         }
     }
 }

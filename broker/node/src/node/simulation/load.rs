@@ -263,6 +263,34 @@ pub(super) async fn offer(caller: &mut Caller, sent: &Sent) -> Option<(ErrorCode
     Some((p.error_code, p.base_offset.0))
 }
 
+/// Sends the same batch to each partition of a topic, in one request; the code and the offset of each.
+pub(super) async fn offer_to_all(
+    caller: &mut Caller,
+    topic: &str,
+    partitions: i32,
+    batch: &[u8],
+) -> Option<Vec<(ErrorCode, i64)>> {
+    let data = |index| PartitionProduceData {
+        index: PartitionIndex(index),
+        records: Records::Slice(batch),
+    };
+    let topic = TopicProduceData {
+        name: topic,
+        partition_data: (0..partitions).map(data).collect(),
+        ..TopicProduceData::default()
+    };
+    let request = ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![topic],
+        ..ProduceRequest::default()
+    };
+    let body = caller.call(9, &request).await?;
+    let answer = ProduceResponse::decode(&body, 9).expect("an answer");
+    let answered = answer.responses.iter().flat_map(|t| &t.partition_responses);
+    Some(answered.map(|p| (p.error_code, p.base_offset.0)).collect())
+}
+
 /// Makes topics, and deletes some of them.
 async fn administer(rt: &Runtime, facts: &Shared, mut random: Random) -> Option<()> {
     let mut caller = Caller::connect(rt).await?;
