@@ -31,8 +31,9 @@ mod update_features;
 
 pub(crate) use fetch::Parts as FetchParts;
 pub(crate) use fetch_sessions::FetchSessions;
+pub(crate) use produce::Line as ProduceLine;
 
-use crate::broker::{Broker, CONTROLLER, Counters};
+use crate::broker::{Broker, CONTROLLER, Counters, Session};
 use ids::{CoreId, TopicId};
 use later::{Later, Waiting};
 use runtime::{Class, Slice};
@@ -131,6 +132,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) peer: Option<IpAddr>,
 }
 
+/// A request on the core of its connection.
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    /// What its bytes lie in.
+    frame: &'a Frame,
+    /// The connection's produces.
+    line: &'a ProduceLine,
+}
+
 /// Requests that the controller decides: they run on its core.
 fn is_for_the_controller(key: ApiKey) -> bool {
     matches!(
@@ -160,14 +170,14 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
 /// Answers one request, and divides its time among the stages.
 pub(crate) async fn answer(
     broker: Rc<Broker>,
-    peer: SocketAddr,
+    session: Rc<Session>,
     frame: Frame,
     mut laps: Laps,
 ) -> (Reply, Laps) {
     let key = api_of(&frame);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
     laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
-    let reply = ask(&broker, key, peer, frame, &mut laps).await;
+    let reply = ask(&broker, key, &session, frame, &mut laps).await;
     match key {
         // They tell their stages apart.
         Some(ApiKey::Produce | ApiKey::Fetch) => {}
@@ -181,10 +191,11 @@ pub(crate) async fn answer(
 async fn ask(
     broker: &Rc<Broker>,
     key: Option<ApiKey>,
-    peer: SocketAddr,
+    session: &Session,
     frame: Frame,
     laps: &mut Laps,
 ) -> Reply {
+    let peer = session.peer;
     if let Some(key) = key {
         broker.counters.count(key);
         if is_for_the_controller(key) && !broker.is_here(CONTROLLER) {
@@ -200,7 +211,8 @@ async fn ask(
             return waiting.await;
         }
     }
-    answer_here(broker, peer, &frame, Some(&frame), laps).await
+    let received = Received { frame: &frame, line: &session.produces };
+    answer_here(broker, peer, &frame, Some(received), laps).await
 }
 
 /// Answers a request that came by no connection: its frame, without its length, and the answer's, with it. On core 0, where
@@ -316,13 +328,13 @@ fn begin(broker: &Rc<Broker>, peer: SocketAddr, bytes: &[u8]) -> Waiting {
     waiting.unwrap_or_else(|e| Box::pin(ready(refuse(e))))
 }
 
-/// `frame` is what `bytes` lie in, if that is on this core.
+/// `received` says where `bytes` have come from, if that is a connection of this core.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
 async fn answer_here(
     broker: &Rc<Broker>,
     peer: SocketAddr,
     bytes: &[u8],
-    frame: Option<&Frame>,
+    received: Option<Received<'_>>,
     laps: &mut Laps,
 ) -> Reply {
     let (key, asked, mut reader) = match open(broker, peer, bytes) {
@@ -330,7 +342,7 @@ async fn answer_here(
         Err(reply) => return reply,
     };
     let result = match key {
-        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
+        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, received, laps).await,
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
         // Apart, so that their state is no part of every request's.
         _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,

@@ -4,7 +4,7 @@ use super::audit::read;
 use super::caller::Caller;
 use super::facts::Sent;
 use super::load::{
-    commit_offset, find_coordinator, make_topic, make_topic_with, offer, offer_to_all,
+    TO_ALL, commit_offset, find_coordinator, make_topic, make_topic_with, of_all, offer, to_all,
 };
 use super::machine::Machine;
 use ids::{CoreId, PartitionId, PartitionIndex, Timestamp};
@@ -174,7 +174,8 @@ fn a_full_disk_is_told_of_within_seconds_however_many_partitions_a_request_has()
             let mut builder = BatchBuilder::new();
             builder.push(Timestamp(1), None, Some(&[7; 2_990]), &[]);
             let batch = builder.build().expect("a batch");
-            offer_to_all(caller, TOPIC, PARTITIONS, &batch).await
+            let body = caller.call(TO_ALL, &to_all(TOPIC, PARTITIONS, &batch)).await?;
+            Some(of_all(&body))
         });
         answers.iter().all(|(code, _)| *code == ErrorCode::KAFKA_STORAGE_ERROR)
     };

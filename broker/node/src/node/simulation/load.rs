@@ -263,13 +263,11 @@ pub(super) async fn offer(caller: &mut Caller, sent: &Sent) -> Option<(ErrorCode
     Some((p.error_code, p.base_offset.0))
 }
 
-/// Sends the same batch to each partition of a topic, in one request; the code and the offset of each.
-pub(super) async fn offer_to_all(
-    caller: &mut Caller,
-    topic: &str,
-    partitions: i32,
-    batch: &[u8],
-) -> Option<Vec<(ErrorCode, i64)>> {
+/// The version of [`to_all`].
+pub(super) const TO_ALL: i16 = 9;
+
+/// A produce of the same batch to each partition of a topic.
+pub(super) fn to_all<'a>(topic: &'a str, partitions: i32, batch: &'a [u8]) -> ProduceRequest<'a> {
     let data = |index| PartitionProduceData {
         index: PartitionIndex(index),
         records: Records::Slice(batch),
@@ -279,16 +277,19 @@ pub(super) async fn offer_to_all(
         partition_data: (0..partitions).map(data).collect(),
         ..TopicProduceData::default()
     };
-    let request = ProduceRequest {
+    ProduceRequest {
         acks: -1,
         timeout_ms: 10_000,
         topic_data: vec![topic],
         ..ProduceRequest::default()
-    };
-    let body = caller.call(9, &request).await?;
-    let answer = ProduceResponse::decode(&body, 9).expect("an answer");
+    }
+}
+
+/// The code and the offset of each partition, from the answer to [`to_all`].
+pub(super) fn of_all(body: &[u8]) -> Vec<(ErrorCode, i64)> {
+    let answer = ProduceResponse::decode(body, TO_ALL).expect("an answer");
     let answered = answer.responses.iter().flat_map(|t| &t.partition_responses);
-    Some(answered.map(|p| (p.error_code, p.base_offset.0)).collect())
+    answered.map(|p| (p.error_code, p.base_offset.0)).collect()
 }
 
 /// Makes topics, and deletes some of them.
