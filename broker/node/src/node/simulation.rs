@@ -14,6 +14,7 @@
 //! | `sessions.rs` | fetch sessions: what has not moved, and what has |
 //! | `committed.rs` | readers of committed data |
 //! | `configs.rs` | many configurations that change at once |
+//! | `shares.rs` | fetches over several cores |
 //! | `turns.rs` | produces that are much work |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
@@ -29,6 +30,7 @@ mod load;
 mod machine;
 mod members;
 mod sessions;
+mod shares;
 mod turns;
 
 use crate::planted::{self, Planted};

@@ -174,7 +174,7 @@ fn a_full_disk_is_told_of_within_seconds_however_many_partitions_a_request_has()
             let mut builder = BatchBuilder::new();
             builder.push(Timestamp(1), None, Some(&[7; 2_990]), &[]);
             let batch = builder.build().expect("a batch");
-            let body = caller.call(TO_ALL, &to_all(TOPIC, PARTITIONS, &batch)).await?;
+            let body = caller.call(TO_ALL, &to_all(TOPIC, 0..PARTITIONS, &batch)).await?;
             Some(of_all(&body))
         });
         answers.iter().all(|(code, _)| *code == ErrorCode::KAFKA_STORAGE_ERROR)

@@ -266,15 +266,19 @@ pub(super) async fn offer(caller: &mut Caller, sent: &Sent) -> Option<(ErrorCode
 /// The version of [`to_all`].
 pub(super) const TO_ALL: i16 = 9;
 
-/// A produce of the same batch to each partition of a topic.
-pub(super) fn to_all<'a>(topic: &'a str, partitions: i32, batch: &'a [u8]) -> ProduceRequest<'a> {
+/// A produce of the same batch to each of these partitions of a topic.
+pub(super) fn to_all<'a>(
+    topic: &'a str,
+    partitions: impl IntoIterator<Item = i32>,
+    batch: &'a [u8],
+) -> ProduceRequest<'a> {
     let data = |index| PartitionProduceData {
         index: PartitionIndex(index),
         records: Records::Slice(batch),
     };
     let topic = TopicProduceData {
         name: topic,
-        partition_data: (0..partitions).map(data).collect(),
+        partition_data: partitions.into_iter().map(data).collect(),
         ..TopicProduceData::default()
     };
     ProduceRequest {

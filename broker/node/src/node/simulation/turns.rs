@@ -47,7 +47,7 @@ fn others_have_a_turn_between_batches_that_are_much_work() {
         let before = broker.rt.polls();
         let answers = scene.ask(async move |caller| {
             let batch = batch(value_bytes);
-            let body = caller.call(TO_ALL, &to_all(TOPIC, PARTITIONS, &batch)).await?;
+            let body = caller.call(TO_ALL, &to_all(TOPIC, 0..PARTITIONS, &batch)).await?;
             Some(of_all(&body))
         });
         assert!(answers.iter().all(|(code, _)| *code == ErrorCode::NONE), "{answers:?}");
@@ -69,7 +69,7 @@ fn what_follows_on_the_same_connection_stays_behind_much_work() {
     let (scene, machine) = scene(2, PARTITIONS);
     let rounds = scene.ask(async |caller| {
         let (much, little) = (batch(MUCH), batch(1));
-        let requests = [&much, &little].map(|batch| to_all(TOPIC, PARTITIONS, batch));
+        let requests = [&much, &little].map(|batch| to_all(TOPIC, 0..PARTITIONS, batch));
         let mut answers = Vec::new();
         for _ in 0..ROUNDS {
             caller.send(TO_ALL, &requests).await?;
