@@ -31,8 +31,9 @@ mod update_features;
 
 pub(crate) use fetch::Parts as FetchParts;
 pub(crate) use fetch_sessions::FetchSessions;
+pub(crate) use produce::Line as ProduceLine;
 
-use crate::broker::{Broker, CONTROLLER, Counters};
+use crate::broker::{Broker, CONTROLLER, Counters, Session};
 use ids::{CoreId, TopicId};
 use later::{Later, Waiting};
 use runtime::{Class, Slice};
@@ -43,7 +44,7 @@ use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use wire::api::ApiKey;
-use wire::{DecodeError, Encoder, Message, Piece, Reader, RequestHeader, Response};
+use wire::{DecodeError, Encoder, Malformed, Message, Piece, Reader, RequestHeader, Response};
 
 /// What this broker serves: API, lowest and highest version. Kafka's versions are in COMPAT.md beside ours; a test holds the
 /// two together.
@@ -87,6 +88,37 @@ pub(crate) const SERVED: &[(ApiKey, i16, i16)] = &[
 /// The lowest Produce version that is really taken: record batches of format 2.
 const PRODUCE_MIN: i16 = 3;
 
+/// Elements that all lists of a request may have together: an answer takes some hundreds of bytes, and as many nanoseconds, for
+/// each of them, and nobody else's request is seen meanwhile.
+const ELEMENTS_MAX: usize = 100_000;
+/// The same, where most of them are partitions whose data is asked for.
+const DATA_ELEMENTS_MAX: usize = 20_000;
+
+/// How many elements the lists of a request may have. Whoever names every partition there is once, and as many topics, is served.
+fn elements_max(broker: &Broker, key: ApiKey) -> usize {
+    let data = matches!(
+        key,
+        ApiKey::Produce
+            | ApiKey::Fetch
+            | ApiKey::ListOffsets
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DeleteRecords
+            | ApiKey::DescribeProducers
+    );
+    let least = if data { DATA_ELEMENTS_MAX } else { ELEMENTS_MAX };
+    broker.metadata.image().partition_count().saturating_mul(2).max(least)
+}
+
+/// What is said to a request whose body is not taken.
+fn refuse(error: DecodeError) -> Reply {
+    Reply::Close(if error.reason == Malformed::TooMany {
+        "a request that names too much"
+    } else {
+        "a request that cannot be read"
+    })
+}
+
 /// One request's head, for its answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -98,6 +130,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) connection: SocketAddr,
     /// The client's address.
     pub(crate) peer: Option<IpAddr>,
+}
+
+/// A request on the core of its connection.
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    /// What its bytes lie in.
+    frame: &'a Frame,
+    /// The connection's produces.
+    line: &'a ProduceLine,
 }
 
 /// Requests that the controller decides: they run on its core.
@@ -129,14 +170,14 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
 /// Answers one request, and divides its time among the stages.
 pub(crate) async fn answer(
     broker: Rc<Broker>,
-    peer: SocketAddr,
+    session: Rc<Session>,
     frame: Frame,
     mut laps: Laps,
 ) -> (Reply, Laps) {
     let key = api_of(&frame);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
     laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
-    let reply = ask(&broker, key, peer, frame, &mut laps).await;
+    let reply = ask(&broker, key, &session, frame, &mut laps).await;
     match key {
         // They tell their stages apart.
         Some(ApiKey::Produce | ApiKey::Fetch) => {}
@@ -150,10 +191,11 @@ pub(crate) async fn answer(
 async fn ask(
     broker: &Rc<Broker>,
     key: Option<ApiKey>,
-    peer: SocketAddr,
+    session: &Session,
     frame: Frame,
     laps: &mut Laps,
 ) -> Reply {
+    let peer = session.peer;
     if let Some(key) = key {
         broker.counters.count(key);
         if is_for_the_controller(key) && !broker.is_here(CONTROLLER) {
@@ -169,7 +211,8 @@ async fn ask(
             return waiting.await;
         }
     }
-    answer_here(broker, peer, &frame, Some(&frame), laps).await
+    let received = Received { frame: &frame, line: &session.produces };
+    answer_here(broker, peer, &frame, Some(received), laps).await
 }
 
 /// Answers a request that came by no connection: its frame, without its length, and the answer's, with it. On core 0, where
@@ -266,6 +309,7 @@ fn open<'a>(
     if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
         return Err(Reply::Close("a version that is not served"));
     }
+    reader.limit_elements(elements_max(broker, key));
     Ok((key, asked, reader))
 }
 
@@ -281,16 +325,16 @@ fn begin(broker: &Rc<Broker>, peer: SocketAddr, bytes: &[u8]) -> Waiting {
         ApiKey::SyncGroup => groups::sync(broker, &asked, &mut reader),
         _ => return Box::pin(ready(Reply::Close("a request that waits for nobody"))),
     };
-    waiting.unwrap_or_else(|_| Box::pin(ready(Reply::Close("a request that cannot be read"))))
+    waiting.unwrap_or_else(|e| Box::pin(ready(refuse(e))))
 }
 
-/// `frame` is what `bytes` lie in, if that is on this core.
+/// `received` says where `bytes` have come from, if that is a connection of this core.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not served is most of the protocol")]
 async fn answer_here(
     broker: &Rc<Broker>,
     peer: SocketAddr,
     bytes: &[u8],
-    frame: Option<&Frame>,
+    received: Option<Received<'_>>,
     laps: &mut Laps,
 ) -> Reply {
     let (key, asked, mut reader) = match open(broker, peer, bytes) {
@@ -298,12 +342,12 @@ async fn answer_here(
         Err(reply) => return reply,
     };
     let result = match key {
-        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, frame, laps).await,
+        ApiKey::Produce => produce::answer(broker, &asked, &mut reader, received, laps).await,
         ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
         // Apart, so that their state is no part of every request's.
         _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,
     };
-    result.unwrap_or(Reply::Close("a request that cannot be read"))
+    result.unwrap_or_else(refuse)
 }
 
 /// Answers what is not data.

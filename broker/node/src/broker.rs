@@ -1,6 +1,6 @@
 //! What the connections of one core share.
 
-use crate::api::{FetchParts, FetchSessions};
+use crate::api::{FetchParts, FetchSessions, ProduceLine};
 use crate::cleaner::Cleaner;
 use crate::groups::Groups;
 use crate::metadata::Metadata;
@@ -133,6 +133,7 @@ fn changes(key: ApiKey) -> bool {
 pub(crate) struct Session {
     /// The client's address, which groups show.
     pub(crate) peer: SocketAddr,
+    pub(crate) produces: ProduceLine,
 }
 
 /// The handler that the server calls.
@@ -143,7 +144,7 @@ impl Handler for Requests {
     type Session = Session;
 
     fn open(&self, peer: SocketAddr, _local: SocketAddr) -> Session {
-        Session { peer }
+        Session { peer, produces: ProduceLine::default() }
     }
 
     fn handle(
@@ -152,7 +153,7 @@ impl Handler for Requests {
         frame: Frame,
         laps: Laps,
     ) -> impl Future<Output = (Reply, Laps)> + 'static {
-        crate::api::answer(Rc::clone(&self.0), session.peer, frame, laps)
+        crate::api::answer(Rc::clone(&self.0), Rc::clone(session), frame, laps)
     }
 
     fn answered(&self, session: &Session, laps: &Laps) {

@@ -72,9 +72,23 @@ impl Broker {
 
     /// Resident bytes.
     fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident bytes since [`Broker::forget_peak`].
+    fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// From here on the peak counts anew (proc(5), `clear_refs`).
+    fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").unwrap();
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
     }
 
@@ -189,6 +203,7 @@ fn no_truncation_and_no_corrupt_length_of_a_real_request_harms_the_broker() {
         assert!(keys.contains(&key), "no request of API {key} among {keys:?}");
     }
 
+    broker.forget_peak();
     let before = broker.resident();
     let mut sent = 0;
     for (kind, frame) in &kinds {
@@ -211,8 +226,8 @@ fn no_truncation_and_no_corrupt_length_of_a_real_request_harms_the_broker() {
         broker.must_live(&format!("corrupt lengths of {kind:?}"));
     }
     assert!(sent > 1000, "{sent}");
-    let grown = broker.resident().saturating_sub(before);
-    assert!(grown < GROWTH_MAX, "{grown} bytes more after {sent} hostile frames");
+    let grown = broker.peak().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{grown} bytes more for {sent} hostile frames");
     command(&proxy, &["topic", "create", "after"], b"");
     command(&proxy, &["produce", "after"], b"four\n");
     assert_eq!(command(&proxy, &["consume", "after"], b""), "four\n");
@@ -259,6 +274,55 @@ fn a_request_of_bombs_is_less_work_than_it_asks_for() {
     assert_eq!(produce(&mut stream, &bomb, 6), [0, 10, 10, 10, 10, 10]);
     assert_eq!(produce(&mut stream, &bomb, 1), [0]);
     broker.must_live("bombs");
+}
+
+/// A few megabytes that name half a million partitions: a Fetch and a Produce of them would take hundreds of megabytes to answer. They
+/// are not answered, and others are.
+#[test]
+fn a_request_that_names_half_a_million_partitions_takes_no_memory_for_each() {
+    const PARTITIONS: u32 = 500_000;
+    // No transactional id, acks=all, 30 s; one topic; of each partition its index and a batch of no bytes.
+    let mut produced = vec![0, 0, 0, 3, 0, 0, 0, 9, 0, 1, b'x'];
+    produced.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30, 0, 0, 0, 1, 0, 1, b't']);
+    produced.extend(PARTITIONS.to_be_bytes());
+    // No replica, no wait, 1 byte at least and 1 MiB at most, uncommitted; of each its index, offset 0 and 1 MiB.
+    let mut fetched = vec![0, 1, 0, 4, 0, 0, 0, 9, 0, 1, b'x'];
+    fetched.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x10, 0, 0, 0]);
+    fetched.extend([0, 0, 0, 1, 0, 1, b't']);
+    fetched.extend(PARTITIONS.to_be_bytes());
+    for index in 0..PARTITIONS {
+        produced.extend(index.to_be_bytes());
+        produced.extend([0; 4]);
+        fetched.extend(index.to_be_bytes());
+        fetched.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0]);
+    }
+
+    let mut broker = Broker::at("many-partitions", None);
+    command(&broker.direct, &["topic", "create", "t"], b"");
+    let mut builder = record::BatchBuilder::new();
+    builder.push(ids::Timestamp(-1), None, Some(b"one"), &[]);
+    let batch = builder.build().unwrap();
+    let mut other = TcpStream::connect(&broker.direct).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    assert_eq!(produce(&mut other, &batch, 1), [0]);
+    for (name, request) in [("Fetch", fetched), ("Produce", produced)] {
+        broker.forget_peak();
+        let before = broker.resident();
+        let mut stream = TcpStream::connect(&broker.direct).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let prefix = u32::try_from(request.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&prefix[..], &request].concat()).unwrap();
+        assert_eq!(produce(&mut other, &batch, 1), [0], "beside such a {name}");
+        let said = stream.read(&mut [0; 16]);
+        let ended = match &said {
+            Ok(bytes) => *bytes == 0,
+            Err(e) => e.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(ended, "{name} was answered: {said:?}");
+        let grown = broker.peak().saturating_sub(before);
+        assert!(grown < GROWTH_MAX, "{grown} bytes more for a {name} of {} bytes", request.len());
+        broker.must_live(name);
+    }
 }
 
 /// Produce 7, acks=all: the same batch so many times to partition 0 of topic t; the errors.

@@ -34,6 +34,8 @@ pub enum Malformed {
     StringTooLong,
     /// The arrays would take more memory than the frame's size justifies.
     OverBudget,
+    /// The arrays have more elements than whoever reads is ready to answer.
+    TooMany,
     /// Bytes are left after the message, or inside a tagged field.
     TrailingBytes,
     /// The codec does not know this version of the message.
@@ -72,6 +74,7 @@ impl fmt::Display for DecodeError {
             Malformed::NotUtf8 => "is not UTF-8",
             Malformed::StringTooLong => "is a string of more than 32767 bytes",
             Malformed::OverBudget => "has more elements than a frame of this size may have",
+            Malformed::TooMany => "has more elements than are answered",
             Malformed::TrailingBytes => "is followed by bytes that belong to nothing",
             Malformed::UnsupportedVersion => "has a version that is not implemented",
             Malformed::UnknownApi => "has an API key that is not implemented",
@@ -90,6 +93,7 @@ pub struct Reader<'a> {
     at: usize,
     end: usize,
     budget: usize,
+    elements: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -103,7 +107,13 @@ impl<'a> Reader<'a> {
     /// Starts at the first byte of `frame`; its arrays may take `budget` bytes of memory in all.
     #[must_use]
     pub fn with_budget(frame: &'a [u8], budget: usize) -> Self {
-        Self { frame, at: 0, end: frame.len(), budget }
+        Self { frame, at: 0, end: frame.len(), budget, elements: usize::MAX }
+    }
+
+    /// The arrays that are read from here on may have so many elements in all. An answer takes many times the memory of what it
+    /// answers, which no budget for reading knows.
+    pub fn limit_elements(&mut self, elements: usize) {
+        self.elements = elements;
     }
 
     /// The position in the frame, in bytes.
@@ -254,12 +264,15 @@ impl<'a> Reader<'a> {
     /// Room for `count` elements that take at least `min_len` bytes each on the wire.
     ///
     /// # Errors
-    /// [`Malformed::Truncated`] when so many cannot follow, [`Malformed::OverBudget`] when they would take too much memory.
+    /// [`Malformed::Truncated`] when so many cannot follow, [`Malformed::TooMany`] when they are more than
+    /// [`Reader::limit_elements`] allows, [`Malformed::OverBudget`] when they would take too much memory.
     pub fn room_for<T>(&mut self, count: usize, min_len: usize) -> Result<Vec<T>, DecodeError> {
         // An element of no bytes at all does not exist in Kafka's schemas; one byte keeps the count bounded even so.
         if count > self.remaining() / min_len.max(1) {
             return Err(self.error(Malformed::Truncated));
         }
+        self.elements =
+            self.elements.checked_sub(count).ok_or_else(|| self.error(Malformed::TooMany))?;
         let memory = count.saturating_mul(size_of::<T>());
         self.budget =
             self.budget.checked_sub(memory).ok_or_else(|| self.error(Malformed::OverBudget))?;
@@ -347,6 +360,17 @@ mod tests {
         assert!(r.room_for::<u64>(25, 4).is_ok());
         let mut tight = Reader::with_budget(&frame, 199);
         assert_eq!(tight.room_for::<u64>(25, 4).unwrap_err().reason, Malformed::OverBudget);
+    }
+
+    #[test]
+    fn all_arrays_together_have_no_more_elements_than_they_may() {
+        let frame = [0; 100];
+        let mut r = Reader::new(&frame);
+        r.limit_elements(25);
+        assert!(r.room_for::<u64>(10, 4).is_ok());
+        assert_eq!(r.room_for::<u8>(16, 1).unwrap_err().reason, Malformed::TooMany);
+        assert!(r.room_for::<u8>(15, 1).is_ok());
+        assert_eq!(r.room_for::<u8>(1, 1).unwrap_err().reason, Malformed::TooMany);
     }
 
     #[test]

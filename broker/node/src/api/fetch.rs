@@ -71,6 +71,8 @@ struct Got<B> {
     bytes: usize,
     /// They came from a disk: there is a backlog, of which one read gives only so much.
     cold: bool,
+    /// Where it goes on, if it was the limit of the whole that left something out.
+    more: Option<Offset>,
 }
 
 impl<B> Got<B> {
@@ -86,6 +88,7 @@ impl<B> Got<B> {
             records: Vec::new(),
             bytes: 0,
             cold: false,
+            more: None,
         }
     }
 
@@ -111,7 +114,24 @@ impl<B> Got<B> {
             records: self.records.into_iter().map(f).collect(),
             bytes: self.bytes,
             cold: self.cold,
+            more: self.more,
         }
+    }
+
+    /// Adds what was found behind it. An error there is told when it is asked for the next time.
+    fn go_on(&mut self, next: Self) {
+        self.more = next.more;
+        if next.error != ErrorCode::NONE || next.bytes == 0 {
+            return;
+        }
+        self.high_watermark = next.high_watermark;
+        self.last_stable = next.last_stable;
+        self.bound = next.bound;
+        self.log_start = next.log_start;
+        self.aborted.extend(next.aborted);
+        self.records.extend(next.records);
+        self.bytes += next.bytes;
+        self.cold |= next.cold;
     }
 }
 

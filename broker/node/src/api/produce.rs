@@ -1,15 +1,20 @@
 //! Produce: checks on this core, appends where the partition lives, answers when it is acknowledged as asked.
 //!
 //! All partitions of a request are appended before any is waited for, in the order of the request, and requests of one
-//! connection in the order of their arrival: later ones join the next commit without waiting for the acknowledgement.
+//! connection in the order of their arrival: later ones join the next commit without waiting for the acknowledgement. The
+//! checks are work for the processor: between two batches others come first, if those before took long.
 
+mod line;
 mod recode;
 
-use super::{Asked, codes, read, reply};
+pub(crate) use line::Line;
+
+use super::{Asked, Received, codes, read, reply};
 use crate::broker::Broker;
 use crate::shard::{Acks, Deadline, PartitionError, Produced, Terms, Trail};
 use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, Instant, PartitionId, PartitionIndex};
+use line::Place;
 use log::BatchMeta;
 use record::{
     BatchHeader, Codec, DECOMPRESSED_BYTES_MAX, Depth, Invalid, Limits, TimestampRange,
@@ -39,6 +44,12 @@ use wire::{DecodeError, ErrorCode, Reader};
 const ADMIN_CLIENT: &str = "__admin_client";
 /// zstd is known from this version on (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// A full disk must not become a storm of retries: an answer that tells of one takes so long.
+const DISK_FULL_WAIT: Duration = Duration::from_secs(1);
+/// Others come first before the next batch is checked when the core's turn has lasted so long ...
+const TURN_TIME: Duration = Duration::from_millis(1);
+/// ... or the checks since they last did have gone through so many bytes, received and decompressed: about as long.
+const TURN_BYTES: u64 = 1 << 20;
 
 /// What came of one partition.
 struct Outcome {
@@ -47,11 +58,12 @@ struct Outcome {
     /// The record that is to blame.
     record: Option<i32>,
     produced: Option<Produced>,
+    disk_full: bool,
 }
 
 impl Outcome {
     fn error(code: ErrorCode, message: impl Into<Option<String>>) -> Self {
-        Self { code, message: message.into(), record: None, produced: None }
+        Self { code, message: message.into(), record: None, produced: None, disk_full: false }
     }
 }
 
@@ -70,7 +82,7 @@ impl Refused {
 
 impl From<Refused> for Outcome {
     fn from(r: Refused) -> Self {
-        Self { code: r.code, message: r.message, record: r.record, produced: None }
+        Self { record: r.record, ..Self::error(r.code, r.message) }
     }
 }
 
@@ -116,10 +128,15 @@ pub(super) async fn answer(
     broker: &Rc<Broker>,
     asked: &Asked<'_>,
     reader: &mut Reader<'_>,
-    frame: Option<&Frame>,
+    received: Option<Received<'_>>,
     laps: &mut Laps,
 ) -> Result<Reply, DecodeError> {
     let request: ProduceRequest<'_> = read(reader, asked)?;
+    let frame = received.map(|r| r.frame);
+    let in_line = received.map(|r| r.line.join());
+    if let Some(in_line) = &in_line {
+        in_line.comes().await;
+    }
     let acks = match request.acks {
         0 => Some(Acks::None),
         1 => Some(Acks::Leader),
@@ -129,7 +146,8 @@ pub(super) async fn answer(
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let client = client(&asked.connection);
     let how = How { client, acks: acks.unwrap_or(Acks::None), timeout, version: asked.version };
-    let written_max = broker.decompressor.borrow().bytes_written() + budget(frame);
+    let mut decompressed_max = budget(frame);
+    let mut since_turn = 0;
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     // The request waits for the batch that is acknowledged last; each gives the laps since the one before.
     let clock = RefCell::new(std::mem::take(laps));
@@ -138,17 +156,27 @@ pub(super) async fn answer(
     let mut elsewhere: BTreeMap<CoreId, Vec<Checked<'_>>> = BTreeMap::new();
     for topic in &request.topic_data {
         for partition in &topic.partition_data {
+            if !outcomes.is_empty() {
+                let_others_come(broker, &mut since_turn).await;
+            }
             let place = outcomes.len();
             outcomes.push(None);
             let bytes = partition.records.bytes().unwrap_or(&[]);
+            let before = broker.decompressor.borrow().bytes_written();
             let checked = match acks {
                 None => Err(Refused::new(ErrorCode::INVALID_REQUIRED_ACKS, None)),
                 Some(_) if request.transactional_id.is_some() => Err(Refused::new(
                     ErrorCode::INVALID_TXN_STATE,
                     "transactions are not served yet".to_owned(),
                 )),
-                Some(_) => look(broker, asked, topic.name, partition.index, bytes, written_max),
+                Some(_) => {
+                    look(broker, asked, topic.name, partition.index, bytes, decompressed_max)
+                }
             };
+            // Others decompress, too, while they come first.
+            let decompressed = broker.decompressor.borrow().bytes_written() - before;
+            decompressed_max = decompressed_max.saturating_sub(decompressed);
+            since_turn += decompressed + bytes.len() as u64;
             let (id, batch, meta) = match checked {
                 Ok(checked) => checked,
                 Err(refused) => {
@@ -173,7 +201,7 @@ pub(super) async fn answer(
         .into_iter()
         .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
         .collect();
-    all(here, &mut outcomes).await;
+    all(here, &mut outcomes, in_line).await;
     let others = !asked_others.is_empty();
     for (places, answer) in asked_others {
         let (results, last) = answer.await.map(|a| (a.results, a.last)).unwrap_or_default();
@@ -183,8 +211,12 @@ pub(super) async fn answer(
         let mut results = results.into_iter();
         for place in places {
             let result = results.next().unwrap_or(Err(PartitionError::NotLeader));
-            outcomes[place] = Some(settle(broker, result, how).await);
+            outcomes[place] = Some(settle(result, how));
         }
+    }
+    if outcomes.iter().flatten().any(|o| o.disk_full) {
+        // Once, however many partitions and cores were asked.
+        broker.rt.sleep(DISK_FULL_WAIT.min(timeout)).await;
     }
     *laps = clock.take();
     let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
@@ -256,14 +288,23 @@ fn client(connection: &SocketAddr) -> Client {
 
 type Asked1 = crate::post::Asked<Appended>;
 
-/// Finds the partition and checks its batch.
+/// Lets everything else that can go on come first, if it has waited long.
+async fn let_others_come(broker: &Broker, since_turn: &mut u64) {
+    let turn = broker.rt.clock().since(broker.rt.now());
+    if *since_turn >= TURN_BYTES || turn >= TURN_TIME {
+        *since_turn = 0;
+        broker.rt.yield_now().await;
+    }
+}
+
+/// Finds the partition and checks its batch, which may decompress to so many bytes.
 fn look<'a>(
     broker: &Broker,
     asked: &Asked<'_>,
     topic: &str,
     index: PartitionIndex,
     bytes: &'a [u8],
-    written_max: u64,
+    decompressed_max: u64,
 ) -> Result<(PartitionId, Cow<'a, [u8]>, BatchMeta), Refused> {
     let id = {
         let image = broker.metadata.image();
@@ -278,7 +319,7 @@ fn look<'a>(
         return Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, why));
     }
     let config = broker.metadata.topic_config(id.topic, topic);
-    let (batch, meta) = check(broker, &config, asked.version, bytes, written_max)?;
+    let (batch, meta) = check(broker, &config, asked.version, bytes, decompressed_max)?;
     let (batch, meta) = recode::for_topic(broker, &config, batch, meta)?;
     Ok((id, batch, meta))
 }
@@ -295,7 +336,7 @@ fn append<'a>(
         let Checked { id, batch, meta, .. } = checked;
         let tell = |trail: &Trail| trail.give(&mut laps.borrow_mut(), None);
         let result = broker.shard.produce(id, &batch, &meta, how.terms(deadline), tell).await;
-        settle(broker, result, how).await
+        settle(result, how)
     })
 }
 
@@ -322,7 +363,7 @@ fn hand_over(
                 let boxed: Pin<Box<dyn Future<Output = _>>> = Box::pin(produce);
                 (i, boxed)
             });
-            all(appends.collect(), &mut results).await;
+            all(appends.collect(), &mut results, None).await;
             results.into_iter().map(|r| r.unwrap_or(Err(PartitionError::NotLeader))).collect()
         };
         Appended { results, _sent: sent, last: last.get() }
@@ -341,18 +382,15 @@ fn lend(broker: &Broker, batch: Cow<'_, [u8]>, frame: Option<&Frame>) -> Loan {
     broker.rt.lend(batch.into_owned())
 }
 
-async fn settle(broker: &Broker, result: Result<Produced, PartitionError>, how: How) -> Outcome {
+fn settle(result: Result<Produced, PartitionError>, how: How) -> Outcome {
     match result {
         Ok(produced) => {
-            Outcome { code: ErrorCode::NONE, message: None, record: None, produced: Some(produced) }
+            Outcome { produced: Some(produced), ..Outcome::error(ErrorCode::NONE, None) }
         }
         Err(e) => {
-            if matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. })) {
-                // A full disk must not become a storm of retries: the answer takes a second.
-                broker.rt.sleep(Duration::from_secs(1).min(how.timeout)).await;
-            }
+            let disk_full = matches!(&e, PartitionError::Refused(store::Refusal::DiskFull { .. }));
             let (code, message) = codes::of_partition(&e, how.version);
-            Outcome::error(code, message)
+            Outcome { disk_full, ..Outcome::error(code, message) }
         }
     }
 }
@@ -363,7 +401,7 @@ fn check<'a>(
     config: &TopicConfig,
     version: i16,
     bytes: &'a [u8],
-    written_max: u64,
+    decompressed_max: u64,
 ) -> Result<(Cow<'a, [u8]>, BatchMeta), Refused> {
     let now = broker.rt.wall();
     let stamped = config.timestamp_type == TimestampType::LogAppendTime;
@@ -379,8 +417,7 @@ fn check<'a>(
     );
     let header = {
         let mut decompressor = broker.decompressor.borrow_mut();
-        let left = written_max.saturating_sub(decompressor.bytes_written());
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let left = usize::try_from(decompressed_max).unwrap_or(usize::MAX);
         limits.decompressed_bytes_max = limits.decompressed_bytes_max.min(left);
         match validate(bytes, &limits, &mut decompressor) {
             Ok(valid) => *valid.header(),
@@ -471,8 +508,13 @@ fn meta(header: &BatchHeader, len: usize) -> BatchMeta {
 
 type Step<'a, T> = (usize, Pin<Box<dyn Future<Output = T> + 'a>>);
 
-/// Polls each once, in order, before any is polled again; resolves when all have, with their results in their places.
-async fn all<T>(mut steps: Vec<Step<'_, T>>, results: &mut [Option<T>]) {
+/// Polls each once, in order, before any is polled again; resolves when all have, with their results in their places. The next in
+/// line comes when each has been polled.
+async fn all<T>(
+    mut steps: Vec<Step<'_, T>>,
+    results: &mut [Option<T>],
+    mut in_line: Option<Place<'_>>,
+) {
     poll_fn(|cx| {
         steps.retain_mut(|(place, step)| match step.as_mut().poll(cx) {
             Poll::Ready(result) => {
@@ -481,6 +523,7 @@ async fn all<T>(mut steps: Vec<Step<'_, T>>, results: &mut [Option<T>]) {
             }
             Poll::Pending => true,
         });
+        drop(in_line.take());
         if steps.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

@@ -15,6 +15,8 @@
 //! | `committed.rs` | readers of committed data |
 //! | `configs.rs` | many configurations that change at once |
 //! | `idle.rs` | very many partitions of which hardly any has traffic |
+//! | `shares.rs` | fetches over several cores |
+//! | `turns.rs` | produces that are much work |
 //!
 //! A seed is a whole history: `RINGWOOD_SEED=17 cargo test -p ringwood simulation` plays one again, `RINGWOOD_SEEDS=1000` plays many.
 
@@ -30,6 +32,8 @@ mod load;
 mod machine;
 mod members;
 mod sessions;
+mod shares;
+mod turns;
 
 use crate::planted::{self, Planted};
 use facts::Facts;

@@ -84,7 +84,7 @@ impl<H: Handler> Live<H> {
             return None;
         }
         self.ended.set(Some(reason));
-let is_unread = self.state.borrow().is_unread();
+        let is_unread = self.state.borrow().is_unread();
         let unread = self.state.borrow_mut().abandon(reason);
         let stream = self.stream.borrow_mut().take();
         if let Some(stream) = stream {

@@ -1,16 +1,17 @@
 //! The partitions of one fetch, wherever they live.
 //!
-//! If one core owns all of them it reads and waits by itself, and the bytes come back once. Otherwise every core reads its
-//! part within the limit of the whole; what is too much in the order of the request is left for the next time. If that is not
-//! enough, every core is asked to say when something moves, and the first to say so starts the next round.
+//! If one core owns all of them it reads and waits by itself, and the bytes come back once. Otherwise every core reads within its
+//! share of the limit, and what some leave of theirs goes to those that have more; what is too much in the order of the request is
+//! left for the next time. If that is not enough, every core is asked to say when something moves, and the first to say so starts
+//! the next round.
 
 use super::super::fetch_sessions::{Kind, Named, Opened, TopicRef, Wanted};
 use super::part::{Part, Want};
-use super::read::{Reading, is_asleep, read_or_wait, read_part, wait};
+use super::read::{Reading, is_asleep, read_on, read_or_wait, read_part, wait};
 use super::{Found, Got, Limits};
 use crate::broker::Broker;
 use crate::post::Asked;
-use ids::{CoreId, PartitionId};
+use ids::{CoreId, LeaderEpoch, Offset, PartitionId};
 use runtime::{Class, Loan, Slice};
 use stages::{Laps, Stage};
 use std::collections::BTreeMap;
@@ -18,7 +19,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
+use store::READ_BYTES_MAX;
 use wire::ErrorCode;
+
+/// One part in so many of a limit is worth another letter to the cores.
+const LEFT_LEAST: usize = 4;
 
 /// What one core is asked for.
 #[derive(Default)]
@@ -200,6 +205,8 @@ async fn rounds(
     laps: &mut Laps,
 ) -> All {
     let (home, limits) = (broker.rt.core(), *limits);
+    // What is read beyond the limit is read for nothing.
+    let share = Limits { max_bytes: limits.max_bytes / asks.len().max(1), ..limits };
     let mut all = All::new();
     loop {
         let mut here = None;
@@ -213,7 +220,7 @@ async fn rounds(
             let run = move |b: Rc<Broker>| {
                 let part = b.fetch_parts.of(home, key);
                 async move {
-                    let found = read_part(&b, &limits, &part, wants, &forgotten).await;
+                    let found = read_part(&b, &share, &part, wants, &forgotten).await;
                     lend(&b, found)
                 }
             };
@@ -228,23 +235,77 @@ async fn rounds(
         };
         if let Some((core, wants, forgotten)) = here {
             let part = broker.fetch_parts.of(home, key);
-            for found in read_part(broker, &limits, &part, wants, &forgotten).await {
+            for found in read_part(broker, &share, &part, wants, &forgotten).await {
                 note(core, found);
             }
         }
         for (core, answer) in asked {
             take(answer.await).for_each(|found| note(core, found));
         }
+        share_again(broker, &limits, &mut all).await;
         laps.lap(Stage::Read, || broker.rt.clock());
         let bytes = trim(limits.max_bytes, all.values_mut().map(|(_, got)| got));
         let failed = all.values().any(|(_, got)| got.ends_the_wait());
+        // There is more than may be sent; what comes later would not be, either.
+        let full = all.values().any(|(_, got)| got.more.is_some());
         let over = limits.deadline.since(broker.rt.now()).is_zero();
-        if bytes >= limits.min_bytes || failed || over {
+        if bytes >= limits.min_bytes || failed || full || over {
             return all;
         }
         first_move(broker, &limits, key, asks.keys().copied()).await;
         laps.lap(Stage::Park, || broker.rt.clock());
     }
+}
+
+/// Lets those cores that have more than their share read on, if others have left much of theirs.
+async fn share_again(broker: &Rc<Broker>, limits: &Limits, all: &mut All) {
+    let found: usize = all.values().map(|(_, got)| got.bytes).sum();
+    let left = limits.max_bytes.saturating_sub(found);
+    if left == 0 || left < limits.max_bytes / LEFT_LEAST {
+        return;
+    }
+    let mut more: BTreeMap<CoreId, Vec<Want>> = BTreeMap::new();
+    for (want, got) in all.values_mut() {
+        if let Some(offset) = got.more.take() {
+            more.entry(broker.owner(want.id)).or_default().push(behind(want, got, offset));
+        }
+    }
+    let share = Limits { max_bytes: left / more.len().max(1), ..*limits };
+    let mut here = None;
+    let mut asked: Vec<Asked<Vec<Reading<Loan>>>> = Vec::new();
+    for (core, wants) in more {
+        if broker.is_here(core) {
+            here = Some(wants);
+            continue;
+        }
+        let run = move |b: Rc<Broker>| async move {
+            let found = read_on(&b, &share, &wants).await;
+            lend(&b, found)
+        };
+        asked.push(broker.post.ask(core, Class::Data, true, run));
+    }
+    let mut go_on = |(want, next): Reading<Slice>| {
+        if let Some((_, got)) = all.get_mut(&(want.turn, want.number)) {
+            got.go_on(next);
+        }
+    };
+    if let Some(wants) = here {
+        read_on(broker, &share, &wants).await.into_iter().for_each(&mut go_on);
+    }
+    for answer in asked {
+        take(answer.await).for_each(&mut go_on);
+    }
+}
+
+/// The same partition from `offset` on, behind what was found of it.
+fn behind(want: &Want, got: &Got<Slice>, offset: Offset) -> Want {
+    let mut from = want.from;
+    let most = from.max_bytes.min(i32::try_from(READ_BYTES_MAX).unwrap_or(i32::MAX));
+    from.max_bytes = most.saturating_sub(i32::try_from(got.bytes).unwrap_or(i32::MAX));
+    from.offset = offset;
+    // What its reader has was compared in the first round.
+    from.last_fetched_epoch = LeaderEpoch::UNKNOWN;
+    Want { from, ..*want }
 }
 
 /// Keeps, in the order of the request, what fits into `max_bytes`, and the first batches whatever their size. Returns how many

@@ -13,7 +13,7 @@ use runtime::Slice;
 use stages::{Laps, Stage};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use store::Store;
+use store::{READ_BYTES_MAX, Store};
 use wire::ErrorCode;
 
 /// What was found of what was wanted.
@@ -39,7 +39,7 @@ pub(super) async fn read_or_wait(
     let mut found: BTreeMap<(u64, u32), Reading<Slice>> = BTreeMap::new();
     let mut wants = part.wants(named, forgotten);
     loop {
-        let read = read(broker, limits, watching.then_some(&part), &wants).await;
+        let read = read(broker, limits, watching.then_some(&part), &wants, true).await;
         laps.lap(Stage::Read, || broker.rt.clock());
         // What has bytes is not asleep and was read in this round.
         let bytes: usize = read.iter().map(|(_, got)| got.bytes).sum();
@@ -72,7 +72,16 @@ pub(super) async fn read_part(
     forgotten: &[u32],
 ) -> Vec<Reading<Slice>> {
     let wants = part.wants(named, forgotten);
-    read(broker, limits, Some(part), &wants).await
+    read(broker, limits, Some(part), &wants, true).await
+}
+
+/// Reads these once more, behind what was found of them. The limit is hard now.
+pub(super) async fn read_on(
+    broker: &Rc<Broker>,
+    limits: &Limits,
+    wants: &[Want],
+) -> Vec<Reading<Slice>> {
+    read(broker, limits, None, wants, false).await
 }
 
 /// Resolves when something has moved since it was read, or the time is up.
@@ -81,15 +90,16 @@ pub(super) async fn wait(broker: &Rc<Broker>, part: &Part, deadline: Instant) {
     let _ = within(&broker.rt, left, part.watch.heard()).await;
 }
 
-/// Reads each once, in order, within the limit of the whole. With a part, what moves from now on is told to it.
+/// Reads each once, in order, within the limit of the whole; the `first` batch comes whole whatever its size. With a part, what moves
+/// from now on is told to it.
 async fn read(
     broker: &Rc<Broker>,
     limits: &Limits,
     part: Option<&Rc<Part>>,
     wants: &[Want],
+    mut first: bool,
 ) -> Vec<Reading<Slice>> {
     let mut left = limits.max_bytes;
-    let mut first = true;
     let mut all = Vec::with_capacity(wants.len());
     for want in wants {
         let got = read_one(broker, limits, part, want, left, first).await;
@@ -135,13 +145,19 @@ async fn read_one(
     if diverging.is_some() {
         return got;
     }
-    let max = usize::try_from(from.max_bytes).unwrap_or(0).min(left);
+    let wanted = usize::try_from(from.max_bytes).unwrap_or(0).min(READ_BYTES_MAX);
+    let max = wanted.min(left);
     let found = match read_records(store, id, from.offset, got.bound, max, first).await {
         Ok(read) => aborted(store, id, limits, from.offset, &read).await.map(|list| (read, list)),
         Err(e) => Err(e),
     };
     match found {
         Ok((read, list)) => {
+            // Transactions that go on behind it would be named twice.
+            if left < wanted && read.bytes < wanted && list.is_empty() {
+                let next = read.end().unwrap_or(from.offset);
+                got.more = Some(next).filter(|next| *next < got.bound);
+            }
             got.aborted = list;
             got.bytes = read.bytes;
             got.cold = !read.from_tail;

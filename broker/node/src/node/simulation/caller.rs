@@ -3,7 +3,9 @@
 use super::machine::ADDRESS;
 use crate::shard::within;
 use runtime::{Runtime, Slice, Stream};
+use std::slice::from_ref;
 use std::time::Duration;
+use wire::api::ApiKey;
 use wire::{Encoder, Reader, Request, ResponseHeader};
 
 /// Longer than this nothing takes, unless the node is gone.
@@ -14,7 +16,9 @@ pub(super) struct Caller {
     rt: Runtime,
     stream: Stream,
     received: Vec<u8>,
-    next: i32,
+    /// How many requests were sent, and how many answers have come.
+    sent: i32,
+    answered: i32,
 }
 
 impl Caller {
@@ -22,7 +26,7 @@ impl Caller {
     pub(super) async fn connect(rt: &Runtime) -> Option<Self> {
         let address = ADDRESS.parse().ok()?;
         let stream = within(rt, PATIENCE, rt.net().connect(address)).await?.ok()?;
-        Some(Self { rt: rt.clone(), stream, received: Vec::new(), next: 0 })
+        Some(Self { rt: rt.clone(), stream, received: Vec::new(), sent: 0, answered: 0 })
     }
 
     /// The answer's body.
@@ -31,11 +35,29 @@ impl Caller {
         version: i16,
         request: &R,
     ) -> Option<Vec<u8>> {
-        self.next += 1;
+        self.send(version, from_ref(request)).await?;
+        self.answer(R::KEY, version).await
+    }
+
+    /// Sends requests in one piece; [`Caller::answer`] takes their answers, in this order.
+    pub(super) async fn send<'a, R: Request<'a>>(
+        &mut self,
+        version: i16,
+        requests: &[R],
+    ) -> Option<()> {
         let mut encoder = Encoder::new();
-        encoder.request(self.next, Some("simulated"), version, request).expect("a request");
+        for request in requests {
+            self.sent += 1;
+            encoder.request(self.sent, Some("simulated"), version, request).expect("a request");
+        }
         let bytes = Slice::from(encoder.into_bytes());
         within(&self.rt, PATIENCE, self.stream.send(vec![bytes])).await?.ok()?;
+        Some(())
+    }
+
+    /// The body of the next answer.
+    pub(super) async fn answer(&mut self, key: ApiKey, version: i16) -> Option<Vec<u8>> {
+        self.answered += 1;
         let frame = loop {
             if let Some(length) = self.received.first_chunk::<4>() {
                 let end = 4 + usize::try_from(i32::from_be_bytes(*length)).expect("a length");
@@ -49,8 +71,8 @@ impl Caller {
             self.received.extend_from_slice(&more);
         };
         let mut reader = Reader::new(&frame);
-        let header = ResponseHeader::decode(&mut reader, R::KEY.response_header_version(version));
-        assert_eq!(header.expect("a header").correlation_id, self.next, "another answer came");
+        let header = ResponseHeader::decode(&mut reader, key.response_header_version(version));
+        assert_eq!(header.expect("a header").correlation_id, self.answered, "another answer came");
         Some(reader.rest().to_vec())
     }
 }

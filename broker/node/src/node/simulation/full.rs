@@ -3,9 +3,12 @@
 use super::audit::read;
 use super::caller::Caller;
 use super::facts::Sent;
-use super::load::{commit_offset, find_coordinator, make_topic, make_topic_with, offer};
+use super::load::{
+    TO_ALL, commit_offset, find_coordinator, make_topic, make_topic_with, of_all, offer, to_all,
+};
 use super::machine::Machine;
-use ids::{CoreId, PartitionId, PartitionIndex};
+use ids::{CoreId, PartitionId, PartitionIndex, Timestamp};
+use record::BatchBuilder;
 use runtime::sim::{NodeId, SimConfig, World};
 use std::time::Duration;
 use wire::ErrorCode;
@@ -147,6 +150,41 @@ fn a_disk_that_fills_up_is_made_room_on_by_retention_at_once() {
     let start = broker.shard.store.with_log(id, |l| l.start());
     assert!(start.as_ref().is_ok_and(|start| start.0 > 0), "the log begins at {start:?}");
     drop(broker);
+    world.kill(*here);
+    world.kill(*there);
+    world.run_for(Duration::from_secs(1));
+    drop(machine);
+}
+
+/// The wait that keeps clients from a storm is one for the request, however many of its partitions live on other cores.
+#[test]
+fn a_full_disk_is_told_of_within_seconds_however_many_partitions_a_request_has() {
+    const PARTITIONS: i32 = 40;
+    let config = SimConfig { memory_limit: 64 << 20, capacity: CAPACITY, ..SimConfig::default() };
+    let world = World::new(13, config);
+    let scene = Scene { here: world.add_node(), there: world.add_node(), world };
+    let Scene { world, here, there } = &scene;
+    let machine = Machine::start(world, *here, 3).expect("a start");
+    let kept = [("retention.ms", "-1")];
+    let made =
+        scene.ask(async move |caller| make_topic_with(caller, TOPIC, PARTITIONS, &kept).await);
+    assert_eq!(made, ErrorCode::NONE);
+    let refused_by_all = || {
+        let answers = scene.ask(async |caller| {
+            let mut builder = BatchBuilder::new();
+            builder.push(Timestamp(1), None, Some(&[7; 2_990]), &[]);
+            let batch = builder.build().expect("a batch");
+            let body = caller.call(TO_ALL, &to_all(TOPIC, 0..PARTITIONS, &batch)).await?;
+            Some(of_all(&body))
+        });
+        answers.iter().all(|(code, _)| *code == ErrorCode::KAFKA_STORAGE_ERROR)
+    };
+    world.set_capacity(*here, 0);
+    assert!((0..200).any(|_| refused_by_all()), "some core never gets full");
+    let begun = world.now();
+    assert!(refused_by_all());
+    let took = world.now().since(begun);
+    assert!(took < Duration::from_secs(2), "the answer took {took:?}");
     world.kill(*here);
     world.kill(*there);
     world.run_for(Duration::from_secs(1));

@@ -18,6 +18,9 @@ use wire::api::describe_topic_partitions::{
     self, Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
 };
 use wire::api::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use wire::api::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
 use wire::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use wire::{ErrorCode, Message};
 
@@ -134,6 +137,33 @@ fn what_is_asked_for_a_thousand_times_is_said_once() {
         Some(said.map(|p| (p.partition_index.0, p.error_code)).collect::<Vec<_>>())
     });
     assert_eq!(fetched, [(1, ErrorCode::NONE)]);
+    end(&scene);
+    drop(machine);
+}
+
+#[test]
+fn a_request_that_names_much_more_than_there_is_ends_its_connection() {
+    let (scene, machine) = scene();
+    assert_eq!(scene.ask(async |c| make_topic(c, TOPIC, 4).await), ErrorCode::NONE);
+    // How many partitions the answer tells of.
+    let answered = |count: i32| {
+        scene.ask(async move |caller| {
+            let partition = |index| ListOffsetsPartition {
+                partition_index: PartitionIndex(index),
+                timestamp: -1,
+                ..ListOffsetsPartition::default()
+            };
+            let partitions = (0..count).map(partition).collect();
+            let topics = vec![ListOffsetsTopic { name: TOPIC, partitions }];
+            let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
+            let Some(body) = caller.call(2, &request).await else { return Some(0) };
+            let answer = ListOffsetsResponse::decode(&body, 2).ok()?;
+            answer.topics.first().map(|t| t.partitions.len())
+        })
+    };
+    // The topic counts, too.
+    assert_eq!(answered(19_999), 19_999);
+    assert_eq!(answered(20_000), 0);
     end(&scene);
     drop(machine);
 }

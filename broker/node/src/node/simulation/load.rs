@@ -263,6 +263,39 @@ pub(super) async fn offer(caller: &mut Caller, sent: &Sent) -> Option<(ErrorCode
     Some((p.error_code, p.base_offset.0))
 }
 
+/// The version of [`to_all`].
+pub(super) const TO_ALL: i16 = 9;
+
+/// A produce of the same batch to each of these partitions of a topic.
+pub(super) fn to_all<'a>(
+    topic: &'a str,
+    partitions: impl IntoIterator<Item = i32>,
+    batch: &'a [u8],
+) -> ProduceRequest<'a> {
+    let data = |index| PartitionProduceData {
+        index: PartitionIndex(index),
+        records: Records::Slice(batch),
+    };
+    let topic = TopicProduceData {
+        name: topic,
+        partition_data: partitions.into_iter().map(data).collect(),
+        ..TopicProduceData::default()
+    };
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![topic],
+        ..ProduceRequest::default()
+    }
+}
+
+/// The code and the offset of each partition, from the answer to [`to_all`].
+pub(super) fn of_all(body: &[u8]) -> Vec<(ErrorCode, i64)> {
+    let answer = ProduceResponse::decode(body, TO_ALL).expect("an answer");
+    let answered = answer.responses.iter().flat_map(|t| &t.partition_responses);
+    answered.map(|p| (p.error_code, p.base_offset.0)).collect()
+}
+
 /// Makes topics, and deletes some of them.
 async fn administer(rt: &Runtime, facts: &Shared, mut random: Random) -> Option<()> {
     let mut caller = Caller::connect(rt).await?;

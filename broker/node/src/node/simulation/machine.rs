@@ -86,6 +86,12 @@ impl Machine {
         })
     }
 
+    /// The bytes that all cores have read of a topic for its readers.
+    pub(super) fn served(&self, topic: &str) -> u64 {
+        let led = self.cores.iter().flat_map(|broker| broker.shard.replicas());
+        led.filter(|r| &*r.topic == topic).map(|r| r.traffic().bytes_out).sum()
+    }
+
     /// What changes of configurations have cost each core.
     pub(super) fn walks(&self) -> Vec<Walks> {
         self.cores.iter().map(|broker| broker.metadata.walks()).collect()
