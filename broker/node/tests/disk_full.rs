@@ -59,7 +59,7 @@ impl Small {
     /// Mebibytes that are free.
     fn free(&self) -> u64 {
         let space = rustix::fs::statvfs(&self.0).unwrap();
-        space.f_bfree * space.f_frsize >> 20
+        (space.f_bfree * space.f_frsize) >> 20
     }
 }
 

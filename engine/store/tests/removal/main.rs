@@ -176,8 +176,7 @@ fn a_partition_that_is_made_again_meanwhile_keeps_its_files() {
             store.checkpoint().await;
             let paths = Paths::new(Path::new(ROOT));
             for id in ids {
-                let named =
-                    |l: &log::Log| l.segments().iter().map(|s| s.name).collect::<Vec<_>>();
+                let named = |l: &log::Log| l.segments().iter().map(|s| s.name).collect::<Vec<_>>();
                 let files: Vec<PathBuf> = store
                     .with_log(id, named)
                     .unwrap()
@@ -206,9 +205,7 @@ fn a_new_start_is_answered_before_the_files_go() {
         }
         store.checkpoint().await;
         let dir = Paths::new(Path::new(ROOT)).partition(id);
-        let logs = async || {
-            names(&rt, &dir).await.iter().filter(|n| n.ends_with(".log")).count()
-        };
+        let logs = async || names(&rt, &dir).await.iter().filter(|n| n.ends_with(".log")).count();
         assert!(logs().await >= SEGMENTS);
         let to = store.with_log(id, |l| l.segments()[SEGMENTS].name.base).unwrap();
         assert_eq!(store.advance_start(id, to).await, Ok(to));

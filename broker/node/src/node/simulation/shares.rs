@@ -56,8 +56,12 @@ fn fetch(scene: &Scene, partitions: Vec<i32>, max_bytes: i32) -> (Vec<Vec<i64>>,
         };
         let partitions = partitions.into_iter().map(partition).collect();
         let topic = FetchTopic { topic: TOPIC, partitions, ..FetchTopic::default() };
-        let request =
-            FetchRequest { min_bytes: 1, max_bytes, topics: vec![topic], ..FetchRequest::default() };
+        let request = FetchRequest {
+            min_bytes: 1,
+            max_bytes,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        };
         let body = caller.call(12, &request).await?;
         let answer = FetchResponse::decode(&body, 12).ok()?;
         let (mut all, mut bytes): (Vec<Vec<i64>>, usize) = (Vec::new(), 0);
