@@ -195,7 +195,7 @@ fn a_start_on_a_nearly_full_disk_leaves_what_there_is() {
     fill(&ballast, 40);
     let broker = Broker::start(&small.0.join("data"), "20MiB");
     let free = small.free();
-    assert!((14..=20).contains(&free), "{free} MiB are free");
+    assert!((14..40).contains(&free), "{free} MiB are free");
     let created = broker.run(&["topic", "create", "t"], b"");
     let ran = broker.run(&PRODUCE, b"no\n");
     assert!(!ran.status.success(), "it takes writes: {created:?}");
