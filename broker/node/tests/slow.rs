@@ -1,9 +1,12 @@
 //! A broker with an artificial delay in one stage says which stage it is: in its worst requests, in its histograms, in its log.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/ports.rs"]
+mod ports;
+
 use serde_json::Value;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -27,7 +30,7 @@ impl Drop for Broker {
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", ports::free())
 }
 
 impl Broker {
