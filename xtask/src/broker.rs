@@ -4,6 +4,7 @@ use std::fs::{File, create_dir_all, read_to_string, remove_dir_all};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,23 @@ pub(crate) struct Broker {
     process: Option<Child>,
 }
 
+/// Below those that the kernel gives to connections: one of these would be taken by a client while the broker is down.
+const PORTS: std::ops::Range<u16> = 8_000..11_900;
+
 fn free_port() -> Result<SocketAddr, Fault> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    static TURN: AtomicU16 = AtomicU16::new(0);
+    let size = PORTS.end - PORTS.start;
+    // Processes that run side by side begin at different ones.
+    let begin = u16::try_from(std::process::id() * 64 % u32::from(size))?;
+    for _ in PORTS {
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + begin.wrapping_add(turn) % size;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err("no port is free".into())
 }
 
 impl Broker {

@@ -2,9 +2,12 @@
 //! needs root; otherwise it says that it was skipped.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/ports.rs"]
+mod ports;
+
 use std::fs::{File, create_dir_all, remove_file};
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -90,7 +93,7 @@ impl Drop for Broker {
 
 impl Broker {
     fn start(data: &Path, ring: &str) -> Broker {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = || format!("127.0.0.1:{}", ports::free());
         let (address, admin) = (free(), free());
         let mut command = Command::new(BINARY);
         command.arg("start").arg("--data").arg(data).args(["--listen", &address]);

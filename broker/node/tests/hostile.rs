@@ -4,6 +4,9 @@
 //! The requests are recorded: `ringwood topic`, `produce` and `consume` talk to the broker through a proxy that keeps what they send.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/ports.rs"]
+mod ports;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -46,7 +49,7 @@ impl Broker {
         if data.exists() {
             std::fs::remove_dir_all(&data).unwrap();
         }
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = || format!("127.0.0.1:{}", ports::free());
         let (direct, admin) = (free(), free());
         let mut command = Command::new(BINARY);
         command.arg("start").arg("--data").arg(data).args(["--listen", &direct]);

@@ -8,7 +8,6 @@ mod broker;
 use broker::{Broker, fresh};
 use std::fs::read_to_string;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -76,7 +75,7 @@ fn serves(data: &Path, words: &Path) {
 }
 
 fn who_insists_is_told(data: &Path) {
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = || format!("127.0.0.1:{}", broker::ports::free());
     let (listen, admin) = (free(), free());
     let mut words = vec!["start", "--data", data.to_str().unwrap(), "--io", "uring"];
     words.extend(["--listen", &listen, "--admin", &admin]);

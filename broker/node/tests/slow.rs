@@ -1,6 +1,8 @@
 //! A broker with an artificial delay in one stage says which stage it is: in its worst requests, in its histograms, in its log.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "serving/ports.rs"]
+mod ports;
 #[path = "serving/requests.rs"]
 #[allow(dead_code, reason = "other scenes use the rest")]
 mod requests;
@@ -8,7 +10,7 @@ mod requests;
 use client::Pipeline;
 use serde_json::Value;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -32,7 +34,7 @@ impl Drop for Broker {
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", ports::free())
 }
 
 impl Broker {
@@ -203,7 +205,13 @@ fn a_log_of_it_is_told_from_that_of_a_sound_one() {
 #[test]
 fn top_shows_every_core_and_the_busy_partitions() {
     let broker = Broker::with("top", "");
-    let quiet = broker.json(&["top", "--once", "--json"]);
+    // The first second has to be over.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut quiet = broker.json(&["top", "--once", "--json"]);
+    while quiet["cores"].as_array().is_none_or(Vec::is_empty) && Instant::now() < deadline {
+        sleep(Duration::from_millis(100));
+        quiet = broker.json(&["top", "--once", "--json"]);
+    }
     assert_eq!(quiet["cores"].as_array().map(Vec::len), Some(2), "{quiet}");
     broker.ran(&["topic", "create", "busy", "-p", "4"], b"");
     // Partitions are the busiest in the second in which they are; a look may come between two.

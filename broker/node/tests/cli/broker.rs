@@ -1,8 +1,11 @@
 //! A broker on ports of its own, and commands against it.
 
+#[path = "../serving/ports.rs"]
+mod ports;
+
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,9 +50,7 @@ impl Ran {
     }
 }
 
-pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+pub(super) use ports::free as free_port;
 
 /// Runs the binary without a broker of its own.
 pub(super) fn ringwood(arguments: &[&str], stdin: &[u8]) -> Ran {

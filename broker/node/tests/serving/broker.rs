@@ -1,8 +1,11 @@
 //! A broker of the built binary for one test: on free ports, with a fresh data directory, gone with its owner.
 
+#[path = "ports.rs"]
+pub(crate) mod ports;
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -25,8 +28,7 @@ impl Drop for Broker {
 }
 
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", ports::free())
 }
 
 #[allow(dead_code, reason = "no test asks for all of it")]
