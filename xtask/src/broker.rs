@@ -30,7 +30,8 @@ pub(crate) struct Broker {
 }
 
 /// Below those that the kernel gives to connections: one of these would be taken by a client while the broker is down.
-const PORTS: std::ops::Range<u16> = 8_000..11_900;
+/// Above those of the defaults, which scenes use, too.
+const PORTS: std::ops::Range<u16> = 10_000..11_900;
 
 fn free_port() -> Result<SocketAddr, Fault> {
     static TURN: AtomicU16 = AtomicU16::new(0);
