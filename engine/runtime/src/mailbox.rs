@@ -153,6 +153,16 @@ impl<M> Out<M> {
             Err(PushError::Full(message)) => Err(message),
         }
     }
+
+    /// Whether there is room; leaves word again if there is none. The word that was left before may be gone: a reader that was
+    /// held up between taking a message and looking for word finds word that was left after the room it made was used.
+    fn has_room(&self) -> bool {
+        if !self.ring.is_full() {
+            return true;
+        }
+        self.waiting.raise();
+        !self.ring.is_full()
+    }
 }
 
 impl<M> In<M> {
@@ -226,7 +236,7 @@ impl<M> Inbox for Office<M> {
         let mut ready = Vec::new();
         for (parked, out) in self.parked.borrow_mut().iter_mut().zip(self.out.borrow().iter()) {
             for (waiting, lane) in parked.iter_mut().zip(out) {
-                if !waiting.is_empty() && !lane.ring.is_full() {
+                if !waiting.is_empty() && lane.has_room() {
                     ready.append(waiting);
                 }
             }

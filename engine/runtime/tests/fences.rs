@@ -94,9 +94,12 @@ fn a_sleeper_never_misses_its_mail() {
     });
 }
 
-#[test]
-fn a_parked_sender_never_misses_the_room_that_is_made() {
-    loom::model(|| {
+/// A sender parks while its reader takes `messages` out of a ring of one place. `again`: as `Out::has_room`, who looks for room
+/// and finds none leaves word again.
+fn a_sender_parks(messages: usize, again: bool, preemptions: Option<usize>) {
+    let mut scene = loom::model::Builder::new();
+    scene.preemption_bound = preemptions;
+    scene.check(move || {
         // The sender's own core is what the reader wakes, so both flags are in play.
         let shared = Arc::new((Ring::new(1), Flag::new(), Core::new()));
         let reader = thread::spawn({
@@ -104,7 +107,7 @@ fn a_parked_sender_never_misses_the_room_that_is_made() {
             move || {
                 let (ring, waiting, core) = &*shared;
                 let mut got = 0;
-                while got < 2 {
+                while got < messages {
                     if !ring.pop() {
                         // Here it is the sender that is watched.
                         thread::yield_now();
@@ -118,8 +121,19 @@ fn a_parked_sender_never_misses_the_room_that_is_made() {
             }
         });
         let (ring, waiting, core) = &*shared;
+        let is_full =
+            || ring.tail.load(Ordering::Relaxed) - ring.head.load(Ordering::Acquire) == ring.room;
+        let has_room = || {
+            if !is_full() {
+                return true;
+            }
+            if again {
+                waiting.raise();
+            }
+            !is_full()
+        };
         let mut sent = 0;
-        while sent < 2 {
+        while sent < messages {
             if ring.push() {
                 sent += 1;
                 continue;
@@ -129,15 +143,34 @@ fn a_parked_sender_never_misses_the_room_that_is_made() {
                 sent += 1;
                 continue;
             }
-            // The task is parked; its core looks once more before it sleeps, as `Inbox::check` does.
-            core.asleep.raise();
-            if ring.tail.load(Ordering::Relaxed) - ring.head.load(Ordering::Acquire) == ring.room {
+            // The task is parked, and polled again only when `Inbox::check` has found room. Its core looks before it sleeps.
+            loop {
+                core.asleep.raise();
+                if has_room() {
+                    core.asleep.lower();
+                    break;
+                }
                 core.poller.wait();
+                core.asleep.lower();
             }
-            core.asleep.lower();
         }
         reader.join().unwrap();
     });
+}
+
+#[test]
+fn a_parked_sender_never_misses_the_room_that_is_made() {
+    a_sender_parks(2, true, None);
+    // The third message is what a reader that was held up needs: two preemptions, of more orders than can be tried.
+    a_sender_parks(3, true, Some(2));
+}
+
+/// The check can fail: a reader that was held up takes word that was left for the next room. The sender sleeps for ever, and the
+/// reader looks for a third message until Loom gives up.
+#[test]
+#[should_panic(expected = "maximum number of branches")]
+fn word_that_is_left_once_is_taken_for_room_that_is_gone() {
+    a_sender_parks(3, false, Some(2));
 }
 
 /// The check can fail: without the fences the sleeper and the sender miss each other.

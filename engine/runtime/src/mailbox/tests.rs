@@ -73,6 +73,41 @@ fn a_full_ring_parks_the_sender_until_there_is_room() {
     assert_eq!(got, (0..100).collect::<Vec<u32>>());
 }
 
+/// A reader is held up between taking a message and looking for word. Meanwhile the sender has used the room, found the ring full
+/// again and left word, which the reader takes for room that is gone: the sender, woken for nothing, has to leave word again.
+#[test]
+fn a_reader_that_was_held_up_does_not_take_the_word_of_a_sender_that_stays_parked() {
+    let world = World::new(1, SimConfig::default());
+    let node = world.add_node();
+    let boxes = Mailboxes::new(2, 0).unwrap();
+    let small = Capacity { control: 1, data: 1, background: 1 };
+    let mut seats = boxes.open::<u32>(small).into_iter();
+    let core = world.core(node, CoreId(0));
+    let post = core.mailbox(seats.next().unwrap());
+    let Seat { mut inn, bells, .. } = seats.next().unwrap();
+    let lane = &mut inn[0][Class::Data.index()];
+    post.try_send(1, Class::Data, 1).unwrap();
+    assert_eq!(lane.ring.pop(), Ok(1), "the first half of a pop");
+    core.spawn({
+        let post = post.clone();
+        async move {
+            post.send(CoreId(1), Class::Data, 2).await;
+            post.send(CoreId(1), Class::Data, 3).await;
+        }
+    });
+    world.run_for(Duration::from_secs(1));
+    assert!(lane.waiting.take(), "the second half finds word");
+    bells[0].strike();
+    world.run_for(Duration::from_secs(1));
+    post.office.check();
+    assert_eq!(lane.pop(), Some((2, true)), "word was left again");
+    bells[0].strike();
+    world.run_for(Duration::from_secs(1));
+    post.office.check();
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(lane.pop().map(|(m, _)| m), Some(3));
+}
+
 /// Two cores play ping-pong through rings of one place while both sleep between every two messages, and flood each other, so
 /// that both the sleeper's and the parked sender's flags are used hundreds of thousands of times.
 fn no_wake_up_is_lost_between(backends: [Io; 2]) {
