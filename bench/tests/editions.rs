@@ -1,12 +1,16 @@
 //! Every edition keeps what it acknowledges: read back over the wire, and from the file after a kill. No timing verdicts.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "../../engine/runtime/tests/refusal/skip.rs"]
+mod skip;
+
 use bench_core::{TOPIC, read_back};
 use ringwood_bench::comparison::{Plan, compare};
 use ringwood_bench::cross;
 use ringwood_bench::edition::{Edition, is_built};
 use ringwood_bench::load::{Shape, batch_of, fetch_frame, produce_frame};
 use ringwood_bench::server::{Server, Setup};
+use runtime::{WhyNot, probe};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -174,11 +178,21 @@ fn epoll_keeps_what_it_acknowledges() {
 #[test]
 #[cfg(feature = "glommio")]
 fn glommio_keeps_what_it_acknowledges() {
-    keeps_what_it_acknowledges(Edition::Glommio);
+    if every_edition_can_run() {
+        keeps_what_it_acknowledges(Edition::Glommio);
+    }
+}
+
+/// The reactor has another backend where io_uring is refused, glommio has none.
+fn every_edition_can_run() -> bool {
+    !is_built(Edition::Glommio) || skip::has_io_uring()
 }
 
 #[test]
 fn a_comparison_has_a_line_for_every_server_shape_and_request() {
+    if !every_edition_can_run() {
+        return;
+    }
     let plan = Plan {
         editions: Edition::ALL
             .into_iter()
@@ -212,6 +226,9 @@ fn a_comparison_has_a_line_for_every_server_shape_and_request() {
 
 #[test]
 fn messages_cross_between_cores_and_come_back() {
+    if !every_edition_can_run() {
+        return;
+    }
     for edition in [Edition::Reactor, Edition::Glommio].into_iter().filter(|e| is_built(*e)) {
         for depth in [1, 64] {
             let program = Path::new(env!("CARGO_BIN_EXE_ringwood-bench"));

@@ -1,10 +1,10 @@
 //! A broker of our own for a measurement: started with fresh data on free ports, stopped and removed afterwards.
 
 mod folder;
+mod ports;
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,6 +14,8 @@ use std::{
 
 use folder::Folder;
 pub(crate) use folder::fresh;
+pub(crate) use ports::free_address;
+use ports::with_addresses;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{failure::Failure, interrupt, load::Target, machine::Usage};
@@ -52,16 +54,17 @@ impl OwnBroker {
             None => std::env::current_exe()
                 .map_err(|e| Failure::Local(format!("cannot find this program: {e}")))?,
         };
-        let folder = fresh(parent)?;
-        let (listen, admin) = (free_address()?, free_address()?);
-        let mut command = Command::new(&binary);
-        command.arg("start").arg("--data").arg(folder.path().join("data"));
-        command.arg("--listen").arg(&listen).arg("--admin").arg(&admin);
-        // What it writes is removed; the usual reserve would refuse it on a disk that is rather full.
-        command.args(["--reserve", "64MiB"]).args(arguments);
-        let mut broker = Self::spawn(command, listen, folder, cores)?;
-        broker.admin = Some(admin);
-        Ok(broker)
+        with_addresses(|listen, admin| {
+            let folder = fresh(parent)?;
+            let mut command = Command::new(&binary);
+            command.arg("start").arg("--data").arg(folder.path().join("data"));
+            command.arg("--listen").arg(&listen).arg("--admin").arg(&admin);
+            // What it writes is removed; the usual reserve would refuse it on a disk that is rather full.
+            command.args(["--reserve", "64MiB"]).args(arguments);
+            let mut broker = Self::spawn(command, listen, folder, cores)?;
+            broker.admin = Some(admin);
+            Ok(broker)
+        })
     }
 
     /// Starts what the command says; it is to answer on `address` and leave its files in `folder`.
@@ -275,12 +278,6 @@ fn parse_cores(text: &str) -> Result<Vec<usize>, Failure> {
         cores.extend(from..=to);
     }
     Ok(cores)
-}
-
-/// An address on the loopback where nobody listens now.
-pub(crate) fn free_address() -> Result<String, Failure> {
-    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    bound.map(|a| a.to_string()).map_err(|e| Failure::Local(format!("no free port: {e}")))
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ pub(crate) struct Broker {
 /// Above those of the defaults, which scenes use, too.
 const PORTS: std::ops::Range<u16> = 10_000..11_900;
 
-fn free_port() -> Result<SocketAddr, Fault> {
+/// An address of the loopback on which nobody listens; another one for each call.
+pub(crate) fn free_port() -> Result<SocketAddr, Fault> {
     static TURN: AtomicU16 = AtomicU16::new(0);
     let size = PORTS.end - PORTS.start;
     // Processes that run side by side begin at different ones.
@@ -274,5 +275,18 @@ impl Drop for Broker {
         if let Err(fault) = self.kill() {
             eprintln!("xtask: cannot kill the broker: {fault}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ports_are_none_of_the_kernels_choice_and_given_once() {
+        let given: BTreeSet<u16> = (0..10).map(|_| free_port().unwrap().port()).collect();
+        assert_eq!(given.len(), 10, "{given:?}");
+        assert!(given.iter().all(|port| PORTS.contains(port)), "{given:?}");
     }
 }

@@ -6,6 +6,7 @@
 use std::process::Command;
 use std::time::Instant;
 
+use crate::program::Ending;
 use crate::tally::{Tally, say};
 use crate::{Fault, check, clients, histograms, install, program, prometheus, prove, tree};
 
@@ -176,7 +177,7 @@ fn tests(tally: &mut Tally, what: &str, required: bool, words: &[&str]) -> Resul
     if required {
         command.env(REQUIRE, "1");
     }
-    let good = program::follow(&mut command, |line| {
+    let ending = program::watch(&mut command, program::SILENCE, |line| {
         if let Some((ok, bad)) = counts(line) {
             passed += ok;
             failed += bad;
@@ -187,8 +188,12 @@ fn tests(tally: &mut Tally, what: &str, required: bool, words: &[&str]) -> Resul
     for _ in 0..failed {
         tally.check(what, Some("a test failed, see above"))?;
     }
-    if !good && failed == 0 {
-        tally.check(what, Some("cargo test failed without a failed test, see above"))?;
+    match ending {
+        Ending::Silent(words) => tally.check(what, Some(&words))?,
+        Ending::Bad if failed == 0 => {
+            tally.check(what, Some("cargo test failed without a failed test, see above"))?;
+        }
+        Ending::Good | Ending::Bad => {}
     }
     if passed == 0 {
         tally.check(what, Some("no test ran"))?;

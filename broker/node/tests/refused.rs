@@ -6,6 +6,7 @@
 mod broker;
 
 use broker::{Broker, fresh};
+use runtime::WhyNot;
 use std::fs::read_to_string;
 use std::io::Write;
 use std::path::Path;
@@ -60,7 +61,7 @@ fn consumed(broker: &Broker) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-fn serves(data: &Path, words: &Path) {
+fn serves(data: &Path, words: &Path, why: &str) {
     let broker = Broker::saying(data, &OPTIONS, words);
     broker.command(&["topic", "create", "t"]);
     let out = run(&["produce", "t", "--bootstrap", broker.address()], b"one\ntwo\n");
@@ -69,12 +70,12 @@ fn serves(data: &Path, words: &Path) {
     broker.kill();
     let said = read_to_string(words).unwrap();
     let cores = said.lines().find(|line| line.starts_with("cores ")).unwrap();
-    assert!(cores.contains("portable") && cores.contains("seccomp"), "{said}");
+    assert!(cores.contains("portable") && cores.contains(why), "{said}");
     // What was acknowledged is there after the kill.
     assert_eq!(consumed(&Broker::saying(data, &OPTIONS, words)), "one\ntwo\n");
 }
 
-fn who_insists_is_told(data: &Path) {
+fn who_insists_is_told(data: &Path, why: &str) {
     let free = || format!("127.0.0.1:{}", broker::ports::free());
     let (listen, admin) = (free(), free());
     let mut words = vec!["start", "--data", data.to_str().unwrap(), "--io", "uring"];
@@ -82,14 +83,14 @@ fn who_insists_is_told(data: &Path) {
     words.extend(OPTIONS);
     let out = run(&words, b"");
     let said = String::from_utf8_lossy(&out.stderr);
-    assert!(!out.status.success() && said.contains("seccomp"), "{}: {said}", out.status);
+    assert!(!out.status.success() && said.contains(why), "{}: {said}", out.status);
 }
 
-fn doctor_explains_it(data: &Path) {
+fn doctor_explains_it(data: &Path, why: &str) {
     let out = run(&["doctor", "--data", data.to_str().unwrap()], b"");
     let said = [out.stdout, out.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("io_uring") && said.contains("seccomp"), "{said}");
+    assert!(said.contains("io_uring") && said.contains(why), "{said}");
 }
 
 #[test]
@@ -98,9 +99,13 @@ fn a_broker_serves_where_io_uring_is_refused_and_says_so() {
     // On a thread of its own, with which the filter ends.
     let scene = std::thread::spawn(move || {
         refuse_io_uring();
-        serves(&data, &words);
-        who_insists_is_told(&data);
-        doctor_explains_it(&data);
+        // The filter is the reason, unless io_uring is switched off as well.
+        let why = runtime::probe().unwrap_err();
+        assert!(matches!(why, WhyNot::Seccomp | WhyNot::SwitchedOff(_)), "{why}");
+        let why = why.cause();
+        serves(&data, &words, &why);
+        who_insists_is_told(&data, &why);
+        doctor_explains_it(&data, &why);
     });
     if let Err(panic) = scene.join() {
         std::panic::resume_unwind(panic);

@@ -19,7 +19,6 @@ mod latencies;
 mod targets;
 
 use std::fs::{create_dir_all, read_to_string, remove_dir_all, write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -31,6 +30,7 @@ use self::disks::Disk;
 use self::gaps::Gaps;
 use self::targets::{COPIES, RECORDS, SHARE};
 use super::{options, processors};
+use crate::broker::free_port;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
@@ -137,9 +137,7 @@ impl Broker {
         if data.exists() {
             remove_dir_all(&data)?;
         }
-        let address =
-            || Ok::<_, Fault>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string());
-        let (listen, admin) = (address()?, address()?);
+        let (listen, admin) = (free_port()?.to_string(), free_port()?.to_string());
         let process = processors::on(processors, &binary())
             .arg("start")
             .arg("--data")

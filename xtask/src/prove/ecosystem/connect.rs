@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, read_to_string, write};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::process::Process;
 use super::{Findings, tools};
 use crate::Fault;
+use crate::broker::free_port;
 
 /// Lines in each of the two halves.
 const LINES: u32 = 3_000;
@@ -63,7 +64,7 @@ fn answer(text: &str) -> Option<(u16, Value)> {
 }
 
 fn worker(bootstrap: &str, scratch: &Path, name: &str) -> Result<(Process, Rest), Fault> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let address = free_port()?.to_string();
     let mut properties = vec![
         format!("bootstrap.servers={bootstrap}"),
         format!("listeners=http://{address}"),
