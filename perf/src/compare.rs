@@ -201,6 +201,7 @@ fn notes(runs: &[Measured]) -> Vec<String> {
     if !differences.is_empty() {
         notes.push(format!("The loads are not the same: {}.", differences.join("; ")));
     }
+    notes.extend(awake_difference(runs));
     for run in runs {
         if let Some(why) = &run.invalid {
             notes.push(format!("{} is INVALID(generator): {why}", run.name));
@@ -229,6 +230,7 @@ fn json(runs: &[Measured], quantiles: &[Quantile], metric: &str) -> String {
                 "mean": entry(Subject::Mean),
                 "rate": entry(Subject::Rate),
                 "bytes_rate": run.byte_rate(),
+                "kept_awake": run.run.as_ref().map(|run| run.kept_awake),
                 "broker": run.run.as_ref().map(|run| &run.broker.fingerprint),
                 "broker_revision": run.run.as_ref().and_then(|run| run.broker.revision()),
                 "harness_revision": run.run.as_ref().map(|run| &run.revision),
@@ -284,10 +286,44 @@ fn load_differences(runs: &[Measured]) -> Vec<String> {
         .collect()
 }
 
+/// The processors of the runs where they were not kept awake alike: then the difference may be theirs.
+fn awake_difference(runs: &[Measured]) -> Option<String> {
+    let counts: Vec<usize> =
+        runs.iter().filter_map(|run| Some(run.run.as_ref()?.kept_awake)).collect();
+    let (first, others) = counts.split_first()?;
+    if others.iter().all(|count| count == first) {
+        return None;
+    }
+    let all: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "Processors kept awake by an idle-class thread each (--keep-awake): {}; how late a client wakes is not the same.",
+        all.join(" / ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::{Broker, Repeat, Run, Stage};
+
+    #[test]
+    fn processors_that_were_not_kept_awake_alike_are_noted_and_nothing_refused() {
+        let measured = |kept_awake: Option<usize>| {
+            let mut measured = Measured::of_rates(&[1.0, 2.0]);
+            measured.run = kept_awake.map(|kept_awake| Run { kept_awake, ..Run::default() });
+            measured
+        };
+        let said = |runs: &[Measured]| {
+            let notes = notes(runs);
+            assert_eq!(conclude(runs, &judge(runs, &[])), Ok(()));
+            notes.into_iter().find(|note| note.contains("awake")).unwrap_or_default()
+        };
+        // A percentile text knows nothing of it.
+        let told = said(&[measured(Some(2)), measured(None), measured(Some(0))]);
+        assert!(told.contains("(--keep-awake): 2 / 0; "), "{told}");
+        assert_eq!(said(&[measured(Some(2)), measured(Some(2)), measured(None)]), "");
+        assert_eq!(said(&[measured(Some(0)), measured(Some(0))]), "");
+    }
 
     #[test]
     fn what_failed_has_a_row_of_its_own() {

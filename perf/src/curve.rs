@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    awake,
     failure::Failure,
     host::HostArgs,
     interrupt,
@@ -143,7 +144,8 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
             points.push(point);
         }
     }
-    let title = format!("{fingerprint}; {}", host.sides);
+    let awake = awake::line(host.kept_awake()).map_or_else(String::new, |line| format!("; {line}"));
+    let title = format!("{fingerprint}; {}{awake}", host.sides);
     drop(host);
     report(args, &points, &title, &machine)?;
     match points.iter().find_map(|point| point.failure.as_ref()) {

@@ -26,6 +26,7 @@ pub(crate) use course::{Course, Walk};
 pub(crate) use failed::Failed;
 
 use crate::{
+    awake,
     failure::Failure,
     host::HostArgs,
     spec::{self, RateSpec},
@@ -88,7 +89,9 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
         out: args.out.clone(),
     };
     let ran = course.run(&mut host)?;
-    let head = format!("{}, {} of values of 1 KiB, {}\n", ran.fingerprint, args.rate, host.sides);
+    let awake = awake::line(host.kept_awake()).map_or_else(String::new, |line| line + "\n");
+    let (who, sides) = (&ran.fingerprint, &host.sides);
+    let head = format!("{who}, {} of values of 1 KiB, {sides}\n{awake}", args.rate);
     let last = ran.last_lines();
     if let Some(place) = args.markdown.as_deref() {
         view::put_markdown(place, &format!("{head}\n{}\n{last}", ran.table.markdown()))?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    awake::{Awake, AwakeArgs},
     ceiling::Bounds,
     failure::Failure,
     interrupt,
@@ -31,6 +32,8 @@ pub struct HostArgs {
     cores: CoreArgs,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    awake: AwakeArgs,
 }
 
 /// A broker to measure. One of our own ends with this.
@@ -42,6 +45,8 @@ pub(crate) struct Host {
     /// not ours to divide.
     pub(crate) sides: String,
     own: Option<(Start, OwnBroker)>,
+    /// What keeps the client's processors from sleeping.
+    awake: Awake,
 }
 
 /// How a broker of our own is started.
@@ -74,9 +79,11 @@ impl HostArgs {
                 admin: self.admin.clone(),
                 sides: String::new(),
                 own: None,
+                awake: self.awake.begin_beside(&self.bootstrap)?,
             });
         }
         let sides = self.cores.sides()?;
+        let awake = self.awake.begin(sides.client.as_deref())?;
         let memory = self.memory.touch(touch);
         terminal::note(&memory);
         interrupt::check()?;
@@ -94,6 +101,7 @@ impl HostArgs {
             admin: own.admin().map(str::to_owned),
             sides: format!("{}; {memory}{light}", sides.words()),
             own: Some((start, own)),
+            awake,
         })
     }
 }
@@ -124,6 +132,11 @@ impl Host {
         Ok(())
     }
 
+    /// How many of the client's processors are kept from sleeping.
+    pub(crate) fn kept_awake(&self) -> usize {
+        self.awake.count()
+    }
+
     /// A measurement on this broker, once, with fresh topics. On a broker of our own they stay: they go with its data, and deleting
     /// them would be work for it while the next measurement is made.
     pub(crate) fn scene(&self) -> Scene {
@@ -135,6 +148,7 @@ impl Host {
             keep_topics: self.own.is_some(),
             data_dir: self.own.as_ref().map(|(_, broker)| broker.directory().to_path_buf()),
             admin: self.admin.clone(),
+            kept_awake: self.kept_awake(),
             ..Scene::default()
         }
     }

@@ -13,9 +13,11 @@
 //!  compare, show, view               runs as tables, plots and pages
 //!  ceiling, machine                  what the machine could do at most, and what it is
 //!  interrupt                         a signal ends a command as a failure does
+//!  awake                             the client's processors are kept from sleeping, where that is asked for
 //! ```
 #![forbid(unsafe_code)]
 
+mod awake;
 pub mod ceiling;
 pub mod chance;
 pub mod command;

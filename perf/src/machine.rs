@@ -9,6 +9,7 @@ use std::{fs, time::SystemTime};
 
 pub use counters::Counters;
 pub(crate) use counters::interval_log;
+pub(crate) use process::is_local;
 pub use process::{Usage, Used, listening_on};
 pub use storage::Storage;
 pub use whole::{Meanwhile, Whole};

@@ -11,6 +11,7 @@ use std::{
 use record::Codec;
 
 use crate::{
+    awake::AwakeArgs,
     failure::Failure,
     hlog,
     interrupt::{self, Stay},
@@ -120,6 +121,8 @@ pub struct RunArgs {
     /// Threads for the producers, and as many for the consumers; 0 is half of the cores
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    #[command(flatten)]
+    awake: AwakeArgs,
     /// Keep the run in this directory
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
@@ -152,6 +155,8 @@ pub(crate) struct Scene {
     pub(crate) data_dir: Option<PathBuf>,
     /// Where the broker serves its metrics.
     pub(crate) admin: Option<String>,
+    /// Processors that are kept awake meanwhile.
+    pub(crate) kept_awake: usize,
     pub(crate) quiet: bool,
 }
 
@@ -242,6 +247,7 @@ impl RunArgs {
             repeat: self.repeat,
             data_dir: self.data_dir.clone(),
             admin: self.admin.clone(),
+            kept_awake: 0,
             quiet: false,
         })
     }
@@ -258,6 +264,8 @@ pub(crate) fn half_of_the_cores() -> usize {
 /// No broker, a plan that cannot be, an invalid run, or one that `--verify` finds at fault.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (mut plan, scene) = (args.plan()?, args.scene()?);
+    let awake = args.awake.begin_beside(&args.bootstrap)?;
+    let scene = Scene { kept_awake: awake.count(), ..scene };
     // Deleting gigabytes is work for the broker, and some do it a minute later: no measurement is to have it in its percentiles.
     let mut left = Vec::new();
     let searched = match args.find_max {
@@ -274,6 +282,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         measured
     });
     drop(left);
+    drop(awake);
     let Partial { run, recording, failure } = measured??;
     if let Some(path) = &args.out {
         Directory::at(path).save(&run, &recording)?;
@@ -480,6 +489,7 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         arguments: scene.arguments.clone(),
         load: plan.facts(),
         machine: Machine::look(data_dir(scene, target.facts()).as_deref()),
+        kept_awake: scene.kept_awake,
         broker: target.facts().clone(),
         ..Run::default()
     };

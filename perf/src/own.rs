@@ -262,7 +262,7 @@ fn spawn_on(command: &mut Command, cores: Option<&[usize]>) -> Result<Child, Fai
 }
 
 /// `0,2-4` is 0, 2, 3 and 4.
-fn parse_cores(text: &str) -> Result<Vec<usize>, Failure> {
+pub(crate) fn parse_cores(text: &str) -> Result<Vec<usize>, Failure> {
     let wrong = || Failure::Usage(format!("`{text}` names no cores: write 0, 0-1 or 0,2-3"));
     let number = |text: &str| {
         let number = text.trim().parse::<usize>().ok();

@@ -32,6 +32,7 @@ use std::{
 };
 
 use crate::{
+    awake::{Awake, AwakeArgs},
     ceiling::Bounds,
     failure::Failure,
     interrupt,
@@ -87,6 +88,8 @@ pub struct PeersArgs {
     cores: CoreArgs,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    awake: AwakeArgs,
     /// Hold `perf run --verify` against `kafka-producer-perf-test` and `kafka-consumer-perf-test` at the same rate instead
     #[arg(long, conflicts_with_all = ["html", "json", "markdown"])]
     check: bool,
@@ -213,6 +216,8 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     let began = Instant::now();
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
+    // All contenders have it alike.
+    let awake = args.awake.begin(sides.client.as_deref())?;
     // Kafka has the first turn: it must not be the one that finds the memory.
     let memory = args.memory.touch(memory::BYTES_MAX);
     terminal::note(&memory);
@@ -220,10 +225,10 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
     if args.check {
-        return check::run(args, &kafka, &sides);
+        return check::run(args, &kafka, &sides, &awake);
     }
     if args.gauntlet {
-        return gauntlet::run(args, &kafka, &sides, &memory);
+        return gauntlet::run(args, &kafka, &sides, &memory, &awake);
     }
     let bounds = Bounds::measure(&args.dir, sides.broker.as_deref())?;
     let lengths = Lengths::of(args);
@@ -236,7 +241,8 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         duration: lengths.duration,
         ..Plan::default()
     };
-    let bench = Bench { args, kafka: &kafka, plan, lengths, cores: sides.broker.as_deref() };
+    let cores = sides.broker.as_deref();
+    let bench = Bench { args, kafka: &kafka, plan, lengths, cores, awake: &awake };
     let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
     for turn in 1..=turns {
         if !lengths.allow(began.elapsed(), longest) {
@@ -264,6 +270,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         args,
         sides: &sides,
         memory,
+        kept_awake: awake.count(),
         bounds,
         seen: &all,
     };
@@ -305,9 +312,10 @@ fn contenders(only: Option<Pair>) -> impl Iterator<Item = Contender> {
 
 /// A measurement on a broker that is a turn's own. Its topics stay until it ends: Kafka unlinks a deleted topic a minute later, which
 /// would be within the measurement of the latencies, and Ringwood at once, which would be within none.
-fn scene(address: &str) -> Scene {
+fn scene(address: &str, awake: &Awake) -> Scene {
     Scene {
         bootstrap: vec![address.to_owned()],
+        kept_awake: awake.count(),
         arguments: std::env::args().collect(),
         repeat: 1,
         quiet: true,
@@ -350,7 +358,7 @@ mod tests {
 
     #[test]
     fn no_topic_is_deleted_while_another_is_measured() {
-        assert!(scene("127.0.0.1:1").keep_topics);
+        assert!(scene("127.0.0.1:1", &Awake::default()).keep_topics);
     }
 
     #[test]

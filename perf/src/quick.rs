@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    awake,
     failure::Failure,
     host::HostArgs,
     latency::{Kind, Latencies},
@@ -251,6 +252,9 @@ fn header(run: &Run, sides: &str) -> String {
     if !sides.is_empty() {
         let _ = writeln!(text, "{sides}");
     }
+    if let Some(line) = awake::line(run.kept_awake) {
+        let _ = writeln!(text, "{line}");
+    }
     let load = |name: &str| run.load.get(name).cloned().unwrap_or_default();
     let _ = writeln!(
         text,
@@ -287,6 +291,13 @@ mod tests {
         let words = "valid, 380 records failed: NOT_ENOUGH_REPLICAS\n";
         ends(&text(&sound, &refusing), &format!("verdict        {words}"));
         ends(&text(&refusing, &sound), &format!("as fast as it goes: {words}"));
+    }
+
+    #[test]
+    fn processors_that_were_kept_awake_are_told_of() {
+        let head = |kept_awake| header(&Run { kept_awake, ..Run::default() }, "");
+        let said = "\nprocessors kept awake by an idle-class thread each: 1\n";
+        assert!(head(1).contains(said) && !head(0).contains("awake"), "{}", head(1));
     }
 
     #[test]

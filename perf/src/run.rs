@@ -40,6 +40,8 @@ pub struct Run {
     pub load: BTreeMap<String, String>,
     /// The generator's machine.
     pub machine: Machine,
+    /// Processors of the generator that a thread of the idle class each kept from sleeping meanwhile.
+    pub kept_awake: usize,
     /// Who answered, and under which settings.
     pub broker: Broker,
     /// Each repeat on its own: their spread is the measure of chance.
@@ -510,6 +512,15 @@ mod tests {
         let stage = Stage { seconds: 4.0, bytes: 2_000_000_000, ..stage };
         let used = Used { seconds, cpu_seconds: seconds * 0.5, ..Used::default() };
         Repeat { stages: vec![stage], broker: Some(used), ..Repeat::default() }
+    }
+
+    #[test]
+    fn a_run_says_whether_its_processors_were_kept_awake() {
+        let of = |text: &str| serde_json::from_str::<Run>(text).map(|run| run.kept_awake).ok();
+        assert_eq!(of("{}"), Some(0), "runs of before");
+        let told = serde_json::to_value(Run { kept_awake: 2, ..Run::default() }).unwrap();
+        assert_eq!(told["kept_awake"], 2);
+        assert_eq!(of(&told.to_string()), Some(2));
     }
 
     #[test]

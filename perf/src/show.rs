@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    awake,
     failure::Failure,
     hgrm,
     latency::{Kind, Latency},
@@ -90,6 +91,9 @@ pub(crate) fn render(run: &Run) -> String {
     text.push_str(&format!("{}\n", load.join(", ")));
     for (name, value) in &run.broker.settings {
         text.push_str(&format!("{}\n", visible(&format!("{name} {value}"))));
+    }
+    if let Some(line) = awake::line(run.kept_awake) {
+        text.push_str(&format!("{line}\n"));
     }
     text.push('\n');
     text.push_str(&summary_table(run).render(terminal::colour()));
@@ -285,7 +289,10 @@ mod tests {
         ] {
             assert!(text.contains(said), "{said}: {text}");
         }
-        assert!(!text.contains("ENDED EARLY"));
+        assert!(!text.contains("ENDED EARLY") && !text.contains("awake"));
+        let text = render(&Run { kept_awake: 2, ..run(Verdict::Valid) });
+        let said = "processors kept awake by an idle-class thread each: 2\n";
+        assert!(text.contains(said), "{text}");
         let early = Some("repeat 2 of 5: no broker".to_owned());
         let text = render(&Run { ended_early: early, ..run(Verdict::Valid) });
         assert!(text.contains("ENDED EARLY: repeat 2 of 5: no broker\n"), "{text}");

@@ -132,7 +132,7 @@ pub fn listening_on(address: SocketAddr) -> Option<u32> {
 }
 
 /// Whether the address is this machine's: a socket can be bound to it.
-fn is_local(address: IpAddr) -> bool {
+pub(crate) fn is_local(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 

@@ -11,6 +11,7 @@ use std::{process::Command, time::Duration};
 
 use super::{Contender, Pair, PeersArgs, kafka::Kafka};
 use crate::{
+    awake::{self, Awake},
     chance::median,
     failure::Failure,
     latency::Kind,
@@ -64,7 +65,12 @@ struct Side {
 }
 
 /// Runs the check.
-pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), Failure> {
+pub(super) fn run(
+    args: &PeersArgs,
+    kafka: &Kafka,
+    sides: &Sides,
+    awake: &Awake,
+) -> Result<(), Failure> {
     let (RateSpec::Stages(rates), SizeSpec::Fixed(size)) = (&args.rate, &args.size) else {
         return Err(Failure::Usage("--check needs one rate and one size".into()));
     };
@@ -105,13 +111,16 @@ pub(super) fn run(args: &PeersArgs, kafka: &Kafka, sides: &Sides) -> Result<(), 
             let (broker, _) = contender.start(args, kafka, sides.broker.as_deref(), false)?;
             terminal::note(&format!("{} of {repeats}: {}", repeat, side.name));
             let topic = format!("check-{repeat}");
-            let scene = super::scene(broker.address());
+            let scene = super::scene(broker.address(), awake);
             // Their topic is made as ours is, with as many partitions.
             crate::measure::create(&plan, &Scene { topic: Some(topic.clone()), ..scene.clone() })?;
             side.produced.push(produce(kafka, broker.address(), &topic, expected, *rate, *size)?);
             side.consumed.push(consume(kafka, broker.address(), &topic, expected)?);
             ours(side, &plan, &scene)?;
         }
+    }
+    if let Some(line) = awake::line(awake.count()) {
+        terminal::print(&format!("{line}\n"));
     }
     terminal::print(&render(&all, args, sides));
     let faults: Vec<String> = all.iter().flat_map(Side::faults).collect();

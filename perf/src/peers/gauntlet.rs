@@ -8,6 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{Contender, Lengths, PeersArgs, WARM, contenders, kafka::Kafka};
 use crate::{
+    awake::{self, Awake},
     failure::Failure,
     gauntlet::{Course, Walk},
     interrupt,
@@ -33,6 +34,7 @@ pub(super) fn run(
     kafka: &Kafka,
     sides: &Sides,
     memory: &str,
+    awake: &Awake,
 ) -> Result<(), Failure> {
     let duration = Lengths::of(args).duration;
     let (text, markdown, results) = {
@@ -53,14 +55,16 @@ pub(super) fn run(
             terminal::note(field.contender.name());
             // The one before has ended when the next begins: two would share the cores.
             let broker = field.contender.start(args, kafka, sides.broker.as_deref(), true);
-            let scene = broker.as_ref().map(|(broker, _)| scene(broker)).map_err(Clone::clone);
+            let scene =
+                broker.as_ref().map(|(broker, _)| scene(broker, awake)).map_err(Clone::clone);
             // One that cannot be run does not take the others with it.
             if let Err(failure) = field.walk.step(place, scene) {
                 terminal::note(&failure.to_string());
                 field.failure = Some(failure);
             }
         }
-        told(fields, &head(args, sides, duration, memory))
+        let kept = awake::line(awake.count()).map_or_else(String::new, |line| line + "\n");
+        told(fields, &format!("{}{kept}", head(args, sides, duration, memory)))
     };
     if let Some(place) = args.markdown.as_deref() {
         view::put_markdown(place, &markdown)?;
@@ -90,11 +94,11 @@ fn course(args: &PeersArgs, contender: Contender, duration: Duration) -> Course 
     }
 }
 
-fn scene(broker: &OwnBroker) -> Scene {
+fn scene(broker: &OwnBroker, awake: &Awake) -> Scene {
     Scene {
         data_dir: Some(broker.directory().to_path_buf()),
         admin: broker.admin().map(str::to_owned),
-        ..super::scene(broker.address())
+        ..super::scene(broker.address(), awake)
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     turn::{FETCH, FILL, HALF, MAX, RATE},
 };
 use crate::{
+    awake,
     ceiling::Bounds,
     gauntlet::Failed,
     hgrm::Curve,
@@ -41,6 +42,8 @@ pub(super) struct Report<'a> {
     pub(super) sides: &'a Sides,
     /// What became of the memory before the first turn.
     pub(super) memory: String,
+    /// Processors of the client that were kept from sleeping, for all contenders.
+    pub(super) kept_awake: usize,
     pub(super) bounds: Bounds,
     pub(super) seen: &'a [Seen],
 }
@@ -336,7 +339,7 @@ impl Report<'_> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = awake::line(self.kept_awake).into_iter().collect();
         if self.sides.broker.is_none() || self.sides.client.is_none() {
             notes.push(
                 "Brokers and client were not kept to cores of their own (--broker-cores, --client-cores): they took time from \

@@ -16,6 +16,7 @@ use super::{
     scene,
 };
 use crate::{
+    awake::Awake,
     failure::Failure,
     gauntlet::Failed,
     latency::{Kind, Latency, Told},
@@ -65,6 +66,8 @@ impl Seen {
 pub(super) struct Turn {
     pub(super) contender: &'static str,
     pub(super) turn: u32,
+    /// Processors of the client that were kept from sleeping.
+    pub(super) kept_awake: usize,
     /// From the start of the process to its first answer.
     pub(super) start_seconds: f64,
     /// Records and bytes a second as fast as it went.
@@ -180,6 +183,8 @@ pub(super) struct Bench<'a> {
     pub(super) lengths: Lengths,
     /// Those of the broker.
     pub(super) cores: Option<&'a [usize]>,
+    /// What keeps the client's processors from sleeping.
+    pub(super) awake: &'a Awake,
 }
 
 impl Bench<'_> {
@@ -194,12 +199,14 @@ impl Bench<'_> {
             name: format!("{}-{number}", contender.replace([' ', '='], "-")),
             data_dir: Some(broker.directory().to_path_buf()),
             admin: broker.admin().map(str::to_owned),
-            ..scene(broker.address())
+            ..scene(broker.address(), self.awake)
         };
         // Its counters are not looked at in the fetching, and reading them takes seconds.
         let reading = Scene { admin: None, topic: Some("fetched".into()), ..scene.clone() };
         let start_seconds = broker.ready_after().as_secs_f64();
-        let mut turn = Turn { contender, turn: number, start_seconds, ..Turn::default() };
+        let kept_awake = self.awake.count();
+        let mut turn =
+            Turn { contender, turn: number, kept_awake, start_seconds, ..Turn::default() };
         // What it took as fast as it could.
         let mut taken = Stage::default();
         let steps = steps(self.lengths.watch_idle(number));
@@ -262,8 +269,10 @@ impl Bench<'_> {
         (turn.rate, turn.bytes_rate) = (stage.rate(), stage.bytes_rate());
         turn.cpu_per_gb_produced = run.cpu_per_gb();
         turn.client_cpu_per_gb = first.and_then(Repeat::client_cpu_per_gb);
+        // What is kept awake is busy, whoever else is.
+        let cores = self.cores.filter(|cores| !self.awake.is_on(cores));
         turn.cores_per_gb_produced =
-            first.zip(self.cores).and_then(|(repeat, cores)| repeat.cores_per_gb(cores));
+            first.zip(cores).and_then(|(repeat, cores)| repeat.cores_per_gb(cores));
         turn.cached_bytes = first.and_then(|repeat| Some(repeat.machine.as_ref()?.cached));
         let inside = run.broker.inside().unwrap_or_default();
         turn.copies_in = inside.copies_in;

@@ -230,6 +230,11 @@ fn run_facts(run: &Run) -> Vec<(&str, String)> {
     let inside = run.broker.inside().unwrap_or_default();
     let number = |value: Option<f64>| value.map(|v| format!("{v:.2}")).unwrap_or_default();
     let memory = run.broker.after.iter().map(|usage| usage.resident_bytes).sum::<u64>();
+    let kept_awake = if run.kept_awake > 0 {
+        format!("{}, by an idle-class thread each", run.kept_awake)
+    } else {
+        String::new()
+    };
     let mut rows = vec![
         ("harness", format!("{} {}", run.tool, run.revision)),
         ("broker", format!("{} at {}", run.broker.fingerprint, run.broker.addresses.join(", "))),
@@ -244,6 +249,7 @@ fn run_facts(run: &Run) -> Vec<(&str, String)> {
         ("memory", format_bytes(machine.memory_bytes as f64)),
         ("kernel", machine.kernel.clone()),
         ("load average before", machine.load_average.clone()),
+        ("processors kept awake", kept_awake),
         ("limits", machine.limits.join("; ")),
         ("file system", format!("{} {}", storage.file_system, storage.options)),
         ("device", format!("{} {}", storage.device, storage.facts)),

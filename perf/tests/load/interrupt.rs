@@ -204,6 +204,27 @@ fn a_command_that_is_killed_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_keeps_processors_awake_ends_with_an_interrupted_command() {
+    let all = rustix::thread::sched_getaffinity(None).unwrap().count() as usize;
+    if thread::available_parallelism().unwrap().get() < all {
+        eprintln!("SKIPPED: processor time is bounded here, and nothing may be kept awake");
+        return;
+    }
+    let (broker, out) = (FakeBroker::start(Script::default()), scratch("interrupted-awake"));
+    let (address, kept) = (broker.address(), out.display().to_string());
+    let words = ["run", "-b", &address, "--out", &kept, "--keep-awake", "--rate", "1k"];
+    let more = ["--warmup", "0", "--duration", "2s", "--repeat", "100"];
+    let mut started = Started::new(&[&words[..], &more].concat());
+    started.wait_until_it_says("2 of 100");
+    let tasks = fs::read_dir(format!("/proc/{}/task", started.process.id())).unwrap().flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    assert_eq!(names.filter(|name| name.starts_with("awake-")).count(), all);
+    started.signal(Signal::INT);
+    assert_eq!(started.code(), Some(130));
+    assert_eq!(Directory::at(&out).run().unwrap().kept_awake, all);
+}
+
+#[test]
 fn an_interrupted_run_deletes_its_topics_and_keeps_its_finished_repeats() {
     let (broker, out) = (FakeBroker::start(Script::default()), scratch("interrupted-run"));
     let (address, kept) = (broker.address(), out.display().to_string());

@@ -115,6 +115,16 @@ const LOADS: [Load; 5] = [
 
 /// A load at the broker's limit must write the ring so many times over.
 const RING_LENGTHS: f64 = 3.0;
+/// The bytes of batches that the broker took.
+const PRODUCED: &str = "ringwood_kafka_produce_bytes_total";
+
+/// The columns of the table of all loads.
+const HEAD: &str = "| load | cores | 1000 records/s | MB/s in | MB/s out | CPU s/GB | p50 ms | p99 ms | flushes/s | copies/byte | written/byte, own | written/byte, device | core messages/request | ring lengths | |";
+/// Of which time each of them is: what is divided by something is of the same time as that.
+const LEGEND: &str = "Of the seconds that were measured, after the warm-up: 1000 records/s and MB/s in (acknowledged), MB/s out (received), CPU s/GB (what the broker's process used in them, for each GB of MB/s in), \
+    p50 ms and p99 ms. Of all the time under load, from the first record of the warm-up to the last acknowledgement, as the broker counts it: flushes/s, copies/byte, written/byte, own and written/byte, device \
+    (with what others write there), for each byte produced in that time, core messages/request, for each request of that time, and ring lengths.";
+
 /// The kernel's ticks of processor time in `/proc`: a constant of its interface to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -253,42 +263,50 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     sleep(Duration::from_millis(1_200));
     let after = broker.metrics().ok_or("no metrics")?;
     let written = device_bytes(folder).zip(device).map(|(after, before)| after - before);
-    let (stage, own) = (&run["repeats"][0]["stages"][0], &run["repeats"][0]["broker"]);
-    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
     let of = |name: &str| sum(&after, name) - sum(&before, name);
-    let bytes_in = of("ringwood_kafka_produce_bytes_total");
-    let bytes_out = of("ringwood_kafka_fetch_bytes_total");
-    let measured = number(&stage["seconds"]);
+    Ok(Figure {
+        device: written.unwrap_or(f64::NAN) / of(PRODUCED),
+        laps: of("ringwood_journal_bytes_total") / sum(&after, "ringwood_journal_size_bytes"),
+        ..figure(&run, load, &of)
+    })
+}
+
+/// What a load came to: see [`LEGEND`] for what is of which time. `run`: as `perf run` tells it. `of`: by how much a counter of the
+/// broker rose over all of it.
+fn figure(run: &Value, load: &Load, of: &dyn Fn(&str) -> f64) -> Figure {
+    let repeat = &run["repeats"][0];
+    let (stage, own) = (&repeat["stages"][0], &repeat["broker"]);
+    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+    let [measured, acknowledged, bytes, received] =
+        ["seconds", "acknowledged", "bytes", "received"].map(|name| number(&stage[name]));
     // What the counters rose by, they rose by under load: while the client starts and ends nothing is sent.
-    let loaded = number(&run["repeats"][0]["loaded_seconds"]);
-    let requests = of("ringwood_kafka_requests_total");
+    let loaded = number(&repeat["loaded_seconds"]);
+    let (produced, requests) = (of(PRODUCED), of("ringwood_kafka_requests_total"));
     let kind = if load.rate == "max" { "service" } else { "response" };
     let latency = &stage["latency"][kind]["percentiles"];
-    Ok(Figure {
-        records: number(&stage["acknowledged"]) / measured,
-        bytes: number(&stage["bytes"]) / measured,
-        fetched: bytes_out / loaded,
-        cpu: number(&own["cpu_seconds"])
-            / number(&own["seconds"])
-            / (number(&stage["bytes"]) / measured / 1e9),
+    Figure {
+        records: acknowledged / measured,
+        bytes: bytes / measured,
+        // All records of a load are of one size. The broker's own count of bytes fetched has the warm-up in it.
+        fetched: received * (bytes / acknowledged) / measured,
+        cpu: number(&own["cpu_seconds"]) / number(&own["seconds"]) / (bytes / measured / 1e9),
         p50: number(&latency["p50"]) / 1e6,
         p99: number(&latency["p99"]) / 1e6,
         flushes: of("ringwood_journal_flushes_total") / loaded,
         copies: (of("ringwood_store_tail_copied_bytes_total")
             + of("ringwood_store_commit_copied_bytes_total")
             + of("ringwood_network_copied_bytes_total"))
-            / bytes_in,
+            / produced,
         own: (of("ringwood_journal_bytes_total")
             + of("ringwood_store_segment_bytes_total")
             + of("ringwood_store_rest_bytes_total")
             + of("ringwood_store_manifest_bytes_total"))
-            / bytes_in,
-        device: written.unwrap_or(f64::NAN) / bytes_in,
+            / produced,
         messages: of("ringwood_core_messages_total") / requests,
-        laps: of("ringwood_journal_bytes_total") / sum(&after, "ringwood_journal_size_bytes"),
         checkpoints: of("ringwood_store_checkpoints_total"),
         verdict: run["verdict"]["is"].as_str().unwrap_or("none").to_owned(),
-    })
+        ..Figure::default()
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -415,7 +433,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         options.rounds, options.seconds, options.memory
     ));
     text.push(String::new());
-    text.push("| load | cores | 1000 records/s | MB/s in | MB/s out | CPU s/GB | p50 ms | p99 ms | flushes/s | copies/byte | written/byte, own | written/byte, device | core messages/request | ring lengths | |".to_owned());
+    text.push(LEGEND.to_owned());
+    text.push(String::new());
+    text.push(HEAD.to_owned());
     text.push(
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|".to_owned(),
     );
@@ -440,7 +460,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     text.extend(targets::against(&reached));
     text.push(String::new());
     text.push(
-        "Fetch alone, of a log of batches of 128 KiB that is there already, by one consumer:"
+        "Fetch alone, of a log of batches of 128 KiB that is there already, by one consumer; bytes, seconds and CPU seconds from its start to its end:"
             .to_owned(),
     );
     text.push(String::new());
@@ -495,6 +515,45 @@ mod tests {
         let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 9 0 1 2 3";
         assert_eq!(processor_seconds(stat), Some(3.0));
         assert_eq!(processor_seconds("77 (a) S 1"), None);
+    }
+
+    #[test]
+    fn what_is_read_is_of_the_time_in_which_what_is_written_is() {
+        // Eight seconds are measured, in which the readers kept up, after two in which half as much was carried.
+        let run = serde_json::json!({
+            "verdict": {"is": "valid"},
+            "repeats": [{
+                "loaded_seconds": 10.0,
+                "broker": {"seconds": 10.0, "cpu_seconds": 5.0},
+                "stages": [{
+                    "seconds": 8.0, "acknowledged": 8_000, "bytes": 8_800_000, "received": 8_000,
+                    "latency": {"service": {"percentiles": {"p50": 1e6, "p99": 2e6}}},
+                }],
+            }],
+        });
+        let of = |name: &str| match name {
+            PRODUCED | "ringwood_kafka_fetch_bytes_total" => 9_900_000.0,
+            "ringwood_journal_bytes_total" => 19_800_000.0,
+            "ringwood_journal_flushes_total" => 90.0,
+            "ringwood_kafka_requests_total" => 900.0,
+            "ringwood_core_messages_total" => 450.0,
+            _ => 0.0,
+        };
+        let found = figure(&run, &LOADS[3], &of);
+        assert_eq!((found.records, found.bytes, found.fetched), (1e3, 1.1e6, 1.1e6));
+        // Half a core for 1.1 MB/s.
+        assert!((found.cpu - 0.5 / 1.1e-3).abs() < 1e-9, "{}", found.cpu);
+        assert_eq!((found.flushes, found.own, found.messages), (9.0, 2.0, 0.5));
+        assert_eq!((found.p50, found.p99), (1.0, 2.0));
+    }
+
+    #[test]
+    fn of_every_column_the_legend_says_which_time_it_is_of() {
+        let columns: Vec<&str> = HEAD.split('|').map(str::trim).filter(|c| !c.is_empty()).collect();
+        assert_eq!(&columns[..2], ["load", "cores"]);
+        for column in &columns[2..] {
+            assert!(LEGEND.contains(column), "{column}");
+        }
     }
 
     #[test]

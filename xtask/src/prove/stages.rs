@@ -10,13 +10,16 @@
 //! did not, because the machine was busy, the round is made again. A round's difference is one of brokers that ran minutes apart; how
 //! far the rounds agree says how well the mean of them is known, and the answer is yes or no only where all of what it may be (95 %) lies
 //! on one side of the bound.
+//!
+//! Instructions do not show what a request waits for, such as lines of a cache that it touches. Where the processor counts, cycles and
+//! cache misses for a request stand beside them, of the same rounds; they depend on the machine, and no bound is set to them.
 
 mod counter;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use counter::{Count, Counter, Work};
+use counter::{Count, Counter, Uncounted, Work};
 
 use super::options;
 use crate::tally::say;
@@ -103,7 +106,7 @@ const ROUNDS_MIN: usize = 3;
 /// `cargo xtask prove stages`: whether they cost no more than they may.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let options = Options::parse(words)?;
-    options.counter.must_count()?;
+    let beside = options.counter.beside()?;
     // What the counter writes goes there, whoever built the brokers.
     std::fs::create_dir_all(tree::work().join("stages"))?;
     let with = binary(options.with.as_deref(), "with", &[])?;
@@ -112,9 +115,9 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     let [short, long] = options.seconds;
     let (load, counter) = (options.load.join(" "), options.counter.name());
     say(&format!("requests of {load} at {}, io {}, by {counter}", options.rate, options.io))?;
-    let (mut costs_with, mut costs_without) = (Vec::new(), Vec::new());
+    let mut rounds: Vec<[Cost; 2]> = Vec::new();
     let mut tries = 0;
-    while costs_with.len() < options.rounds {
+    while rounds.len() < options.rounds {
         tries += 1;
         if tries > options.rounds * TRIES {
             return Err(
@@ -125,7 +128,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         for (name, broker) in [("without", &without), ("with", &with)] {
             let count = |seconds| {
                 let Options { io, rate, load, .. } = &options;
-                let work = Work { broker, generator: &with, io, rate, load, name, seconds };
+                let beside = &beside;
+                let work = Work { broker, generator: &with, io, rate, load, beside, name, seconds };
                 options.counter.count(&work)
             };
             let counts = [count(short)?, count(long)?];
@@ -135,40 +139,47 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
                 a.instructions, a.requests, b.instructions, b.requests
             );
             match per_request(&counts) {
-                Ok((requests, cost)) => {
-                    say(&format!("{text}: {cost:>9.0} each"))?;
-                    costs.push((requests, cost));
+                Ok(cost) => {
+                    say(&format!("{text}: {:>9.0} each", cost.instructions))?;
+                    costs.push(cost);
                 }
                 Err(fault) => say(&format!("{text}: {fault}"))?,
             }
         }
-        let [(requests_without, cost_without), (requests_with, cost_with)] = costs[..] else {
+        let Ok(pair) = <[Cost; 2]>::try_from(costs) else {
             say("    made again")?;
             continue;
         };
-        if !are_as_many(requests_without, requests_with) {
-            say(&format!("    made again: {requests_without} requests, and {requests_with}"))?;
+        let [a, b] = [pair[0].requests, pair[1].requests];
+        if !are_as_many(a, b) {
+            say(&format!("    made again: {a} requests, and {b}"))?;
             continue;
         }
-        costs_without.push(cost_without);
-        costs_with.push(cost_with);
+        rounds.push(pair);
     }
-    for (name, costs) in [("without", &costs_without), ("with", &costs_with)] {
+    let side = |at: usize| rounds.iter().map(|pair| pair[at].instructions).collect::<Vec<f64>>();
+    let (without, with) = (side(0), side(1));
+    for (name, costs) in [("without", &without), ("with", &with)] {
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let most = costs.iter().copied().fold(0.0, f64::max);
         let (rounds, spread) = (costs.len(), spread(costs));
         say(&format!("{name:7}  {least:.0} to {most:.0} in {rounds} rounds: {spread:.2} % apart"))?;
     }
-    let percents: Vec<f64> = costs_with
+    let percents: Vec<f64> = with
         .iter()
-        .zip(&costs_without)
+        .zip(&without)
         .map(|(with, without)| (with - without) / without * 100.0)
         .collect();
-    let (with, without) = (median(costs_with), median(costs_without));
+    let (without, with) = (median(without), median(with));
     let (low, high) = interval(&percents);
     say(&format!(
         "instructions per request: {without:.0} without the stages, {with:.0} with them; {low:+.2} to {high:+.2} % (95 %), at most {MOST:.1} %"
     ))?;
+    for (place, event) in beside.iter().enumerate() {
+        let pairs: Vec<_> =
+            rounds.iter().map(|[a, b]| [a.beside[place], b.beside[place]]).collect();
+        say(&format!("{} per request: {}", event.words, differences(&pairs)))?;
+    }
     cheap_enough(low, high).ok_or_else(|| {
         "the rounds do not agree well enough to tell: more of them, and leave the machine to it"
             .into()
@@ -223,14 +234,51 @@ fn are_as_many(one: u64, other: u64) -> bool {
     one.abs_diff(other) as f64 <= one.max(other) as f64 * APART
 }
 
+/// What requests cost in one round.
+#[derive(Clone, Debug, PartialEq)]
+struct Cost {
+    /// Requests that the longer run has more.
+    requests: u64,
+    /// Instructions of each.
+    instructions: f64,
+    /// The same of the events beside them.
+    beside: Vec<Result<f64, Uncounted>>,
+}
+
 /// Requests that the longer run has more, and what one costs: what it has more, by how many it has more.
-fn per_request([short, long]: &[Count; 2]) -> Result<(u64, f64), Fault> {
+fn per_request([short, long]: &[Count; 2]) -> Result<Cost, Fault> {
     let requests = long.requests.saturating_sub(short.requests);
     if requests < 1000 {
         return Err(format!("{requests} requests more in the longer run are too few").into());
     }
-    let instructions = long.instructions.saturating_sub(short.instructions);
-    Ok((requests, instructions as f64 / requests as f64))
+    let each = |less: u64, more: u64| more.saturating_sub(less) as f64 / requests as f64;
+    let of = |(less, more): (&Result<u64, Uncounted>, &Result<u64, Uncounted>)| {
+        less.and_then(|less| more.map(|more| each(less, more)))
+    };
+    Ok(Cost {
+        requests,
+        instructions: each(short.instructions, long.instructions),
+        beside: short.beside.iter().zip(&long.beside).map(of).collect(),
+    })
+}
+
+/// What an event comes to without the stages and with them, and between which two the mean of the differences lies; or why nobody
+/// knows. Each pair is of one round.
+fn differences(pairs: &[[Result<f64, Uncounted>; 2]]) -> String {
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for pair in pairs {
+        match pair {
+            [Ok(a), Ok(b)] => {
+                without.push(*a);
+                with.push(*b);
+            }
+            [Err(why), _] | [_, Err(why)] => return format!("not told ({why})"),
+        }
+    }
+    let apart: Vec<f64> = with.iter().zip(&without).map(|(with, without)| with - without).collect();
+    let (low, high) = interval(&apart);
+    let (without, with) = (median(without), median(with));
+    format!("{without:.1} without the stages, {with:.1} with them; {low:+.1} to {high:+.1} (95 %)")
 }
 
 /// How far the values are apart, in percent of their median.
@@ -252,14 +300,34 @@ mod tests {
 
     #[test]
     fn the_start_is_not_counted() {
-        let count = |requests, instructions| Count { requests, instructions };
+        let count = |requests, instructions| Count {
+            requests,
+            instructions,
+            beside: vec![Ok(instructions / 2), Err(Uncounted::NotCounted)],
+        };
         let counts = [count(1000, 90_000_000), count(3000, 130_000_000)];
-        assert_eq!(per_request(&counts).ok(), Some((2_000, 20_000.0)));
+        let beside = vec![Ok(10_000.0), Err(Uncounted::NotCounted)];
+        let cost = Cost { requests: 2_000, instructions: 20_000.0, beside };
+        assert_eq!(per_request(&counts).ok(), Some(cost));
         assert!(are_as_many(1_000, 1_020) && !are_as_many(1_000, 1_100));
         assert!(per_request(&[count(1000, 5), count(1500, 6)]).is_err());
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![1.0, 2.0]), 1.5);
         assert_eq!((spread(&[99.0, 100.0, 103.0]), spread(&[7.0])), (4.0, 0.0));
+    }
+
+    #[test]
+    fn an_event_is_told_where_all_rounds_have_it() {
+        let pair = |without, with| [Ok(without), Ok(with)];
+        let all = [pair(100.0, 101.0), pair(104.0, 106.0), pair(96.0, 99.0)];
+        let said = "100.0 without the stages, 101.0 with them; -0.5 to +4.5 (95 %)";
+        assert_eq!(differences(&all), said);
+        let none = [pair(0.0, 0.0); 3];
+        let said = "0.0 without the stages, 0.0 with them; +0.0 to +0.0 (95 %)";
+        assert_eq!(differences(&none), said, "nothing is divided by it");
+        let shared = [all[0], all[1], [Ok(96.0), Err(Uncounted::Scaled(80.0))]];
+        let said = "not told (perf stat counted 80 % of the time and guessed the rest)";
+        assert_eq!(differences(&shared), said);
     }
 
     #[test]

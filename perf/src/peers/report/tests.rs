@@ -79,6 +79,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
         args: &args,
         sides: &sides,
         memory: "8.0 GiB of memory touched first".into(),
+        kept_awake: 1,
         bounds: Bounds {
             flush_p99: Some(3e6),
             round_trip_p99: Some(1e6),
@@ -121,7 +122,12 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     assert!(line("durable ingest, one").ends_with("reached"), "{text}");
     assert!(line("messages between cores").ends_with("not told"), "{text}");
     assert!(line("bytes copied in user space per byte fetched").ends_with("not told"), "{text}");
-    for said in ["kafka page cache: Written, portable", "not its figures", "`3 of 5` says"] {
+    for said in [
+        "kafka page cache: Written, portable",
+        "not its figures",
+        "`3 of 5` says",
+        "processors kept awake by an idle-class thread each: 1",
+    ] {
         assert!(text.contains(said) && markdown.contains(said), "{said}: {text}");
     }
     assert!(line("idle broker").ends_with("reached"), "{text}");
@@ -161,6 +167,7 @@ fn a_missed_target_says_where_the_time_went() {
         args: &args,
         sides: &sides,
         memory: String::new(),
+        kept_awake: 0,
         bounds: Bounds::default(),
         seen: &all,
     };
@@ -192,6 +199,7 @@ fn a_figure_of_one_core_is_neither_that_of_two_nor_the_generators() {
             args: &args,
             sides: &sides,
             memory: String::new(),
+            kept_awake: 0,
             bounds: Bounds::default(),
             seen: &seen,
         };
@@ -223,6 +231,7 @@ fn report_of(kafka: Vec<Turn>, ringwood: Vec<Turn>, words: &[&str]) -> String {
         args: &args,
         sides: &sides,
         memory: String::new(),
+        kept_awake: 0,
         bounds,
         seen: &seen,
     }

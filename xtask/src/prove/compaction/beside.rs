@@ -13,7 +13,7 @@ use super::scene::Scene;
 use crate::Fault;
 use crate::program::{self, Outcome};
 use crate::prove::counts::Counts;
-use crate::prove::processors::{self, Awake};
+use crate::prove::processors;
 use crate::tally::say;
 
 /// Before the measurement, which the generator takes for itself.
@@ -127,13 +127,13 @@ fn measure(
     scene.rest()?;
     let updates = options.beside * (WARMUP_SECONDS + options.seconds + MORE_SECONDS);
     let writer = scene.write(topic, updates, options.keys, options.beside, &written);
-    // The program that measures acts late where it waits for a processor, and then says nothing.
     let theirs = scene.sides.as_ref().map(|(_, theirs)| theirs.as_str());
-    let mut awake = theirs.map(Awake::keep).transpose()?;
     let mut load = processors::on(theirs, &scene.binary);
     load.args(["perf", "run", "-b", &scene.broker.bootstrap()]);
     load.args(["--rate", &format!("{}/s", options.rate), "--size", "100"]);
     load.args(["--partitions", "4", "--producers", "2", "--json", "-"]);
+    // It acts late where it waits for a processor, and then says nothing.
+    load.args(theirs.map(|_| "--keep-awake"));
     // A p99 of few milliseconds is always a little the generator's where a host takes the processors away: it is told with both bounds.
     load.args(["--judge", "p90"]);
     load.args(["--warmup", &format!("{WARMUP_SECONDS}s")]);
@@ -156,10 +156,6 @@ fn measure(
     let run: Value = serde_json::from_slice(&outcome.out)
         .map_err(|e| format!("perf run: {e}\n    {}", outcome.last_words()))?;
     let after = names.map(counted);
-    if awake.as_mut().is_some_and(|awake| !awake.is_on()) {
-        return Err("what keeps the processors awake has ended (chrt, of util-linux)".into());
-    }
-    drop(awake);
     writer.end()?;
     let more = |n: usize| after[n].saturating_sub(before[n]);
     Ok(Beside::new(&run, (last - began, busy, looks), (more(0), more(1))))
