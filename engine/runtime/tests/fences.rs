@@ -154,7 +154,7 @@ fn a_sender_parks(messages: usize, again: bool, preemptions: Option<usize>) {
                 core.asleep.lower();
             }
         }
-        reader.join().unwrap();
+        assert!(reader.join().is_ok(), "the reader");
     });
 }
 
