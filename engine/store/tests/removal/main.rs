@@ -9,7 +9,9 @@ use ids::{CoreId, PartitionId, PartitionIndex, TopicId};
 use ringwood_store as store;
 use runtime::Runtime;
 use runtime::sim::{NodeId, SimConfig, World};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 use store::{Config, DataDir, Paths, Store, Thresholds};
 
@@ -109,6 +111,33 @@ fn deletions_share_flushes_and_are_answered_before_the_files_go() {
     assert!(left > PARTITIONS / 2, "it was answered when {left} were left");
     scene.run(|_, store| async move { store.removed().await });
     assert_eq!(scene.left(), 0);
+}
+
+/// How often `future` has a turn.
+async fn turns_of(future: impl Future<Output = ()>) -> usize {
+    let mut future = pin!(future);
+    let mut turns = 0;
+    poll_fn(|cx| {
+        turns += 1;
+        future.as_mut().poll(cx)
+    })
+    .await;
+    turns
+}
+
+/// It walks over the partitions twice: they are journalled, and then they give up their memory and descriptors.
+#[test]
+fn a_large_deletion_gives_the_core_away_between_partitions() {
+    let turns = |partitions: i32| {
+        let scene = Scene::filled(4, partitions);
+        scene.run(move |_, store| async move {
+            let ids: Vec<PartitionId> = (0..partitions).map(partition).collect();
+            turns_of(store.delete_all(&ids)).await
+        })
+    };
+    let (small, large) = (turns(1), turns(PARTITIONS));
+    // Seven slices more in either of them, but for what a flush does by chance.
+    assert!(large >= small + 12, "{small} turns for one partition, {large} for {PARTITIONS}");
 }
 
 #[derive(Clone, Copy, Debug)]
