@@ -94,8 +94,12 @@ const ELEMENTS_MAX: usize = 100_000;
 /// The same, where most of them are partitions whose data is asked for.
 const DATA_ELEMENTS_MAX: usize = 20_000;
 
-/// How many elements the lists of a request may have. Whoever names every partition there is once, and as many topics, is served.
-fn elements_max(broker: &Broker, key: ApiKey) -> usize {
+/// The same at most, where each of several groups is asked for partitions of its own.
+const OFFSETS_ELEMENTS_MAX: usize = 500_000;
+
+/// How many elements the lists of a request about so many `groups` may have, where there are so many `partitions`. Whoever names
+/// every partition there is once, and as many topics, is served; where offsets of groups are asked for, once for each of them.
+fn elements_max(key: ApiKey, partitions: usize, groups: usize) -> usize {
     let data = matches!(
         key,
         ApiKey::Produce
@@ -107,7 +111,11 @@ fn elements_max(broker: &Broker, key: ApiKey) -> usize {
             | ApiKey::DescribeProducers
     );
     let least = if data { DATA_ELEMENTS_MAX } else { ELEMENTS_MAX };
-    broker.metadata.image().partition_count().saturating_mul(2).max(least)
+    let all = partitions.saturating_mul(2);
+    // A group is an element itself.
+    let of_groups = all.saturating_add(1).saturating_mul(groups).min(OFFSETS_ELEMENTS_MAX);
+    let of_groups = if key == ApiKey::OffsetFetch { of_groups } else { 0 };
+    all.max(of_groups).max(least)
 }
 
 /// What is said to a request whose body is not taken.
@@ -309,7 +317,9 @@ fn open<'a>(
     if !served || (key == ApiKey::Produce && asked.version < PRODUCE_MIN) {
         return Err(Reply::Close("a version that is not served"));
     }
-    reader.limit_elements(elements_max(broker, key));
+    let groups = groups::named(key, asked.version, &reader);
+    let partitions = broker.metadata.image().partition_count();
+    reader.limit_elements(elements_max(key, partitions, groups));
     Ok((key, asked, reader))
 }
 
@@ -451,4 +461,25 @@ pub(crate) fn reply_with<'a, R: Response<'a>>(
         }
     }
     Reply::Send(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_of_an_offset_fetch_may_be_asked_for_every_partition() {
+        // 300 groups and 400 topics of one partition each.
+        let named = 300 * (1 + 400 + 400);
+        assert!(elements_max(ApiKey::OffsetFetch, 400, 300) >= named);
+        assert_eq!(elements_max(ApiKey::OffsetFetch, 400, 1), ELEMENTS_MAX);
+        assert_eq!(elements_max(ApiKey::OffsetFetch, 1, usize::MAX), OFFSETS_ELEMENTS_MAX);
+        // Very many partitions may be named once, however many groups there are.
+        assert_eq!(elements_max(ApiKey::OffsetFetch, 1_000_000, 2), 2_000_000);
+        for key in [ApiKey::Metadata, ApiKey::DescribeGroups] {
+            assert_eq!(elements_max(key, 400, 300), ELEMENTS_MAX);
+            assert_eq!(elements_max(key, 400_000, 300), 800_000);
+        }
+        assert_eq!(elements_max(ApiKey::OffsetCommit, 400, 300), DATA_ELEMENTS_MAX);
+    }
 }

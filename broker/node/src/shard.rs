@@ -13,7 +13,6 @@ mod watch;
 
 pub(crate) use crate::shard::traffic::Traffic;
 pub(crate) use crate::shard::trail::Trail;
-#[cfg(test)]
 pub(crate) use crate::shard::walk::STEP;
 pub(crate) use crate::shard::watch::Watch;
 
@@ -251,13 +250,16 @@ impl Shard {
         }
     }
 
-    /// Partitions are gone: whoever waits is told, and their data is deleted.
+    /// Partitions are gone: whoever waits is told, some partitions at a time, and their data is deleted.
     pub(crate) async fn delete(&self, ids: &[PartitionId]) {
-        for id in ids {
-            let replica = self.partitions.borrow_mut().remove(id);
-            if let Some(replica) = replica {
-                replica.end();
+        for some in ids.chunks(STEP) {
+            for id in some {
+                let replica = self.partitions.borrow_mut().remove(id);
+                if let Some(replica) = replica {
+                    replica.end();
+                }
             }
+            self.rt.yield_now().await;
         }
         self.store.delete_all(ids).await;
     }
@@ -530,7 +532,50 @@ pub(crate) async fn within<F: Future>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ids::{PartitionIndex, TopicId};
+    use ids::{CoreId, PartitionIndex, TopicId};
+    use runtime::sim::{SimConfig, World};
+    use std::future::poll_fn;
+    use std::path::Path;
+    use std::pin::pin;
+    use store::{Config, DataDir};
+
+    /// Whatever else the core has to do comes in between. Counted are the partitions that each turn takes.
+    #[test]
+    fn a_large_deletion_gives_the_core_away_between_partitions() {
+        const PARTITIONS: i32 = 1_000;
+        let world = World::new(1, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let left = world
+            .run(&rt, async move {
+                let ring = 1 << 20;
+                let dir = DataDir::open(&it, Path::new("/data"), 1, ring).await.unwrap();
+                let config = Config { ring_bytes: ring, free_bytes_min: 0, ..Config::default() };
+                let usual = |_| PartitionConfig::default();
+                let (store, _) = store::open(&it, &dir, CoreId(0), config, usual).await.unwrap();
+                let shard = Shard::new(it, store, BrokerId(1));
+                let config = Rc::new(TopicConfig::defaults());
+                let id = |n| PartitionId { topic: TopicId([7; 16]), index: PartitionIndex(n) };
+                let ids: Vec<PartitionId> = (0..PARTITIONS).map(id).collect();
+                for id in &ids {
+                    shard.lead(*id, "orders", LeaderEpoch(0), 1, Rc::clone(&config));
+                }
+                let mut left = vec![shard.count()];
+                let mut deletion = pin!(shard.delete(&ids));
+                poll_fn(|cx| {
+                    let polled = deletion.as_mut().poll(cx);
+                    left.push(shard.count());
+                    polled
+                })
+                .await;
+                left
+            })
+            .expect_done();
+        assert_eq!((left.first(), left.last()), (Some(&1_000), Some(&0)));
+        let most = left.windows(2).map(|turn| turn[0] - turn[1]).max();
+        assert!(most <= Some(STEP), "{left:?}");
+    }
 
     #[test]
     fn partitions_roll_at_different_times_if_asked_to_and_always_the_same() {

@@ -21,6 +21,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// So many operations on the files of a core that are urgent ([`File::set_urgent`]) are carried out at the same time at least,
+/// whatever the backend.
+pub const URGENT_AT_ONCE: usize = 4;
+
 /// How to open a file.
 #[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 #[derive(Clone, Copy, Debug, Default)]

@@ -29,7 +29,7 @@ mod witness;
 
 pub use crate::buffer::{ALIGN, Buffer, Memory, OverBudget, Slice};
 pub use crate::counters::{Counters, Flow};
-pub use crate::disk::{DirEntry, Disk, File, HeldLock, Linked, Open, Space};
+pub use crate::disk::{DirEntry, Disk, File, HeldLock, Linked, Open, Space, URGENT_AT_ONCE};
 pub use crate::loan::Loan;
 pub use crate::mailbox::{Capacity, Class, Mailbox, Mailboxes, Seat};
 pub use crate::net::{Listen, Listener, Net, Received, Stream};

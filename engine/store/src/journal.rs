@@ -26,7 +26,7 @@ use crate::planted::{self, Planted};
 use crate::ring::Ring;
 use ids::{Instant, PartitionId};
 use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
-use runtime::{Buffer, File, Runtime};
+use runtime::{Buffer, File, Runtime, URGENT_AT_ONCE};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -42,8 +42,8 @@ pub(crate) enum Stage {
     Durable,
 }
 
-/// Commits whose writes are in flight at the same time.
-const IN_FLIGHT_MAX: usize = 4;
+/// Commits whose writes are in flight at the same time: none waits for another one's flush to end.
+const IN_FLIGHT_MAX: usize = URGENT_AT_ONCE;
 /// A commit of this size does not wait for the one before it to be flushed.
 const WORTH_A_WRITE: usize = 128 * 1024;
 /// The usual capacity of a commit's buffer.

@@ -3,7 +3,7 @@
 //! Readers have descriptors of their own. What a read is still using stays open until the read has ended; a segment that has
 //! left the log is forgotten here, so that its space comes back.
 
-use ids::PartitionId;
+use ids::{Offset, PartitionId};
 use log::SegmentName;
 use runtime::File;
 use std::collections::BTreeMap;
@@ -54,7 +54,9 @@ impl OpenFiles {
 
     /// The partition is gone.
     pub(crate) fn forget_partition(&mut self, id: PartitionId) {
-        let all: Vec<Key> = self.files.keys().filter(|k| k.0 == id).copied().collect();
+        let first = (id, SegmentName { base: Offset(i64::MIN), creation: 0 });
+        let from = self.files.range(first..).map(|(key, _)| *key);
+        let all: Vec<Key> = from.take_while(|key| key.0 == id).collect();
         for (id, name) in all {
             self.forget(id, name);
         }
@@ -70,10 +72,39 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ids::{CoreId, Offset, PartitionIndex, TopicId};
+    use ids::{CoreId, PartitionIndex, TopicId};
     use runtime::Open;
     use runtime::sim::{SimConfig, World};
     use std::path::Path;
+
+    #[test]
+    fn a_partition_is_forgotten_and_its_neighbours_are_not() {
+        let world = World::new(2, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        let id = |n: i32| PartitionId { topic: TopicId([1; 16]), index: PartitionIndex(n) };
+        world
+            .run(&rt, async move {
+                let how = Open { write: true, create: true, ..Open::default() };
+                let file = it.disk().open(Path::new("/f"), how).await.unwrap();
+                let mut open = OpenFiles::default();
+                let names = [(0, 0), (0, 7), (100, 1), (i64::MAX, u32::MAX)]
+                    .map(|(base, creation)| SegmentName { base: Offset(base), creation });
+                for n in 0..3 {
+                    for name in names {
+                        open.put(id(n), name, file.clone());
+                    }
+                }
+                open.forget_partition(id(1));
+                assert_eq!((open.len(), open.by_use.len()), (8, 8));
+                for name in names {
+                    assert!(open.get(id(1), name).is_none());
+                    assert!(open.get(id(0), name).is_some() && open.get(id(2), name).is_some());
+                }
+            })
+            .expect_done();
+    }
 
     #[test]
     fn the_longest_unused_is_closed_first() {

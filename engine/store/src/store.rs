@@ -28,7 +28,9 @@ pub use self::config::{Config, Thresholds};
 pub(crate) use self::progress::Advance;
 pub use self::progress::Progress;
 pub use self::refusal::Refusal;
-pub(crate) use self::removal::{remove_partition_files, unlink_files, unlink_segments};
+pub(crate) use self::removal::{
+    remove_left_behind, remove_partition_files, unlink_files, unlink_segments,
+};
 
 use self::progress::Observer;
 use self::removal::Removals;

@@ -1,18 +1,37 @@
-//! Files that a crash has left: between a record that drops them and their removal, or between a checkpoint's steps.
+//! Files that a crash or a stop has left: between a record that drops them and their removal, or between a checkpoint's steps.
 //!
-//! Rest logs go at once, before anything is written. Segments, and whole partitions, go after the next checkpoint, in the
-//! background: a directory is looked at only once in a life of the process, and nobody waits for it.
+//! Rest logs go at once, before anything is written. Segments, and whole partitions, go in the background, some seconds after
+//! the start or when the first checkpoint is done, whichever comes first: a directory is looked at only once in a life of the
+//! process, and nobody waits for it.
+//!
+//! They need no checkpoint, which does not come on an idle core, nor on a full disk, where these files may be what fills it:
+//!
+//! - Recovery syncs ring and manifest before it reads them, and makes both copies of the manifest equal. So whatever dropped a
+//!   file is flushed, as it is where files go in the life that dropped them, and every later start comes to the same result: from
+//!   this manifest and a longer ring, or from a later manifest, which was made of that result.
+//! - The manifest may still name what goes. Recovery opens no segment; the ring's Delete, LogStart or Truncate takes it out of
+//!   the state before anybody does. What compaction has replaced in this life stays until no manifest names it.
+//! - A process that dies half-way leaves fewer files of something that is still unknown, and the next one looks again.
+//! - A partition that is made meanwhile waits for the files that would have its names, and a segment that is made meanwhile has
+//!   a number that no stray has.
+//!
+//! Where commits are missing, and nobody knows whose, nothing goes.
 
 use crate::data_dir::Part;
 use crate::partition::Shared;
-use crate::store::{Inner, Store, remove_partition_files, unlink_segments};
+use crate::reserve::is_out_of_files;
+use crate::shortage::OUT_OF_FILES_PAUSE;
+use crate::store::{Inner, Store, remove_left_behind, unlink_segments};
 use ids::{Offset, PartitionId, PartitionIndex, TopicId};
 use log::SegmentName;
 use runtime::Runtime;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Between two directories.
@@ -40,17 +59,33 @@ pub(crate) async fn remove_rest_logs(rt: &Runtime, part: &Part<'_>, current: u32
     }
 }
 
-/// Looks for strays when the first checkpoint is done.
+/// Looks for strays when the first checkpoint is done, or after [`Config::strays_after`](crate::Config::strays_after) without
+/// one.
 pub(crate) fn sweep_later(store: &Store, known: Known, cores: u16) {
     let inner = Rc::clone(&store.inner);
     store.inner.rt.spawn(async move {
-        while inner.counters.get().checkpoints == 0 {
-            inner.checkpoint_done.notified().await;
-        }
+        wait(&inner).await;
         if let Err(e) = sweep(&inner, &known, cores).await {
             eprintln!("files that a crash has left cannot be looked for: {e}");
         }
     });
+}
+
+/// Resolves when it is time to look: what a start has to do for others comes first.
+async fn wait(inner: &Inner) {
+    let mut pause = pin!(inner.rt.sleep(inner.config.strays_after));
+    let mut waits = true;
+    while waits && inner.counters.get().checkpoints == 0 {
+        let mut done = pin!(inner.checkpoint_done.notified());
+        poll_fn(|cx| {
+            if pause.as_mut().poll(cx).is_ready() {
+                waits = false;
+                return Poll::Ready(());
+            }
+            done.as_mut().poll(cx)
+        })
+        .await;
+    }
 }
 
 async fn sweep(inner: &Rc<Inner>, known: &Known, cores: u16) -> io::Result<()> {
@@ -64,6 +99,10 @@ async fn sweep(inner: &Rc<Inner>, known: &Known, cores: u16) -> io::Result<()> {
                 continue;
             }
             inner.rt.sleep(PAUSE).await;
+            // The next start finds the rest.
+            if inner.stopping.get() {
+                return Ok(());
+            }
             let here = inner.partitions.borrow().get(&id).cloned();
             match (here, known.get(&id)) {
                 // Its Delete is flushed: it was not in the ring's chain otherwise. An id is never used again.
@@ -75,7 +114,7 @@ async fn sweep(inner: &Rc<Inner>, known: &Known, cores: u16) -> io::Result<()> {
                     if taken || inner.removals.are_leaving(id) {
                         continue;
                     }
-                    remove_partition_files(inner, id).await;
+                    remove_left_behind(inner, id).await;
                     inner.count(|c| c.strays += 1);
                 }
                 (Some(p), Some(next)) => sweep_partition(inner, &p, id, *next).await?,
@@ -91,10 +130,16 @@ async fn sweep(inner: &Rc<Inner>, known: &Known, cores: u16) -> io::Result<()> {
 
 /// The names in a directory that may go while it is read.
 async fn list(inner: &Inner, dir: &Path) -> io::Result<Vec<String>> {
-    match inner.rt.disk().read_dir(dir).await {
-        Ok(entries) => Ok(entries.into_iter().map(|e| e.name).collect()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(e),
+    loop {
+        match inner.rt.disk().read_dir(dir).await {
+            Ok(entries) => return Ok(entries.into_iter().map(|e| e.name).collect()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Somebody closes one before long, and nobody else looks in this life.
+            Err(e) if is_out_of_files(&e) && !inner.stopping.get() => {
+                inner.rt.sleep(OUT_OF_FILES_PAUSE).await;
+            }
+            Err(e) => return Err(e),
+        }
     }
 }
 

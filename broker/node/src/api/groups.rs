@@ -28,7 +28,7 @@ pub(super) use leave::answer as leave;
 pub(super) use list::answer as list;
 pub(super) use offset_commit::answer as offset_commit;
 pub(super) use offset_delete::answer as offset_delete;
-pub(super) use offset_fetch::answer as offset_fetch;
+pub(super) use offset_fetch::{answer as offset_fetch, named};
 pub(super) use sync::begin as sync;
 
 use crate::broker::Broker;

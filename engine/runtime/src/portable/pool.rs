@@ -1,5 +1,6 @@
 //! The threads that carry out a core's file operations.
 
+use crate::disk::URGENT_AT_ONCE;
 use crate::driver::{FileOp, FileRequest};
 use crate::threads::{Threads, lock};
 use ids::CoreId;
@@ -10,8 +11,6 @@ use std::time::Duration;
 
 /// Threads of one core. A device is kept busy by a few requests; a few cold reads and syncs are under way at a time.
 const THREADS_MAX: usize = 4;
-/// Beside them, threads for what is urgent: one commit is written while another one is flushed.
-const URGENT_MAX: usize = 2;
 
 struct Job {
     id: usize,
@@ -31,6 +30,7 @@ struct Shared {
 pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Threads,
+    /// Beside them, for what is urgent: a commit's write holds a thread until its flush is over.
     urgent: Threads,
 }
 
@@ -40,7 +40,7 @@ impl Pool {
         Self {
             shared,
             threads: Threads::new(format!("core-{}-file", core.0), THREADS_MAX),
-            urgent: Threads::new(format!("core-{}-ring", core.0), URGENT_MAX),
+            urgent: Threads::new(format!("core-{}-ring", core.0), URGENT_AT_ONCE),
         }
     }
 
@@ -145,6 +145,32 @@ mod tests {
             events.clear();
             poller.wait(&mut events, Some(Duration::from_millis(100))).unwrap();
         }
+    }
+
+    /// All writes of the ring that may be under way but one are held up, each by its flush.
+    #[test]
+    fn the_last_urgent_request_that_may_be_under_way_waits_for_no_other() {
+        let poller = Arc::new(Poller::new().unwrap());
+        let pool = Pool::new(CoreId(0), &poller);
+        let gate = Arc::new(Mutex::new(()));
+        let shut = lock(&gate);
+        for _ in 1..URGENT_AT_ONCE {
+            let gate = Arc::clone(&gate);
+            pool.urgent.push(Box::new(move || drop(lock(&gate))));
+        }
+        let path = std::env::temp_dir().join(format!("ringwood-at-once-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let sync = FileRequest {
+            fd: file.as_raw_fd(),
+            op: FileOp::Sync { data: true },
+            then_sync: false,
+            urgent: true,
+        };
+        pool.push(1, sync);
+        assert_eq!(next_done(&pool, &poller), [(1, 0)]);
+        drop(shut);
+        pool.close(true);
+        std::fs::remove_file(&path).unwrap();
     }
 
     /// Every thread for files is held up, as by the syncs of a checkpoint, and a request waits already.

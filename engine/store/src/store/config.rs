@@ -11,6 +11,8 @@ pub struct Config {
     pub flush_every: Duration,
     /// Below this many free bytes on the file system writes are refused.
     pub free_bytes_min: u64,
+    /// After so long the files that a crash has left are looked for, if no checkpoint comes before. Not the operator's.
+    pub strays_after: Duration,
     /// What is worth a write.
     pub thresholds: Thresholds,
 }
@@ -21,6 +23,7 @@ impl Default for Config {
             ring_bytes: 64 << 20,
             flush_every: Duration::from_secs(1),
             free_bytes_min: 1 << 30,
+            strays_after: Duration::from_secs(5),
             thresholds: Thresholds::default(),
         }
     }

@@ -36,8 +36,11 @@ impl Store {
             self.inner.rt.yield_now().await;
         }
         self.inner.journal.flushed(last).await;
-        for partition in &out {
-            self.let_go(partition);
+        for some in out.chunks(SLICE) {
+            for partition in some {
+                self.let_go(partition);
+            }
+            self.inner.rt.yield_now().await;
         }
     }
 

@@ -1,8 +1,8 @@
 //! Files that nobody needs any more are removed.
 //!
 //! What has been deleted, or has left a log, is answered for when its record is flushed. Its files go afterwards, some at a
-//! time, and nobody waits for them: a large topic has a hundred thousand. What a stop or a crash leaves of them is found by the
-//! next start, see `strays.rs`.
+//! time, and nobody waits for them: a large topic has a hundred thousand. What a stop or a crash leaves of them goes soon after
+//! the next start, which needs no checkpoint for that, see `strays.rs`.
 
 use super::{Inner, Store};
 use crate::partition::Shared;
@@ -186,10 +186,26 @@ async fn carry_out(inner: &Rc<Inner>, removal: &Removal) {
 /// Who comes next for the partition may go on.
 fn end(inner: &Rc<Inner>, removal: &Removal) {
     inner.removals.busy.borrow_mut().remove(&removal.id);
-    if matches!(removal.what, What::Segments(_)) {
-        return;
+    match removal.what {
+        What::Segments(_) => {}
+        What::Partition => let_successor_in(inner, removal.id),
     }
-    let successor = inner.removals.leaving.borrow_mut().remove(&removal.id).flatten();
+}
+
+/// Removes the files of a partition that a process before this one has deleted. One that is made with the same id meanwhile
+/// waits for that, as it does for those of one that was deleted just now.
+pub(crate) async fn remove_left_behind(inner: &Rc<Inner>, id: PartitionId) {
+    inner.removals.leaving.borrow_mut().insert(id, None);
+    remove_partition_files(inner, id).await;
+    // After a stop some are left, and nobody writes any more.
+    if !inner.stopping.get() {
+        let_successor_in(inner, id);
+    }
+}
+
+/// The files of a deleted partition have gone: one that was made meanwhile may have some.
+fn let_successor_in(inner: &Rc<Inner>, id: PartitionId) {
+    let successor = inner.removals.leaving.borrow_mut().remove(&id).flatten();
     if let Some(successor) = successor {
         successor.borrow_mut().writing = false;
         inner.writing_done.notify_all();

@@ -507,7 +507,7 @@ impl Explorer {
             }
         }
         let mut seen = world.effects(node);
-        let mut between_copies = false;
+        let (mut between_copies, mut early) = (false, false);
         let mut full_until = None;
         let fills_at = if s.fills_up && depth == 0 { self.below(requests) } else { u64::MAX };
         if s.breaks && depth == 0 {
@@ -517,6 +517,7 @@ impl Explorer {
             let effects = world.effects(node);
             if effects != seen && world.is_alive(node) && !verdict.is_guilty() {
                 seen = effects;
+                early = early || process.stores.iter().any(has_removed_strays_early);
                 if full_until.is_none() && left.get() <= fills_at && fills_at != u64::MAX {
                     world.set_capacity(node, 0);
                     full_until = Some(world.now() + Duration::from_millis(5 + self.below(600)));
@@ -545,6 +546,7 @@ impl Explorer {
             busy.get() == 0 || verdict.is_guilty() || !world.is_alive(node)
         });
         world.set_capacity(node, s.sim.capacity);
+        self.tally.add("strays removed before a checkpoint", u64::from(early));
         if let Some(what) = verdict.take() {
             return Err(what);
         }
@@ -662,6 +664,12 @@ impl Explorer {
         };
         self.tally.one(&format!("checkpoint: {verb} {what}"));
     }
+}
+
+/// Whether the search for strays has found some, and no checkpoint has come before.
+fn has_removed_strays_early(store: &Store) -> bool {
+    let counters = store.counters().0;
+    counters.strays > 0 && counters.checkpoints == 0
 }
 
 /// What a crash has left is nothing that `ringwood storage verify` calls damage; but for a copy of the manifest that a start

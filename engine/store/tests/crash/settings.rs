@@ -50,6 +50,7 @@ impl Settings {
         let (at_once, crowded, drops) = (own.pick(&[1, 3, 32]), own.one_in(6), own.one_in(4));
         let mut files = Random::new(seed ^ 0xf1_1e5);
         let kept = files.pick(&[0, 1, 512]);
+        let strays_after = MS(Random::new(seed ^ 0x57_4a5).pick(&[1, 20, 5_000]));
         let compacts = Random::new(seed ^ 0xc0_4ac7).one_in(3);
         let ring =
             r.pick(&[64 << 10, 64 << 10, 128 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20]);
@@ -114,6 +115,7 @@ impl Settings {
             ring_bytes: ring,
             flush_every: MS(if tiny { 30 } else { r.pick(&[5, 30]) }),
             free_bytes_min: 0,
+            strays_after,
             thresholds,
         };
         let body_usual = if tiny { 16 } else { r.pick(&[60, 300, 1500]).min(largest - 100) };

@@ -7,15 +7,19 @@ mod batches;
 use batches::{append, batch, partition, read_all, small};
 use ids::{CoreId, PartitionId, PartitionIndex, TopicId};
 use ringwood_store as store;
-use runtime::Runtime;
 use runtime::sim::{NodeId, SimConfig, World};
+use runtime::{Open, Runtime};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 use store::{Config, DataDir, Paths, Store, Thresholds};
 
 const ROOT: &str = "/data";
 const RING: u64 = 32 << 20;
 const PARTITIONS: i32 = 500;
+/// What must be free, so that a disk without room is a full one.
+const FREE_MIN: u64 = 1 << 20;
 
 /// A partition of another topic.
 fn other() -> PartitionId {
@@ -27,10 +31,14 @@ fn partitions() -> Vec<PartitionId> {
 }
 
 async fn open(rt: &Runtime) -> Store {
+    open_with(rt, Config::default()).await
+}
+
+async fn open_with(rt: &Runtime, config: Config) -> Store {
     let data = DataDir::open(rt, Path::new(ROOT), 1, RING).await.unwrap();
     // A checkpoint brings every whole block to its segment.
     let thresholds = Thresholds { blocks_due: 4096, ..Thresholds::default() };
-    let config = Config { ring_bytes: RING, free_bytes_min: 0, thresholds, ..Config::default() };
+    let config = Config { ring_bytes: RING, free_bytes_min: FREE_MIN, thresholds, ..config };
     let (store, report) = store::open(rt, &data, CoreId(0), config, |_| small()).await.unwrap();
     assert_eq!(report.incomplete, []);
     store
@@ -75,9 +83,14 @@ impl Scene {
 
     /// The process that comes after this one has ended.
     fn start(&mut self) {
+        self.start_with(Config::default());
+    }
+
+    fn start_with(&mut self, config: Config) {
         self.rt = self.world.core(self.node, CoreId(0));
         let it = self.rt.clone();
-        self.store = self.world.run(&self.rt, async move { open(&it).await }).expect_done();
+        let opened = self.world.run(&self.rt, async move { open_with(&it, config).await });
+        self.store = opened.expect_done();
     }
 
     fn run<T: 'static, F: Future<Output = T> + 'static>(
@@ -93,6 +106,28 @@ impl Scene {
         let dir = Paths::new(Path::new(ROOT)).topic(partition(0).topic);
         let left = self.run(|rt, _| async move { names(&rt, &dir).await.len() });
         i32::try_from(left).unwrap()
+    }
+
+    /// The process ends in the middle of something.
+    fn end(&self, ending: Ending) {
+        match ending {
+            Ending::Kill => self.world.kill(self.node),
+            Ending::PowerCut => self.world.power_cut(self.node),
+            Ending::Stop => {
+                self.run(|_, store| async move { store.close().await });
+                let left = self.left();
+                self.world.run_for(Duration::from_secs(2));
+                assert_eq!(self.left(), left, "it goes on after its end");
+                self.world.kill(self.node);
+            }
+        }
+    }
+
+    /// A minute, in which no checkpoint is taken: the core is idle, or the disk is full.
+    fn wait_without_a_checkpoint(&self, room: Room) {
+        self.run(|rt, _| async move { rt.sleep(Duration::from_secs(60)).await });
+        assert_eq!(self.store.counters().0.checkpoints, 0, "{room:?}");
+        assert_eq!(self.store.disk_full().is_some(), room == Room::None, "{room:?}");
     }
 }
 
@@ -111,6 +146,33 @@ fn deletions_share_flushes_and_are_answered_before_the_files_go() {
     assert_eq!(scene.left(), 0);
 }
 
+/// How often `future` has a turn.
+async fn turns_of(future: impl Future<Output = ()>) -> usize {
+    let mut future = pin!(future);
+    let mut turns = 0;
+    poll_fn(|cx| {
+        turns += 1;
+        future.as_mut().poll(cx)
+    })
+    .await;
+    turns
+}
+
+/// It walks over the partitions twice: they are journalled, and then they give up their memory and descriptors.
+#[test]
+fn a_large_deletion_gives_the_core_away_between_partitions() {
+    let turns = |partitions: i32| {
+        let scene = Scene::filled(4, partitions);
+        scene.run(move |_, store| async move {
+            let ids: Vec<PartitionId> = (0..partitions).map(partition).collect();
+            turns_of(store.delete_all(&ids)).await
+        })
+    };
+    let (small, large) = (turns(1), turns(PARTITIONS));
+    // Seven slices more in either of them, but for what a flush does by chance.
+    assert!(large >= small + 12, "{small} turns for one partition, {large} for {PARTITIONS}");
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Kill,
@@ -118,38 +180,163 @@ enum Ending {
     Stop,
 }
 
-/// Fifty of five hundred partitions have lost their files when the process ends, however it does.
+/// What the disk has when the next process begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    None,
+    Enough,
+}
+
+/// All ways in which a process can end, and what the next one can meet.
+fn endings() -> impl Iterator<Item = (Ending, Room)> {
+    let endings = [Ending::Kill, Ending::PowerCut, Ending::Stop];
+    endings.into_iter().flat_map(|ending| [(ending, Room::Enough), (ending, Room::None)])
+}
+
+/// Fifty of five hundred partitions have lost their files when the process ends, however it does. The next one takes no
+/// checkpoint: where the disk is full, the files may be what fills it.
 #[test]
 fn what_an_end_leaves_of_them_goes_after_the_next_start() {
-    for ending in [Ending::Kill, Ending::PowerCut, Ending::Stop] {
+    for (ending, room) in endings() {
         let mut scene = Scene::filled(2, PARTITIONS);
         scene.run(|_, store| async move { store.delete_all(&partitions()).await });
         while scene.left() > PARTITIONS - 50 {}
-        match ending {
-            Ending::Kill => scene.world.kill(scene.node),
-            Ending::PowerCut => scene.world.power_cut(scene.node),
-            Ending::Stop => {
-                scene.run(|_, store| async move { store.close().await });
-                let left = scene.left();
-                scene.world.run_for(Duration::from_secs(2));
-                assert_eq!(scene.left(), left, "it goes on after its end");
-                scene.world.kill(scene.node);
-            }
+        scene.end(ending);
+        if room == Room::None {
+            scene.world.set_capacity(scene.node, 0);
         }
         scene.start();
         assert!(scene.store.partitions().is_empty(), "{ending:?}");
         let left = scene.left();
         assert!(left > PARTITIONS / 2, "{ending:?}: the start took them along, {left} are left");
-        scene.run(|rt, store| async move {
+        scene.wait_without_a_checkpoint(room);
+        assert_eq!(scene.left(), 0, "{ending:?}, {room:?}");
+        let (found, left) = (scene.store.counters().0.strays, u64::try_from(left).unwrap());
+        assert!(found >= left, "{ending:?}: {found} strays, {left} were left");
+        // And nothing else has gone, nor come back.
+        scene.world.power_cut(scene.node);
+        scene.world.set_capacity(scene.node, SimConfig::default().capacity);
+        scene.start();
+        assert!(scene.store.partitions().is_empty(), "{ending:?}");
+        scene.run(|_, store| async move {
             store.create(other(), small());
             append(&store, other(), batch(1, &[2; 6_000])).await;
             store.checkpoint().await;
-            rt.sleep(Duration::from_secs(60)).await;
             assert_eq!(read_all(&store, other()).await.len(), 61 + 6_000);
         });
-        assert_eq!(scene.left(), 0, "{ending:?}");
-        let (found, left) = (scene.store.counters().0.strays, u64::try_from(left).unwrap());
-        assert!(found >= left, "{ending:?}: {found} strays, {left} were left");
+    }
+}
+
+/// The same with segments that have left a log. A stop takes longer than they last.
+#[test]
+fn what_an_end_leaves_of_segments_goes_after_the_next_start() {
+    const SEGMENTS: usize = 20;
+    for (ending, room) in endings().filter(|(ending, _)| !matches!(ending, Ending::Stop)) {
+        let mut scene = Scene::filled(5, 0);
+        let (start, all) = scene.run(|_, store| async move {
+            let id = partition(0);
+            store.create(id, small());
+            let segments = || store.with_log(id, |l| l.segments().len()).unwrap();
+            let mut stored = Vec::new();
+            while segments() <= SEGMENTS {
+                stored.push(append(&store, id, batch(1, &[5; 20_000])).await);
+            }
+            store.checkpoint().await;
+            let to = store.with_log(id, |l| l.segments()[SEGMENTS - 1].name.base).unwrap();
+            store.advance_start(id, to).await.unwrap();
+            // A batch has one record.
+            (to, stored[usize::try_from(to.0).unwrap()..].concat())
+        });
+        scene.end(ending);
+        if room == Room::None {
+            scene.world.set_capacity(scene.node, 0);
+        }
+        scene.start();
+        let dir = Paths::new(Path::new(ROOT)).partition(partition(0));
+        let logs = |scene: &Scene| {
+            let dir = dir.clone();
+            let names = scene.run(|rt, _| async move { names(&rt, &dir).await });
+            names.iter().filter(|n| n.ends_with(".log")).count()
+        };
+        let left = logs(&scene);
+        assert!(left > SEGMENTS / 2, "{ending:?}: {left} are left");
+        scene.wait_without_a_checkpoint(room);
+        assert!(logs(&scene) <= 2, "{ending:?}, {room:?}: {} are left", logs(&scene));
+        // Another start, from the manifest that still names them, finds the log as it was.
+        scene.world.power_cut(scene.node);
+        scene.world.set_capacity(scene.node, SimConfig::default().capacity);
+        scene.start();
+        let found = scene.run(move |_, store| async move {
+            assert_eq!(store.with_log(partition(0), log::Log::start), Ok(start));
+            read_all(&store, partition(0)).await
+        });
+        assert!(found == all, "{ending:?}, {room:?}: {} bytes, not {}", found.len(), all.len());
+    }
+}
+
+/// Power goes after every effect of it, and each start goes on from what is left.
+#[test]
+fn a_search_that_is_cut_at_every_step_goes_on_after_the_next_start() {
+    const LEFT: i32 = 12;
+    let mut scene = Scene::filled(6, LEFT);
+    scene.run(|_, store| async move {
+        store.create(other(), small());
+        append(&store, other(), batch(1, &[2; 6_000])).await;
+        let ids: Vec<PartitionId> = (0..LEFT).map(partition).collect();
+        store.delete_all(&ids).await;
+    });
+    scene.world.power_cut(scene.node);
+    let mut cut = 0;
+    loop {
+        let soon = Config { strays_after: Duration::from_millis(50), ..Config::default() };
+        scene.start_with(soon);
+        assert_eq!(scene.store.partitions(), [other()]);
+        scene.run(|_, store| async move {
+            assert_eq!(read_all(&store, other()).await.len(), 61 + 6_000);
+        });
+        cut += 1;
+        scene.world.cut_after(scene.node, cut);
+        scene.world.run_for(Duration::from_secs(5));
+        if scene.world.is_alive(scene.node) {
+            break;
+        }
+    }
+    assert_eq!(scene.left(), 0);
+    assert!(cut > 5, "it was cut {cut} times");
+}
+
+/// Blocks of a partition may be in its file, and nothing of it in the journal, when power goes. The metadata names it, and it is
+/// made when the search for strays has found that file.
+#[test]
+fn a_partition_that_is_made_while_strays_of_its_name_go_keeps_its_files() {
+    for step in 0..30 {
+        let mut scene = Scene::filled(100 + step, 1);
+        scene.run(|rt, store| async move {
+            // They come before the file of its segment.
+            let dir = Paths::new(Path::new(ROOT)).partition(partition(0));
+            for n in 0..100 {
+                let path = dir.join(format!("00000000000000000000-0.a{n:02}"));
+                let how = Open { write: true, create: true, ..Open::default() };
+                drop(rt.disk().open(&path, how).await.unwrap());
+            }
+            store.delete_all(&[partition(0)]).await;
+        });
+        scene.world.kill(scene.node);
+        let soon = Config { strays_after: Duration::from_millis(1), ..Config::default() };
+        scene.start_with(soon);
+        assert_eq!(scene.left(), 1);
+        scene.run(move |rt, store| async move {
+            rt.sleep(Duration::from_micros(500 * step)).await;
+            let id = partition(0);
+            store.create(id, small());
+            append(&store, id, batch(1, &[3; 6_000])).await;
+            store.checkpoint().await;
+            rt.sleep(Duration::from_secs(1)).await;
+            let name = store.with_log(id, |l| l.segments()[0].name).unwrap();
+            let path = Paths::new(Path::new(ROOT)).segment(id, name, "log");
+            assert!(rt.disk().exists(&path).await.unwrap(), "step {step}: its file is gone");
+            store.close().await;
+        });
     }
 }
 

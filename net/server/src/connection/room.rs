@@ -1,9 +1,12 @@
 //! The budget for frames in buffers of our own.
 //!
 //! A frame is charged in full before its buffer is made, so that a frame which has begun can always end. Who finds no room
-//! waits in line. Small frames have a line of their own and an eighth of the room to themselves, and so have medium ones, so that
-//! a few large half-sent frames do not stop everybody. While a large one waits, medium ones keep to their eighth, so that they do
-//! not stop it either.
+//! waits in line; small, medium and large frames have a line each. Large ones leave a quarter of the room to the others, so that a
+//! few half-sent ones do not stop everybody: an eighth to medium and small ones, an eighth to small ones alone. While a large one
+//! waits, medium ones keep to their eighth, so that they do not stop it either.
+//!
+//! Small frames come first and may take all of the room. So the medium ones' eighth is kept from large ones, not from small ones:
+//! where those fill the room and keep coming, all others wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

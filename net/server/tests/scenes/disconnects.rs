@@ -69,12 +69,13 @@ fn a_request_is_told_though_its_client_has_given_up() {
         let thread = std::thread::spawn(move || {
             let mut client = Client::connect(address);
             client.ping();
-            client.ask(Kind::After(300_000), b"");
+            // So long that it is not over before the client has gone, however busy the machine is.
+            client.ask(Kind::After(3_000_000), b"");
             client.ask(Kind::Now, b"behind it");
             client
         });
         let client = join(&rt, thread).await;
-        until(&rt, || echo.finished.get() == 2).await;
+        until(&rt, || echo.finished.get() >= 2).await;
         client.reset();
         until(&rt, || server.counters().open == 0).await;
         let order = |laps: &Laps| laps.stages().any(|stage| stage == Stage::Order);

@@ -246,8 +246,7 @@ async fn rounds(
         laps.lap(Stage::Read, || broker.rt.clock());
         let bytes = trim(limits.max_bytes, all.values_mut().map(|(_, got)| got));
         let failed = all.values().any(|(_, got)| got.ends_the_wait());
-        // There is more than may be sent; what comes later would not be, either.
-        let full = all.values().any(|(_, got)| got.more.is_some());
+        let full = is_full(bytes, all.values().map(|(_, got)| got));
         let over = limits.deadline.since(broker.rt.now()).is_zero();
         if bytes >= limits.min_bytes || failed || full || over {
             return all;
@@ -323,6 +322,12 @@ fn trim<'a>(max_bytes: usize, got: impl Iterator<Item = &'a mut Got<Slice>>) -> 
     total
 }
 
+/// Whether there is more than may be sent: what comes later would not be, either. Where nothing was found, though each core sends
+/// a first batch of any size, there is only a gap below the bound that compaction has left, and something may come.
+fn is_full<'a>(bytes: usize, mut got: impl Iterator<Item = &'a Got<Slice>>) -> bool {
+    bytes > 0 && got.any(|g| g.more.is_some())
+}
+
 /// Resolves when some core says that one of its partitions has moved.
 async fn first_move(
     broker: &Rc<Broker>,
@@ -374,5 +379,16 @@ mod tests {
         assert_eq!(left, [0, 900, 60, 0, 40]);
         let mut got = [of(5000), of(1)];
         assert_eq!(trim(1000, got.iter_mut().flatten()), 5000);
+    }
+
+    #[test]
+    fn an_answer_of_nothing_is_never_full() {
+        let goes_on = |got: Option<Got<Slice>>| got.map(|g| Got { more: Some(Offset(7)), ..g });
+        let gaps = [of(0), goes_on(of(0)), goes_on(of(0))];
+        assert!(!is_full(0, gaps.iter().flatten()));
+        let some = [goes_on(of(0)), of(900)];
+        assert!(is_full(900, some.iter().flatten()));
+        let all = [of(900), of(0)];
+        assert!(!is_full(900, all.iter().flatten()));
     }
 }

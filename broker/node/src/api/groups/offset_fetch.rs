@@ -11,6 +11,7 @@ use ids::{LeaderEpoch, Offset, PartitionId, PartitionIndex};
 use question::Question;
 use server::Reply;
 use std::rc::Rc;
+use wire::api::ApiKey;
 use wire::api::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestTopic, OffsetFetchResponse, OffsetFetchResponseGroup,
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
@@ -41,6 +42,15 @@ pub(in super::super) async fn answer(
     let found = find(broker, vec![question::one(&request)]).await;
     let found = found.into_iter().next().unwrap_or(Err(ErrorCode::NOT_COORDINATOR));
     Ok(reply(asked, &phrase_one(&request, asked.version, &found)))
+}
+
+/// How many groups a request names whose body is about to be read; one where it is no OffsetFetch of several.
+pub(in super::super) fn named(key: ApiKey, version: i16, body: &Reader<'_>) -> usize {
+    if key != ApiKey::OffsetFetch || version < SEVERAL_FROM {
+        return 1;
+    }
+    // It begins with them. What cannot be read is refused when they are.
+    body.clone().long_len(true).ok().flatten().unwrap_or(1)
 }
 
 async fn find(broker: &Rc<Broker>, questions: Vec<Question>) -> Vec<Found> {
@@ -164,6 +174,18 @@ fn phrase_group<'a>(name: &'a str, found: &'a Found) -> OffsetFetchResponseGroup
 mod tests {
     use super::*;
     use wire::{Encoder, ErrorCode};
+
+    #[test]
+    fn the_groups_of_a_request_are_counted_before_it_is_read() {
+        // 300, as a compact length.
+        let body = Reader::new(&[0xad, 0x02, 2, b'g']);
+        assert_eq!(named(ApiKey::OffsetFetch, SEVERAL_FROM, &body), 300);
+        assert_eq!(body.position(), 0);
+        assert_eq!(named(ApiKey::OffsetFetch, SEVERAL_FROM - 1, &body), 1);
+        assert_eq!(named(ApiKey::OffsetCommit, SEVERAL_FROM, &body), 1);
+        let cut = Reader::new(&[]);
+        assert_eq!(named(ApiKey::OffsetFetch, SEVERAL_FROM, &cut), 1);
+    }
 
     fn asked() -> OffsetFetchRequest<'static> {
         let indexes = vec![PartitionIndex(0), PartitionIndex(2)];
