@@ -66,6 +66,7 @@ pub(crate) const REQUIRED: &[&str] = &[
     "manifest copy lagged",
     "reads of the rest log",
     "strays removed",
+    "strays removed before a checkpoint",
     "segment sealed",
     "transaction committed",
     "transaction aborted",
