@@ -69,22 +69,37 @@ public final class Retention {
         }
     }
 
+    /** Asks every API. Where the log begins may change between two of them, and then all are asked again. */
     private void look() throws Exception {
-        long earliest;
-        long latest;
-        long size;
+        while (true) {
+            long earliest = offset(OffsetSpec.earliest());
+            long latest = offset(OffsetSpec.latest());
+            long size = size();
+            String below = earliest == 0 ? "none" : below(earliest - 1);
+            long first = first(earliest < latest);
+            if (offset(OffsetSpec.earliest()) == earliest) {
+                System.out.printf(
+                        "{\"earliest\": %d, \"latest\": %d, \"first\": %d, \"below\": \"%s\", \"size\": %d}%n",
+                        earliest, latest, first, below, size);
+                return;
+            }
+        }
+    }
+
+    private long offset(OffsetSpec spec) throws Exception {
         try (Admin admin = Admin.create(to)) {
-            earliest = admin.listOffsets(Map.of(place, OffsetSpec.earliest())).partitionResult(place).get().offset();
-            latest = admin.listOffsets(Map.of(place, OffsetSpec.latest())).partitionResult(place).get().offset();
+            return admin.listOffsets(Map.of(place, spec)).partitionResult(place).get().offset();
+        }
+    }
+
+    private long size() throws Exception {
+        try (Admin admin = Admin.create(to)) {
             int node = admin.describeCluster().controller().get().id();
-            size = admin.describeLogDirs(List.of(node)).allDescriptions().get().get(node).values().stream()
+            return admin.describeLogDirs(List.of(node)).allDescriptions().get().get(node).values().stream()
                     .filter(dir -> dir.replicaInfos().containsKey(place))
                     .mapToLong(dir -> dir.replicaInfos().get(place).size())
                     .sum();
         }
-        String below = earliest == 0 ? "none" : below(earliest - 1);
-        System.out.printf("{\"earliest\": %d, \"latest\": %d, \"first\": %d, \"below\": \"%s\", \"size\": %d}%n",
-                earliest, latest, first(earliest < latest), below, size);
     }
 
     private KafkaConsumer<byte[], byte[]> consumer() {
@@ -117,6 +132,9 @@ public final class Retention {
                     return record.offset();
                 }
             }
+            return -1;
+        } catch (OffsetOutOfRangeException moved) {
+            // The beginning that it was told is none any more.
             return -1;
         }
     }
