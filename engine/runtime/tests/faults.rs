@@ -107,7 +107,8 @@ fn names_allocations_and_opening_fail_too(io: Io) {
         let path = dir.join("f");
         let f = disk.open(&path, ALL).await.unwrap();
         faults::add(rule(Point::Open, &path, 0, Some(1), Effect::Fail(libc::EMFILE)));
-        faults::add(rule(Point::Allocate, &path, 0, Some(2), Effect::Fail(libc::ENOSPC)));
+        // An allocation that is refused, the cut that gives back what it took, and a cut of its own.
+        faults::add(rule(Point::Allocate, &path, 0, Some(3), Effect::Fail(libc::ENOSPC)));
         faults::add(rule(Point::Names, &path, 0, Some(2), Effect::Fail(libc::EROFS)));
         faults::add(rule(Point::Sync, &dir, 0, Some(1), Effect::Fail(libc::EIO)));
         assert_eq!(errno(disk.open(&path, ALL).await), Some(libc::EMFILE));
