@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_of_every_repeat_or_none() {
-        let line = "pass b: p99 > +10%: 2.00 ms against 2.00 ms, +0.0 %, medians of 5 and 5 repeats";
+        let line = "pass b: p99 > +10%: 2.0 ms against 2.0 ms, medians of 5 and 5 repeats";
         assert_eq!(Answer::of(line, Some(0), 5), Answer::Open);
         assert_eq!(Answer::of(line, Some(SHUT), 5), Answer::Shut);
         for code in [Some(INVALID), Some(1), None] {

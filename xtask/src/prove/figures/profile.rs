@@ -169,8 +169,9 @@ mod tests {
 
     #[test]
     fn symbols_are_read_from_what_callgrind_prints() {
-        let text = "22,716,145 (100.0%)  PROGRAM TOTALS\n\n----\nIr                   file:function\n----\n\
-                    5,000,000 (22.01%)  ???:memcpy [/lib/libc.so.6]\n  900,000 ( 3.96%)  a.rs:<F as G>::h(i) [b]\n";
+        let text = "22,716,145 (100.0%)  PROGRAM TOTALS\n\n----\nIr  file:function\n----\n\
+                    5,000,000 (22.01%)  ???:memcpy [/lib/libc.so.6]\n\
+                    900,000 ( 3.96%)  a.rs:<F as G>::h(i) [b]\n";
         let found = symbols_of_callgrind(text);
         let want = [(22.01, "???:memcpy [/lib/libc.so.6]"), (3.96, "a.rs:<F as G>::h(i) [b]")];
         assert_eq!(named(&found), want);

@@ -106,9 +106,13 @@ mod tests {
         let light = Some(Light { device: 2e9, loopback: 3e9 });
         let told = |figure: &Figure| of(SHARE, 2, std::slice::from_ref(figure), light);
         let waiting = told(&calm());
-        let start = "the broker used 50 % of its processors, 70 % of that the kernel's, 2.00 CPU s/GB; it wrote 1000 MB/s, 50 % of what";
-        assert!(waiting.starts_with(start), "{waiting}");
-        assert!(waiting.contains("900 flushes/s") && waiting.contains("60 % of the time"));
+        for said in [
+            "the broker used 50 % of its processors, 70 % of that the kernel's, 2.00 CPU s/GB;",
+            "it wrote 1000 MB/s, 50 % of what the device takes",
+            "900 flushes/s; the client's busiest thread wanted a processor 60 % of the time.",
+        ] {
+            assert!(waiting.contains(said), "{said}: {waiting}");
+        }
         assert!(waiting.contains("points to waiting"), "{waiting}");
         assert!(told(&Figure { busy: 1.9, ..calm() }).contains("points to the kernel's part"));
         let own = Figure { busy: 1.9, kernel: 0.3, ..calm() };
@@ -129,7 +133,6 @@ mod tests {
     #[test]
     fn copies_are_told_by_their_sites() {
         let words = of(COPIES, 1, &[calm()], None);
-        let said = "1.00 into tails, 1.00 into commits, 0.25 of received requests before they were one";
-        assert_eq!(words, said);
+        assert!(words.starts_with("1.00 into tails, 1.00 into commits, 0.25 of received"));
     }
 }
