@@ -515,6 +515,8 @@ mod tests {
         assert_eq!(named(&[]), Some(false));
         assert_eq!(named(&["--disks", "here,xfs"]), Some(true));
         assert_eq!(named(&["--disks", "btrfs"]), None);
+        let profile = |words: &[&str]| Options::parse(words).map(|o| o.profile).ok();
+        assert_eq!((profile(&[]), profile(&["--profile"])), (Some(false), Some(true)));
     }
 
     #[test]
