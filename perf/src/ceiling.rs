@@ -78,7 +78,14 @@ pub(crate) struct Bounds {
     pub(crate) loopback: Option<f64>,
 }
 
+/// Milliseconds of each measurement of a glance.
+const GLANCE_MS: u64 = 250;
+
 impl Bounds {
+    /// How long a glance is meant to take. The 128 MiB that it writes in sequence, to have its file, come on top.
+    pub(crate) const GLANCE: Duration =
+        Duration::from_millis(GLANCE_MS * (device::SIZES.len() + network::COUNT) as u64);
+
     /// Measures them, the device through a file in this directory, the loopback between this thread's cores and `far`, the broker's.
     pub(crate) fn measure(
         directory: &std::path::Path,
@@ -95,7 +102,7 @@ impl Bounds {
         directory: &std::path::Path,
         far: Option<&[usize]>,
     ) -> Result<Self, Failure> {
-        const EACH: Duration = Duration::from_millis(250);
+        const EACH: Duration = Duration::from_millis(GLANCE_MS);
         let mut all = device::measure(directory, 64 << 20, EACH, 0)?;
         all.extend(network::measure(EACH, far)?);
         Ok(Self::of(&all))
@@ -215,6 +222,8 @@ mod tests {
         let mut all = device::measure(&parent, 16 << 20, each, device::FLUSHES_MIN).unwrap();
         all.extend(network::measure(each, None).unwrap());
         std::fs::remove_dir_all(&parent).unwrap();
+        // Two passes in sequence, and those that a glance gives a time of their own.
+        assert_eq!(all.len(), 2 + device::SIZES.len() + network::COUNT);
         let bounds = Bounds::of(&all);
         assert!(bounds.device.is_some() && bounds.loopback.is_some(), "{bounds:?}");
         // A short measurement may not carry a p99; that the names are there does not hang on that.

@@ -68,11 +68,15 @@ impl Start {
 impl HostArgs {
     /// Starts a broker with these arguments where none is named, and keeps this process to the client's cores.
     pub(crate) fn open(&self, arguments: &[&str]) -> Result<Host, Failure> {
-        self.open_after(memory::BYTES_MAX, arguments)
+        self.open_after(memory::USUAL, arguments)
     }
 
     /// The same, after touching so much memory at most.
-    pub(crate) fn open_after(&self, touch: u64, arguments: &[&str]) -> Result<Host, Failure> {
+    pub(crate) fn open_after(
+        &self,
+        touch: memory::Limits,
+        arguments: &[&str],
+    ) -> Result<Host, Failure> {
         if !self.bootstrap.is_empty() {
             return Ok(Host {
                 bootstrap: self.bootstrap.clone(),

@@ -16,23 +16,28 @@ use crate::{interrupt, machine, spec::format_bytes};
 /// Memory is touched in pieces of this size.
 const PIECE: u64 = 64 << 20;
 
-/// As much as this is enough for a broker and its page cache.
-pub(crate) const BYTES_MAX: u64 = 8 << 30;
+/// How much memory is touched, and for how long, at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bytes: u64,
+    /// However much is left then.
+    pub(crate) time: Duration,
+}
 
-/// As much as this is enough for a quarter of a minute: what a broker takes for its buffers, the rings and the client.
-pub(crate) const BYTES_QUICK: u64 = 2 << 30;
+/// Enough for a broker and its page cache.
+pub(crate) const USUAL: Limits = Limits { bytes: 8 << 30, time: Duration::from_secs(10) };
+
+/// Enough for a quarter of a minute: what a broker takes for its buffers, the rings and the client. And no more time than it has to give.
+pub(crate) const QUICK: Limits = Limits { bytes: 2 << 30, time: Duration::from_secs(2) };
 
 /// A share of what is free, so that nobody is pushed out.
 const FREE_SHARE: u64 = 2;
 
-/// However much is left then.
-const TIME_MAX: Duration = Duration::from_secs(10);
-
 /// Options of the commands that start a broker.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct MemoryArgs {
-    /// Do not write to 8 GiB of memory (`quick`: 2 GiB; at most half of what is free, at most 10 s) before the broker starts: then the first run
-    /// on a virtual machine may measure how its host finds memory
+    /// Do not write to 8 GiB of memory (at most half of what is free, at most 10 s; `quick`: 2 GiB, at most 2 s) before the broker starts: then the
+    /// first run on a virtual machine may measure how its host finds memory
     #[arg(long)]
     cold_memory: bool,
 }
@@ -48,12 +53,12 @@ pub(crate) struct Touched {
 impl MemoryArgs {
     /// Touches memory, so much at most, where that was not forbidden, and says in words what was done. To be called before the process keeps
     /// to the client's cores.
-    pub(crate) fn touch(self, most: u64) -> String {
+    pub(crate) fn touch(self, most: Limits) -> String {
         if self.cold_memory {
             return "memory as it was found (--cold-memory)".to_owned();
         }
-        let wanted = wanted(machine::memory_available().unwrap_or(0), most);
-        touch(wanted, thread::available_parallelism().map_or(1, usize::from), TIME_MAX).to_string()
+        let wanted = wanted(machine::memory_available().unwrap_or(0), most.bytes);
+        touch(wanted, thread::available_parallelism().map_or(1, usize::from), most.time).to_string()
     }
 }
 
@@ -108,11 +113,11 @@ mod tests {
 
     #[test]
     fn no_more_than_half_of_what_is_free_and_eight_gib() {
-        assert_eq!(wanted(0, BYTES_MAX), 0);
-        assert_eq!(wanted(3 << 30, BYTES_MAX), 3 << 29);
-        assert_eq!(wanted(PIECE * 3, BYTES_MAX), PIECE);
-        assert_eq!(wanted(u64::MAX, BYTES_MAX), 8 << 30);
-        assert_eq!(wanted(u64::MAX, BYTES_QUICK), 2 << 30);
+        assert_eq!(wanted(0, USUAL.bytes), 0);
+        assert_eq!(wanted(3 << 30, USUAL.bytes), 3 << 29);
+        assert_eq!(wanted(PIECE * 3, USUAL.bytes), PIECE);
+        assert_eq!(wanted(u64::MAX, USUAL.bytes), 8 << 30);
+        assert_eq!(wanted(u64::MAX, QUICK.bytes), 2 << 30);
     }
 
     #[test]
@@ -124,7 +129,7 @@ mod tests {
             rest.split(' ').nth(7).unwrap().parse::<u64>().unwrap()
         };
         let before = faults();
-        let touched = touch(2 * PIECE, 2, TIME_MAX);
+        let touched = touch(2 * PIECE, 2, USUAL.time);
         assert_eq!((touched.bytes, touched.wanted), (2 * PIECE, 2 * PIECE));
         // A fault for each 2 MiB at the least, where the kernel has pages so large.
         assert!(faults() - before >= 2 * PIECE / (2 << 20), "{}", faults() - before);
@@ -133,10 +138,10 @@ mod tests {
 
     #[test]
     fn the_time_is_bounded_and_the_rest_is_told() {
-        let touched = touch(BYTES_MAX, 1, Duration::ZERO);
-        assert_eq!((touched.bytes, touched.wanted), (0, BYTES_MAX));
+        let touched = touch(USUAL.bytes, 1, Duration::ZERO);
+        assert_eq!((touched.bytes, touched.wanted), (0, USUAL.bytes));
         assert!(touched.to_string().ends_with(", of 8.0 GiB that were to be"), "{touched}");
         let args = MemoryArgs { cold_memory: true };
-        assert!(args.touch(0).contains("--cold-memory"));
+        assert!(args.touch(QUICK).contains("--cold-memory"));
     }
 }

@@ -219,7 +219,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     // All contenders have it alike.
     let awake = args.awake.begin(sides.client.as_deref())?;
     // Kafka has the first turn: it must not be the one that finds the memory.
-    let memory = args.memory.touch(memory::BYTES_MAX);
+    let memory = args.memory.touch(memory::USUAL);
     terminal::note(&memory);
     sides.keep_client()?;
     let kafka =

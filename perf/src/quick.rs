@@ -4,11 +4,12 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
     awake,
+    ceiling::Bounds,
     failure::Failure,
     host::HostArgs,
     latency::{Kind, Latencies},
@@ -34,6 +35,12 @@ pub struct QuickArgs {
     into: Option<PathBuf>,
 }
 
+/// Load before each of the two parts.
+const WARMUP: Duration = Duration::from_secs(1);
+
+/// How long it is measured as fast as it goes.
+const FAST: Duration = Duration::from_secs(3);
+
 /// How long the open loop is measured.
 const CALM: Duration = Duration::from_secs(6);
 
@@ -44,7 +51,12 @@ const CALM: Duration = Duration::from_secs(6);
 pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     // A text without its marks is found out before the quarter of a minute, not after it.
     let page = args.into.as_deref().map(Page::open).transpose()?;
-    let host = args.host.open_after(memory::BYTES_QUICK, &[])?;
+    let began = Instant::now();
+    let [always, more] = planned(&args.size).map(|time| time.as_secs_f64());
+    terminal::note(&format!(
+        "some {always:.0} s, and {more:.0} s more where half of the maximum is no measurement"
+    ));
+    let host = args.host.open_after(memory::QUICK, &[])?;
     // Its counters are not shown, and reading them takes seconds.
     let scene = Scene { admin: None, ..host.scene() };
     let mut left = Vec::new();
@@ -55,7 +67,8 @@ pub fn run(args: &QuickArgs) -> Result<(), Failure> {
     let head = header(&calm, &host.sides);
     // The broker ends before the words come: nothing is left of it when they are there.
     drop(host);
-    let text = |colour| render(&head, &fast, name, &calm, &recording, colour);
+    let took = format!("took           {:.1} s\n", began.elapsed().as_secs_f64());
+    let text = |colour| render(&head, &fast, name, &calm, &recording, colour) + &took;
     terminal::print(&text(terminal::colour()));
     // A picture of the generator is none to show.
     conclude(&calm)?;
@@ -72,19 +85,36 @@ struct Quick {
     recording: Recording,
 }
 
-fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<Quick, Failure> {
-    let plan = Plan {
-        size: args.size.clone(),
+/// The load as fast as it goes.
+fn fast(size: &SizeSpec) -> Plan {
+    Plan {
+        rate: RateSpec::Max,
+        size: size.clone(),
         partitions: 4,
         threads: half_of_the_cores(),
-        warmup: Duration::from_secs(1),
-        duration: Duration::from_secs(3),
+        warmup: WARMUP,
+        duration: FAST,
         ..Plan::default()
-    };
-    let (fast, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
+    }
+}
+
+/// The open loop, whose rate depends on what the other one came to.
+fn calm(size: &SizeSpec) -> Plan {
+    let can_verify = matches!(size, SizeSpec::Fixed(size) if *size >= crate::stamp::FULL_BYTES);
+    Plan { consumers: 2, duration: CALM, verify: can_verify, ..fast(size) }
+}
+
+/// For how long the parts are meant to last: those that are always there, and the open loop once more where half of the maximum was no
+/// measurement. The broker's start and end, and the wait for the last answers of each part, come on top.
+fn planned(size: &SizeSpec) -> [Duration; 2] {
+    let [fast, calm] = [fast(size), calm(size)].map(|plan| plan.warmup + plan.duration);
+    [memory::QUICK.time + Bounds::GLANCE + fast + calm, calm]
+}
+
+fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<Quick, Failure> {
+    let (fast, _) = measure_and_leave(&fast(&args.size), scene, left)?;
     let top = fast.rate();
-    let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
-    let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
+    let plan = calm(&args.size);
     let mut part = |share: f64| {
         let rate = RateSpec::constant((top / share).max(1.0) as u64);
         measure_and_leave(&Plan { rate, ..plan.clone() }, scene, left)
@@ -291,6 +321,18 @@ mod tests {
         let words = "valid, 380 records failed: NOT_ENOUGH_REPLICAS\n";
         ends(&text(&sound, &refusing), &format!("verdict        {words}"));
         ends(&text(&refusing, &sound), &format!("as fast as it goes: {words}"));
+    }
+
+    #[test]
+    fn what_is_planned_is_a_quarter_of_a_minute() {
+        let [always, more] = planned(&SizeSpec::Fixed(1024));
+        assert!(always <= Duration::from_secs(18), "{always:?}");
+        assert!(always + more <= Duration::from_secs(25), "{more:?} more than {always:?}");
+        // It is what is played, and no more than that.
+        let of = |plan: Plan| (plan.warmup, plan.duration);
+        let size = SizeSpec::Fixed(1024);
+        assert_eq!(of(fast(&size)), (WARMUP, FAST));
+        assert_eq!(of(calm(&size)), (WARMUP, CALM));
     }
 
     #[test]

@@ -53,3 +53,6 @@ impl Line {
         stretches
     }
 }
+
+#[cfg(test)]
+mod tests;

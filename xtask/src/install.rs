@@ -9,14 +9,16 @@ use crate::{Fault, program, tally::say};
 /// Installs what is missing and leaves what is there alone; cargo-deny, which takes minutes to build, only where it is required.
 pub(crate) fn run(deny: bool) -> Result<(), Fault> {
     let mut packages: Vec<&str> = Vec::new();
-    // Compilers, and what the tests with interfaces and file systems of their own start. Whether a tool knows the word does not
-    // matter: none of them does anything else then.
+    // Compilers, what the tests with interfaces and file systems of their own start, and what proofs count and make file systems
+    // with. Whether a tool knows the word does not matter: none of them does anything else then.
     for (tool, package) in [
         ("cc", "gcc"),
         ("c++", "g++"),
         ("make", "make"),
         ("ip", "iproute2"),
         ("mkfs.ext4", "e2fsprogs"),
+        ("mkfs.xfs", "xfsprogs"),
+        ("valgrind", "valgrind"),
     ] {
         if Command::new(tool).arg("--version").output().is_err() {
             packages.push(package);

@@ -32,8 +32,8 @@ usage: cargo xtask check
        cargo xtask prove compaction [--updates N] [--keys N] [--dedupe BYTES] [--kills N] [--rounds N] [--seconds N] [--release] [--seed N] [--state FILE]
        cargo xtask prove crash [--images N] [--release] [--state FILE] [--seed N]
        cargo xtask prove figures [--rounds N] [--seconds N] [--cores N,...] [--memory SIZE]
-                                 [--disks here,ext4,xfs]
-       cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]
+                                 [--disks here,ext4,xfs] [--profile]
+       cargo xtask prove compare [--rounds N] [--repeats N] [--delay TIME] [--fail-if CONDITION]...
        cargo xtask prove stages [--rounds N] [--seconds SHORT,LONG] [--rate R] [--with FILE] [--without FILE]
                                 [--load produce|fetch|WORDS] [--io portable|uring] [--counter callgrind|perf]
        cargo xtask prove storms [--seeds N] [--members N] [--processors N] [--release] [--state FILE]
@@ -65,8 +65,10 @@ prove   kill: kill -9 under load, again and again, and count what must never hap
         crash: power cuts and kills on the simulated disk, and every planted bug found
         figures: what a durable broker takes, gives and costs, beside the bare device, and the latency of
         an acknowledgement also on ext4 and xfs on loop devices (root); what is not measured is told at the
-        end, and is a failure where --disks names it
-        compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never
+        end, and is a failure where --disks names it; of a missed target what was measured beside it, and
+        with --profile the symbols that took most (perf, or callgrind)
+        compare: `ringwood perf compare --fail-if` shuts on delayed flushes, every time, and on noise never;
+        for the median and for the p99, each counted by itself
         stages: what it costs to know where the time goes, in instructions of the broker per request
         (callgrind, or perf stat where the processor's counters can be read); no more than 1 %
         storms: rebalance storms of many members in the simulator, both protocols, on every processor

@@ -5,6 +5,7 @@
 #[path = "serving/ports.rs"]
 mod ports;
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, create_dir_all, remove_file};
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
 /// A refusal is tried again until the time is up.
 const PRODUCE: [&str; 4] = ["produce", "t", "--timeout", "5s"];
+/// Partitions of a topic: if each took as much as it would like, the reserve would not be enough for all.
+const PARTITIONS: usize = 40;
+/// Lines begin with their partition.
+const BY_PARTITION: [&str; 2] = ["--format", "%p %v\n"];
 
 /// A file system of 256 MiB in a file. Dropping it unmounts.
 struct Small(PathBuf);
@@ -99,7 +104,8 @@ impl Broker {
         command.arg("start").arg("--data").arg(data).args(["--listen", &address]);
         command.args(["--admin", &admin, "--cores", "1"]);
         command.args(["--ring", ring, "--memory", "32MiB", "--reserve", "16MiB"]);
-        let log = File::create(data.with_extension("log")).unwrap();
+        // Not on the disk that is full: what cannot be said there would end the process.
+        let log = File::create(data.parent().unwrap().with_extension("log")).unwrap();
         let process = command.stderr(log).spawn().unwrap();
         let broker = Broker { process, address };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -108,6 +114,16 @@ impl Broker {
             sleep(Duration::from_millis(20));
         }
         broker
+    }
+
+    /// SIGTERM, and a wait for its end.
+    fn stop(mut self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the broker does not stop");
+            sleep(Duration::from_millis(20));
+        }
     }
 
     fn run(&self, words: &[&str], input: &[u8]) -> Output {
@@ -145,47 +161,108 @@ fn fill(ballast: &Path, left: u64) {
     out.sync_all().unwrap();
 }
 
-#[test]
-fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
-    let Some(small) = Small::if_possible("disk-full") else { return };
-    let broker = Broker::start(&small.0.join("data"), "1MiB");
-    broker.ok(&["topic", "create", "t"], b"");
-    broker.ok(&["produce", "t"], b"before\n");
-    let ballast = small.0.join("ballast");
-    fill(&ballast, 2);
+/// So many lines of 21,000 bytes for each partition, which is the first word of a line.
+fn lines(name: &str, each: usize) -> Vec<String> {
+    let value = "x".repeat(21_000);
+    (0..each * PARTITIONS).map(|n| format!("{} {name} {n} {value}", n % PARTITIONS)).collect()
+}
 
-    // Refused, with the code that says so; the broker looks at the disk from time to time only.
+fn text(lines: &[String]) -> Vec<u8> {
+    lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
+}
+
+/// Bytes of the ring that the next start would read again.
+fn left_in_the_ring(data: &Path) -> u64 {
+    let words = ["storage", "info", "--json", "--data"];
+    let said = Command::new(BINARY).args(words).arg(data).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let info: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    info["cores"][0]["ring_used"].as_u64().unwrap()
+}
+
+/// Writes lines to one partition after the other until one is refused, with the code that says so; the broker looks at the disk from time to
+/// time only. What it took is added to `want`.
+fn until_refused(broker: &Broker, want: &mut Vec<String>) {
+    let words = [&PRODUCE[..], &BY_PARTITION].concat();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut acknowledged = 0;
-    let refused = loop {
-        let ran = broker.run(&PRODUCE, format!("full {acknowledged}\n").as_bytes());
+    loop {
+        let line = format!("{} full {}", want.len() % PARTITIONS, want.len());
+        let ran = broker.run(&words, format!("{line}\n").as_bytes());
         if !ran.status.success() {
-            break String::from_utf8_lossy(&ran.stderr).into_owned();
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            assert!(said.contains("KAFKA_STORAGE_ERROR"), "{said}");
+            return;
         }
-        acknowledged += 1;
+        want.push(line);
         assert!(Instant::now() < deadline, "writes go on with a full disk");
         sleep(Duration::from_millis(100));
-    };
-    assert!(refused.contains("KAFKA_STORAGE_ERROR"), "{refused}");
+    }
+}
 
-    // What was acknowledged can be read.
-    let read = |broker: &Broker| {
-        let out = String::from_utf8(broker.ok(&["consume", "t"], b"")).unwrap();
-        out.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut want = vec!["before".to_owned()];
-    want.extend((0..acknowledged).map(|n| format!("full {n}")));
-    assert_eq!(read(&broker), want);
-
-    // Room again: the same process takes writes.
-    remove_file(&ballast).unwrap();
+/// Writes a line as soon as it is taken.
+fn until_taken(broker: &Broker, want: &mut Vec<String>) {
+    let words = [&PRODUCE[..], &BY_PARTITION].concat();
+    let line = format!("7 after {}", want.len());
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !broker.run(&PRODUCE, b"after\n").status.success() {
+    while !broker.run(&words, format!("{line}\n").as_bytes()).status.success() {
         assert!(Instant::now() < deadline, "writes do not resume");
         sleep(Duration::from_millis(200));
     }
-    want.push("after".to_owned());
-    assert_eq!(read(&broker), want);
+    want.push(line);
+}
+
+/// Everything that was acknowledged is there, and nothing else.
+fn check(broker: &Broker, want: &[String]) {
+    let words = [&["consume", "t"][..], &BY_PARTITION].concat();
+    let out = String::from_utf8(broker.ok(&words, b"")).unwrap();
+    let mut found: Vec<&str> = out.lines().collect();
+    let mut want: Vec<&str> = want.iter().map(String::as_str).collect();
+    found.sort_unstable();
+    want.sort_unstable();
+    // Too long to be printed whole.
+    let head = |line: &str| line.chars().take(40).collect::<String>();
+    let other = found.iter().zip(&want).find(|(found, want)| found != want);
+    let other = other.map(|(found, want)| (head(found), head(want)));
+    assert_eq!((found.len(), other), (want.len(), None));
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room() {
+    let Some(small) = Small::if_possible("disk-full") else { return };
+    let data = small.0.join("data");
+    let broker = Broker::start(&data, "4MiB");
+    broker.ok(&["topic", "create", "t", "-p", &PARTITIONS.to_string()], b"");
+    let to_partitions = [&["produce", "t"][..], &BY_PARTITION].concat();
+    // Nearly a quarter of a mebibyte each: what a file has allocated is used up, and with the next block it would like as much again.
+    let mut want = lines("old", 12);
+    broker.ok(&to_partitions, &text(&want));
+    let ballast = small.0.join("ballast");
+    fill(&ballast, 2);
+    until_refused(&broker, &mut want);
+    check(&broker, &want);
+
+    // Room again: the same process takes writes.
+    remove_file(&ballast).unwrap();
+    until_taken(&broker, &mut want);
+    check(&broker, &want);
+
+    // All is in the files; then each partition has something in the ring and nowhere else, and there is no room at all.
+    broker.stop();
+    let broker = Broker::start(&data, "4MiB");
+    let new = lines("new", 1);
+    broker.ok(&to_partitions, &text(&new));
+    want.extend(new);
+    fill(&ballast, 0);
+    until_refused(&broker, &mut want);
+
+    // The reserve is enough for all of them, and a start on the full disk serves what was acknowledged.
+    broker.stop();
+    let left = left_in_the_ring(&data);
+    assert!(left < 64 << 10, "{left} bytes found no room in their files");
+    let broker = Broker::start(&data, "4MiB");
+    check(&broker, &want);
+    remove_file(&ballast).unwrap();
+    until_taken(&broker, &mut want);
     drop(broker);
     drop(small);
 }

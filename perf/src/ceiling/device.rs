@@ -18,6 +18,9 @@ const BLOCK: usize = 4096;
 /// So many flushes are waited for, as a p99 needs a thousand ...
 pub(super) const FLUSHES_MIN: u64 = 2_000;
 
+/// Bytes of the writes that are flushed one by one; each size has its own measurement.
+pub(super) const SIZES: [usize; 3] = [BLOCK, 128 << 10, 1 << 20];
+
 /// ... but no longer than this.
 const DURATION_MAX: Duration = Duration::from_secs(10);
 
@@ -94,7 +97,7 @@ pub(super) fn measure(
         let name = format!("device: sequential write, 1 MiB, {how}, one flush, {pass}");
         bounds.push(Bound::throughput(name, (chunks << 20) as f64, seconds));
     }
-    for size in [BLOCK, 128 << 10, 1 << 20] {
+    for size in SIZES {
         let buffer = Aligned::new(size);
         let room = (chunks << 20) / size as u64;
         let mut latency = Latency::new();

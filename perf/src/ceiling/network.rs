@@ -10,6 +10,9 @@ use std::{
 use super::Bound;
 use crate::{failure::Failure, latency::Latency, own::keep_to};
 
+/// How many measurements there are.
+pub(super) const COUNT: usize = 2;
+
 fn wrong(e: std::io::Error) -> Failure {
     Failure::Local(format!("loopback: {e}"))
 }

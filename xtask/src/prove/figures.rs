@@ -1,7 +1,8 @@
 //! The figures of the durable path over TCP: what one broker takes and gives, and what it costs, beside the bare device.
 //!
 //! Each round starts a fresh broker for each number of cores and each load; the rounds follow each other, so that a slow minute
-//! hits all. What is printed is the median of the rounds, beside the targets of the design. Two things are a verdict: a load at the
+//! hits all. What is printed is the median of the rounds, beside the targets of the design; of each that is missed, what was measured of broker,
+//! device and client under that load, and with `--profile` where the broker's time went. Two things are a verdict: a load at the
 //! broker's limit that has not gone round the ring three times has not met the cost of its checkpoints, and shows nothing; and a disk
 //! that was asked for by its name must be there. What else could not be measured is told at the end.
 //!
@@ -11,26 +12,30 @@
 //! How long an acknowledgement takes at a rate that the broker keeps easily, open loop, is measured on every file system that can be had here: a
 //! flush costs what the file system makes of it.
 
+mod broker;
 mod copies;
 mod disks;
 mod fetching;
 mod gaps;
 mod latencies;
+mod profile;
+mod reasons;
 mod targets;
 
-use std::fs::{create_dir_all, read_to_string, remove_dir_all, write};
+use std::fs::{create_dir_all, read_to_string, write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use self::broker::Broker;
 use self::disks::Disk;
 use self::gaps::Gaps;
-use self::targets::{COPIES, RECORDS, SHARE};
+use self::profile::Tool;
+use self::targets::{COPIES, COPIES_OUT, Light, RECORDS, Reached, SHARE};
 use super::{options, processors};
-use crate::broker::free_port;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
@@ -43,6 +48,8 @@ struct Options {
     disks: Vec<Disk>,
     /// These disks and no others were asked for.
     named: bool,
+    /// Where the time goes is looked for where a target is missed.
+    profile: bool,
 }
 
 impl Options {
@@ -54,8 +61,9 @@ impl Options {
             memory: "256MiB".to_owned(),
             disks: disks::ALL.to_vec(),
             named: false,
+            profile: false,
         };
-        options::each(words, &[], |name, value| {
+        options::each(words, &["--profile"], |name, value| {
             match name {
                 "--rounds" => options.rounds = value.parse()?,
                 "--seconds" => options.seconds = value.parse()?,
@@ -65,6 +73,7 @@ impl Options {
                     options.disks = value.split(',').map(Disk::parse).collect::<Result<_, _>>()?;
                     options.named = true;
                 }
+                "--profile" => options.profile = true,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -85,7 +94,7 @@ struct Load {
     words: &'static [&'static str],
 }
 
-const LOADS: [Load; 5] = [
+static LOADS: [Load; 5] = [
     Load {
         rate: "max",
         name: "produce 100 B, batches of 16 KiB",
@@ -125,80 +134,6 @@ const LEGEND: &str = "Of the seconds that were measured, after the warm-up: 1000
     p50 ms and p99 ms. Of all the time under load, from the first record of the warm-up to the last acknowledgement, as the broker counts it: flushes/s, copies/byte, written/byte, own and written/byte, device \
     (with what others write there), for each byte produced in that time, core messages/request, for each request of that time, and ring lengths.";
 
-/// The kernel's ticks of processor time in `/proc`: a constant of its interface to programs.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// A broker of the release build.
-struct Broker {
-    process: Child,
-    listen: String,
-    admin: String,
-    data: PathBuf,
-}
-
-impl Broker {
-    fn start(
-        folder: &Path,
-        cores: u32,
-        processors: Option<&str>,
-        options: &Options,
-    ) -> Result<Broker, Fault> {
-        let data = folder.join("data");
-        if data.exists() {
-            remove_dir_all(&data)?;
-        }
-        let (listen, admin) = (free_port()?.to_string(), free_port()?.to_string());
-        let process = processors::on(processors, &binary())
-            .arg("start")
-            .arg("--data")
-            .arg(&data)
-            .args(["--listen", &listen, "--admin", &admin, "--cores", &cores.to_string()])
-            .args(["--memory", &options.memory, "--reserve", "64MiB"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut broker = Broker { process, listen, admin, data };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while broker.metrics().is_none() {
-            if broker.process.try_wait()?.is_some() || Instant::now() > deadline {
-                return Err("the broker does not start".into());
-            }
-            sleep(Duration::from_millis(50));
-        }
-        Ok(broker)
-    }
-
-    /// Seconds of processor time that the whole process has used.
-    fn cpu(&self) -> Result<f64, Fault> {
-        let stat = read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        processor_seconds(&stat).ok_or_else(|| format!("no times in {stat}").into())
-    }
-
-    /// The text of `/metrics`, once it serves.
-    fn metrics(&self) -> Option<String> {
-        crate::http::get(&self.admin, "/readyz").filter(|text| text.contains(" 200 "))?;
-        crate::http::get(&self.admin, "/metrics").filter(|text| text.contains("ringwood_"))
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let ended = self.process.kill().and_then(|()| self.process.wait());
-        if let Err(error) = ended.map(drop).and_then(|()| remove_dir_all(&self.data)) {
-            eprintln!("xtask: the broker's end: {error}");
-        }
-    }
-}
-
-/// Those of `/proc/PID/stat`. The name of the program, in brackets, may hold anything; behind it the times are the 12th and 13th word.
-fn processor_seconds(stat: &str) -> Option<f64> {
-    let (_, behind) = stat.rsplit_once(") ")?;
-    let mut words = behind.split(' ').skip(11);
-    let (user, system): (f64, f64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some((user + system) / TICKS_PER_SECOND)
-}
-
 fn binary() -> PathBuf {
     tree::target().join("release").join("ringwood")
 }
@@ -233,12 +168,19 @@ struct Figure {
     p99: f64,
     flushes: f64,
     copies: f64,
+    /// The same into tails, into commits, and of received bytes before they were a request.
+    copied: [f64; 3],
     own: f64,
     device: f64,
     messages: f64,
     /// How often the ring was written over.
     laps: f64,
     checkpoints: f64,
+    /// Processors that the broker used, and the kernel's share of that, between 0 and 1.
+    busy: f64,
+    kernel: f64,
+    /// The share of a processor that the client's busiest thread wanted, between 0 and 1.
+    client: f64,
     verdict: String,
 }
 
@@ -249,6 +191,7 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     let broker = Broker::start(folder, cores, ours, options)?;
     let before = broker.metrics().ok_or("no metrics")?;
     let device = device_bytes(folder);
+    let times = broker.times()?;
     let mut command = processors::on(theirs, &binary());
     command
         .args(["perf", "run", "-b", &broker.listen, "--rate", load.rate, "--partitions", "16"])
@@ -257,6 +200,7 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
         .args(load.words);
     let limit = Duration::from_secs(options.seconds * 3 + 60);
     let outcome = program::run(&mut command, None, limit)?;
+    let kernel = times.kernel_share_until(broker.times()?);
     let run: Value = serde_json::from_slice(&outcome.out)
         .map_err(|e| format!("{}: {e}\n    {}", program::line(&command), outcome.last_words()))?;
     // The admin port's text is a second old at most.
@@ -267,6 +211,7 @@ fn measure(options: &Options, folder: &Path, cores: u32, load: &Load) -> Result<
     Ok(Figure {
         device: written.unwrap_or(f64::NAN) / of(PRODUCED),
         laps: of("ringwood_journal_bytes_total") / sum(&after, "ringwood_journal_size_bytes"),
+        kernel,
         ..figure(&run, load, &of)
     })
 }
@@ -282,6 +227,14 @@ fn figure(run: &Value, load: &Load, of: &dyn Fn(&str) -> f64) -> Figure {
     // What the counters rose by, they rose by under load: while the client starts and ends nothing is sent.
     let loaded = number(&repeat["loaded_seconds"]);
     let (produced, requests) = (of(PRODUCED), of("ringwood_kafka_requests_total"));
+    let copied = [
+        "ringwood_store_tail_copied_bytes_total",
+        "ringwood_store_commit_copied_bytes_total",
+        "ringwood_network_copied_bytes_total",
+    ]
+    .map(|name| of(name) / produced);
+    let busy = number(&own["cpu_seconds"]) / number(&own["seconds"]);
+    let [busiest, wanted] = ["busiest", "wanted"].map(|name| number(&repeat["generator"][name]));
     let kind = if load.rate == "max" { "service" } else { "response" };
     let latency = &stage["latency"][kind]["percentiles"];
     Figure {
@@ -289,14 +242,12 @@ fn figure(run: &Value, load: &Load, of: &dyn Fn(&str) -> f64) -> Figure {
         bytes: bytes / measured,
         // All records of a load are of one size. The broker's own count of bytes fetched has the warm-up in it.
         fetched: received * (bytes / acknowledged) / measured,
-        cpu: number(&own["cpu_seconds"]) / number(&own["seconds"]) / (bytes / measured / 1e9),
+        cpu: busy / (bytes / measured / 1e9),
         p50: number(&latency["p50"]) / 1e6,
         p99: number(&latency["p99"]) / 1e6,
         flushes: of("ringwood_journal_flushes_total") / loaded,
-        copies: (of("ringwood_store_tail_copied_bytes_total")
-            + of("ringwood_store_commit_copied_bytes_total")
-            + of("ringwood_network_copied_bytes_total"))
-            / produced,
+        copies: copied.iter().sum(),
+        copied,
         own: (of("ringwood_journal_bytes_total")
             + of("ringwood_store_segment_bytes_total")
             + of("ringwood_store_rest_bytes_total")
@@ -304,6 +255,8 @@ fn figure(run: &Value, load: &Load, of: &dyn Fn(&str) -> f64) -> Figure {
             / produced,
         messages: of("ringwood_core_messages_total") / requests,
         checkpoints: of("ringwood_store_checkpoints_total"),
+        busy,
+        client: busiest.max(wanted),
         verdict: run["verdict"]["is"].as_str().unwrap_or("none").to_owned(),
         ..Figure::default()
     }
@@ -399,6 +352,55 @@ fn look_for_the_device(folder: &Path, gaps: &mut Gaps) {
     }
 }
 
+/// What a profile is taken with, where one was asked for.
+fn find_tool(options: &Options, folder: &Path, gaps: &mut Gaps) -> Option<Tool> {
+    if !options.profile {
+        return None;
+    }
+    match profile::tool(folder) {
+        Ok(tool) => Some(tool),
+        Err(why) => {
+            gaps.add("the profile of what misses its target", &why, true);
+            None
+        }
+    }
+}
+
+/// What was measured where a target was missed, and where the time went there if that was asked for. `all`: by number of cores and load.
+fn why_missed(
+    options: &Options,
+    folder: &Path,
+    all: &[Vec<Vec<Figure>>],
+    light: Option<Light>,
+    reached: &[Reached],
+    tool: Option<Tool>,
+) -> Result<Vec<String>, Fault> {
+    let missed = targets::missed(reached);
+    if missed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lines = vec![String::new(), "Under each load that missed a target:".to_owned()];
+    lines.push(String::new());
+    let mut loads: Vec<(&Load, u32)> = Vec::new();
+    for (name, cores, what) in missed {
+        let taken = options.cores.iter().zip(all).find(|(count, _)| **count == cores);
+        let Some((_, figures)) = taken else { continue };
+        for (load, figures) in LOADS.iter().zip(figures).filter(|(load, _)| load.name == name) {
+            let words = reasons::of(what, cores, figures, light);
+            lines.push(format!("- {name}, {cores} cores, {what}: {words}."));
+            if !loads.iter().any(|(before, _)| before.name == name) {
+                loads.push((load, cores));
+            }
+        }
+    }
+    if let Some(tool) = tool {
+        for (load, cores) in loads {
+            lines.extend(profile::of(tool, options, folder, cores, load)?);
+        }
+    }
+    Ok(lines)
+}
+
 /// Measures everything and prints one table; false only where a load was too short to show anything, or where something could not be
 /// measured that was asked for by its name.
 pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
@@ -412,13 +414,15 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
     create_dir_all(&folder)?;
     let mut gaps = Gaps::default();
     look_for_the_device(&folder, &mut gaps);
+    let tool = find_tool(&options, &folder, &mut gaps);
     let calm = latencies::rows(&options, &folder, &mut gaps)?;
-    let light = ceiling(&folder)?;
-    let limit = targets::speed_of_light(&light).unwrap_or(f64::NAN);
+    let table = ceiling(&folder)?;
+    let light = targets::speed_of_light(&table);
+    let limit = light.map_or(f64::NAN, Light::slower);
     if limit.is_nan() {
         gaps.add(SHARE, "the table of the bare device and the loopback has no such rates", false);
     }
-    let mut text = vec![head(), String::new(), light, String::new()];
+    let mut text = vec![head(), String::new(), table, String::new()];
     let mut all = vec![vec![Vec::new(); LOADS.len()]; options.cores.len()];
     for round in 1..=options.rounds {
         for (cores, figures) in options.cores.iter().zip(&mut all) {
@@ -452,12 +456,15 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             reached.push((load.name, *cores, SHARE, bytes / limit * 100.0));
         }
     }
+    let copies = copies::take(&mut gaps)?;
+    reached.extend(copies.out.map(|out| (copies::READ_AS_WELL, 1, COPIES_OUT, out)));
     text.push(String::new());
     text.push("Targets:".to_owned());
     text.push(String::new());
     text.push("| load | cores | figure | target | here |".to_owned());
     text.push("|---|---:|---|---:|---|".to_owned());
     text.extend(targets::against(&reached));
+    text.extend(why_missed(&options, &folder, &all, light, &reached, tool)?);
     text.push(String::new());
     text.push(
         "Fetch alone, of a log of batches of 128 KiB that is there already, by one consumer; bytes, seconds and CPU seconds from its start to its end:"
@@ -476,7 +483,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         text.push(format!("| {cores} | {:.0} | {:.2} |", of(|f| f.0), of(|f| f.1)));
     }
     text.push(String::new());
-    text.extend(copies::rows(&mut gaps)?);
+    text.extend(copies.rows);
     text.push(String::new());
     text.extend(calm);
     text.push(String::new());
@@ -508,13 +515,8 @@ mod tests {
         assert_eq!(named(&[]), Some(false));
         assert_eq!(named(&["--disks", "here,xfs"]), Some(true));
         assert_eq!(named(&["--disks", "btrfs"]), None);
-    }
-
-    #[test]
-    fn times_are_found_behind_any_name() {
-        let stat = "77 (a) b (c) S 1 77 77 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 9 0 1 2 3";
-        assert_eq!(processor_seconds(stat), Some(3.0));
-        assert_eq!(processor_seconds("77 (a) S 1"), None);
+        let profile = |words: &[&str]| Options::parse(words).map(|o| o.profile).ok();
+        assert_eq!((profile(&[]), profile(&["--profile"])), (Some(false), Some(true)));
     }
 
     #[test]
@@ -525,6 +527,7 @@ mod tests {
             "repeats": [{
                 "loaded_seconds": 10.0,
                 "broker": {"seconds": 10.0, "cpu_seconds": 5.0},
+                "generator": {"busiest": 0.5, "wanted": 0.75},
                 "stages": [{
                     "seconds": 8.0, "acknowledged": 8_000, "bytes": 8_800_000, "received": 8_000,
                     "latency": {"service": {"percentiles": {"p50": 1e6, "p99": 2e6}}},
@@ -537,6 +540,8 @@ mod tests {
             "ringwood_journal_flushes_total" => 90.0,
             "ringwood_kafka_requests_total" => 900.0,
             "ringwood_core_messages_total" => 450.0,
+            "ringwood_store_tail_copied_bytes_total" => 9_900_000.0,
+            "ringwood_network_copied_bytes_total" => 4_950_000.0,
             _ => 0.0,
         };
         let found = figure(&run, &LOADS[3], &of);
@@ -545,6 +550,8 @@ mod tests {
         assert!((found.cpu - 0.5 / 1.1e-3).abs() < 1e-9, "{}", found.cpu);
         assert_eq!((found.flushes, found.own, found.messages), (9.0, 2.0, 0.5));
         assert_eq!((found.p50, found.p99), (1.0, 2.0));
+        assert_eq!((found.copies, found.copied), (1.5, [1.0, 0.0, 0.5]));
+        assert_eq!((found.busy, found.client), (0.5, 0.75));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One data directory under load: blows against its broker, and verifications between them.
 //!
-//! Eight idempotent producers of librdkafka write to 64 partitions. Half of them live through every blow; the other half is replaced after each. The
-//! blow falls at a uniformly random moment, often before the broker has come back from the one before, and the broker is started again at once.
+//! Eight idempotent producers of librdkafka write to 64 partitions. Half of them live through every blow; the other half is replaced after each. One
+//! blow in three falls at a random moment of the first 150 ms, often before the broker has come back from the one before, the others at one of
+//! some seconds, each of them uniformly; and the broker is started again at once.
 //! Every few blows the producers settle, and franz-go, which shares no code with the writers, reads every partition from where it stopped to its end.
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@
 //! Instructions do not show what a request waits for, such as lines of a cache that it touches. Where the processor counts, cycles and
 //! cache misses for a request stand beside them, of the same rounds; they depend on the machine, and no bound is set to them.
 
-mod counter;
+pub(super) mod counter;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

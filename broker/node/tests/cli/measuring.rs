@@ -67,6 +67,7 @@ fn quick_leaves_no_broker_and_no_data() {
     for said in ["Ringwood ", "speed of light: ", "as fast as it goes", "verify ", "verdict "] {
         assert!(text.contains(said), "{said}: {text}");
     }
+    assert!(text.lines().last().unwrap().starts_with("took  "), "{text}");
     let left: Vec<_> = fs::read_dir(&parent).unwrap().flatten().map(|e| e.path()).collect();
     assert!(left.is_empty(), "{left:?}");
     let others = fs::read_dir("/proc").unwrap().flatten();

@@ -15,11 +15,10 @@ use crate::broker::Broker;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
-/// What is asked, and by how many consumers.
-const LOADS: [(&str, &str); 2] = [
-    ("produce 1 KiB, batches of 16 KiB", "0"),
-    ("produce and fetch 1 KiB, batches of 16 KiB", "1"),
-];
+/// What is asked, and by how many consumers: the same without readers and with them.
+const LOADS: [(&str, &str); 2] =
+    [("produce 1 KiB, batches of 16 KiB", "0"), (READ_AS_WELL, "1")];
+pub(super) const READ_AS_WELL: &str = "produce and fetch 1 KiB, batches of 16 KiB";
 /// A short and a long run, in seconds.
 const LENGTHS: [u64; 2] = [3, 12];
 /// Under valgrind everything takes some fifty times as long.
@@ -39,8 +38,17 @@ struct Moved {
     counted: u64,
 }
 
-/// A table with its heading.
-pub(super) fn rows(gaps: &mut Gaps) -> Result<Vec<String>, Fault> {
+/// What was seen.
+pub(super) struct Copies {
+    /// A table with its heading.
+    pub(super) rows: Vec<String>,
+    /// Bytes copied on their way out for each byte produced: what a load that is read as well copies more than one that is not. None where
+    /// there is no valgrind.
+    pub(super) out: Option<f64>,
+}
+
+/// Takes both loads.
+pub(super) fn take(gaps: &mut Gaps) -> Result<Copies, Fault> {
     let mut rows =
         vec!["User-space copies, one core, portable backend, under valgrind:".to_owned()];
     rows.push(String::new());
@@ -48,18 +56,24 @@ pub(super) fn rows(gaps: &mut Gaps) -> Result<Vec<String>, Fault> {
         say("SKIPPED figures of copies: no valgrind (Debian: valgrind)")?;
         gaps.add("user-space copies under valgrind", "no valgrind (Debian: valgrind)", false);
         rows.push("Not taken.".to_owned());
-        return Ok(rows);
+        return Ok(Copies { rows, out: None });
     }
     rows.push("| load | copies/byte, valgrind | copies/byte, counters |".to_owned());
     rows.push("|---|---:|---:|".to_owned());
+    let mut seen = Vec::new();
     for (name, consumers) in LOADS {
         say(&format!("copies: {name}"))?;
         let [short, long] = LENGTHS;
         let (short, long) = (moved(consumers, short)?, moved(consumers, long)?);
         let (copied, counted) = per_byte(short, long)?;
         rows.push(format!("| {name} | {copied:.2} | {counted:.2} |"));
+        seen.push(copied);
     }
-    Ok(rows)
+    let out = match seen[..] {
+        [written, read_as_well] => Some(read_as_well - written),
+        _ => None,
+    };
+    Ok(Copies { rows, out })
 }
 
 /// Runs a broker and one load under valgrind.

@@ -28,13 +28,13 @@ pub(super) fn alone(options: &Options, folder: &Path, cores: u32) -> Result<(f64
         let metrics = broker.metrics().ok_or("no metrics")?;
         Ok(sum(&metrics, "ringwood_kafka_fetch_bytes_total"))
     };
-    let (before, cpu, began) = (bytes()?, broker.cpu()?, Instant::now());
+    let (before, cpu, began) = (bytes()?, broker.times()?, Instant::now());
     let read = Command::new(binary())
         .args(["consume", TOPIC, "--bootstrap", &broker.listen])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()?;
-    let (seconds, cpu) = (began.elapsed().as_secs_f64(), broker.cpu()? - cpu);
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), broker.times()?.all() - cpu.all());
     settle();
     let read_bytes = bytes()? - before;
     if !read.success() || read_bytes < 1e6 {

@@ -227,7 +227,7 @@ fn events(beside: &[Event]) -> String {
 }
 
 /// The arguments of `env` that make this broker run under callgrind.
-fn under_callgrind(out: &Path, broker: &Path) -> [String; 5] {
+pub(in crate::prove) fn under_callgrind(out: &Path, broker: &Path) -> [String; 5] {
     [
         "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824".into(),
         "valgrind".into(),
