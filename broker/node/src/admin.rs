@@ -149,7 +149,7 @@ pub(crate) fn start(address: SocketAddr, names: &[&str], shared: Arc<Shared>) ->
         let rt = match rt {
             Ok(rt) => rt,
             Err(e) => {
-                eprintln!("the control thread cannot start: {e}");
+                runtime::tell!("the control thread cannot start: {e}");
                 std::process::abort();
             }
         };
@@ -167,10 +167,10 @@ pub(crate) fn start(address: SocketAddr, names: &[&str], shared: Arc<Shared>) ->
                 Ok(listener) => {
                     let bounded = connections::Bounded::new(listener);
                     if let Err(e) = axum::serve(bounded, routes(shared, hosts)).await {
-                        eprintln!("the admin listener ended: {e}");
+                        runtime::tell!("the admin listener ended: {e}");
                     }
                 }
-                Err(e) => eprintln!("the admin listener cannot be used: {e}"),
+                Err(e) => runtime::tell!("the admin listener cannot be used: {e}"),
             }
             std::future::pending::<()>().await;
         });
@@ -217,7 +217,7 @@ async fn wait_for_signal(shared: &Shared) {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        eprintln!("signals cannot be watched; stop the broker with SIGKILL");
+        runtime::tell!("signals cannot be watched; stop the broker with SIGKILL");
         return;
     };
     tokio::select! {

@@ -168,7 +168,7 @@ async fn pass(broker: &Rc<Broker>, replica: &Replica) -> bool {
             };
             if news {
                 let (topic, index) = (&replica.topic, id.index);
-                eprintln!("partition {index} of {topic} is not compacted: {e}");
+                runtime::tell!("partition {index} of {topic} is not compacted: {e}");
             }
             false
         }
@@ -185,7 +185,7 @@ async fn remove_strays(broker: &Rc<Broker>) {
             continue;
         }
         if let Err(e) = broker.shard.store.remove_strays(id).await {
-            eprintln!("cannot list the files of partition {id}: {e}");
+            runtime::tell!("cannot list the files of partition {id}: {e}");
         }
     }
 }

@@ -134,7 +134,10 @@ impl Groups {
         self.rt.spawn(async move {
             if let Err(why) = me.load(&part).await {
                 // Requests go on being told that the log is being read: nothing that is in it may be forgotten.
-                eprintln!("the groups of __consumer_offsets {} cannot be read: {why}", id.index);
+                runtime::tell!(
+                    "the groups of __consumer_offsets {} cannot be read: {why}",
+                    id.index
+                );
                 return;
             }
             part.loaded.set(true);
@@ -409,7 +412,9 @@ fn replay(
                     coordinator.on_transaction_end(header.producer_id, at, committed);
                 }
                 Some(ControlRecord::Other(_)) => {}
-                None => eprintln!("a control record of __consumer_offsets cannot be read: {at}"),
+                None => {
+                    runtime::tell!("a control record of __consumer_offsets cannot be read: {at}")
+                }
             }
             continue;
         }
@@ -420,7 +425,7 @@ fn replay(
             value: r.value,
         };
         if let Err(e) = coordinator.replay(replayed) {
-            eprintln!("a record of __consumer_offsets is not taken over: {e}");
+            runtime::tell!("a record of __consumer_offsets is not taken over: {e}");
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! The binary `ringwood`: a Kafka-compatible broker.
 
+// A line that cannot be written must stop nothing: `tell!`.
+#![warn(clippy::print_stderr)]
+
 mod admin;
 mod api;
 mod broker;

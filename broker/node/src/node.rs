@@ -232,7 +232,7 @@ async fn gather(broker: &Rc<Broker>) -> Vec<(metrics::Counted, Pulse)> {
 }
 
 async fn stop(config: &NodeConfig, broker: &Rc<Broker>) {
-    eprintln!("stopping: connections finish, then everything is flushed");
+    runtime::tell!("stopping: connections finish, then everything is flushed");
     // No core ends before all have finished: requests cross cores to their last moment.
     let asked: Vec<_> = others(config.cores)
         .map(|core| {
@@ -245,7 +245,7 @@ async fn stop(config: &NodeConfig, broker: &Rc<Broker>) {
         cut_off += answer.await.unwrap_or(0);
     }
     if cut_off > 0 {
-        eprintln!("{cut_off} connections were cut off");
+        runtime::tell!("{cut_off} connections were cut off");
     }
     let asked: Vec<_> = others(config.cores)
         .map(|core| {
@@ -260,7 +260,7 @@ async fn stop(config: &NodeConfig, broker: &Rc<Broker>) {
         broker.post.tell(core, Class::Control, |b| b.ended.notify());
     }
     broker.shard.store.close().await;
-    eprintln!("stopped");
+    runtime::tell!("stopped");
 }
 
 /// Every core but the first.

@@ -73,7 +73,7 @@ async fn round(broker: &Rc<Broker>) {
             let index = partition.index;
             let topic = broker.shard.replica(partition).map(|r| r.topic.clone());
             let topic = topic.unwrap_or_else(|| partition.topic.to_string().into());
-            eprintln!(
+            runtime::tell!(
                 "scrub: partition {index} of {topic}: segment {segment} is {why}; its readers get CORRUPT_MESSAGE there"
             );
         }

@@ -474,7 +474,7 @@ impl Shard {
             if let Ok(Some(start)) = start {
                 match self.store.advance_start(replica.id, start).await {
                     Ok(_) => replica.on_start(),
-                    Err(e) => eprintln!("retention of {}: {e}", replica.id),
+                    Err(e) => runtime::tell!("retention of {}: {e}", replica.id),
                 }
             }
         }

@@ -62,7 +62,7 @@ pub(crate) fn from_environment() -> io::Result<()> {
     let taken = ENVIRONMENT.get_or_init(|| {
         let Ok(text) = std::env::var("RINGWOOD_FAULTS") else { return Ok(()) };
         let new = parse(&text)?;
-        eprintln!("warning: faults are injected, as RINGWOOD_FAULTS says: {text}");
+        crate::tell!("warning: faults are injected, as RINGWOOD_FAULTS says: {text}");
         new.into_iter().for_each(add);
         Ok(())
     });

@@ -3,6 +3,9 @@
 //! The only crate that submits, sends and waits. A [`Runtime`] is the handle of one core; everything that is made from it stays
 //! on the core's thread. Above it, code is plain async Rust without locks.
 
+// A line that cannot be written must stop nothing: `tell!`.
+#![warn(clippy::print_stderr)]
+
 pub mod allocator;
 mod buffer;
 mod clock;
@@ -23,6 +26,7 @@ pub mod sim;
 mod socket;
 mod start;
 pub mod sync;
+pub mod tell;
 mod threads;
 mod uring;
 mod witness;

@@ -433,7 +433,7 @@ impl Runtime {
         if let Backend::Sim(core) = &self.inner.backend {
             core.fault(what);
         }
-        eprintln!("fault on core {}: {what}; the process stops", self.inner.core.0);
+        crate::tell!("fault on core {}: {what}; the process stops", self.inner.core.0);
         std::process::abort();
     }
 

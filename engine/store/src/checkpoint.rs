@@ -715,7 +715,7 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         match inner.rt.disk().remove_file(&path).await {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+            Err(e) => runtime::tell!("cannot remove {}: {e}", path.display()),
         }
     }
 }

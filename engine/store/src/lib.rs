@@ -32,6 +32,8 @@
 //! | `inspect/` | a data directory that no broker uses: what is in it, and whether it is whole |
 //! | `format/` | every byte on disk (pure) |
 #![forbid(unsafe_code)]
+// A line that cannot be written must stop nothing: `tell!`.
+#![warn(clippy::print_stderr)]
 
 mod admission;
 mod checkpoint;

@@ -319,7 +319,7 @@ pub(crate) fn on_stop(inner: &Inner, p: &Shared, segment: SegmentName, found: &A
             inner.rt.fault(format!("the rest log cannot be read for {id}: {e}"));
         }
     };
-    eprintln!("partition {} is incomplete: {why}", p.id);
+    runtime::tell!("partition {} is incomplete: {why}", p.id);
     p.incomplete = Some(why);
     p.dirty = true;
 }

@@ -47,7 +47,7 @@ impl Inner {
         let now = self.rt.now();
         if self.out_of_files.get().is_none_or(|last| now.since(last) >= Duration::from_secs(10)) {
             self.out_of_files.set(Some(now));
-            eprintln!(
+            runtime::tell!(
                 "the store waits for a file descriptor: {e}; raise the limit (ulimit -n), or close connections"
             );
         }

@@ -54,7 +54,7 @@ pub(crate) async fn remove_rest_logs(rt: &Runtime, part: &Part<'_>, current: u32
         if number.is_some_and(|n| n != current)
             && let Err(e) = rt.disk().remove_file(&dir.join(&e.name)).await
         {
-            eprintln!("a rest log that is no longer used cannot be removed: {e}");
+            runtime::tell!("a rest log that is no longer used cannot be removed: {e}");
         }
     }
 }
@@ -66,7 +66,7 @@ pub(crate) fn sweep_later(store: &Store, known: Known, cores: u16) {
     store.inner.rt.spawn(async move {
         wait(&inner).await;
         if let Err(e) = sweep(&inner, &known, cores).await {
-            eprintln!("files that a crash has left cannot be looked for: {e}");
+            runtime::tell!("files that a crash has left cannot be looked for: {e}");
         }
     });
 }

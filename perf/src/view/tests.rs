@@ -27,8 +27,7 @@ const SCRIPT: &str = include_str!("well_formed.py");
 
 fn latencies() -> Latencies {
     let mut all = Latencies::default();
-    for kind in
-        [Kind::Response, Kind::Prompt, Kind::Service, Kind::EndToEnd, Kind::PromptEndToEnd]
+    for kind in [Kind::Response, Kind::Prompt, Kind::Service, Kind::EndToEnd, Kind::PromptEndToEnd]
     {
         all.of_mut(kind).record_n(10_000_000, 9_000);
         all.of_mut(kind).record_n(40_000_000, 1_000);

@@ -31,12 +31,8 @@ const CONDITIONS: [&str; 2] = ["p50 > +10%", "p99 > +10%"];
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Options, Fault> {
-        let mut options = Options {
-            rounds: 10,
-            repeats: 5,
-            delay: "10ms".to_owned(),
-            conditions: Vec::new(),
-        };
+        let mut options =
+            Options { rounds: 10, repeats: 5, delay: "10ms".to_owned(), conditions: Vec::new() };
         options::each(words, &[], |name, value| {
             match name {
                 "--rounds" => options.rounds = value.parse()?,

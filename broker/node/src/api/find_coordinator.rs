@@ -90,6 +90,6 @@ async fn create(broker: &Rc<Broker>) {
     if let Err(e) = created
         && broker.metadata.image().topic_named(CONSUMER_OFFSETS).is_none()
     {
-        eprintln!("{CONSUMER_OFFSETS} is not created: {e:?}");
+        runtime::tell!("{CONSUMER_OFFSETS} is not created: {e:?}");
     }
 }

@@ -131,10 +131,10 @@ async fn create(broker: &Rc<Broker>, names: &BTreeSet<String>) {
                 results.iter().filter_map(|r| Some((&r.name, r.result.as_ref().err()?)));
             if let Some((name, why)) = refused.next() {
                 let more = refused.count();
-                eprintln!("topic {name} is not created, nor are {more} more: {}", why.message);
+                runtime::tell!("topic {name} is not created, nor are {more} more: {}", why.message);
             }
         }
-        Err(e) => eprintln!("topics are not created: {e:?}"),
+        Err(e) => runtime::tell!("topics are not created: {e:?}"),
     }
 }
 

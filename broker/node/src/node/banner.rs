@@ -22,14 +22,14 @@ pub(crate) fn print(
     };
     let features = rt.features();
     let why = features.why_not_uring.map_or_else(String::new, |w| format!(" ({w})"));
-    eprintln!("ringwood {}  node {}", env!("CARGO_PKG_VERSION"), config.node_id);
-    eprintln!(
+    runtime::tell!("ringwood {}  node {}", env!("CARGO_PKG_VERSION"), config.node_id);
+    runtime::tell!(
         "cores       {}, {}{why}, {} MiB of buffers each",
         config.cores,
         features.backend,
         rt.memory().limit() >> 20
     );
-    eprintln!(
+    runtime::tell!(
         "data        {} ({} MiB ring a core, {records} records replayed, directory {})",
         config.data.display(),
         config.ring_bytes >> 20,
@@ -42,17 +42,17 @@ pub(crate) fn print(
             "buffered: it refuses direct I/O, so the page cache is used, with the same flushes"
         }
     };
-    eprintln!("files       {type_of}, {how}");
-    eprintln!("durability  {durability}");
+    runtime::tell!("files       {type_of}, {how}");
+    runtime::tell!("durability  {durability}");
     if cfg!(feature = "flush-compiled-out") {
-        eprintln!(
+        runtime::tell!(
             "durability  NONE: this build flushes nothing; it is for a proof and for no data"
         );
     }
-    eprintln!("kafka       {} (clients are told {})", config.listen, config.advertise);
-    eprintln!("admin       http://{}/metrics", config.admin);
+    runtime::tell!("kafka       {} (clients are told {})", config.listen, config.advertise);
+    runtime::tell!("admin       http://{}/metrics", config.admin);
     for notice in &config.notices {
-        eprintln!("note        {notice}");
+        runtime::tell!("note        {notice}");
     }
-    eprintln!("next        kcat -b {} -L", config.advertise);
+    runtime::tell!("next        kcat -b {} -L", config.advertise);
 }

@@ -35,7 +35,7 @@ pub(super) fn connections_max(descriptors: usize, cores: u16) -> usize {
 /// Tells who runs into the limit early what to do about it.
 pub(super) fn tell(descriptors: usize, connections: usize) {
     if descriptors < FEW {
-        eprintln!(
+        runtime::tell!(
             "{descriptors} descriptors: at most {connections} connections are taken; raise the limit with ulimit -n or LimitNOFILE"
         );
     }

@@ -74,7 +74,7 @@ async fn open_store(
     let opened = store::open(rt, dir, rt.core(), settings, |_| base).await;
     let (store, report) = opened.map_err(refused(config))?;
     for (partition, why) in &report.incomplete {
-        eprintln!("partition {partition} is incomplete and takes no writes: {why}");
+        runtime::tell!("partition {partition} is incomplete and takes no writes: {why}");
     }
     Ok((store, report))
 }
@@ -124,13 +124,13 @@ pub(crate) async fn open_first(
     } else {
         // On a full disk with a full journal nothing can be registered before there is room. Readers need none of it: they are
         // served with the epochs of the life before, and all who would write are refused.
-        eprintln!(
+        runtime::tell!(
             "the disk and the journal are full: reads are served, and writes when there is room"
         );
         let (rt, log) = (rt.clone(), Rc::clone(&log));
         rt.clone().spawn(async move {
             match log.register_later(&cluster_id, registration).await {
-                Ok(()) => eprintln!("there is room again: the broker is registered"),
+                Ok(()) => runtime::tell!("there is room again: the broker is registered"),
                 Err(e) => rt.fault(format!("the broker cannot register: {e:?}")),
             }
         });
@@ -275,7 +275,7 @@ async fn drop_strays(
         if deleted.contains(&id.topic) {
             strays.push(id);
         } else {
-            eprintln!(
+            runtime::tell!(
                 "partition {id} belongs to no topic that the metadata log knows: it stays on disk and is not served"
             );
         }

@@ -20,10 +20,10 @@ impl Names {
         match inspector.store(CoreId(0)) {
             Some(store) => {
                 if let Err(e) = metadata_log::replay(store, &mut controller).await {
-                    eprintln!("the metadata log cannot be read, so topics have no names: {e}");
+                    runtime::tell!("the metadata log cannot be read, so topics have no names: {e}");
                 }
             }
-            None => eprintln!("core 0 cannot be read, so topics have no names"),
+            None => runtime::tell!("core 0 cannot be read, so topics have no names"),
         }
         names.extend(controller.image().topics().map(|t| (t.id, t.name.to_string())));
         Self(names)

@@ -68,7 +68,7 @@ fn check(done: std::io::Result<()>) {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => {
-            eprintln!("error: stdout cannot be written: {e}");
+            runtime::tell!("error: stdout cannot be written: {e}");
             std::process::exit(1);
         }
     }

@@ -13,3 +13,4 @@ mod order;
 mod requests;
 mod sharing;
 mod stopping;
+mod unheard;

@@ -73,7 +73,7 @@ fn finish(shared: &Shared, id: usize, result: i32) {
     lock(&shared.done).push((id, result));
     if let Err(e) = shared.poller.notify() {
         // The core would sleep on without its result.
-        eprintln!("fault: a finished file operation cannot be reported: {e}; the process stops");
+        crate::tell!("fault: a finished file operation cannot be reported: {e}; the process stops");
         std::process::abort();
     }
 }

@@ -297,7 +297,7 @@ impl Output {
             match self.inner.rt.disk().remove_file(&path).await {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+                Err(e) => runtime::tell!("cannot remove {}: {e}", path.display()),
             }
         }
     }

@@ -94,7 +94,10 @@ impl Inner {
         let free = match self.rt.disk().space(self.paths.root()) {
             Ok(space) => space.free,
             Err(e) => {
-                eprintln!("the free space of {} is not known: {e}", self.paths.root().display());
+                runtime::tell!(
+                    "the free space of {} is not known: {e}",
+                    self.paths.root().display()
+                );
                 return;
             }
         };

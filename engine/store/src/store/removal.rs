@@ -243,7 +243,7 @@ pub(crate) async fn unlink_files(inner: &Rc<Inner>, id: PartitionId, names: &[Se
             match disk.remove_file(&path).await {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => eprintln!("cannot remove {}: {e}", path.display()),
+                Err(e) => runtime::tell!("cannot remove {}: {e}", path.display()),
             }
         }
     }
@@ -274,7 +274,10 @@ pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
             // Somebody may delete to get out of trouble: it must not be forgotten until the next start.
             Err(e) if is_out_of_files(&e) => inner.rt.sleep(OUT_OF_FILES_PAUSE).await,
             Err(e) => {
-                eprintln!("the files of {id} stay until the next start: {}: {e}", dir.display());
+                runtime::tell!(
+                    "the files of {id} stay until the next start: {}: {e}",
+                    dir.display()
+                );
                 return;
             }
         }
@@ -287,7 +290,7 @@ pub(crate) async fn remove_partition_files(inner: &Rc<Inner>, id: PartitionId) {
             Ok(()) => {}
             // A new start of the log came first.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => eprintln!("cannot remove a file of {id}: {e}"),
+            Err(e) => runtime::tell!("cannot remove a file of {id}: {e}"),
         }
     }
     give_space_back(inner, &dir).await;

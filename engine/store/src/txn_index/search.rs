@@ -156,7 +156,7 @@ impl Store {
             let Some(s) = p.log.segment(name) else { return Ok(false) };
             let matter = |of: &&Segment| of.end > s.unstable_from && of.name <= name;
             let names: Vec<_> = p.log.segments().iter().filter(matter).map(|s| s.name).collect();
-            eprintln!(
+            runtime::tell!(
                 "entry {entry} of the transaction index of segment {name} of {} is damaged: it is made good from the log",
                 p.id
             );

@@ -16,8 +16,7 @@ use crate::tally::say;
 use crate::{Fault, program, tree};
 
 /// What is asked, and by how many consumers: the same without readers and with them.
-const LOADS: [(&str, &str); 2] =
-    [("produce 1 KiB, batches of 16 KiB", "0"), (READ_AS_WELL, "1")];
+const LOADS: [(&str, &str); 2] = [("produce 1 KiB, batches of 16 KiB", "0"), (READ_AS_WELL, "1")];
 pub(super) const READ_AS_WELL: &str = "produce and fetch 1 KiB, batches of 16 KiB";
 /// A short and a long run, in seconds.
 const LENGTHS: [u64; 2] = [3, 12];

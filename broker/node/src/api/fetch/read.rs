@@ -166,7 +166,7 @@ async fn read_one(
         }
         Err(e) => {
             if !matches!(e, store::ReadError::OutOfRange { .. }) {
-                eprintln!("fetch of {} {} at {}: {e}", replica.topic, id.index, from.offset);
+                runtime::tell!("fetch of {} {} at {}: {e}", replica.topic, id.index, from.offset);
             }
             got.error = codes::of_partition(&PartitionError::Read(e), version).0;
         }
