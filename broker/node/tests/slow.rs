@@ -8,6 +8,8 @@ mod ports;
 mod requests;
 
 use client::Pipeline;
+use ids::{Offset, PartitionIndex};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use wire::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
 
@@ -42,6 +45,11 @@ impl Broker {
     fn with(name: &str, faults: &str) -> Self {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{name}"));
         drop(std::fs::remove_dir_all(&data));
+        Self::on(data, faults)
+    }
+
+    /// The same with data that is there.
+    fn on(data: PathBuf, faults: &str) -> Self {
         let (kafka, admin) = (free_address(), free_address());
         let process = Command::new(BINARY)
             .arg("start")
@@ -61,6 +69,27 @@ impl Broker {
             sleep(Duration::from_millis(20));
         }
         broker
+    }
+
+    /// Ends as an operator ends it, and starts anew: what it had written is in files then, and in no memory.
+    fn again(mut self, faults: &str) -> Self {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        assert!(self.process.wait().unwrap().success());
+        Self::on(std::mem::take(&mut self.data), faults)
+    }
+
+    /// A topic of four partitions, some of whose data lies on the disk alone.
+    fn with_cold_data(name: &str, faults: &str) -> Self {
+        let broker = Self::with(name, "");
+        broker.ran(&["topic", "create", "slow", "-p", "4"], b"");
+        // What is repeated would be compressed away.
+        let line = |n: u64| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let lines: String = (1..10_000).map(line).collect();
+        for partition in 0..4 {
+            let partition = partition.to_string();
+            broker.ran(&["produce", "slow", "-p", &partition], lines.as_bytes());
+        }
+        broker.again(faults)
     }
 
     fn ran(&self, arguments: &[&str], stdin: &[u8]) -> String {
@@ -174,6 +203,84 @@ fn a_slow_flush_is_told_though_its_client_has_given_up() {
     let rows = page["stages"].as_array().unwrap();
     let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
     assert_eq!(total["count"], 1, "{page}");
+}
+
+/// From the beginning, with a client that waits for long if there is nothing.
+fn fetch(topic: &str, partition: i32) -> FetchRequest<'_> {
+    let partition = FetchPartition {
+        partition: PartitionIndex(partition),
+        fetch_offset: Offset(0),
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic { topic, partitions: vec![partition], ..FetchTopic::default() };
+    FetchRequest {
+        max_wait_ms: 60_000,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
+
+/// Sends one.
+fn fetches(broker: &Broker, topic: &str, partition: i32) -> TcpStream {
+    let mut client = TcpStream::connect(&broker.kafka).unwrap();
+    let mut pipeline = Pipeline::new("reader", 1 << 20);
+    pipeline.submit(12, &fetch(topic, partition)).unwrap();
+    client.write_all(pipeline.outgoing()).unwrap();
+    client
+}
+
+#[test]
+fn a_slow_read_is_a_slow_read() {
+    let broker = Broker::with_cold_data("read", "read,path=.log,delay=60ms");
+    for partition in 0..4 {
+        let partition = partition.to_string();
+        broker.ran(&["consume", "slow", "-p", &partition, "-n", "100"], b"");
+    }
+    sleep(Duration::from_millis(2_500));
+    let page = broker.json(&["latency", "why", "--json", "--of", "fetch", "-n", "1"]);
+    let worst = &page["worst"][0];
+    assert_eq!((&worst["slowest"], &worst["topic"]), (&"read".into(), &"slow".into()), "{page}");
+    assert!(worst["stages_us"]["read"].as_f64().unwrap() >= 55_000.0, "{page}");
+    let page = broker.json(&["latency", "--json", "--api", "fetch"]);
+    let rows = page["stages"].as_array().unwrap();
+    let read = rows.iter().find(|row| row["stage"] == "read").unwrap();
+    assert!(read["max_us"].as_f64().unwrap() >= 55_000.0, "{page}");
+}
+
+/// Connections and partitions are of both cores. A fetch that is parked waits because it was asked to, and is not told.
+#[test]
+fn a_slow_read_is_told_though_its_client_has_given_up() {
+    let broker = Broker::with_cold_data("gone-read", "read,path=.log,delay=1500ms");
+    broker.ran(&["topic", "create", "quiet", "-p", "4"], b"");
+    let all = |topic| (0..4).map(|p| fetches(&broker, topic, p)).collect::<Vec<_>>();
+    let parked = all("quiet");
+    sleep(Duration::from_millis(500));
+    drop(parked);
+    let reading = all("slow");
+    sleep(Duration::from_millis(500));
+    drop(reading);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let worst = loop {
+        let page = broker.json(&["latency", "why", "--json", "--of", "fetch"]);
+        let worst = page["worst"].as_array().unwrap();
+        if worst.len() >= 4 {
+            break worst.clone();
+        }
+        assert!(Instant::now() < deadline, "they are not told: {page}");
+        sleep(Duration::from_millis(100));
+    };
+    for w in &worst {
+        assert_eq!((&w["slowest"], &w["client_gone"]), (&"read".into(), &true.into()), "{w}");
+        assert_eq!(w["topic"], "slow", "{w}");
+        assert!(w["stages_us"]["read"].as_f64().unwrap() >= 200_000.0, "{w}");
+    }
+    let page = broker.json(&["latency", "--json", "--api", "fetch"]);
+    let rows = page["stages"].as_array().unwrap();
+    let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
+    assert_eq!(total["count"], 4, "{page}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(crate) fn why(worst: &[Slow]) -> Value {
             .stages()
             .map(|(stage, nanos)| (stage.name().to_owned(), micros(nanos).into()))
             .collect();
-        let total = u64::from(slow.laps.total()) * stages::TICK_NANOS;
+        let total = u64::from(slow.times.total()) * stages::TICK_NANOS;
         json!({
             "ended_ms": slow.ended_ms,
             "api": slow.api,
@@ -67,10 +67,10 @@ pub(crate) fn why(worst: &[Slow]) -> Value {
             "total_us": micros(total),
             "core_waited_us": micros(slow.kept.waited_nanos),
             "core_turn_us": micros(slow.kept.turn_nanos),
-            "slowest": slow.laps.longest().map(Stage::name),
+            "slowest": slow.times.longest().map(Stage::name),
             "stages_us": times,
-            "client_gone": slow.laps.is_unread(),
-            "request_bytes": slow.laps.bytes(),
+            "client_gone": slow.times.is_unread(),
+            "request_bytes": slow.times.bytes(),
             "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
             "partition": slow.partition.as_ref().map(|(_, index, _)| index),
             "partition_core": slow.partition.as_ref().map(|(.., core)| core.0),
