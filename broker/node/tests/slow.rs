@@ -11,7 +11,7 @@ use client::Pipeline;
 use ids::{Offset, PartitionIndex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -281,6 +281,103 @@ fn a_slow_read_is_told_though_its_client_has_given_up() {
     let rows = page["stages"].as_array().unwrap();
     let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
     assert_eq!(total["count"], 4, "{page}");
+}
+
+/// A request of an API about a partition that has been in this stage for long and is not over, once there is one.
+fn hanging(broker: &Broker, api: &str, partition: i32, stage: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = broker.json(&["latency", "why", "--json", "--of", api]);
+        let oldest = page["in_progress"]["oldest"].as_array().unwrap();
+        let is_it = |g: &&Value| g["stage"] == stage && g["partition"] == partition;
+        if let Some(going) = oldest.iter().find(is_it) {
+            assert!(going["age_us"].as_f64().unwrap() >= 1e6, "{going}");
+            return going.clone();
+        }
+        assert!(Instant::now() < deadline, "it is not told: {page}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Nothing is over while the device stands still, so that nothing else is told. Connections and partitions are of both cores.
+#[test]
+fn what_hangs_in_a_flush_is_told_while_it_hangs() {
+    let broker = Broker::with("hangs", "sync,path=ring,delay=4s");
+    broker.ran(&["topic", "create", "slow", "-p", "4"], b"");
+    let batch = requests::batch(b"value");
+    for partition in 0..4 {
+        let mut client = TcpStream::connect(&broker.kafka).unwrap();
+        let mut request = requests::produce("slow", &batch);
+        request.topic_data[0].partition_data[0].index = PartitionIndex(partition);
+        let mut pipeline = Pipeline::new("patient", 1 << 20);
+        pipeline.submit(requests::PRODUCE, &request).unwrap();
+        client.write_all(pipeline.outgoing()).unwrap();
+        let going = hanging(&broker, "produce", partition, "flush");
+        assert_eq!(going["topic"], "slow", "{going}");
+        assert_eq!(going["peer"], client.local_addr().unwrap().to_string());
+        assert_eq!(going["client_gone"], false, "{going}");
+        client.read_exact(&mut [0; 4]).unwrap();
+    }
+}
+
+#[test]
+fn what_hangs_in_a_read_is_told_while_it_hangs_and_what_is_parked_is_not() {
+    let broker = Broker::with_cold_data("hangs-read", "read,path=.log,delay=4s");
+    broker.ran(&["topic", "create", "quiet", "-p", "4"], b"");
+    let parked: Vec<_> = (0..4).map(|p| fetches(&broker, "quiet", p)).collect();
+    for partition in 0..4 {
+        let client = fetches(&broker, "slow", partition);
+        let going = hanging(&broker, "fetch", partition, "read");
+        assert_eq!(going["topic"], "slow", "{going}");
+        let page = broker.json(&["latency", "why", "--json"]);
+        let oldest = page["in_progress"]["oldest"].as_array().unwrap();
+        assert!(oldest.iter().all(|g| g["topic"] != "quiet"), "{page}");
+        // It goes, and so does what is read for it.
+        drop(client);
+        let gone = || broker.json(&["latency", "why", "--json"])["in_progress"]["count"] == 0;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !gone() {
+            assert!(Instant::now() < deadline, "it stays");
+            sleep(Duration::from_millis(50));
+        }
+    }
+    drop(parked);
+}
+
+/// What waits in the kernel has not come yet as far as a broker knows: nothing of that is told of a request in one piece. From its
+/// first bytes on the rest of it is waited for.
+#[test]
+fn a_slow_receive_is_told_of_requests_that_come_in_pieces() {
+    let broker = Broker::with("receive", "receive,delay=60ms");
+    broker.ran(&["topic", "create", "slow", "-p", "1"], b"");
+    let mut client = TcpStream::connect(&broker.kafka).unwrap();
+    let mut pipeline = Pipeline::new("large", 1 << 20);
+    // More than one receive takes.
+    let batches = [requests::batch(b"value"), requests::batch(&[7; 600_000])];
+    for batch in &batches {
+        pipeline.submit(requests::PRODUCE, &requests::produce("slow", batch)).unwrap();
+        let sent = pipeline.outgoing().len();
+        client.write_all(pipeline.outgoing()).unwrap();
+        pipeline.on_sent(sent);
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        client.read_exact(&mut answer).unwrap();
+    }
+    sleep(Duration::from_millis(2_500));
+    let page = broker.json(&["latency", "why", "--json", "--of", "produce"]);
+    let worst = page["worst"].as_array().unwrap();
+    let of = |large: bool| {
+        let is_it = |w: &&Value| (w["request_bytes"].as_f64().unwrap() > 500_000.0) == large;
+        worst.iter().find(is_it).unwrap()
+    };
+    assert_eq!(of(true)["slowest"], "receive", "{page}");
+    assert!(of(true)["stages_us"]["receive"].as_f64().unwrap() >= 55_000.0, "{page}");
+    assert_ne!(of(false)["slowest"], "receive", "{page}");
+    let page = broker.json(&["latency", "--json", "--api", "produce"]);
+    let rows = page["stages"].as_array().unwrap();
+    let receive = rows.iter().find(|row| row["stage"] == "receive").unwrap();
+    assert!(receive["max_us"].as_f64().unwrap() >= 55_000.0, "{page}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ pub(crate) fn pulse(broker: &Broker) -> Pulse {
 }
 
 /// A deleted topic has only its id left.
-fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
+pub(super) fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
     let image = broker.metadata.image();
     let name = image.topic(id.topic).map_or_else(|| id.topic.to_string(), |t| t.name.to_string());
     (name, id.index.0, broker.owner(id))
