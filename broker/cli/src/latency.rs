@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `latency.rs` | the table of APIs and stages, and the log of the last seconds |
-//! | `latency/why.rs` | the worst requests of the last minute |
+//! | `latency/why.rs` | what is stuck now, and the worst requests of the last minute |
 //! | `latency/diff.rs` | two logs, or brokers, against each other |
 
 mod diff;
@@ -45,7 +45,7 @@ pub struct LatencyArgs {
 
 #[derive(Debug, Subcommand)]
 enum LatencyCommand {
-    /// The worst requests of the last minute, and where their time went
+    /// What is stuck now, the worst requests of the last minute, and where their time went
     Why(why::WhyArgs),
     /// Write the last seconds as an interval log (.hlog) for the HdrHistogram tools and --diff
     Export {

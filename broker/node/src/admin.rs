@@ -12,7 +12,8 @@ mod unsent;
 
 pub(crate) use hosts::Hosts;
 
-use crate::lag::Board;
+use crate::lag::{Board, Gathered};
+use crate::latency::progress::InProgress;
 use crate::latency::query::Query;
 use crate::latency::{Beat, Observed, hlog, pages};
 use crate::metrics::{Counted, Facts, Health};
@@ -53,7 +54,9 @@ pub(crate) struct Shared {
     /// The way of REST to core 0.
     pub(crate) rest: Arc<rest::Line>,
     /// The way of scrapes to core 0.
-    pub(crate) lag: Arc<Board>,
+    pub(crate) lag: Arc<Board<Gathered>>,
+    /// The way of who asks what is in progress.
+    pub(crate) progress: Arc<Board<InProgress>>,
 }
 
 /// Whether the node takes what clients send.
@@ -76,6 +79,8 @@ const WORST: usize = 10;
 const PAGES_MAX: usize = 2;
 /// How long a page waits for its turn.
 const PAGE_PATIENCE: Duration = Duration::from_secs(10);
+/// What is older says nothing of what is in progress now: core 0 has not answered since.
+const PROGRESS_MAX: Duration = Duration::from_secs(4);
 /// How Prometheus' text format is called.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -95,6 +100,7 @@ impl Shared {
             patience: PAGE_PATIENCE,
             rest: Arc::default(),
             lag: Arc::default(),
+            progress: Arc::default(),
         }
     }
 
@@ -334,9 +340,15 @@ async fn why(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
         Err(why) => refuse(&why),
         Ok(most) => {
             let api = query.text("api").map(str::to_owned);
+            let most = most.unwrap_or(WORST);
+            let going = shared.progress.fresh().await;
+            let going = going.filter(|(age, _)| *age < PROGRESS_MAX).map(|(_, going)| going);
+            let going = going.unwrap_or_else(|| {
+                Arc::new(InProgress { silent: vec![0], ..InProgress::default() })
+            });
             let phrase = move |shared: &Shared| {
-                let worst = shared.observed().worst(api.as_deref(), most.unwrap_or(WORST));
-                pages::why(&worst)
+                let worst = shared.observed().worst(api.as_deref(), most);
+                pages::why(&worst, &going, api.as_deref(), most)
             };
             json(&shared, phrase).await
         }

@@ -185,6 +185,9 @@ pub(crate) async fn answer(
     let key = api_of(&frame);
     let place = key.and_then(|key| SERVED.iter().position(|(k, ..)| *k == key));
     laps.is_for(place.and_then(|p| u8::try_from(p).ok()).unwrap_or(u8::MAX));
+    if key.is_some_and(groups::waits_for_others) {
+        laps.is_in(Stage::Park);
+    }
     let reply = ask(&broker, key, &session, frame, &mut laps).await;
     match key {
         // They tell their stages apart.

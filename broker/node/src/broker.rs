@@ -161,7 +161,7 @@ impl Handler for Requests {
     }
 
     fn on_disconnect(&self, _session: &Session, frame: &[u8]) -> OnDisconnect {
-        // A parked fetch must not outlive its client; everything else runs to its end.
+        // A parked fetch must not outlive its client; everything else runs to its end. One that reads goes too: its time is told.
         let fetch = frame.get(..2) == Some(&ApiKey::Fetch.code().to_be_bytes()[..]);
         if fetch { OnDisconnect::Drop } else { OnDisconnect::Finish }
     }

@@ -166,7 +166,8 @@ async fn serve(
     }
     listen_everywhere(config, &broker).await?;
     crate::rest::serve(&broker, Arc::clone(&shared.rest));
-    crate::lag::watch(&broker, Arc::clone(&shared.lag), config.metrics_series);
+    let (lag, progress) = (Arc::clone(&shared.lag), Arc::clone(&shared.progress));
+    crate::lag::watch(&broker, lag, progress, config.metrics_series);
     shared.set_recovered(records);
     let registered = || broker.controller.as_ref().is_none_or(|log| log.is_registered());
     shared.set_ready(if registered() { Ready::Yes } else { Ready::DiskFull });

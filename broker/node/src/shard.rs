@@ -28,6 +28,7 @@ use log::{Appended, BatchMeta, Retention};
 use replica::{AckedAt, Ends, Event, Leader, LeaderStart};
 use runtime::Runtime;
 use runtime::sync::Notify;
+use stages::Stage;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -378,6 +379,16 @@ impl Shard {
         let log_start = self.store.with_log(id, log::Log::start).unwrap_or(Offset::ZERO);
         let append_time = if stamped { time } else { Timestamp::NONE };
         Ok(Produced { base_offset, append_time, log_start })
+    }
+
+    /// The stage of the oldest append to a partition that is not acknowledged: [`Stage::Queue`] if none has come as far.
+    pub(crate) fn waits_in(&self, id: PartitionId) -> Stage {
+        let first = self.replica(id).and_then(|replica| replica.waiters.borrow().first());
+        match first {
+            Some(end) => self.store.waits_in(id, end).unwrap_or(Stage::Wake),
+            None if self.store.has_a_line() => Stage::Admit,
+            None => Stage::Queue,
+        }
     }
 
     async fn wait_for(

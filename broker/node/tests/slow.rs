@@ -8,13 +8,16 @@ mod ports;
 mod requests;
 
 use client::Pipeline;
+use ids::{Offset, PartitionIndex};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use wire::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ringwood");
 
@@ -42,6 +45,11 @@ impl Broker {
     fn with(name: &str, faults: &str) -> Self {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{name}"));
         drop(std::fs::remove_dir_all(&data));
+        Self::on(data, faults)
+    }
+
+    /// The same with data that is there.
+    fn on(data: PathBuf, faults: &str) -> Self {
         let (kafka, admin) = (free_address(), free_address());
         let process = Command::new(BINARY)
             .arg("start")
@@ -61,6 +69,27 @@ impl Broker {
             sleep(Duration::from_millis(20));
         }
         broker
+    }
+
+    /// Ends as an operator ends it, and starts anew: what it had written is in files then, and in no memory.
+    fn again(mut self, faults: &str) -> Self {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        assert!(self.process.wait().unwrap().success());
+        Self::on(std::mem::take(&mut self.data), faults)
+    }
+
+    /// A topic of four partitions, some of whose data lies on the disk alone.
+    fn with_cold_data(name: &str, faults: &str) -> Self {
+        let broker = Self::with(name, "");
+        broker.ran(&["topic", "create", "slow", "-p", "4"], b"");
+        // What is repeated would be compressed away.
+        let line = |n: u64| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let lines: String = (1..10_000).map(line).collect();
+        for partition in 0..4 {
+            let partition = partition.to_string();
+            broker.ran(&["produce", "slow", "-p", &partition], lines.as_bytes());
+        }
+        broker.again(faults)
     }
 
     fn ran(&self, arguments: &[&str], stdin: &[u8]) -> String {
@@ -91,6 +120,14 @@ impl Broker {
             self.ran(&["produce", "slow", "-p", &(i % 4).to_string()], format!("{i}\n").as_bytes());
         }
         sleep(Duration::from_millis(2_500));
+    }
+
+    /// The longest of a stage of an API, in microseconds.
+    fn max(&self, api: &str, stage: &str) -> f64 {
+        let page = self.json(&["latency", "--json", "--api", api]);
+        let rows = page["stages"].as_array().unwrap();
+        let row = rows.iter().find(|r| r["stage"] == stage);
+        row.map_or(0.0, |r| r["max_us"].as_f64().unwrap())
     }
 
     /// Microseconds at the middle of a stage of an API; their mean where too few met it.
@@ -174,6 +211,203 @@ fn a_slow_flush_is_told_though_its_client_has_given_up() {
     let rows = page["stages"].as_array().unwrap();
     let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
     assert_eq!(total["count"], 1, "{page}");
+}
+
+/// From the beginning, with a client that waits for long if there is nothing.
+fn fetch(topic: &str, partition: i32) -> FetchRequest<'_> {
+    let partition = FetchPartition {
+        partition: PartitionIndex(partition),
+        fetch_offset: Offset(0),
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic { topic, partitions: vec![partition], ..FetchTopic::default() };
+    FetchRequest {
+        max_wait_ms: 60_000,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
+
+/// Sends one.
+fn fetches(broker: &Broker, topic: &str, partition: i32) -> TcpStream {
+    let mut client = TcpStream::connect(&broker.kafka).unwrap();
+    let mut pipeline = Pipeline::new("reader", 1 << 20);
+    pipeline.submit(12, &fetch(topic, partition)).unwrap();
+    client.write_all(pipeline.outgoing()).unwrap();
+    client
+}
+
+#[test]
+fn a_slow_read_is_a_slow_read() {
+    let broker = Broker::with_cold_data("read", "read,path=.log,delay=60ms");
+    for partition in 0..4 {
+        let partition = partition.to_string();
+        broker.ran(&["consume", "slow", "-p", &partition, "-n", "100"], b"");
+    }
+    sleep(Duration::from_millis(2_500));
+    let page = broker.json(&["latency", "why", "--json", "--of", "fetch", "-n", "1"]);
+    let worst = &page["worst"][0];
+    assert_eq!((&worst["slowest"], &worst["topic"]), (&"read".into(), &"slow".into()), "{page}");
+    assert!(worst["stages_us"]["read"].as_f64().unwrap() >= 55_000.0, "{page}");
+    assert!(broker.max("fetch", "read") >= 55_000.0);
+}
+
+/// Connections and partitions are of both cores. A fetch that is parked waits because it was asked to, and is not told.
+#[test]
+fn a_slow_read_is_told_though_its_client_has_given_up() {
+    let broker = Broker::with_cold_data("gone-read", "read,path=.log,delay=1500ms");
+    broker.ran(&["topic", "create", "quiet", "-p", "4"], b"");
+    let all = |topic| (0..4).map(|p| fetches(&broker, topic, p)).collect::<Vec<_>>();
+    let parked = all("quiet");
+    sleep(Duration::from_millis(500));
+    drop(parked);
+    let reading = all("slow");
+    sleep(Duration::from_millis(500));
+    drop(reading);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let worst = loop {
+        let page = broker.json(&["latency", "why", "--json", "--of", "fetch"]);
+        let worst = page["worst"].as_array().unwrap();
+        if worst.len() >= 4 {
+            break worst.clone();
+        }
+        assert!(Instant::now() < deadline, "they are not told: {page}");
+        sleep(Duration::from_millis(100));
+    };
+    for w in &worst {
+        assert_eq!((&w["slowest"], &w["client_gone"]), (&"read".into(), &true.into()), "{w}");
+        assert_eq!(w["topic"], "slow", "{w}");
+        assert!(w["stages_us"]["read"].as_f64().unwrap() >= 200_000.0, "{w}");
+    }
+    let page = broker.json(&["latency", "--json", "--api", "fetch"]);
+    let rows = page["stages"].as_array().unwrap();
+    let total = rows.iter().find(|row| row["stage"] == "total").unwrap();
+    assert_eq!(total["count"], 4, "{page}");
+}
+
+/// A request of an API about a partition that has been in this stage for long and is not over, once there is one.
+fn hanging(broker: &Broker, api: &str, partition: i32, stage: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = broker.json(&["latency", "why", "--json", "--of", api]);
+        let oldest = page["in_progress"]["oldest"].as_array().unwrap();
+        let is_it = |g: &&Value| g["stage"] == stage && g["partition"] == partition;
+        if let Some(going) = oldest.iter().find(is_it) {
+            assert!(going["age_us"].as_f64().unwrap() >= 1e6, "{going}");
+            return going.clone();
+        }
+        assert!(Instant::now() < deadline, "it is not told: {page}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Nothing is over while the device stands still, so that nothing else is told. Connections and partitions are of both cores.
+#[test]
+fn what_hangs_in_a_flush_is_told_while_it_hangs() {
+    let broker = Broker::with("hangs", "sync,path=ring,delay=4s");
+    broker.ran(&["topic", "create", "slow", "-p", "4"], b"");
+    let batch = requests::batch(b"value");
+    for partition in 0..4 {
+        let mut client = TcpStream::connect(&broker.kafka).unwrap();
+        let mut request = requests::produce("slow", &batch);
+        request.topic_data[0].partition_data[0].index = PartitionIndex(partition);
+        let mut pipeline = Pipeline::new("patient", 1 << 20);
+        pipeline.submit(requests::PRODUCE, &request).unwrap();
+        client.write_all(pipeline.outgoing()).unwrap();
+        let going = hanging(&broker, "produce", partition, "flush");
+        assert_eq!(going["topic"], "slow", "{going}");
+        assert_eq!(going["peer"], client.local_addr().unwrap().to_string());
+        assert_eq!(going["client_gone"], false, "{going}");
+        client.read_exact(&mut [0; 4]).unwrap();
+    }
+}
+
+#[test]
+fn what_hangs_in_a_read_is_told_while_it_hangs_and_what_is_parked_is_not() {
+    let broker = Broker::with_cold_data("hangs-read", "read,path=.log,delay=4s");
+    broker.ran(&["topic", "create", "quiet", "-p", "4"], b"");
+    let parked: Vec<_> = (0..4).map(|p| fetches(&broker, "quiet", p)).collect();
+    for partition in 0..4 {
+        let client = fetches(&broker, "slow", partition);
+        let going = hanging(&broker, "fetch", partition, "read");
+        assert_eq!(going["topic"], "slow", "{going}");
+        let page = broker.json(&["latency", "why", "--json"]);
+        let oldest = page["in_progress"]["oldest"].as_array().unwrap();
+        assert!(oldest.iter().all(|g| g["topic"] != "quiet"), "{page}");
+        // It goes, and so does what is read for it.
+        drop(client);
+        let gone = || broker.json(&["latency", "why", "--json"])["in_progress"]["count"] == 0;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !gone() {
+            assert!(Instant::now() < deadline, "it stays");
+            sleep(Duration::from_millis(50));
+        }
+    }
+    drop(parked);
+}
+
+/// What is slow is the way to core 1: a request's to its partition there, and an answer's to its connection there.
+#[test]
+fn a_slow_way_between_cores_is_a_queue_there_and_a_crossing_back() {
+    let broker = Broker::with("mailbox", "mailbox,path=core-1,delay=60ms");
+    broker.ran(&["topic", "create", "slow", "-p", "4"], b"");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut seen = [false; 2];
+    // Which core has a connection is chance.
+    while seen != [true; 2] {
+        assert!(Instant::now() < deadline, "queue, crossing: {seen:?}");
+        for partition in 0..4 {
+            broker.ran(&["produce", "slow", "-p", &partition.to_string()], b"value\n");
+        }
+        let page = broker.json(&["latency", "why", "--json", "--of", "produce", "-n", "100"]);
+        for w in page["worst"].as_array().unwrap() {
+            let way = match (w["core"].as_u64(), w["partition_core"].as_u64()) {
+                (Some(0), Some(1)) => "queue",
+                (Some(1), Some(0)) => "crossing",
+                _ => continue,
+            };
+            assert!(w["stages_us"][way].as_f64().unwrap() >= 55_000.0, "{way}: {w}");
+            seen[usize::from(way == "crossing")] = true;
+        }
+    }
+    assert!(broker.max("produce", "queue") >= 55_000.0);
+    assert!(broker.max("produce", "crossing") >= 55_000.0);
+}
+
+/// What waits in the kernel has not come yet as far as a broker knows: nothing of that is told of a request in one piece. From its
+/// first bytes on the rest of it is waited for.
+#[test]
+fn a_slow_receive_is_told_of_requests_that_come_in_pieces() {
+    let broker = Broker::with("receive", "receive,delay=60ms");
+    broker.ran(&["topic", "create", "slow", "-p", "1"], b"");
+    let mut client = TcpStream::connect(&broker.kafka).unwrap();
+    let mut pipeline = Pipeline::new("large", 1 << 20);
+    // More than one receive takes.
+    let batches = [requests::batch(b"value"), requests::batch(&[7; 600_000])];
+    for batch in &batches {
+        pipeline.submit(requests::PRODUCE, &requests::produce("slow", batch)).unwrap();
+        let sent = pipeline.outgoing().len();
+        client.write_all(pipeline.outgoing()).unwrap();
+        pipeline.on_sent(sent);
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        client.read_exact(&mut answer).unwrap();
+    }
+    sleep(Duration::from_millis(2_500));
+    let page = broker.json(&["latency", "why", "--json", "--of", "produce"]);
+    let worst = page["worst"].as_array().unwrap();
+    let of = |large: bool| {
+        let is_it = |w: &&Value| (w["request_bytes"].as_f64().unwrap() > 500_000.0) == large;
+        worst.iter().find(is_it).unwrap()
+    };
+    assert_eq!(of(true)["slowest"], "receive", "{page}");
+    assert!(of(true)["stages_us"]["receive"].as_f64().unwrap() >= 55_000.0, "{page}");
+    assert_ne!(of(false)["slowest"], "receive", "{page}");
+    assert!(broker.max("produce", "receive") >= 55_000.0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Faults on order, for tests of what stands above: only with the cargo feature `faults`, on the backends for a real machine.
 //!
-//! A rule names a kind of operation and a part of a path (of a peer's address, for sockets), and what becomes of the operations
-//! that it meets. Rules come from [`set`] or from the environment variable `RINGWOOD_FAULTS`, which the first core of a process
+//! A rule names a kind of operation and a part of a path (of a peer's address, for sockets; of the receiving core's name, such as
+//! `core-1`, for messages between cores), and what becomes of the operations that it meets. Rules come from [`set`] or from the environment variable `RINGWOOD_FAULTS`, which the first core of a process
 //! reads: rules with `;` between, each a kind and then, with `,` between, `path=`, `after=` (so many are spared), `times=` (so
 //! many are met then; all, if it is not given), and one of `error=` (a name or a number), `delay=` (`20ms`, `2s`), `short=`
 //! (so many bytes are read or written, no more) or `block=` (for `open` and `names`: the system call itself takes so much longer,
@@ -9,8 +9,8 @@
 //! ```text
 //! RINGWOOD_FAULTS='sync,path=journal,after=100,times=1,error=EIO;write,delay=20ms'
 //! ```
-//! The kinds are `open`, `read`, `write`, `sync`, `allocate`, `names`, `connect`, `accept`, `send` and `receive`. An operation
-//! that fails is not carried out. If several rules meet one operation, it is delayed by all of them, and fails by the first.
+//! The kinds are `open`, `read`, `write`, `sync`, `allocate`, `names`, `connect`, `accept`, `send`, `receive` and `mailbox`: a message
+//! from another core, which comes late and cannot fail. An operation that fails is not carried out. If several rules meet one operation, it is delayed by all of them, and fails by the first.
 
 mod rule;
 

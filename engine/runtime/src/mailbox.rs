@@ -344,7 +344,17 @@ impl<M: Send + 'static> Mailbox<M> {
     /// The next message and its sender: control first, then data, then background. One task receives.
     pub async fn recv(&self) -> (CoreId, M) {
         let (from, message) = self.recv_from_any().await;
+        #[cfg(feature = "faults")]
+        self.pass().await;
         (CoreId(u16::try_from(from).unwrap_or(u16::MAX)), message)
+    }
+
+    /// A fault on order may strike here: the message comes late, and so do those behind it.
+    #[cfg(feature = "faults")]
+    async fn pass(&self) {
+        let name = format!("core-{}", self.office.me);
+        // No rule makes it fail.
+        let _ = crate::faults::pass(&self.inner, crate::faults::Point::Mailbox, &name).await;
     }
 
     async fn recv_from_any(&self) -> (usize, M) {

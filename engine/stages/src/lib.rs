@@ -3,6 +3,7 @@
 //! ```text
 //!  stage      the stages, in the order in which a request meets them
 //!  laps       one request's stopwatch: it travels with the request and divides its whole time among the stages
+//!  away       how far the request is while another core has it
 //!  tally      counts of one core and API: a histogram of fixed size for each stage, emptied once a second
 //!  recorder   one core's tallies, and the worst requests of the second
 //!  histogram  sums of tallies: what is shown, and what quantiles are taken from
@@ -12,6 +13,7 @@
 //! stopwatch of one that is over; an API that was never asked before costs one.
 #![forbid(unsafe_code)]
 
+mod away;
 mod histogram;
 mod history;
 mod laps;
@@ -19,9 +21,10 @@ mod recorder;
 mod stage;
 mod tally;
 
+pub use away::Away;
 pub use histogram::Histogram;
 pub use history::{History, SECONDS_MAX, Second, Series, sum};
-pub use laps::Laps;
+pub use laps::{Laps, Times};
 pub use recorder::{Interval, Kind, Recorder, Worst};
 pub use stage::Stage;
 pub use tally::Counts;

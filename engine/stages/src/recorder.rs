@@ -1,7 +1,7 @@
 //! One core's tallies, and the worst requests since they were last taken.
 
 use crate::tally::Tally;
-use crate::{Laps, Series};
+use crate::{Laps, Series, Times};
 use ids::Instant;
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worst {
     /// Its time.
-    pub laps: Laps,
+    pub times: Times,
     /// Whose it was.
     pub peer: SocketAddr,
     /// When its answer had left.
@@ -51,11 +51,11 @@ impl Slowest {
     fn offer(&mut self, worst: Worst) {
         if self.requests.len() < WORST {
             self.requests.push(worst);
-        } else if let Some(least) = self.requests.iter_mut().min_by_key(|w| w.laps.total()) {
+        } else if let Some(least) = self.requests.iter_mut().min_by_key(|w| w.times.total()) {
             *least = worst;
         }
         if self.requests.len() == WORST {
-            self.floor = self.requests.iter().map(|w| w.laps.total()).min().unwrap_or(0);
+            self.floor = self.requests.iter().map(|w| w.times.total()).min().unwrap_or(0);
         }
     }
 
@@ -85,12 +85,12 @@ impl Recorder {
     /// Takes the laps of a request that was answered.
     #[inline]
     pub fn record(&mut self, laps: &Laps, peer: &SocketAddr, ended: Instant) {
-        let Some(sheet) = laps.sheet() else { return };
-        let Some((kind, tally)) = self.tallies.get_mut(sheet.api()) else { return };
-        let total = tally.get_or_insert_default().record(sheet);
+        let Some(times) = laps.sheet() else { return };
+        let Some((kind, tally)) = self.tallies.get_mut(usize::from(times.api())) else { return };
+        let total = tally.get_or_insert_default().record(times);
         let slowest = &mut self.slowest[*kind as usize];
         if total > slowest.floor {
-            slowest.offer(Worst { laps: laps.clone(), peer: *peer, ended });
+            slowest.offer(Worst { times: times.clone(), peer: *peer, ended });
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
         }
         recorder.record(&request(1, 5), &peer(), Instant(1));
         let mut worst: Vec<(u8, u32)> =
-            recorder.drain().worst.iter().map(|w| (w.laps.api(), w.laps.total())).collect();
+            recorder.drain().worst.iter().map(|w| (w.times.api(), w.times.total())).collect();
         worst.sort_unstable();
         assert_eq!(worst, [(0, 10), (0, 40), (0, 50), (0, 60), (1, 5)]);
         assert!(recorder.drain().worst.is_empty());

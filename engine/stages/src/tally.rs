@@ -9,7 +9,7 @@
 //! did not meet it counts a slot that nobody reads.
 
 use crate::Stage;
-use crate::laps::Sheet;
+use crate::laps::Times;
 
 /// Sub-buckets of a doubling, as a power of two.
 const BITS: u32 = 6;
@@ -122,16 +122,20 @@ impl Default for Tally {
 impl Tally {
     /// Counts a request; its total.
     #[inline]
-    pub(crate) fn record(&mut self, sheet: &Sheet) -> u32 {
-        let (ticks, total) = (&sheet.ticks, sheet.total());
+    pub(crate) fn record(&mut self, times: &Times) -> u32 {
+        let mut ticks = [0; Stage::LAPS];
+        for (to, from) in ticks.iter_mut().zip(&times.ticks) {
+            *to = from.get();
+        }
+        let total = times.total();
         self.requests = self.requests.wrapping_add(1);
-        let all = sheet.whole();
+        let all = times.whole();
         if self.room < all {
             self.add_up();
         }
         self.room -= all;
         let mut slots = [0; Stage::LAPS];
-        spread(ticks, &mut slots, &mut self.fresh, &mut self.longest);
+        spread(&ticks, &mut slots, &mut self.fresh, &mut self.longest);
         for (counts, slot) in self.counts.iter_mut().zip(slots) {
             let count = &mut counts[slot as usize % SLOTS];
             *count = count.wrapping_add(1);

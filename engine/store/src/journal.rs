@@ -77,6 +77,8 @@ struct Submitted<A> {
     /// The written-stage of this commit has been told.
     told: bool,
     flushed: bool,
+    /// Its flush began with its write: until that is over nobody knows which of the two it is in.
+    linked: bool,
     fsync: bool,
     advances: Vec<A>,
 }
@@ -257,6 +259,18 @@ impl<A: 'static> Journal<A> {
     pub(crate) fn times(&self, sequence: u64) -> Option<CommitTimes> {
         let mut state = self.state.borrow_mut();
         Some(*slot(&mut state.times, sequence)).filter(|t| t.sequence == sequence)
+    }
+
+    /// What the first record that is `wanted` waits for: its commit's turn, its write, or the flush of it and of those before it. Looks
+    /// at all records on their way; none if it is not among them.
+    pub(crate) fn waits_in(&self, wanted: impl Fn(&A) -> bool) -> Option<stages::Stage> {
+        let state = self.state.borrow();
+        if let Some(commit) = state.submitted.iter().find(|c| c.advances.iter().any(&wanted)) {
+            let flushes = commit.written || commit.linked;
+            return Some(if flushes { stages::Stage::Flush } else { stages::Stage::Write });
+        }
+        let mut waiting = state.full.iter().chain(&state.pending);
+        waiting.any(|p| p.advances.iter().any(&wanted)).then_some(stages::Stage::Commit)
     }
 
     /// Bytes of records that wait to be handed to the disk.

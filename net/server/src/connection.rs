@@ -22,7 +22,7 @@ use crate::close::CloseReason;
 use crate::config::Config;
 use ids::Instant;
 use runtime::Buffer;
-use stages::Laps;
+use stages::{Laps, Stage};
 use std::time::Duration;
 
 /// Received bytes that count as progress although no frame is complete: a client that sends one byte a minute is idle.
@@ -269,6 +269,11 @@ impl Connection {
         self.framer = Framer::new();
         self.frame_since = None;
         self.responses.abandon(reason)
+    }
+
+    /// See [`Responses::waiting`].
+    pub fn waiting(&self) -> impl Iterator<Item = (&Laps, Stage)> {
+        self.responses.waiting()
     }
 
     /// Requests without an answer yet.

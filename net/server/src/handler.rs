@@ -37,7 +37,8 @@ pub trait Handler: 'static {
     ) -> impl Future<Output = (Reply, Laps)> + 'static;
 
     /// The answer has left, or there is none to send, or the client has gone before ([`Laps::is_unread`]): the last lap is over. Not
-    /// called for requests that were dropped ([`OnDisconnect::Drop`]), nor for those behind one that closes the connection.
+    /// called for requests that were dropped ([`OnDisconnect::Drop`]) while they were parked ([`Laps::is_in`]), nor for those behind
+    /// one that closes the connection.
     fn answered(&self, session: &Self::Session, laps: &Laps) {
         let _ = (session, laps);
     }

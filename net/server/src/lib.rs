@@ -23,4 +23,4 @@ pub use crate::config::Config;
 pub use crate::connection::{Frame, Reply};
 pub use crate::counters::Snapshot;
 pub use crate::handler::{Handler, OnDisconnect};
-pub use crate::serve::{Drained, Server};
+pub use crate::serve::{Drained, InProgress, Server, Stuck};

@@ -2,18 +2,20 @@
 
 mod bell;
 mod live;
+mod progress;
 mod reader;
 mod request;
 mod sweep;
 mod writer;
 
 pub(crate) use self::bell::Bell;
+pub use self::progress::{InProgress, Stuck};
 
 use self::live::Live;
 use crate::admission::ConnectionLimits;
 use crate::close::CloseReason;
 use crate::config::Config;
-use crate::connection::{Connection, FrameMemory, Pins, Room};
+use crate::connection::{Connection, FrameMemory, Pins, Room, Seq};
 use crate::counters::{Counters, Snapshot, add};
 use crate::handler::Handler;
 use crate::listener;
@@ -44,6 +46,8 @@ pub(crate) struct Inner<H: Handler> {
     config: Config,
     limits: ConnectionLimits,
     connections: RefCell<BTreeMap<u64, Rc<Live<H>>>>,
+    /// Connections that have ended, and have requests in progress.
+    lingering: RefCell<BTreeMap<u64, Rc<Live<H>>>>,
     next_id: Cell<u64>,
     /// Rung to stop the listeners.
     listeners: RefCell<Vec<Rc<Bell>>>,
@@ -84,6 +88,7 @@ impl<H: Handler> Server<H> {
             config,
             limits,
             connections: RefCell::default(),
+            lingering: RefCell::default(),
             next_id: Cell::new(0),
             listeners: RefCell::default(),
             accepting: Cell::new(0),
@@ -188,6 +193,9 @@ impl<H: Handler> Inner<H> {
         }
         self.counters.closed(reason);
         self.connections.borrow_mut().remove(&live.id);
+        if live.is_busy() {
+            self.lingering.borrow_mut().insert(live.id, Rc::clone(live));
+        }
         self.handler.closed(&live.session, reason);
         self.ring_if_quiet();
     }
@@ -196,6 +204,24 @@ impl<H: Handler> Inner<H> {
     pub(crate) fn on_unread(&self, live: &Live<H>, mut laps: Laps, stage: Stage) {
         if stages::ON {
             laps.lap(stage, || self.rt.clock());
+            laps.goes_unread();
+            self.handler.answered(&live.session, &laps);
+        }
+    }
+
+    /// A request that had to wait is over: the second hand on its stopwatch.
+    pub(crate) fn on_over(&self, live: &Live<H>, seq: Seq) -> Option<Laps> {
+        let pending = live.pending.borrow_mut().remove(&seq)?;
+        if live.ended().is_some() && !live.is_busy() {
+            self.lingering.borrow_mut().remove(&live.id);
+        }
+        Some(pending.laps)
+    }
+
+    /// A request goes with its client. If it was parked it has waited for nothing of ours.
+    pub(crate) fn on_dropped(&self, live: &Live<H>, mut laps: Laps) {
+        if stages::ON && laps.stage() != Stage::Park {
+            laps.end(self.rt.clock());
             laps.goes_unread();
             self.handler.answered(&live.session, &laps);
         }

@@ -1,4 +1,4 @@
-//! `ringwood latency why`: the worst requests of the last minute.
+//! `ringwood latency why`: what has been in progress for long, and the worst requests of the last minute.
 
 use crate::admin;
 use crate::failure::Done;
@@ -23,7 +23,37 @@ pub(super) struct WhyArgs {
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Page {
+    /// What is not over. A broker of before does not tell.
+    #[serde(default)]
+    in_progress: Option<InProgress>,
     worst: Vec<Worst>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct InProgress {
+    /// What is told has been in progress for so long.
+    longer_than_us: f64,
+    count: u64,
+    /// Not all of them if there are many.
+    oldest: Vec<Going>,
+    /// Cores that have not answered.
+    silent_cores: Vec<u16>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Going {
+    api: String,
+    core: u16,
+    age_us: f64,
+    /// The stage that it is in, and how long those before it took.
+    stage: String,
+    stages_us: BTreeMap<String, f64>,
+    client_gone: bool,
+    request_bytes: u64,
+    topic: Option<String>,
+    partition: Option<i32>,
+    partition_core: Option<u16>,
+    peer: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -67,24 +97,86 @@ pub(super) fn run(output: Output, address: &str, args: &WhyArgs) -> Done {
     output::write(text(&page, time::now().0).as_bytes())
 }
 
+/// Where a request is, and whose it was: the rest of its first line.
+struct Whence<'a> {
+    topic: Option<&'a str>,
+    partition: Option<i32>,
+    core: u16,
+    partition_core: Option<u16>,
+    request_bytes: u64,
+    peer: &'a str,
+}
+
+impl Whence<'_> {
+    fn write(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        if let (Some(topic), Some(partition)) = (self.topic, self.partition) {
+            let _ = write!(out, "  {}-{partition}", visible(topic));
+        }
+        let _ = write!(out, "  core {}", self.core);
+        if let Some(owner) = self.partition_core.filter(|owner| *owner != self.core) {
+            let _ = write!(out, ", partition on core {owner}");
+        }
+        let size = bytes(self.request_bytes as f64);
+        let _ = writeln!(out, "  {size}  from {}", visible(self.peer));
+    }
+}
+
+/// What is in progress, one line each. Nothing where nothing is for long.
+fn in_progress(page: &InProgress, out: &mut String) {
+    // Writing to a String cannot fail.
+    for core in &page.silent_cores {
+        let _ =
+            writeln!(out, "core {core} does not say what it has in progress: something blocks it");
+    }
+    if page.count > 0 {
+        let long = micros(page.longer_than_us);
+        let _ = writeln!(out, "in progress for more than {long}: {}", page.count);
+    }
+    for g in &page.oldest {
+        let (age, api, stage) = (micros(g.age_us), visible(&g.api), visible(&g.stage));
+        let _ = write!(out, "{age}  {api}  in {stage}");
+        let whence = Whence {
+            topic: g.topic.as_deref(),
+            partition: g.partition,
+            core: g.core,
+            partition_core: g.partition_core,
+            request_bytes: g.request_bytes,
+            peer: &g.peer,
+        };
+        whence.write(out);
+        if g.client_gone {
+            let _ = writeln!(out, "  (its client has gone)");
+        }
+    }
+}
+
 fn text(page: &Page, now_ms: i64) -> String {
     let mut out = String::new();
+    if let Some(going) = &page.in_progress {
+        in_progress(going, &mut out);
+        if !out.is_empty() {
+            out.push('\n');
+        }
+    }
     if page.worst.is_empty() {
-        return "no requests were answered in the last minute\n".into();
+        out.push_str("no requests were answered in the last minute\n");
+        return out;
     }
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}", verdict(page));
     for w in &page.worst {
         let ago = (now_ms - w.ended_ms).max(0) / 1000;
         let _ = write!(out, "\n{}  {}  {ago} s ago", micros(w.total_us), visible(&w.api));
-        if let (Some(topic), Some(partition)) = (&w.topic, w.partition) {
-            let _ = write!(out, "  {}-{partition}", visible(topic));
-        }
-        let _ = write!(out, "  core {}", w.core);
-        if let Some(owner) = w.partition_core.filter(|owner| *owner != w.core) {
-            let _ = write!(out, ", partition on core {owner}");
-        }
-        let _ = writeln!(out, "  {}  from {}", bytes(w.request_bytes as f64), visible(&w.peer));
+        let whence = Whence {
+            topic: w.topic.as_deref(),
+            partition: w.partition,
+            core: w.core,
+            partition_core: w.partition_core,
+            request_bytes: w.request_bytes,
+            peer: &w.peer,
+        };
+        whence.write(&mut out);
         let mut stages: Vec<(&String, &f64)> =
             w.stages_us.iter().filter(|(name, _)| *name != "park").collect();
         stages.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -160,14 +252,51 @@ mod tests {
         }
     }
 
+    fn ended(worst: Vec<Worst>) -> Page {
+        Page { in_progress: None, worst }
+    }
+
+    #[test]
+    fn what_is_not_over_stands_above_what_is() {
+        let going = Going {
+            api: "Produce".into(),
+            core: 0,
+            age_us: 12.3e6,
+            stage: "flush".into(),
+            stages_us: BTreeMap::new(),
+            client_gone: true,
+            request_bytes: 2048,
+            topic: Some("orders".into()),
+            partition: Some(3),
+            partition_core: Some(1),
+            peer: "127.0.0.1:5000".into(),
+        };
+        let in_progress = InProgress {
+            longer_than_us: 1e6,
+            count: 7,
+            oldest: vec![going],
+            silent_cores: vec![4],
+        };
+        let mut page = ended(Vec::new());
+        page.in_progress = Some(in_progress);
+        let said = text(&page, 0);
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines[0].starts_with("core 4 does not say"), "{said}");
+        assert_eq!(lines[1], "in progress for more than 1.00 s: 7");
+        assert_eq!(
+            lines[2],
+            "12.3 s  Produce  in flush  orders-3  core 0, partition on core 1  2.00 KiB  from 127.0.0.1:5000"
+        );
+        assert_eq!(lines[3], "  (its client has gone)");
+        assert_eq!(lines[5], "no requests were answered in the last minute");
+    }
+
     #[test]
     fn the_stage_that_is_to_blame_is_named_first() {
-        let page = Page {
-            worst: vec![
-                worst(50_000.0, &[("flush", 45_000.0), ("append", 5_000.0), ("park", 9e6)]),
-                worst(10_000.0, &[("send", 9_990.0), ("decode", 10.0)]),
-            ],
-        };
+        let page = ended(vec![
+            worst(50_000.0, &[("flush", 45_000.0), ("append", 5_000.0), ("park", 9e6)]),
+            worst(10_000.0, &[("send", 9_990.0), ("decode", 10.0)]),
+        ]);
         let text = text(&page, 5_000);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
@@ -187,7 +316,7 @@ mod tests {
     #[test]
     fn a_core_that_was_kept_from_its_work_is_named_where_that_explains_something() {
         let mut w = worst(20_000.0, &[("flush", 20_000.0)]);
-        let of = |w: Worst| text(&Page { worst: vec![w] }, 5_000);
+        let of = |w: Worst| text(&ended(vec![w]), 5_000);
         w.core_waited_us = 12_000.0;
         w.core_turn_us = 300.0;
         let said = of(w);
@@ -203,12 +332,12 @@ mod tests {
     fn a_client_that_gave_up_is_told() {
         let mut w = worst(45e6, &[("flush", 45e6)]);
         w.client_gone = true;
-        let said = text(&Page { worst: vec![w] }, 5_000);
+        let said = text(&ended(vec![w]), 5_000);
         assert!(said.contains("(its client had gone before it was answered)"), "{said}");
     }
 
     #[test]
     fn nothing_is_said_of_a_quiet_minute() {
-        assert!(text(&Page { worst: Vec::new() }, 0).contains("no requests"));
+        assert!(text(&ended(Vec::new()), 0).contains("no requests"));
     }
 }

@@ -189,6 +189,10 @@ pub(super) async fn answer(
             c.bytes_in.set(c.bytes_in.get() + u64::from(meta.len));
             let owner = broker.owner(id);
             let checked = Checked { place, id, batch, meta };
+            if here.is_empty() && elsewhere.is_empty() {
+                // Until one is acknowledged.
+                clock.borrow_mut().waits_for(id);
+            }
             if broker.is_here(owner) {
                 here.push((place, append(broker, checked, how, &deadline, &clock)));
             } else {

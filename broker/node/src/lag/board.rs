@@ -1,6 +1,6 @@
 //! Where the control thread says that it wants to know, and core 0 leaves what it found.
 
-use super::Gathered;
+use runtime::Runtime;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,27 +11,29 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long a scrape waits for something newer. After that it takes what there is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-type Latest = Option<(Instant, Arc<Gathered>)>;
+type Latest<T> = Option<(Instant, Arc<T>)>;
 
 /// Shared by the control thread and core 0.
 #[derive(Default)]
-pub(crate) struct Board {
+pub(crate) struct Board<T> {
     /// Core 0 serves.
     open: AtomicBool,
     wanted: AtomicBool,
-    latest: Mutex<Latest>,
+    /// Core 0 is at it.
+    gathering: AtomicBool,
+    latest: Mutex<Latest<T>>,
     /// What was on the board before: freed by the control thread, which has the time.
-    before: Mutex<Latest>,
+    before: Mutex<Latest<T>>,
     /// Counts what was put up.
     put: watch::Sender<u64>,
 }
 
-impl Board {
-    fn latest(&self) -> MutexGuard<'_, Latest> {
+impl<T> Board<T> {
+    fn latest(&self) -> MutexGuard<'_, Latest<T>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn before(&self) -> MutexGuard<'_, Latest> {
+    fn before(&self) -> MutexGuard<'_, Latest<T>> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,18 +43,36 @@ impl Board {
     }
 
     /// Whether somebody wants to know; asked once, it is answered.
-    pub(super) fn take_wanted(&self) -> bool {
+    fn take_wanted(&self) -> bool {
         self.wanted.swap(false, Ordering::AcqRel)
     }
 
-    pub(super) fn put(&self, gathered: Gathered) {
+    /// Core 0 looks at the board: if somebody wants to know, it gathers. It does not wait for that here, where it looks at other boards
+    /// too, and looks again when it is done.
+    pub(super) fn look<F>(self: &Arc<Self>, rt: &Runtime, gather: impl FnOnce() -> F)
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
+        if self.gathering.load(Ordering::Acquire) || !self.take_wanted() {
+            return;
+        }
+        self.gathering.store(true, Ordering::Release);
+        let (me, gathered) = (Arc::clone(self), gather());
+        rt.spawn(async move {
+            me.put(gathered.await);
+            me.gathering.store(false, Ordering::Release);
+        });
+    }
+
+    fn put(&self, gathered: T) {
         let before = self.latest().replace((Instant::now(), Arc::new(gathered)));
         *self.before() = before;
         self.put.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     /// What there is that is not old, and how old it is. Nothing before the broker serves.
-    pub(crate) async fn fresh(&self) -> Option<(Duration, Arc<Gathered>)> {
+    pub(crate) async fn fresh(&self) -> Option<(Duration, Arc<T>)> {
         if !self.open.load(Ordering::Acquire) {
             return None;
         }
@@ -60,7 +80,7 @@ impl Board {
         let mut news = self.put.subscribe();
         news.mark_unchanged();
         let is_fresh =
-            |latest: &Latest| latest.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
+            |latest: &Latest<T>| latest.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
         if !is_fresh(&self.latest()) {
             self.wanted.store(true, Ordering::Release);
             // Late or not, what is on the board is taken.
@@ -72,6 +92,7 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Gathered;
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -80,7 +101,7 @@ mod tests {
 
     #[test]
     fn scrapes_share_what_is_fresh() {
-        let board = Board::default();
+        let board = Board::<Gathered>::default();
         block_on(async {
             assert!(board.fresh().await.is_none(), "nobody looks at the board yet");
             assert!(!board.take_wanted());

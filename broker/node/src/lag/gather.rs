@@ -6,6 +6,7 @@
 use super::{Board, Found, Gathered, GroupFacts, OffsetFacts, PartitionFacts, moment};
 use crate::broker::Broker;
 use crate::groups::NoCoordinator;
+use crate::latency::progress::{self, InProgress};
 use ids::{CoreId, Offset, PartitionId, PartitionIndex, TopicId};
 use runtime::{Class, Runtime};
 use std::cell::Cell;
@@ -23,15 +24,27 @@ const LOOK: Duration = Duration::from_millis(50);
 /// As long as the name of a topic, which is as long as the name of a file.
 const GROUP_ID_MAX: usize = 249;
 
-/// Serves the board from now on. At most `offsets_max` offsets of groups are put up.
-pub(crate) fn watch(broker: &Rc<Broker>, board: Arc<Board>, offsets_max: usize) {
-    board.open();
+/// Serves the boards from now on: that of scrapes, on which at most `offsets_max` offsets of groups are put up, and that of what is
+/// in progress.
+pub(crate) fn watch(
+    broker: &Rc<Broker>,
+    scrapes: Arc<Board<Gathered>>,
+    progress: Arc<Board<InProgress>>,
+    offsets_max: usize,
+) {
+    scrapes.open();
+    progress.open();
     let me = Rc::clone(broker);
     broker.rt.spawn(async move {
         loop {
-            if board.take_wanted() {
-                board.put(gather(&me, offsets_max).await);
-            }
+            scrapes.look(&me.rt, || {
+                let me = Rc::clone(&me);
+                async move { gather(&me, offsets_max).await }
+            });
+            progress.look(&me.rt, || {
+                let me = Rc::clone(&me);
+                async move { progress::gather(&me).await }
+            });
             me.rt.sleep(LOOK).await;
         }
     });

@@ -61,7 +61,7 @@ impl Observed {
         let all = self.slow.iter().flat_map(|(_, slow)| slow);
         let mut worst: Vec<&Slow> =
             all.filter(|s| api.is_none_or(|api| s.api.eq_ignore_ascii_case(api))).collect();
-        worst.sort_by_key(|s| std::cmp::Reverse(s.laps.total()));
+        worst.sort_by_key(|s| std::cmp::Reverse(s.times.total()));
         worst.truncate(most);
         worst.into_iter().cloned().collect()
     }
@@ -78,7 +78,8 @@ mod tests {
         let mut laps = Laps::begin(Instant(0));
         laps.lap_at(Stage::Flush, Instant(ticks * 64));
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-        Slow { api, core: 0, ended_ms: 0, laps, peer, partition: None, kept: Kept::default() }
+        let times = laps.times().unwrap();
+        Slow { api, core: 0, ended_ms: 0, times, peer, partition: None, kept: Kept::default() }
     }
 
     fn beat(ended_ms: u64, slow: Vec<Slow>, requests: u64) -> Beat {
@@ -94,7 +95,7 @@ mod tests {
         observed.take(beat(30_000, vec![slow("Produce", 100), slow("Fetch", 300)], 9));
         observed.take(beat(61_000, vec![slow("Produce", 200)], 10));
         let total = |observed: &Observed, api, most| -> Vec<u32> {
-            observed.worst(api, most).iter().map(|s| s.laps.total()).collect()
+            observed.worst(api, most).iter().map(|s| s.times.total()).collect()
         };
         assert_eq!(total(&observed, None, 9), [900, 300, 200, 100]);
         assert_eq!(total(&observed, Some("produce"), 2), [900, 200]);

@@ -1,6 +1,7 @@
 //! What the admin address answers, as JSON. Times are microseconds, rates are a second.
 
 use super::observed::{Now, Observed};
+use super::progress::{Going, InProgress, LONG};
 use super::pulse::Slow;
 use crate::api::{self, SERVED};
 use perf::spec::Quantile;
@@ -52,14 +53,14 @@ pub(crate) fn latency(sums: &BTreeMap<(u8, Stage), Histogram>, seconds: Option<u
     json!({ "seconds": seconds, "stages": rows })
 }
 
-/// `/latency/why`: requests, the worst first.
-pub(crate) fn why(worst: &[Slow]) -> Value {
+/// `/latency/why`: requests, the worst first; before them those that are not over, at most `most` of an API or of all.
+pub(crate) fn why(worst: &[Slow], going: &InProgress, api: Option<&str>, most: usize) -> Value {
     let one = |slow: &Slow| {
         let times: Map<String, Value> = slow
             .stages()
             .map(|(stage, nanos)| (stage.name().to_owned(), micros(nanos).into()))
             .collect();
-        let total = u64::from(slow.laps.total()) * stages::TICK_NANOS;
+        let total = u64::from(slow.times.total()) * stages::TICK_NANOS;
         json!({
             "ended_ms": slow.ended_ms,
             "api": slow.api,
@@ -67,17 +68,53 @@ pub(crate) fn why(worst: &[Slow]) -> Value {
             "total_us": micros(total),
             "core_waited_us": micros(slow.kept.waited_nanos),
             "core_turn_us": micros(slow.kept.turn_nanos),
-            "slowest": slow.laps.longest().map(Stage::name),
+            "slowest": slow.times.longest().map(Stage::name),
             "stages_us": times,
-            "client_gone": slow.laps.is_unread(),
-            "request_bytes": slow.laps.bytes(),
+            "client_gone": slow.times.is_unread(),
+            "request_bytes": slow.times.bytes(),
             "topic": slow.partition.as_ref().map(|(topic, ..)| topic),
             "partition": slow.partition.as_ref().map(|(_, index, _)| index),
             "partition_core": slow.partition.as_ref().map(|(.., core)| core.0),
             "peer": slow.peer.to_string(),
         })
     };
-    json!({ "worst": worst.iter().map(one).collect::<Vec<_>>() })
+    let worst: Vec<Value> = worst.iter().map(one).collect();
+    json!({ "in_progress": in_progress(going, api, most), "worst": worst })
+}
+
+/// How many requests have been in progress for long, and the oldest of them.
+fn in_progress(going: &InProgress, api: Option<&str>, most: usize) -> Value {
+    let asked_for = |g: &&Going| api.is_none_or(|api| g.api.eq_ignore_ascii_case(api));
+    let of_api: Vec<&Going> = going.oldest.iter().filter(asked_for).collect();
+    // Of one API only those are known that are among the oldest.
+    let count = if api.is_none() { going.count } else { of_api.len() };
+    let one = |g: &Going| {
+        let times: Map<String, Value> = g
+            .stages
+            .iter()
+            .map(|(stage, nanos)| (stage.name().to_owned(), micros(*nanos).into()))
+            .collect();
+        json!({
+            "api": g.api,
+            "core": g.core,
+            "age_us": g.age.as_secs_f64() * 1e6,
+            "stage": g.stage.name(),
+            "stages_us": times,
+            "client_gone": g.client_gone,
+            "request_bytes": g.request_bytes,
+            "topic": g.partition.as_ref().map(|(topic, ..)| topic),
+            "partition": g.partition.as_ref().map(|(_, index, _)| index),
+            "partition_core": g.partition.as_ref().map(|(.., core)| core.0),
+            "peer": g.peer.to_string(),
+        })
+    };
+    let oldest: Vec<Value> = of_api.into_iter().take(most).map(one).collect();
+    json!({
+        "longer_than_us": LONG.as_secs_f64() * 1e6,
+        "count": count,
+        "oldest": oldest,
+        "silent_cores": going.silent,
+    })
 }
 
 /// `/top`: what each core did in the last second.
@@ -166,6 +203,8 @@ mod tests {
     use super::super::pulse::Gauges;
     use super::*;
     use stages::Counts;
+    use std::net::SocketAddr;
+    use std::time::Duration;
 
     #[test]
     fn a_stages_share_is_of_its_apis_total() {
@@ -180,6 +219,35 @@ mod tests {
         assert_eq!(rows[0]["api"], "Produce");
         assert_eq!((&rows[0]["stage"], &rows[0]["share"]), (&"flush".into(), &0.75.into()));
         assert_eq!(rows[0]["max_us"], 480.0);
+    }
+
+    #[test]
+    fn what_is_in_progress_is_told_by_api_and_no_more_of_it_than_asked_for() {
+        let going = |api, seconds| Going {
+            api,
+            core: 1,
+            age: Duration::from_secs(seconds),
+            stage: Stage::Flush,
+            stages: vec![(Stage::Decode, 2_000)],
+            peer: SocketAddr::from(([127, 0, 0, 1], 9)),
+            client_gone: true,
+            request_bytes: 70,
+            partition: Some(("t".to_owned(), 3, ids::CoreId(2))),
+        };
+        let oldest = vec![going("Produce", 9), going("Fetch", 8), going("Produce", 7)];
+        let all = InProgress { count: 200, oldest, silent: vec![4] };
+        let page = why(&[], &all, None, 2);
+        let told = &page["in_progress"];
+        assert_eq!((&told["count"], &told["silent_cores"]), (&200.into(), &json!([4])));
+        assert_eq!(told["oldest"].as_array().map(Vec::len), Some(2));
+        let first = &told["oldest"][0];
+        assert_eq!((&first["stage"], &first["age_us"]), (&"flush".into(), &9e6.into()));
+        assert_eq!(first["stages_us"]["decode"], 2.0);
+        assert_eq!(first["client_gone"], true);
+        assert_eq!((&first["topic"], &first["partition_core"]), (&"t".into(), &2.into()));
+        let page = why(&[], &all, Some("produce"), 9);
+        assert_eq!(page["in_progress"]["count"], 2);
+        assert_eq!(page["in_progress"]["oldest"][1]["age_us"], 7e6);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::broker::Broker;
 use ids::{CoreId, PartitionId};
-use stages::{Laps, Series, Stage};
+use stages::{Series, Stage, Times};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) struct Slow {
     pub(crate) core: u16,
     /// When its answer had left, milliseconds since 1970.
     pub(crate) ended_ms: u64,
-    pub(crate) laps: Laps,
+    pub(crate) times: Times,
     pub(crate) peer: SocketAddr,
     pub(crate) partition: Option<(String, i32, CoreId)>,
     /// What kept its core from its work in the second in which it ended.
@@ -93,11 +93,11 @@ pub(crate) fn pulse(broker: &Broker) -> Pulse {
     let slow = interval.worst.into_iter().map(|w| {
         let ago = u64::try_from(now.since(w.ended).as_millis()).unwrap_or(0);
         Slow {
-            api: api::api_at(w.laps.api()).map_or("", wire::api::ApiKey::name),
+            api: api::api_at(w.times.api()).map_or("", wire::api::ApiKey::name),
             core: broker.rt.core().0,
             ended_ms: wall.saturating_sub(ago),
-            partition: w.laps.partition().map(|id| named(broker, id)),
-            laps: w.laps,
+            partition: w.times.partition().map(|id| named(broker, id)),
+            times: w.times,
             peer: w.peer,
             kept: Kept::default(),
         }
@@ -123,7 +123,7 @@ pub(crate) fn pulse(broker: &Broker) -> Pulse {
 }
 
 /// A deleted topic has only its id left.
-fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
+pub(super) fn named(broker: &Broker, id: PartitionId) -> (String, i32, CoreId) {
     let image = broker.metadata.image();
     let name = image.topic(id.topic).map_or_else(|| id.topic.to_string(), |t| t.name.to_string());
     (name, id.index.0, broker.owner(id))
@@ -165,7 +165,7 @@ fn gauges(broker: &Broker) -> Gauges {
 impl Slow {
     /// Stage and nanoseconds, in the order in which the request met them.
     pub(crate) fn stages(&self) -> impl Iterator<Item = (Stage, u64)> + '_ {
-        let nanos = |stage| u64::from(self.laps.ticks(stage)) * stages::TICK_NANOS;
-        self.laps.stages().map(move |stage| (stage, nanos(stage)))
+        let nanos = |stage| u64::from(self.times.ticks(stage)) * stages::TICK_NANOS;
+        self.times.stages().map(move |stage| (stage, nanos(stage)))
     }
 }

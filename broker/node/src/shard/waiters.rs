@@ -28,6 +28,12 @@ impl Waiters {
         add(&mut self.committed, end)
     }
 
+    /// The first offset that somebody waits for.
+    pub(crate) fn first(&self) -> Option<Offset> {
+        let first = |waiters: &ByOffset| waiters.first_key_value().map(|(end, _)| *end);
+        first(&self.acked).into_iter().chain(first(&self.committed)).min()
+    }
+
     /// Rings `bell` at every move of the high watermark, as long as somebody holds it.
     pub(crate) fn watch(&mut self, bell: &Rc<Notify>) {
         self.watchers.retain(|w| w.strong_count() > 0);
@@ -103,8 +109,12 @@ mod tests {
         w.on_acked(Offset(9));
         w.on_committed(Offset(5));
         assert_eq!(w.committed.len(), 1);
-        drop((early, late));
+        assert_eq!(w.first(), Some(Offset(6)));
+        let first = w.until_acked(Offset(4));
+        assert_eq!(w.first(), Some(Offset(4)));
+        drop((early, late, first));
         w.end();
         assert!(w.committed.is_empty());
+        assert_eq!(w.first(), None);
     }
 }

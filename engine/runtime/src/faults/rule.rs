@@ -26,6 +26,8 @@ pub enum Point {
     Send,
     /// Receiving.
     Receive,
+    /// A message from another core.
+    Mailbox,
 }
 
 /// What happens to an operation.
@@ -46,7 +48,7 @@ pub enum Effect {
 pub struct Rule {
     /// Operations of this kind ...
     pub point: Point,
-    /// ... on paths, or peers' addresses, that contain this.
+    /// ... on paths, peers' addresses, or names of cores, that contain this.
     pub path: String,
     /// So many of them are spared first.
     pub after: u64,
@@ -78,7 +80,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-const POINTS: [(&str, Point); 10] = [
+const POINTS: [(&str, Point); 11] = [
     ("open", Point::Open),
     ("read", Point::Read),
     ("write", Point::Write),
@@ -89,6 +91,7 @@ const POINTS: [(&str, Point); 10] = [
     ("accept", Point::Accept),
     ("send", Point::Send),
     ("receive", Point::Receive),
+    ("mailbox", Point::Mailbox),
 ];
 
 const ERRORS: [(&str, i32); 14] = [
@@ -146,6 +149,9 @@ fn one(text: &str) -> Result<Rule, String> {
             "times" => {
                 times = Some(number(value)?);
                 continue;
+            }
+            "error" if point == Point::Mailbox => {
+                return Err(format!("{kind} cannot fail: a message can be late"));
             }
             "error" => Effect::Fail(errno(value)?),
             "delay" => Effect::Delay(duration(value)?),
@@ -244,6 +250,7 @@ mod tests {
             ("sync,error=EIO,delay=1s", "more than one"),
             ("sync,short=5", "cannot be short"),
             ("sync,block=5ms", "cannot block"),
+            ("mailbox,error=EIO", "cannot fail"),
             ("write,delay=5", "not a duration"),
             ("write,delay=5min", "not a duration"),
             ("write,after=x,error=EIO", "\"x\" is not a number"),

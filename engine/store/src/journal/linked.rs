@@ -38,6 +38,9 @@ impl<A: 'static> Journal<A> {
     ) {
         state.flush_running = true;
         state.flush_asked = false;
+        if let Some(commit) = state.submitted.back_mut() {
+            commit.linked = true;
+        }
         let me = Rc::clone(self);
         self.rt.spawn(async move {
             let linked = match me.files[file].write_then_sync(at, data).await {

@@ -136,6 +136,7 @@ impl<A: 'static> Journal<A> {
             written: false,
             told: false,
             flushed: false,
+            linked: false,
             fsync: flush.fsync,
             advances,
         });

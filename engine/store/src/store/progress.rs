@@ -76,4 +76,11 @@ impl Store {
         let p = p.borrow();
         Ok(Progress { partition: id, written: p.written, durable: p.durable })
     }
+
+    /// Which stage a partition's record that ends at `end` is in on its way to the disk: [`Stage::Commit`](stages::Stage::Commit),
+    /// `Write` or `Flush`; none if it has arrived. For who asks in the middle of it: it looks at every record on its way.
+    #[must_use]
+    pub fn waits_in(&self, id: PartitionId, end: Offset) -> Option<stages::Stage> {
+        self.inner.journal.waits_in(|a| a.end >= end && a.partition.borrow().id == id)
+    }
 }

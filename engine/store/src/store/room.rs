@@ -52,6 +52,12 @@ impl Store {
         self.line_up(client, Some(id), bytes).await;
     }
 
+    /// Whether somebody waits for room.
+    #[must_use]
+    pub fn has_a_line(&self) -> bool {
+        !self.inner.admission.is_free()
+    }
+
     async fn line_up(&self, client: Client, id: Option<PartitionId>, bytes: usize) {
         let a = &self.inner.admission;
         if bytes > self.inner.journal.largest_payload() {

@@ -262,6 +262,15 @@ impl Responses {
         unread
     }
 
+    /// The stopwatches of the answers that are being sent or wait for it, and which of the two.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Laps, Stage)> {
+        let ready = self.entries.iter().filter_map(|entry| match entry {
+            State::Ready(_, laps) => Some((laps, Stage::Order)),
+            State::Executing { .. } | State::Silent => None,
+        });
+        self.leaving.iter().map(|laps| (laps, Stage::Send)).chain(ready)
+    }
+
     /// Requests without an answer yet.
     #[must_use]
     pub fn executing(&self) -> usize {

@@ -14,6 +14,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// A request that was started and is not over.
+pub(crate) struct Pending {
+    pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) waker: Arc<RequestWaker>,
+    /// A second hand on its stopwatch.
+    pub(crate) laps: Laps,
+}
+
 /// One connection of a core. Born when it is accepted; ends when reader, writer and all requests have ended. The socket is
 /// closed earlier: only reader and writer hold it.
 pub(crate) struct Live<H: Handler> {
@@ -24,7 +32,7 @@ pub(crate) struct Live<H: Handler> {
     pub(crate) reader: Bell,
     /// Heard by the writer: an answer was completed, or the connection has ended.
     pub(crate) writer: Bell,
-    pub(crate) pending: RefCell<BTreeMap<Seq, (OnDisconnect, Arc<RequestWaker>)>>,
+    pub(crate) pending: RefCell<BTreeMap<Seq, Pending>>,
     /// The waker of a request that did not need it, for the next one.
     pub(crate) spare: Cell<Option<Arc<RequestWaker>>>,
     /// The stopwatch of a request that is over, for the next one.
@@ -67,6 +75,11 @@ impl<H: Handler> Live<H> {
         self.pending.borrow().contains_key(&seq)
     }
 
+    /// Whether any is.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.pending.borrow().is_empty()
+    }
+
     /// Takes the answer of a request; where the connection has ended there is nobody to read it.
     pub(crate) fn answer(&self, seq: Seq, reply: Reply, laps: Laps, now: Instant) {
         if self.ended.get().is_some() {
@@ -98,10 +111,9 @@ impl<H: Handler> Live<H> {
         }
         self.reader.ring();
         self.writer.ring();
-        let pending = std::mem::take(&mut *self.pending.borrow_mut());
-        for (on_disconnect, waker) in pending.into_values() {
-            if on_disconnect == OnDisconnect::Drop {
-                waker.wake_up();
+        for pending in self.pending.borrow().values() {
+            if pending.on_disconnect == OnDisconnect::Drop {
+                pending.waker.wake_up();
             }
         }
         Some(unread)

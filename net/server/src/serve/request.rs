@@ -4,7 +4,7 @@ use crate::connection::{Frame, Reply, Seq};
 use crate::counters::add;
 use crate::handler::{Handler, OnDisconnect};
 use crate::serve::Inner;
-use crate::serve::live::Live;
+use crate::serve::live::{Live, Pending};
 use ids::Instant;
 use stages::{Laps, Stage};
 use std::future::Future;
@@ -26,6 +26,7 @@ pub(crate) fn start<H: Handler>(
     laps.lap(Stage::Receive, || server.rt.clock());
     laps.has_bytes(frame.len());
     let on_disconnect = server.handler.on_disconnect(&live.session, &frame);
+    let seen = laps.clone();
     let mut future = Box::pin(server.handler.handle(&live.session, frame, laps));
     let in_flight = InFlight::new(server);
     let waker = live.spare.take().unwrap_or_default();
@@ -34,12 +35,13 @@ pub(crate) fn start<H: Handler>(
     match future.as_mut().poll(&mut Context::from_waker(&std_waker)) {
         Poll::Ready((reply, laps)) => {
             live.spare.set(Some(waker));
-            drop(in_flight);
+            drop((in_flight, seen));
             add(&server.counters.requests_at_once, 1);
             answer(server, live, seq, reply, laps);
         }
         Poll::Pending => {
-            live.pending.borrow_mut().insert(seq, (on_disconnect, Arc::clone(&waker)));
+            let pending = Pending { on_disconnect, waker: Arc::clone(&waker), laps: seen };
+            live.pending.borrow_mut().insert(seq, pending);
             let live = Rc::clone(live);
             let request = Request { live, seq, on_disconnect, future, waker, std_waker, in_flight };
             server.rt.spawn(request);
@@ -124,8 +126,12 @@ impl<H: Handler, F: Future<Output = (Reply, Laps)>> Future for Request<H, F> {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let server = &this.in_flight.0;
         if this.on_disconnect == OnDisconnect::Drop && this.live.ended().is_some() {
-            add(&this.in_flight.0.counters.requests_dropped, 1);
+            add(&server.counters.requests_dropped, 1);
+            if let Some(laps) = server.on_over(&this.live, this.seq) {
+                server.on_dropped(&this.live, laps);
+            }
             return Poll::Ready(());
         }
         let task = this.waker.task.get_or_init(|| cx.waker().clone());
@@ -136,8 +142,8 @@ impl<H: Handler, F: Future<Output = (Reply, Laps)>> Future for Request<H, F> {
         match this.future.as_mut().poll(&mut Context::from_waker(&this.std_waker)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready((reply, laps)) => {
-                this.live.pending.borrow_mut().remove(&this.seq);
-                answer(&this.in_flight.0, &this.live, this.seq, reply, laps);
+                drop(server.on_over(&this.live, this.seq));
+                answer(server, &this.live, this.seq, reply, laps);
                 Poll::Ready(())
             }
         }

@@ -54,8 +54,11 @@ fn what_changes_something_runs_to_its_end_and_counts_until_then() {
         until(&rt, || server.counters().open == 0).await;
         assert_eq!((echo.finished.get(), server.counters().in_flight), (1, 2));
         assert_eq!(limits.open(), 1, "its place is taken while its requests run");
+        let going = server.in_progress(Duration::ZERO, 10).oldest;
+        assert_eq!(going.iter().map(|r| r.client_gone).collect::<Vec<_>>(), [true; 2]);
         until(&rt, || limits.open() == 0).await;
         assert_eq!(echo.finished.get(), 3);
+        assert_eq!(server.in_progress(Duration::ZERO, 10).count, 0);
         assert_nothing_is_held(&server.counters());
     });
 }
@@ -87,6 +90,32 @@ fn a_request_is_told_though_its_client_has_given_up() {
         let [_, _, given_up] = &answered[..] else { panic!("{answered:?}") };
         assert_eq!(told(given_up), (true, false));
         assert_eq!(given_up.longest(), Some(Stage::Handle));
+        assert_nothing_is_held(&server.counters());
+    });
+}
+
+/// What is read for a client that loses its patience took as long as it took.
+#[test]
+fn a_request_that_is_dropped_is_told_unless_it_was_parked() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, echo) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ping();
+            client.ask(Kind::Never, b"parked");
+            client.ask(Kind::Stuck, b"worked on");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || server.counters().in_flight == 2).await;
+        client.reset();
+        until(&rt, || limits.open() == 0).await;
+        assert_eq!(server.counters().requests_dropped, 2);
+        let answered = echo.answered.borrow();
+        let [_, dropped] = &answered[..] else { panic!("{answered:?}") };
+        assert!(dropped.is_unread());
+        assert_eq!((dropped.bytes(), dropped.longest()), (21, Some(Stage::Handle)));
         assert_nothing_is_held(&server.counters());
     });
 }

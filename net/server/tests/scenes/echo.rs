@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Close,
     /// It comes back, and then the connection is closed.
     Last,
-    /// It never comes back.
+    /// It never comes back, and waits because it was asked to.
     Never,
     /// It comes back, and the client is muted for so many milliseconds.
     Mute(u32),
@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Busy(u32),
     /// As [`Kind::After`], and the next request of the connection does not begin before.
     First(u32),
+    /// It never comes back, and is dropped with its client though it is worked on.
+    Stuck,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::Mute(ms) => (7, ms),
             Self::Busy(ms) => (8, ms),
             Self::First(us) => (9, us),
+            Self::Stuck => (10, 0),
         }
     }
 
@@ -62,6 +65,7 @@ impl Kind {
             7 => Self::Mute(n),
             8 => Self::Busy(n),
             9 => Self::First(n),
+            10 => Self::Stuck,
             _ => return None,
         })
     }
@@ -158,7 +162,11 @@ impl Handler for Echo {
                 }
                 Kind::Close => Reply::Close("asked"),
                 Kind::Last => Reply::SendThenClose(response(&frame), "asked"),
-                Kind::Never => std::future::pending().await,
+                Kind::Never => {
+                    laps.is_in(Stage::Park);
+                    std::future::pending().await
+                }
+                Kind::Stuck => std::future::pending().await,
                 Kind::Mute(ms) => {
                     Reply::SendThenMute(response(&frame), Duration::from_millis(ms.into()))
                 }
@@ -179,7 +187,7 @@ impl Handler for Echo {
 
     fn on_disconnect(&self, _: &Session, frame: &[u8]) -> OnDisconnect {
         match parse(frame) {
-            Some((_, Kind::Never)) => OnDisconnect::Drop,
+            Some((_, Kind::Never | Kind::Stuck)) => OnDisconnect::Drop,
             _ => OnDisconnect::Finish,
         }
     }

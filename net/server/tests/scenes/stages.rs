@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::echo::Kind;
-use crate::scene::{join, on_core, start};
+use crate::scene::{join, on_core, start, until};
 use ::stages::{Laps, Stage};
 use server::{Config, ConnectionLimits};
 use std::net::SocketAddr;
@@ -65,4 +65,34 @@ fn every_request_is_told_once_with_or_without_an_answer() {
     let answered = laps.iter().filter(|l| l.stages().any(|s| s == Stage::Send)).count();
     assert_eq!(answered, 66);
     assert!(laps.iter().all(|l| l.bytes() == 12));
+}
+
+#[test]
+fn what_is_in_progress_is_told_and_what_is_parked_is_not() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, _) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ask(Kind::Never, b"");
+            client.ask(Kind::Stuck, b"1");
+            client.ask(Kind::Stuck, b"22");
+            client.ask(Kind::Now, b"is answered, and behind the others");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || server.counters().requests == 4).await;
+        let all = server.in_progress(Duration::ZERO, 10);
+        let told = all.oldest.iter().map(|r| (r.times.bytes(), r.stage));
+        let expected = [(13, Stage::Handle), (14, Stage::Handle), (46, Stage::Order)];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert!(all.oldest.iter().all(|r| !r.client_gone));
+        let some = server.in_progress(Duration::ZERO, 1);
+        assert_eq!((some.count, some.oldest.len()), (3, 1));
+        let none = server.in_progress(Duration::from_secs(3600), 10);
+        assert_eq!((none.count, none.oldest.len()), (0, 0));
+        client.reset();
+        until(&rt, || limits.open() == 0).await;
+        assert_eq!(server.in_progress(Duration::ZERO, 10).count, 0);
+    });
 }

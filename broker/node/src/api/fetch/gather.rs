@@ -180,17 +180,19 @@ async fn one_core(
     if broker.is_here(core) {
         return read_or_wait(broker, &limits, part(broker), wants, &forgotten, laps).await;
     }
+    let away = laps.goes_away();
     let run = move |b: Rc<Broker>| {
         // Now, and not when the task begins: its removal may come before that.
         let part = part(&b);
         async move {
-            let mut laps = Laps::begin(stages::read(|| b.rt.clock()));
+            let mut laps = Laps::begin_away(stages::read(|| b.rt.clock()), away);
             let found = read_or_wait(&b, &limits, part, wants, &forgotten, &mut laps).await;
-            (lend(&b, found), laps)
+            laps.is_in(Stage::Crossing);
+            (lend(&b, found), laps.times())
         }
     };
     let (found, there) = broker.post.ask(core, Class::Data, true, run).await.unzip();
-    if let Some(there) = there {
+    if let Some(there) = there.flatten() {
         laps.join(Stage::Queue, &there);
         laps.lap(Stage::Crossing, || broker.rt.clock());
     }
@@ -209,6 +211,7 @@ async fn rounds(
     let share = Limits { max_bytes: limits.max_bytes / asks.len().max(1), ..limits };
     let mut all = All::new();
     loop {
+        laps.is_in(Stage::Read);
         let mut here = None;
         let mut asked: Vec<(CoreId, Asked<Vec<Reading<Loan>>>)> = Vec::new();
         for (core, ask) in &mut asks {
@@ -251,6 +254,7 @@ async fn rounds(
         if bytes >= limits.min_bytes || failed || full || over {
             return all;
         }
+        laps.is_in(Stage::Park);
         first_move(broker, &limits, key, asks.keys().copied()).await;
         laps.lap(Stage::Park, || broker.rt.clock());
     }

@@ -39,6 +39,7 @@ pub(super) async fn read_or_wait(
     let mut found: BTreeMap<(u64, u32), Reading<Slice>> = BTreeMap::new();
     let mut wants = part.wants(named, forgotten);
     loop {
+        laps.is_in(Stage::Read);
         let read = read(broker, limits, watching.then_some(&part), &wants, true).await;
         laps.lap(Stage::Read, || broker.rt.clock());
         // What has bytes is not asleep and was read in this round.
@@ -56,6 +57,7 @@ pub(super) async fn read_or_wait(
             watching = true;
             continue;
         }
+        laps.is_in(Stage::Park);
         // Time is up or something has moved; both are looked at above.
         let _ = within(&broker.rt, left, part.watch.heard()).await;
         laps.lap(Stage::Park, || broker.rt.clock());
