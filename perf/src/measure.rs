@@ -16,9 +16,9 @@ use crate::{
     hlog,
     interrupt::{self, Stay},
     latency::Kind,
-    load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
+    load::{Acks, Clock, News, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
-    run::{Broker, Directory, Recording, Run, Verdict, revision},
+    run::{Broker, Directory, Growing, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
     spec::{self, Assertion, Bound, KeySpec, Quantile, RateSpec, SizeSpec, Subject},
@@ -158,6 +158,8 @@ pub(crate) struct Scene {
     /// Processors that are kept awake meanwhile.
     pub(crate) kept_awake: usize,
     pub(crate) quiet: bool,
+    /// Where the seconds are written as they end, so that not all is lost with the process.
+    pub(crate) out: Option<PathBuf>,
 }
 
 impl Scene {
@@ -249,6 +251,7 @@ impl RunArgs {
             admin: self.admin.clone(),
             kept_awake: 0,
             quiet: false,
+            out: self.out.clone(),
         })
     }
 }
@@ -507,6 +510,10 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         broker_log: None,
     };
     let plan = Arc::new(plan.clone());
+    let mut growing = scene
+        .out
+        .as_ref()
+        .map(|out| Growing::new(Directory::at(out), recording.started, run.log_head()));
     let mut line = LiveLine::new();
     if !scene.quiet {
         terminal::note(&format!("{} at {}", run.broker.fingerprint, scene.bootstrap.join(",")));
@@ -515,15 +522,23 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
     let mut failure = None;
     let of = u64::from(scene.repeat.max(1));
     for number in 0..of {
-        let mut live = |second: &Live| {
-            if scene.quiet {
-                return;
+        let mut tell = |news: News<'_>| match news {
+            News::Live(second) => {
+                let here = second.second as f64 / second.seconds.max(1) as f64;
+                let here = (number as f64 + here) / of as f64;
+                if !scene.quiet {
+                    let number = number + 1;
+                    let which = if of > 1 { format!("{number} of {of}  ") } else { String::new() };
+                    line.show(here, &format!("{which}{second}"));
+                }
             }
-            let here = second.second as f64 / second.seconds.max(1) as f64;
-            let which = if of > 1 { format!("{} of {of}  ", number + 1) } else { String::new() };
-            line.show((number as f64 + here) / of as f64, &format!("{which}{second}"));
+            News::Over(interval) => {
+                if let Some(growing) = &mut growing {
+                    growing.add(interval);
+                }
+            }
         };
-        let outcome = trial(&plan, target, clock, started, number, &mut live);
+        let outcome = trial(&plan, target, clock, started, number, &mut tell);
         // Workers that were sent home leave a repeat that looks whole.
         let outcome = match outcome.and_then(|outcome| interrupt::check().map(|()| outcome)) {
             Ok(outcome) => outcome,

@@ -172,7 +172,7 @@ fn render(
     let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
     // What was acknowledged after the end is no second of its own.
     let seconds = recording.intervals.iter().take(end.ceil() as usize);
-    let seconds: Vec<&Latencies> = seconds.map(|interval| &interval.latencies).collect();
+    let seconds: Vec<Latencies> = seconds.map(|interval| interval.latencies.dense()).collect();
     let p99: Vec<u64> = seconds
         .iter()
         .filter_map(|latencies| latencies.at(Kind::Response, Quantile::percent(99.0).ok()?))

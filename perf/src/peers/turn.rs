@@ -386,7 +386,7 @@ mod tests {
             intervals: vec![crate::hlog::Interval {
                 start: Duration::ZERO,
                 length: Duration::from_secs(1),
-                latencies,
+                latencies: (&latencies).into(),
             }],
             ..Recording::default()
         };

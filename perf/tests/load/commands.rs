@@ -79,6 +79,9 @@ fn a_run_leaves_its_directory() {
         let text = std::fs::read(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(!text.is_empty(), "{name}");
     }
+    // It is that of a run that has ended, and nothing beside it says otherwise.
+    let log = std::fs::read_to_string(out.join("intervals.hlog")).unwrap();
+    assert!(!log.contains("unfinished") && !out.join("intervals.hlog.part").exists(), "{log}");
     let stage = &of(&out).repeats[0].stages[0];
     assert_eq!((stage.sent, stage.failed), (2_000, 0));
     // Who was met is there on its own as well, with its process before and after: here it is this one.
@@ -339,7 +342,8 @@ fn kept(name: &str, millis: u64) -> PathBuf {
             latencies.of_mut(kind).record_n(2 * millis * 1_000_000 + extra, 100);
         }
         let start = Duration::from_secs(u64::from(number));
-        recording.intervals.push(Interval { start, length: Duration::from_secs(1), latencies });
+        let (length, latencies) = (Duration::from_secs(1), (&latencies).into());
+        recording.intervals.push(Interval { start, length, latencies });
     }
     recording.timeline = vec!["second,acknowledged_per_s".into(), "0,1000".into()];
     Directory::at(&out).save(&run, &recording).unwrap();

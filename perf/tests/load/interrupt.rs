@@ -1,4 +1,5 @@
-//! An interrupted command leaves nothing behind: no broker, no folder, no topic.
+//! An interrupted command leaves nothing behind: no broker, no folder, no topic. A run that is killed has told of its finished
+//! seconds.
 //!
 //! The program that is started is this binary again, and so is the broker that the program starts: they are told apart by their environment.
 
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringwood_perf::run::Directory;
+use ringwood_perf::{latency::Kind, run::Directory};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -241,4 +242,24 @@ fn an_interrupted_run_deletes_its_topics_and_keeps_its_finished_repeats() {
     assert!((1..100).contains(&run.repeats.len()), "{}", run.repeats.len());
     let why = run.ended_early.unwrap();
     assert!(why.contains("of 100: ") && why.contains("SIGTERM"), "{why}");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_the_log_of_its_finished_seconds() {
+    let (broker, out) = (FakeBroker::start(Script::default()), scratch("killed-run"));
+    let (address, kept) = (broker.address(), out.display().to_string());
+    let words = ["run", "-b", &address, "--out", &kept, "--rate", "1k", "--warmup", "0"];
+    let mut started = Started::new(&[&words[..], &["--duration", "10m"]].concat());
+    // Each line is of a second of which every worker has told. When the fifth comes, those of the first three are in the log.
+    for _ in 0..5 {
+        started.wait_until_it_says("generator lag");
+    }
+    started.signal(Signal::KILL);
+    assert_eq!(started.code(), None);
+    let directory = Directory::at(&out);
+    let log = directory.log().unwrap();
+    let responses = log.lines.iter().filter(|(kind, ..)| *kind == Kind::Response);
+    let counts: Vec<u64> = responses.map(|(.., latency)| latency.count()).collect();
+    assert!(counts.len() >= 3 && counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert!(directory.run().is_err(), "nobody has judged it");
 }
