@@ -160,6 +160,8 @@ pub(crate) struct Scene {
     pub(crate) quiet: bool,
     /// Where the seconds are written as they end, so that not all is lost with the process.
     pub(crate) out: Option<PathBuf>,
+    /// Bytes a second that the broker's device takes in flushed writes, where that was measured.
+    pub(crate) device: Option<f64>,
 }
 
 impl Scene {
@@ -252,6 +254,7 @@ impl RunArgs {
             kept_awake: 0,
             quiet: false,
             out: self.out.clone(),
+            device: None,
         })
     }
 }

@@ -249,7 +249,8 @@ fn play(scenario: &Scenario, scene: &Scene) -> Result<(Played, Recording), Failu
         let (run, recording) = result?;
         was_beside(neighbour.stays, noise, measured_until(&run, &recording))?;
         let played = Played::of(run, &recording, &scenario.plan, scenario.signs);
-        Ok((Played { neighbour: Some(neighbour_run), ..played }, recording))
+        let (neighbour, device) = (Some(neighbour_run), scene.device);
+        Ok((Played { neighbour, device, ..played }, recording))
     })
 }
 
