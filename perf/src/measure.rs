@@ -18,6 +18,7 @@ use crate::{
     latency::Kind,
     load::{Acks, Clock, News, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
+    progress::Place,
     run::{Broker, Directory, Growing, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
@@ -160,6 +161,8 @@ pub(crate) struct Scene {
     pub(crate) quiet: bool,
     /// Where the seconds are written as they end, so that not all is lost with the process.
     pub(crate) out: Option<PathBuf>,
+    /// Which of its command's measurements it is, where there are several.
+    pub(crate) place: Option<Place>,
     /// Bytes a second that the broker's device takes in flushed writes, where that was measured.
     pub(crate) device: Option<f64>,
 }
@@ -254,6 +257,7 @@ impl RunArgs {
             kept_awake: 0,
             quiet: false,
             out: self.out.clone(),
+            place: None,
             device: None,
         })
     }
@@ -521,6 +525,11 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
     if !scene.quiet {
         terminal::note(&format!("{} at {}", run.broker.fingerprint, scene.bootstrap.join(",")));
     }
+    // Which step it is stands in the line that replaces itself, and nowhere else.
+    let place = scene.place.as_ref().filter(|_| line.is_in_place());
+    if let Some((done, words)) = place.map(|place| place.told(0.0)) {
+        line.show(done, &words);
+    }
     let mut verdicts = Vec::new();
     let mut failure = None;
     let of = u64::from(scene.repeat.max(1));
@@ -529,7 +538,9 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
             News::Live(second) => {
                 let here = second.second as f64 / second.seconds.max(1) as f64;
                 let here = (number as f64 + here) / of as f64;
-                if !scene.quiet {
+                if let Some((done, words)) = place.map(|place| place.told(here)) {
+                    line.show(done, &format!("{words}  {}", second.to_string().trim_start()));
+                } else if !scene.quiet {
                     let number = number + 1;
                     let which = if of > 1 { format!("{number} of {of}  ") } else { String::new() };
                     line.show(here, &format!("{which}{second}"));
@@ -562,6 +573,9 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         run.repeats.push(repeat);
         recording.intervals.extend(intervals);
         recording.timeline.extend(timeline);
+    }
+    if place.is_some() {
+        line.clear();
     }
     line.finish();
     if run.repeats.is_empty()

@@ -4,7 +4,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     load::Plan,
     measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
     memory,
+    progress::Place,
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal::{self, visible},
@@ -81,20 +82,27 @@ fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<
         duration: Duration::from_secs(3),
         ..Plan::default()
     };
-    let (fast, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, scene, left)?;
+    let began = Instant::now();
+    let step = |number, what| Scene {
+        place: Some(Place::step(began, number, 2).named(what)),
+        ..scene.clone()
+    };
+    let first = step(0, "as fast as it goes");
+    let (fast, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, &first, left)?;
     let top = fast.rate();
     let can_verify = matches!(args.size, SizeSpec::Fixed(size) if size >= crate::stamp::FULL_BYTES);
     let plan = Plan { consumers: 2, duration: CALM, verify: can_verify, ..plan };
-    let mut part = |share: f64| {
+    let mut part = |share: f64, name| {
         let rate = RateSpec::constant((top / share).max(1.0) as u64);
-        measure_and_leave(&Plan { rate, ..plan.clone() }, scene, left)
+        measure_and_leave(&Plan { rate, ..plan.clone() }, &step(1, name), left)
     };
-    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
+    let mut name = "half of that";
+    let (mut calm, mut recording) = part(2.0, name)?;
     if calm.verdict.is_invalid() {
         // Broker and client share the cores: where half of all leaves the client none in time, less may.
         terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
         name = "an eighth of that";
-        (calm, recording) = part(8.0)?;
+        (calm, recording) = part(8.0, name)?;
     }
     Ok(Quick { fast, name, calm, recording })
 }

@@ -303,7 +303,8 @@ fn what_is_to_be_seen_is_asked_of_those_scenarios_that_can_show_it() {
 
 #[test]
 fn a_gate_is_not_passed_by_what_is_not_known() {
-    let code = |failures: &[String], invalids: &[String], worst, unknown: &[String], bound| {
+    type Failures<'a> = &'a [(String, Failure)];
+    let code = |failures: Failures<'_>, invalids: &[String], worst, unknown: &[String], bound| {
         let worst = Some((worst, "x"));
         conclude(failures, invalids, worst, unknown, bound).map_or_else(|f| f.code(), |()| 0)
     };
@@ -314,7 +315,13 @@ fn a_gate_is_not_passed_by_what_is_not_known() {
     assert_eq!(code(&[], &[], 1.5, &one, None), 0);
     // A neighbour that had gone too early is a measurement that was none: not the broker's failure.
     assert_eq!(code(&[], &one, 1.5, &one, None), 8);
-    assert_eq!(code(&one, &one, 1.5, &one, None), 3);
+    let failed = |failure| [("8".to_owned(), failure)];
+    let refused = failed(Failure::Assertion("--verify".into()));
+    assert_eq!(code(&refused, &one, 1.5, &one, None), 3);
+    // A broker that could not be reached in one scenario is that, whatever else there is.
+    let gone = failed(Failure::Unreachable("gone".into()));
+    assert_eq!(code(&gone, &one, 2.5, &one, Some(2.0)), 4);
+    assert_eq!(code(&[gone, refused].concat(), &[], 1.5, &one, None), 3);
 }
 
 #[test]

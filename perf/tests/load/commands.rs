@@ -147,7 +147,9 @@ fn a_curve_carries_what_it_kept_up_with_for_a_whole_measurement() {
     let mut words = vec!["curve", "-b", &address, "--partitions", "1", "--sizes", "100"];
     words.extend(["--rate", "1k", "--doublings", "1", "--duration", "2s"]);
     words.extend(["--json", &json, "--markdown", &markdown]);
-    assert_eq!(perf(&words), 0);
+    // Whether the generator was in time is another question.
+    let code = perf(&words);
+    assert!(matches!(code, 0 | 8), "{code}");
     let text = std::fs::read_to_string(&json).unwrap();
     let points: serde_json::Value = serde_json::from_str(&text).unwrap();
     let of = |name: &str| points[0][name].as_f64().unwrap();
