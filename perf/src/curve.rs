@@ -8,11 +8,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
     awake,
+    early::{self, Early},
     failure::Failure,
     host::HostArgs,
     interrupt,
@@ -20,6 +21,7 @@ use crate::{
     load::Plan,
     machine::Machine,
     measure::{Leftover, Scene, half_of_the_cores, measure_and_leave},
+    progress::Place,
     run::{Directory, Recording, Run, Verdict},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
     terminal::{self, Tone},
@@ -89,7 +91,18 @@ struct Point {
     /// The same of the measurement that `carried` is of, where that is another.
     carried_failed: Option<String>,
     /// What there is in place of numbers.
-    failure: Option<String>,
+    #[serde(serialize_with = "in_words")]
+    failure: Option<Failure>,
+    /// Why the common rate has no numbers of the broker's, where they are the generator's.
+    #[serde(skip)]
+    invalid: Option<String>,
+}
+
+fn in_words<S: serde::Serializer>(
+    failure: &Option<Failure>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&failure.as_ref().map(ToString::to_string), serializer)
 }
 
 /// Where a curve is said to bend: what is carried falls below this share of the best before it ...
@@ -101,10 +114,10 @@ const P99_MAX: f64 = 2.0;
 /// The shares of the ramp's best stage that are tried for a whole measurement, until the broker keeps up with one.
 const CONFIRMED: [f64; 3] = [0.95, 0.8, 0.6];
 
-/// Runs the command.
+/// Runs the command. A signal ends it with the points that were finished until then.
 ///
 /// # Errors
-/// No broker, a rate that is none, or a point that came to nothing.
+/// No broker, a rate that is none, or a point that came to nothing or whose numbers are the generator's.
 pub fn run(args: &CurveArgs) -> Result<(), Failure> {
     let RateSpec::Stages(rates) = &args.rate else {
         return Err(Failure::Usage("--rate max has no latency: name a rate".into()));
@@ -116,42 +129,71 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
     let machine = Machine::look(host.scene().data_dir.as_deref());
     let mut points = Vec::new();
     let mut fingerprint = String::new();
-    for size in &args.sizes {
-        for partitions in &args.partitions {
-            terminal::note(&format!("{partitions} partitions, values of {size}"));
-            if !points.is_empty() {
-                host.renew()?;
-            }
-            let scene = Scene { quiet: true, ..host.scene() };
-            let plan = Plan {
-                partitions: *partitions,
-                size: size.clone(),
-                keys: KeySpec::Random(1_000_000),
-                threads: half_of_the_cores(),
-                warmup: Duration::from_secs(1),
-                duration: args.duration,
-                drain: Duration::from_secs(3),
-                ..Plan::default()
-            };
-            interrupt::check()?;
-            // A point that cannot be had is a row of the table, not its end.
-            let mut left = Vec::new();
-            let mut point = point(args, &plan, *rate, &scene, &mut fingerprint, &mut left)
-                .unwrap_or_else(|e| Point { failure: Some(e.to_string()), ..Point::default() });
-            left.into_iter().for_each(Leftover::delete);
-            interrupt::check()?;
-            (point.size, point.partitions) = (size.to_string(), *partitions);
-            points.push(point);
+    let of = args.sizes.len() * args.partitions.len();
+    let began = Instant::now();
+    for (size, partitions) in
+        args.sizes.iter().flat_map(|size| args.partitions.iter().map(move |count| (size, count)))
+    {
+        if interrupt::came() {
+            break;
         }
+        let name = format!("{partitions} partitions, values of {size}");
+        terminal::note(&name);
+        if !points.is_empty()
+            && let Err(failure) = host.renew()
+        {
+            if interrupt::came() {
+                break;
+            }
+            return Err(failure);
+        }
+        let place = Some(Place::step(began, points.len(), of).named(&name));
+        let scene = Scene { quiet: true, place, ..host.scene() };
+        let plan = Plan {
+            partitions: *partitions,
+            size: size.clone(),
+            keys: KeySpec::Random(1_000_000),
+            threads: half_of_the_cores(),
+            warmup: Duration::from_secs(1),
+            duration: args.duration,
+            drain: Duration::from_secs(3),
+            ..Plan::default()
+        };
+        // A point that cannot be had is a row of the table, not its end. One that is cut off is none.
+        let mut left = Vec::new();
+        let result = point(args, &plan, *rate, &scene, &mut fingerprint, &mut left);
+        left.into_iter().for_each(Leftover::delete);
+        let mut point = match result {
+            Ok(point) => point,
+            Err(_) if interrupt::came() => break,
+            Err(failure) => Point { failure: Some(failure), ..Point::default() },
+        };
+        (point.size, point.partitions) = (size.to_string(), *partitions);
+        points.push(point);
+    }
+    let early = Early::now(points.len(), of).filter(|_| points.len() < of);
+    if let Some(early) = early.filter(|early| early.is_empty()) {
+        return Err(early.failure());
     }
     let awake = awake::line(host.kept_awake()).map_or_else(String::new, |line| format!("; {line}"));
     let title = format!("{fingerprint}; {}{awake}", host.sides);
     drop(host);
-    report(args, &points, &title, &machine)?;
-    match points.iter().find_map(|point| point.failure.as_ref()) {
-        Some(why) => Err(Failure::Assertion(format!("a point came to nothing: {why}"))),
-        None => Ok(()),
+    let words = early.map(|early| early.words("points"));
+    report(args, &points, &title, words.as_deref(), &machine)?;
+    early.map_or_else(|| conclude(&points), |early| Err(early.failure()))
+}
+
+/// What the points say to the shell: those that came to nothing, and then those whose numbers are the generator's.
+fn conclude(points: &[Point]) -> Result<(), Failure> {
+    let name = |point: &Point| format!("{}, {}", point.size, point.partitions);
+    let failed = |point: &Point| Some((name(point), point.failure.clone()?));
+    let failures: Vec<(String, Failure)> = points.iter().filter_map(failed).collect();
+    if let Some(failure) = Failure::together(&failures) {
+        return Err(failure);
     }
+    let invalid = |point: &Point| Some(format!("{}: {}", name(point), point.invalid.as_ref()?));
+    let invalids: Vec<String> = points.iter().filter_map(invalid).collect();
+    if invalids.is_empty() { Ok(()) } else { Err(Failure::Invalid(invalids.join("; "))) }
 }
 
 fn point(
@@ -165,12 +207,14 @@ fn point(
     let name = format!("{}-{}", plan.size, plan.partitions);
     // The one at a steady rate first: the ramp ends in overload.
     let steady = Plan { rate: RateSpec::constant(rate), ..plan.clone() };
-    let (calm, recording) = measure_and_leave(&steady, scene, left)?;
+    let part = |number, what| scene.place.as_ref().map(|place| place.part(number, 3, what));
+    let whole = Scene { place: part(0, "at the rate of all"), ..scene.clone() };
+    let (calm, recording) = measure_and_leave(&steady, &whole, left)?;
     keep(args, &format!("{name}-rate"), &calm, &recording)?;
     calm.broker.fingerprint.clone_into(fingerprint);
     let rates = (0..=args.doublings).map(|doubling| rate << doubling).collect();
     let ramp = Plan { rate: RateSpec::Stages(rates), ..plan.clone() };
-    let quiet = Scene { admin: None, ..scene.clone() };
+    let quiet = Scene { admin: None, place: part(1, "up a ramp"), ..scene.clone() };
     let (ramp, recorded) = measure_and_leave(&ramp, &quiet, left)?;
     keep(args, &format!("{name}-ramp"), &ramp, &recorded)?;
     let total = recording.total();
@@ -183,6 +227,7 @@ fn point(
     // The steady rate is a whole measurement as well.
     let mut confirmed = matches!(calm.verdict, Verdict::Valid).then(|| calm.rate());
     let mut carried_failed = None;
+    let quiet = Scene { place: part(2, "what is carried"), ..quiet };
     for share in CONFIRMED {
         let rate = best * share;
         if confirmed.is_some_and(|confirmed| rate <= confirmed) {
@@ -218,6 +263,7 @@ fn point(
         records_per_flush: inside.records_per_flush,
         write_amplification: inside.write_amplification,
         verdict: calm.verdict.word().to_owned(),
+        invalid: calm.verdict.is_invalid().then(|| calm.verdict.to_string()),
         failed: calm.failures(),
         carried_failed,
         ..Point::default()
@@ -346,6 +392,7 @@ fn report(
     args: &CurveArgs,
     points: &[Point],
     title: &str,
+    early: Option<&str>,
     machine: &Machine,
 ) -> Result<(), Failure> {
     let write = |path: &Path, text: &str| {
@@ -353,8 +400,11 @@ fn report(
     };
     let (table, bends, plots) = (table(args, points), bends(args, points), plots(args, points));
     let head = format!(
-        "{title}\n{} ({} cores), {}; keyed records, acks=all, 4 producers, linger 1 ms",
-        machine.cpu, machine.cores, machine.kernel
+        "{}{title}\n{} ({} cores), {}; keyed records, acks=all, 4 producers, linger 1 ms",
+        early.map_or_else(String::new, |early| format!("{early}\n")),
+        machine.cpu,
+        machine.cores,
+        machine.kernel
     );
     if let Some(path) = &args.svg {
         write(path, &plots[0])?;
@@ -366,7 +416,7 @@ fn report(
         plots.iter().for_each(|plot| body.push_str(plot));
         write(path, &view::page("By partitions", &body))?;
     }
-    let json = serde_json::to_string_pretty(points)
+    let json = early::json(&points, early)
         .map_err(|e| Failure::Local(format!("the points as JSON: {e}")))?;
     match args.json.as_deref() {
         Some("-") => terminal::print(&format!("{json}\n")),
@@ -413,6 +463,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_curve_tells_the_shell_is_in_its_worst_point() {
+        let code = |points: &[Point]| conclude(points).map_or_else(|f| f.code(), |()| 0);
+        let sound = point(1, 9e5, 3_000_000);
+        let invalid = Point { invalid: Some("INVALID(generator): late".into()), ..sound.clone() };
+        let failed = |failure| Point { failure: Some(failure), ..Point::default() };
+        let gone = failed(Failure::Unreachable("gone".into()));
+        assert_eq!(code(&[sound.clone(), sound.clone()]), 0);
+        assert_eq!(code(&[sound.clone(), invalid.clone()]), 8);
+        assert_eq!(code(&[gone.clone(), invalid, sound]), 4);
+        assert_eq!(code(&[gone, failed(Failure::Local("no room".into()))]), 3);
+        // In words, as a reader of the points has it.
+        let told = serde_json::to_value(failed(Failure::Unreachable("gone".into()))).unwrap();
+        assert_eq!(told["failure"], "error[unreachable]: gone");
+        assert!(told.get("invalid").is_none(), "{told}");
+    }
+
+    #[test]
     fn what_is_refused_is_told_by_its_name() {
         let words = |failed: Option<&str>, carried: Option<&str>, confirmed| {
             verdict(&Point {
@@ -445,7 +512,7 @@ mod tests {
         assert!(words.ends_with("p99 is 3.0 times the best before it"), "{words}");
         assert_eq!(told(&all[..3]), None);
         // One that came to nothing is no bend; what comes after it may be.
-        let failed = Point { failure: Some("no".into()), ..Point::default() };
+        let failed = Point { failure: Some(Failure::Local("no".into())), ..Point::default() };
         assert_eq!(told(&[point(1, 1e6, 5), failed.clone(), point(9, 1e6, 6)]), None);
         assert!(told(&[point(1, 1e6, 5), failed, point(9, 1e5, 6)]).is_some());
     }

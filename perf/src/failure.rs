@@ -35,6 +35,28 @@ impl Failure {
         }
     }
 
+    /// Several as one: of the kind of all of them, or, where they differ, something that was to hold and does not. `None`: there is
+    /// none.
+    pub(crate) fn together(failures: &[(String, Self)]) -> Option<Self> {
+        let (_, first) = failures.first()?;
+        let said = failures.iter().map(|(what, failure)| format!("{what}: {failure}"));
+        let text = said.collect::<Vec<_>>().join("; ");
+        let is_one_kind = failures.iter().all(|(_, failure)| failure.code() == first.code());
+        Some(match first {
+            Self::Unreachable(_) if is_one_kind => Self::Unreachable(text),
+            Self::Invalid(_) if is_one_kind => Self::Invalid(text),
+            Self::Local(_) if is_one_kind => Self::Local(text),
+            Self::Interrupted(signal) if is_one_kind => Self::Interrupted(*signal),
+            Self::Usage(_) if is_one_kind => Self::Usage(text),
+            Self::Usage(_)
+            | Self::Assertion(_)
+            | Self::Unreachable(_)
+            | Self::Invalid(_)
+            | Self::Local(_)
+            | Self::Interrupted(_) => Self::Assertion(text),
+        })
+    }
+
     /// A failed file operation, with what was attempted.
     pub(crate) fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::Local(format!("cannot {what} {}: {error}", path.display()))
@@ -60,5 +82,24 @@ impl fmt::Display for Failure {
             }
         };
         write!(f, "error[{kind}]: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_failures_of_one_kind_are_one_of_it() {
+        let gone = || ("2".to_owned(), Failure::Unreachable("gone".into()));
+        let other = || ("5".to_owned(), Failure::Local("no room".into()));
+        let code = |all: &[(String, Failure)]| Failure::together(all).map(|f| f.code());
+        assert_eq!(code(&[]), None);
+        assert_eq!(code(&[gone(), gone()]), Some(4));
+        assert_eq!(code(&[other()]), Some(1));
+        assert_eq!(code(&[gone(), other()]), Some(3));
+        let text = Failure::together(&[gone(), other()]).map(|f| f.to_string());
+        let said = "error[assertion]: 2: error[unreachable]: gone; 5: error[local]: no room";
+        assert_eq!(text.as_deref(), Some(said));
     }
 }

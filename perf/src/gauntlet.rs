@@ -91,7 +91,8 @@ pub fn run(args: &GauntletArgs) -> Result<(), Failure> {
     let ran = course.run(&mut host)?;
     let awake = awake::line(host.kept_awake()).map_or_else(String::new, |line| line + "\n");
     let (who, sides) = (&ran.fingerprint, &host.sides);
-    let head = format!("{who}, {} of values of 1 KiB, {sides}\n{awake}", args.rate);
+    let early = ran.early.map_or_else(String::new, |early| early.words("steps") + "\n");
+    let head = format!("{early}{who}, {} of values of 1 KiB, {sides}\n{awake}", args.rate);
     let last = ran.last_lines();
     if let Some(place) = args.markdown.as_deref() {
         view::put_markdown(place, &format!("{head}\n{}\n{last}", ran.table.markdown()))?;

@@ -5,6 +5,7 @@
 //! (a broker's, by API and stage) is read one tag at a time: added up, they would be a distribution of nothing.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     io::Write,
     time::{Duration, SystemTime},
@@ -18,7 +19,7 @@ use hdrhistogram::{
     },
 };
 
-use crate::latency::{Kind, Latencies, Latency};
+use crate::latency::{Kind, Latency, SparseLatencies, SparseLatency};
 
 /// The latencies that were completed in one interval.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct Interval {
     /// How long the interval lasted.
     pub length: Duration,
     /// What was recorded in it.
-    pub latencies: Latencies,
+    pub latencies: SparseLatencies,
 }
 
 /// Writes a whole log: header, then a line for each interval and kind that has records.
@@ -39,36 +40,85 @@ pub fn write(
     out: &mut impl Write,
     started: SystemTime,
     comments: &[String],
-    intervals: impl IntoIterator<Item = Interval>,
+    intervals: impl IntoIterator<Item = impl Borrow<Interval>>,
 ) -> Result<(), String> {
-    let mut serializer = V2DeflateSerializer::new();
-    let builder = head(started, comments);
-    let mut log = builder.begin_log_with(out, &mut serializer).map_err(|e| e.to_string())?;
+    let mut log = Writer::begin(out, started, comments)?;
     for interval in intervals {
+        log.add(interval.borrow())?;
+    }
+    Ok(())
+}
+
+/// A log that is written while what it tells of goes on. Each interval is handed over whole: where the writer ends, so does the log,
+/// behind the last of them.
+pub struct Writer<W> {
+    out: W,
+    serializer: V2DeflateSerializer,
+    lines: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins it with its header.
+    ///
+    /// # Errors
+    /// What the writer answers, as text.
+    pub fn begin(mut out: W, started: SystemTime, comments: &[String]) -> Result<Self, String> {
+        let mut serializer = V2DeflateSerializer::new();
+        let mut lines = Vec::new();
+        let begun = head(started, comments).begin_log_with(&mut lines, &mut serializer);
+        begun.map(drop).map_err(|e| e.to_string())?;
+        out.write_all(&lines).map_err(|e| e.to_string())?;
+        Ok(Self { out, serializer, lines })
+    }
+
+    /// Writes a line for each kind that has records.
+    ///
+    /// # Errors
+    /// What the writer answers, as text.
+    pub fn add(&mut self, interval: &Interval) -> Result<(), String> {
+        self.encode(interval)?;
+        // Its header has told the scale already.
+        let told = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = self.lines.get(told..).unwrap_or_default();
+        self.out.write_all(lines).map_err(|e| e.to_string())
+    }
+
+    /// The lines of an interval, behind a header of one line.
+    fn encode(&mut self, interval: &Interval) -> Result<(), String> {
+        self.lines.clear();
+        let mut log = scaled(IntervalLogWriterBuilder::new())
+            .begin_log_with(&mut self.lines, &mut self.serializer)
+            .map_err(|e| e.to_string())?;
         for kind in Kind::ALL {
             let latency = interval.latencies.of(kind);
             if latency.count() == 0 {
                 continue;
             }
             log.write_histogram(
-                latency.histogram(),
+                latency.dense().histogram(),
                 interval.start,
                 interval.length,
                 Tag::new(kind.name()),
             )
             .map_err(|e| format!("interval log: {e:?}"))?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn head(started: SystemTime, comments: &[String]) -> IntervalLogWriterBuilder {
-    let mut builder = IntervalLogWriterBuilder::new();
+    let mut builder = scaled(IntervalLogWriterBuilder::new());
     for comment in comments {
         builder.add_comment(comment);
     }
     // Base time is the start: the time stamps of the lines are seconds since it, as the public readers expect.
-    builder.with_start_time(started).with_base_time(started).with_max_value_divisor(1e6);
+    builder.with_start_time(started).with_base_time(started);
+    builder
+}
+
+/// The highest value of a line is told in milliseconds.
+fn scaled(mut builder: IntervalLogWriterBuilder) -> IntervalLogWriterBuilder {
+    builder.with_max_value_divisor(1e6);
     builder
 }
 
@@ -140,7 +190,7 @@ pub struct Line {
     /// Seconds.
     pub length: f64,
     /// What was recorded, values taken as nanoseconds.
-    pub latency: Latency,
+    pub latency: SparseLatency,
 }
 
 /// Reads a log of any tags, lines in the order of the file.
@@ -148,6 +198,19 @@ pub struct Line {
 /// # Errors
 /// A sentence that says what is not as the format has it.
 pub fn parse_tagged(text: &[u8]) -> Result<Vec<Line>, String> {
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (whole, last) = text.split_at(end);
+    let mut lines = whole_lines(whole)?;
+    // The log of a run that was killed may end within a line, which then says nothing.
+    let last = [last, b"\n".as_slice()].concat();
+    lines.extend(whole_lines(&last).unwrap_or_default());
+    if lines.is_empty() {
+        return Err("the log has no intervals".into());
+    }
+    Ok(lines)
+}
+
+fn whole_lines(text: &[u8]) -> Result<Vec<Line>, String> {
     let mut deserializer = Deserializer::new();
     let mut lines = Vec::new();
     for entry in IntervalLogIterator::new(text) {
@@ -163,11 +226,8 @@ pub fn parse_tagged(text: &[u8]) -> Result<Vec<Line>, String> {
             tag: line.tag().map_or_else(String::new, |tag| tag.as_str().to_owned()),
             start: line.start_timestamp().as_secs_f64(),
             length: line.duration().as_secs_f64(),
-            latency: Latency::from_histogram(&histogram),
+            latency: SparseLatency::from(&Latency::from_histogram(&histogram)),
         });
-    }
-    if lines.is_empty() {
-        return Err("the log has no intervals".into());
     }
     Ok(lines)
 }
@@ -176,7 +236,7 @@ pub fn parse_tagged(text: &[u8]) -> Result<Vec<Line>, String> {
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     /// Kind, start in seconds, length in seconds, latencies; in the order of the file. A line without a tag counts as `response`.
-    pub lines: Vec<(Kind, f64, f64, Latency)>,
+    pub lines: Vec<(Kind, f64, f64, SparseLatency)>,
 }
 
 impl Log {
@@ -185,7 +245,7 @@ impl Log {
     pub fn total(&self) -> BTreeMap<Kind, Latency> {
         let mut total: BTreeMap<Kind, Latency> = BTreeMap::new();
         for (kind, _, _, latency) in &self.lines {
-            total.entry(*kind).or_default().add(latency);
+            total.entry(*kind).or_default().add_sparse(latency);
         }
         total
     }
@@ -220,7 +280,7 @@ pub fn of_tag(text: &[u8], tag: &str) -> Result<Latency, String> {
     for line in parse_tagged(text)? {
         if line.tag == tag {
             found = true;
-            total.add(&line.latency);
+            total.add_sparse(&line.latency);
         } else {
             others.insert(line.tag);
         }
@@ -267,12 +327,17 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::Latencies;
 
     fn interval(second: u64, value: u64, count: u64) -> Interval {
         let mut latencies = Latencies::default();
         latencies.of_mut(Kind::Response).record_n(value, count);
         latencies.of_mut(Kind::EndToEnd).record_n(value * 2, count);
-        Interval { start: Duration::from_secs(second), length: Duration::from_secs(1), latencies }
+        Interval {
+            start: Duration::from_secs(second),
+            length: Duration::from_secs(1),
+            latencies: SparseLatencies::from(&latencies),
+        }
     }
 
     #[test]
@@ -288,6 +353,34 @@ mod tests {
         assert_eq!(total[&Kind::Response].count(), 40);
         assert_eq!(total[&Kind::EndToEnd].count(), 40);
         assert!(!total.contains_key(&Kind::Service));
+    }
+
+    #[test]
+    fn a_log_is_whole_after_every_interval_and_may_end_within_a_line() {
+        let (mut whole, started) = (Vec::new(), SystemTime::UNIX_EPOCH);
+        let intervals = [interval(0, 1_000_000, 10), interval(1, 5_000_000, 30)];
+        write(&mut whole, started, &[], &intervals).unwrap();
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        for count in 0..=intervals.len() {
+            text.clear();
+            {
+                let mut log = Writer::begin(&mut text, started, &[]).unwrap();
+                intervals[..count].iter().for_each(|interval| log.add(interval).unwrap());
+            }
+            assert!(whole.starts_with(&text), "{}", String::from_utf8_lossy(&text));
+            ends.push(text.len());
+        }
+        assert_eq!(text, whole);
+        let told = |end: usize| {
+            let log = parse(&whole[..end]).unwrap();
+            log.total().get(&Kind::Response).map_or(0, Latency::count)
+        };
+        assert_eq!((told(ends[1]), told(ends[2])), (10, 40));
+        // Within the first line of the second interval, and of all but the end of the last one.
+        for end in [ends[1] + 1, ends[1] + 40] {
+            assert_eq!(told(end), 10, "{end}");
+        }
+        assert_eq!(told(ends[2] - 1), 40);
     }
 
     #[test]

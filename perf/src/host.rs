@@ -44,6 +44,8 @@ pub(crate) struct Host {
     /// Which cores broker and client have, what became of the memory before, and what the machine could do at most; empty where they were
     /// not ours to divide.
     pub(crate) sides: String,
+    /// Bytes a second that the device takes in flushed writes, where it was measured.
+    device: Option<f64>,
     own: Option<(Start, OwnBroker)>,
     /// What keeps the client's processors from sleeping.
     awake: Awake,
@@ -82,6 +84,7 @@ impl HostArgs {
                 bootstrap: self.bootstrap.clone(),
                 admin: self.admin.clone(),
                 sides: String::new(),
+                device: None,
                 own: None,
                 awake: self.awake.begin_beside(&self.bootstrap)?,
             });
@@ -98,27 +101,29 @@ impl HostArgs {
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             cores: sides.broker.clone(),
         };
-        let light = speed_of_light(&start);
+        let bounds = speed_of_light(&start);
+        let light = bounds.map_or_else(String::new, |bounds| format!("\n{}", bounds.line()));
         let own = start.start()?;
         Ok(Host {
             bootstrap: vec![own.address().to_owned()],
             admin: own.admin().map(str::to_owned),
             sides: format!("{}; {memory}{light}", sides.words()),
+            device: bounds.and_then(|bounds| bounds.device),
             own: Some((start, own)),
             awake,
         })
     }
 }
 
-/// A line of its own with what the device and the loopback can do; nothing where that cannot be had, which is no reason not to measure.
-fn speed_of_light(start: &Start) -> String {
+/// What the device and the loopback can do; nothing where that cannot be had, which is no reason not to measure.
+fn speed_of_light(start: &Start) -> Option<Bounds> {
     let parent = &start.parent;
     let made = std::fs::create_dir_all(parent).map_err(|e| Failure::file("create", parent, &e));
     match made.and_then(|()| Bounds::glance(parent, start.cores.as_deref())) {
-        Ok(bounds) => format!("\n{}", bounds.line()),
+        Ok(bounds) => Some(bounds),
         Err(failure) => {
             terminal::note(&failure.to_string());
-            String::new()
+            None
         }
     }
 }
@@ -153,6 +158,7 @@ impl Host {
             data_dir: self.own.as_ref().map(|(_, broker)| broker.directory().to_path_buf()),
             admin: self.admin.clone(),
             kept_awake: self.kept_awake(),
+            device: self.device,
             ..Scene::default()
         }
     }

@@ -3,10 +3,12 @@
 //! Values are nanoseconds with three significant digits, up to an hour. What failed or timed out is recorded too, at no less
 //! than the time-out, and counted as censored: the true value is at least that.
 
+mod sparse;
 mod told;
 
 use hdrhistogram::Histogram;
 
+pub use sparse::{SparseLatencies, SparseLatency};
 pub use told::Told;
 
 use crate::spec::Quantile;
@@ -164,6 +166,14 @@ impl Latency {
         self.censored += other.censored;
     }
 
+    /// Adds what a time that is over holds.
+    pub fn add_sparse(&mut self, other: &SparseLatency) {
+        for (nanos, count) in other.buckets() {
+            self.record_n(nanos, count);
+        }
+        self.censored += other.censored();
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn reset(&mut self) {
         self.histogram.reset();
@@ -231,6 +241,13 @@ impl Latencies {
             if other.of(kind).count() > 0 {
                 self.of_mut(kind).add(other.of(kind));
             }
+        }
+    }
+
+    /// Adds what a time that is over holds, kind by kind.
+    pub fn add_sparse(&mut self, other: &SparseLatencies) {
+        for kind in Kind::ALL {
+            self.of_mut(kind).add_sparse(other.of(kind));
         }
     }
 }

@@ -12,7 +12,8 @@
 //!  peers, host, memory               which loads are run, and against whom
 //!  compare, show, view               runs as tables, plots and pages
 //!  ceiling, machine                  what the machine could do at most, and what it is
-//!  interrupt                         a signal ends a command as a failure does
+//!  interrupt, early                  a signal ends a command as a failure does, with a report of what was finished
+//!  progress                          which step of a command is under way, and what is left
 //!  awake                             the client's processors are kept from sleeping, where that is asked for
 //! ```
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod chance;
 pub mod command;
 pub mod compare;
 pub mod curve;
+mod early;
 pub mod failure;
 pub mod gauntlet;
 pub mod hgrm;
@@ -36,6 +38,7 @@ pub mod measure;
 mod memory;
 mod own;
 pub mod peers;
+mod progress;
 pub mod protocol;
 pub mod quick;
 pub mod random;

@@ -27,7 +27,7 @@ mod values;
 mod window;
 
 pub use clock::Clock;
-pub use collector::Live;
+pub use collector::{Live, News};
 pub(crate) use collector::TIMELINE;
 pub use plan::{Acks, Plan};
 pub(crate) use supply::Supply;

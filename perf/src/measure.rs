@@ -16,9 +16,10 @@ use crate::{
     hlog,
     interrupt::{self, Stay},
     latency::Kind,
-    load::{Acks, Clock, Live, Outcome, Plan, TIMELINE, Target, trial},
+    load::{Acks, Clock, News, Outcome, Plan, TIMELINE, Target, trial},
     machine::{self, Counters, Machine},
-    run::{Broker, Directory, Recording, Run, Verdict, revision},
+    progress::Place,
+    run::{Broker, Directory, Growing, Recording, Run, Verdict, revision},
     schedule::Arrival,
     show,
     spec::{self, Assertion, Bound, KeySpec, Quantile, RateSpec, SizeSpec, Subject},
@@ -158,6 +159,12 @@ pub(crate) struct Scene {
     /// Processors that are kept awake meanwhile.
     pub(crate) kept_awake: usize,
     pub(crate) quiet: bool,
+    /// Where the seconds are written as they end, so that not all is lost with the process.
+    pub(crate) out: Option<PathBuf>,
+    /// Which of its command's measurements it is, where there are several.
+    pub(crate) place: Option<Place>,
+    /// Bytes a second that the broker's device takes in flushed writes, where that was measured.
+    pub(crate) device: Option<f64>,
 }
 
 impl Scene {
@@ -249,6 +256,9 @@ impl RunArgs {
             admin: self.admin.clone(),
             kept_awake: 0,
             quiet: false,
+            out: self.out.clone(),
+            place: None,
+            device: None,
         })
     }
 }
@@ -507,23 +517,42 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         broker_log: None,
     };
     let plan = Arc::new(plan.clone());
+    let mut growing = scene
+        .out
+        .as_ref()
+        .map(|out| Growing::new(Directory::at(out), recording.started, run.log_head()));
     let mut line = LiveLine::new();
     if !scene.quiet {
         terminal::note(&format!("{} at {}", run.broker.fingerprint, scene.bootstrap.join(",")));
+    }
+    // Which step it is stands in the line that replaces itself, and nowhere else.
+    let place = scene.place.as_ref().filter(|_| line.is_in_place());
+    if let Some((done, words)) = place.map(|place| place.told(0.0)) {
+        line.show(done, &words);
     }
     let mut verdicts = Vec::new();
     let mut failure = None;
     let of = u64::from(scene.repeat.max(1));
     for number in 0..of {
-        let mut live = |second: &Live| {
-            if scene.quiet {
-                return;
+        let mut tell = |news: News<'_>| match news {
+            News::Live(second) => {
+                let here = second.second as f64 / second.seconds.max(1) as f64;
+                let here = (number as f64 + here) / of as f64;
+                if let Some((done, words)) = place.map(|place| place.told(here)) {
+                    line.show(done, &format!("{words}  {}", second.to_string().trim_start()));
+                } else if !scene.quiet {
+                    let number = number + 1;
+                    let which = if of > 1 { format!("{number} of {of}  ") } else { String::new() };
+                    line.show(here, &format!("{which}{second}"));
+                }
             }
-            let here = second.second as f64 / second.seconds.max(1) as f64;
-            let which = if of > 1 { format!("{} of {of}  ", number + 1) } else { String::new() };
-            line.show((number as f64 + here) / of as f64, &format!("{which}{second}"));
+            News::Over(interval) => {
+                if let Some(growing) = &mut growing {
+                    growing.add(interval);
+                }
+            }
         };
-        let outcome = trial(&plan, target, clock, started, number, &mut live);
+        let outcome = trial(&plan, target, clock, started, number, &mut tell);
         // Workers that were sent home leave a repeat that looks whole.
         let outcome = match outcome.and_then(|outcome| interrupt::check().map(|()| outcome)) {
             Ok(outcome) => outcome,
@@ -544,6 +573,9 @@ fn repeats(plan: &Plan, scene: &Scene, target: &Arc<Target>) -> Result<Partial, 
         run.repeats.push(repeat);
         recording.intervals.extend(intervals);
         recording.timeline.extend(timeline);
+    }
+    if place.is_some() {
+        line.clear();
     }
     line.finish();
     if run.repeats.is_empty()

@@ -34,13 +34,14 @@ use std::{
 use crate::{
     awake::{Awake, AwakeArgs},
     ceiling::Bounds,
+    early::{self, Early},
     failure::Failure,
-    interrupt,
     load::Plan,
     machine::Machine,
     measure::{Scene, half_of_the_cores},
     memory::{self, MemoryArgs},
     own::{CoreArgs, OwnBroker},
+    progress::Place,
     spec::{self, RateSpec, SizeSpec},
     terminal, view,
 };
@@ -244,27 +245,43 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     let cores = sides.broker.as_deref();
     let bench = Bench { args, kafka: &kafka, plan, lengths, cores, awake: &awake };
     let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
-    for turn in 1..=turns {
+    let (mut done, of, first) = (0, turns as usize * all.len(), Instant::now());
+    let mut early = None;
+    'rounds: for turn in 1..=turns {
         if !lengths.allow(began.elapsed(), longest) {
             terminal::note(&format!("{played} of {turns} turns: another would take too long"));
             break;
         }
         let round = Instant::now();
         for seen in &mut all {
-            interrupt::check()?;
-            terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
-            // One turn that fails does not take the others with it.
-            if let Err(failure) = bench.play(seen, turn) {
+            early = Early::now(done, of);
+            if early.is_some() {
+                break 'rounds;
+            }
+            let name = seen.contender.name();
+            terminal::note(&format!("turn {turn} of {turns}: {name}"));
+            let place = Place::step(first, done, of).named(name);
+            // One turn that fails does not take the others with it. One that is cut off is none.
+            if let Err(failure) = bench.play(seen, turn, &place) {
+                early = Early::now(done, of);
+                if early.is_some() {
+                    break 'rounds;
+                }
                 terminal::note(&failure.to_string());
                 seen.failures.push(failure);
             }
+            played = turn;
+            done += 1;
         }
         longest = longest.max(round.elapsed());
-        played = turn;
+    }
+    if let Some(early) = early.filter(|early| early.is_empty()) {
+        return Err(early.failure());
     }
     let report = Report {
         machine: Machine::look(Some(Path::new(&args.dir))),
         turns: played,
+        early: early.map(|early| early.words("turns")),
         lengths,
         took: began.elapsed(),
         args,
@@ -280,7 +297,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         .unwrap_or_else(|| args.out.as_ref().unwrap_or(&args.dir).join("report.html"));
     std::fs::write(&html, report.html()).map_err(|e| Failure::file("write", &html, &e))?;
     let turns: Vec<&Turn> = all.iter().flat_map(|seen| &seen.turns).collect();
-    let json = serde_json::to_string_pretty(&turns)
+    let json = early::json(&turns, report.early.as_deref())
         .map_err(|e| Failure::Local(format!("the turns as JSON: {e}")))?;
     match args.json.as_deref() {
         Some("-") => terminal::print(&format!("{json}\n")),
@@ -296,7 +313,8 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         terminal::print(&report.text());
         terminal::print(&format!("report: {}\n", html.display()));
     }
-    match all.into_iter().flat_map(|seen| seen.failures).next() {
+    let failures = all.into_iter().flat_map(|seen| seen.failures);
+    match early.map(Early::failure).into_iter().chain(failures).next() {
         Some(failure) => Err(failure),
         None => Ok(()),
     }

@@ -16,6 +16,7 @@ use crate::{
     load::Plan,
     measure::{Leftover, Scene, conclude, half_of_the_cores, measure_and_leave},
     memory,
+    progress::Place,
     run::{Recording, Run},
     spec::{Quantile, RateSpec, SizeSpec, format_bytes, format_count, format_nanos},
     terminal::{self, visible},
@@ -112,19 +113,26 @@ fn planned(size: &SizeSpec) -> [Duration; 2] {
 }
 
 fn measure(args: &QuickArgs, scene: &Scene, left: &mut Vec<Leftover>) -> Result<Quick, Failure> {
-    let (fast, _) = measure_and_leave(&fast(&args.size), scene, left)?;
+    let began = Instant::now();
+    let step = |number, what| Scene {
+        place: Some(Place::step(began, number, 2).named(what)),
+        ..scene.clone()
+    };
+    let first = step(0, "as fast as it goes");
+    let (fast, _) = measure_and_leave(&fast(&args.size), &first, left)?;
     let top = fast.rate();
     let plan = calm(&args.size);
-    let mut part = |share: f64| {
+    let mut part = |share: f64, name| {
         let rate = RateSpec::constant((top / share).max(1.0) as u64);
-        measure_and_leave(&Plan { rate, ..plan.clone() }, scene, left)
+        measure_and_leave(&Plan { rate, ..plan.clone() }, &step(1, name), left)
     };
-    let (mut name, (mut calm, mut recording)) = ("half of that", part(2.0)?);
+    let mut name = "half of that";
+    let (mut calm, mut recording) = part(2.0, name)?;
     if calm.verdict.is_invalid() {
         // Broker and client share the cores: where half of all leaves the client none in time, less may.
         terminal::note(&format!("half of that is {}; an eighth instead", calm.verdict));
         name = "an eighth of that";
-        (calm, recording) = part(8.0)?;
+        (calm, recording) = part(8.0, name)?;
     }
     Ok(Quick { fast, name, calm, recording })
 }
@@ -202,7 +210,7 @@ fn render(
     let end = calm.repeats.iter().flat_map(|r| &r.stages).map(|s| s.seconds).sum::<f64>();
     // What was acknowledged after the end is no second of its own.
     let seconds = recording.intervals.iter().take(end.ceil() as usize);
-    let seconds: Vec<&Latencies> = seconds.map(|interval| &interval.latencies).collect();
+    let seconds: Vec<Latencies> = seconds.map(|interval| interval.latencies.dense()).collect();
     let p99: Vec<u64> = seconds
         .iter()
         .filter_map(|latencies| latencies.at(Kind::Response, Quantile::percent(99.0).ok()?))

@@ -1,12 +1,14 @@
 //! What a run came to: the facts beside the histograms, as `run.json` holds them.
 
 mod directory;
+mod growing;
 mod judgement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use directory::{Directory, Recording};
 pub(crate) use directory::{Measured, Wanted};
+pub(crate) use growing::Growing;
 pub(crate) use judgement::HELD_MIN;
 pub use judgement::{Evidence, judge};
 
@@ -53,6 +55,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// The first lines of its interval log.
+    pub(crate) fn log_head(&self) -> Vec<String> {
+        vec![format!("{} {}", self.tool, self.name), self.arguments.join(" ")]
+    }
+
     /// Acknowledged records a second, mean over the measured time of all repeats.
     #[must_use]
     pub fn rate(&self) -> f64 {

@@ -6,7 +6,7 @@ use crate::{
     awake,
     failure::Failure,
     hgrm,
-    latency::{Kind, Latency},
+    latency::{Kind, SparseLatency},
     run::{Directory, PERCENTS, Run},
     spec::{Quantile, format_bytes, format_count, format_nanos},
     terminal::{self, visible},
@@ -215,7 +215,7 @@ const ROWS: usize = 30;
 
 fn heatmap(directory: &Directory, kind: Kind) -> Result<String, Failure> {
     let log = directory.log()?;
-    let seconds: Vec<(f64, &Latency)> = log
+    let seconds: Vec<(f64, &SparseLatency)> = log
         .lines
         .iter()
         .filter(|line| line.0 == kind)

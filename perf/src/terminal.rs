@@ -55,9 +55,23 @@ impl LiveLine {
         };
     }
 
+    /// Whether it replaces itself: there is a terminal.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
     pub(crate) fn finish(&mut self) {
         if self.shown {
             note("");
+            self.shown = false;
+        }
+    }
+
+    /// Takes it away: what comes next says more.
+    pub(crate) fn clear(&mut self) {
+        if self.shown {
+            let mut out = io::stderr().lock();
+            let _ = write!(out, "\r\x1b[2K").and_then(|()| out.flush());
             self.shown = false;
         }
     }

@@ -1,14 +1,14 @@
 //! `ringwood top`: a broker as it works, core by core.
 
 use crate::admin::{self, AdminArgs};
-use crate::failure::Done;
+use crate::failure::{Done, Stop};
 use crate::figures::{bytes, count, micros, micros_told};
 use crate::output::{self, Column, Output, drawn};
 use crate::time;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Watch a broker: load, queues, commits and latency of each core, the busiest partitions.
 #[derive(Debug, Args)]
@@ -91,22 +91,68 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 pub(crate) fn run(args: &TopArgs) -> Done {
     let output = Output::new(args.admin.json);
-    loop {
-        let page: Page = admin::document(&args.admin.admin, "/top")?;
-        if output.json {
-            output.json(&page)?;
-        } else {
-            let clear = if output.terminal && !args.once { CLEAR } else { "" };
-            output::write(format!("{clear}{}", text(&page, &args.admin.admin)).as_bytes())?;
-        }
-        if args.once {
+    let address = &args.admin.admin;
+    let look = || admin::document::<Page>(address, "/top");
+    let show = |page: &Page, lost: Option<&Lost>| {
+        // A program takes what is written once more for what is so now: it is told beside it.
+        if let Some(lost) = lost
+            && (output.json || !output.terminal)
+        {
+            output::say(lost.words());
             return Ok(());
         }
-        std::thread::sleep(args.interval.max(Duration::from_millis(100)));
+        if output.json {
+            return output.json(page);
+        }
+        let clear = if output.terminal && !args.once { CLEAR } else { "" };
+        output::write(format!("{clear}{}", text(page, address, lost)).as_bytes())
+    };
+    let pause = || std::thread::sleep(args.interval.max(Duration::from_millis(100)));
+    watch(args.once, look, show, pause)
+}
+
+/// A broker that answered once and does not now.
+struct Lost {
+    since: Instant,
+    why: String,
+}
+
+impl Lost {
+    /// In one line, whatever the failure has in it.
+    fn words(&self) -> String {
+        let why = output::visible(&self.why);
+        format!("no answer for {} s: {why}", self.since.elapsed().as_secs())
     }
 }
 
-fn text(page: &Page, address: &str) -> String {
+/// Looks and shows until the reader has gone. A broker that restarts is looked for until it is back; one that never answered is none.
+fn watch(
+    once: bool,
+    mut look: impl FnMut() -> Result<Page, Stop>,
+    mut show: impl FnMut(&Page, Option<&Lost>) -> Done,
+    mut pause: impl FnMut(),
+) -> Done {
+    let mut page = look()?;
+    let mut lost: Option<Lost> = None;
+    loop {
+        show(&page, lost.as_ref())?;
+        if once {
+            return Ok(());
+        }
+        pause();
+        match look() {
+            Ok(now) => (page, lost) = (now, None),
+            Err(Stop::Failed(failure)) => {
+                let since = lost.map_or_else(Instant::now, |lost| lost.since);
+                let why = format!("{}: {}", failure.what, failure.cause);
+                lost = Some(Lost { since, why });
+            }
+            Err(other @ (Stop::ReaderGone | Stop::Said(_))) => return Err(other),
+        }
+    }
+}
+
+fn text(page: &Page, address: &str, lost: Option<&Lost>) -> String {
     let (mut rates, mut latencies, mut hottest) = (Vec::new(), Vec::new(), Vec::new());
     for c in &page.cores {
         let percent = |part: f64, all: f64| format!("{:.0}%", part / all.max(1.0) * 100.0);
@@ -148,7 +194,10 @@ fn text(page: &Page, address: &str) -> String {
         ]);
     }
     use Column::{Left, Right};
-    let mut out = format!("ringwood {}  {}  {address}\n\n", page.version, page.backend);
+    let mut out = format!("ringwood {}  {}  {address}\n", page.version, page.backend);
+    // There is an empty line in its place otherwise: nothing below moves.
+    out.push_str(&lost.map_or_else(String::new, Lost::words));
+    out.push('\n');
     let headings = [
         Right("CORE"),
         Right("LOAD"),
@@ -196,6 +245,49 @@ fn text(page: &Page, address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_broker_that_restarts_is_looked_for_until_it_is_back() {
+        let page = |version: &str| Page {
+            version: version.into(),
+            backend: "uring".into(),
+            ended_ms: 1,
+            cores: Vec::new(),
+            hottest: Vec::new(),
+        };
+        let gone = || {
+            Err(Stop::from(Failure {
+                area: "admin",
+                what: "cannot reach it".into(),
+                cause: "refused".into(),
+                remedy: String::new(),
+                code: crate::exit::UNREACHABLE,
+            }))
+        };
+        let watched = |once, looks: Vec<Result<Page, Stop>>| {
+            let (mut looks, mut shown, mut pauses) = (looks.into_iter(), Vec::new(), 0);
+            let done = watch(
+                once,
+                || looks.next().unwrap_or(Err(Stop::ReaderGone)),
+                |page, lost| {
+                    shown.push((page.version.clone(), lost.map(|lost| lost.why.clone())));
+                    Ok(())
+                },
+                || pauses += 1,
+            );
+            (done, shown, pauses)
+        };
+        let (done, shown, pauses) =
+            watched(false, vec![Ok(page("1")), gone(), gone(), Ok(page("2"))]);
+        let why = || Some("cannot reach it: refused".to_owned());
+        let told = |version: &str, lost| (version.to_owned(), lost);
+        let all = [told("1", None), told("1", why()), told("1", why()), told("2", None)];
+        assert_eq!((done, shown.as_slice(), pauses), (Err(Stop::ReaderGone), &all[..], 4));
+        // One that was never there, and a look that is the only one.
+        assert_eq!(watched(false, vec![gone(), Ok(page("1"))]), (gone().map(drop), Vec::new(), 0));
+        assert_eq!(watched(true, vec![Ok(page("1")), gone()]).0, Ok(()));
+    }
 
     #[test]
     fn a_page_is_drawn_with_what_is_there() {
@@ -211,7 +303,12 @@ mod tests {
             r#"{{"version":"1","backend":"uring","ended_ms":1,"cores":[{core}],"hottest":[
             {{"topic":"orders","partition":7,"core":0,"records_in_s":10,"bytes_in_s":2048,"bytes_out_s":1}}]}}"#
         );
-        let text = text(&serde_json::from_str(&page).unwrap(), "h:1");
+        let page: Page = serde_json::from_str(&page).unwrap();
+        let gone = Lost { since: Instant::now(), why: "cannot\nreach it".into() };
+        let (lost, text) = (text(&page, "h:1", Some(&gone)), text(&page, "h:1", None));
+        let said = lost.lines().nth(1).unwrap();
+        assert!(said.starts_with("no answer for ") && said.ends_with(" s: cannot\\nreach it"));
+        assert_eq!(lost.lines().count(), text.lines().count(), "nothing moves on the screen");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ringwood 1  uring  h:1");
         let fields: Vec<&str> = lines[3].split_whitespace().collect();

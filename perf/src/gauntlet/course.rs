@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -12,11 +12,13 @@ use super::{
     scenarios::{LEAD, Neighbour, Scenario, scenarios},
 };
 use crate::{
+    early::Early,
     failure::Failure,
     host::Host,
     interrupt,
     load::Plan,
     measure::{Scene, half_of_the_cores, measure, measure_before_deletion},
+    progress::Place,
     run::{Directory, Recording, Repeat, Run},
     spec::RateSpec,
     terminal,
@@ -47,6 +49,8 @@ pub(crate) struct Ran {
     pub(crate) fingerprint: String,
     /// A line for each baseline and scenario.
     pub(crate) table: Table,
+    /// Where a signal ended it: of how many steps the table is.
+    pub(crate) early: Option<Early>,
     pub(super) base: Base,
     pub(super) findings: Findings,
 }
@@ -59,22 +63,35 @@ impl Ran {
 
     /// What it says to the shell.
     pub(crate) fn conclude(&self, fail_above: Option<f64>) -> Result<(), Failure> {
-        self.findings.conclude(fail_above)
+        match self.early {
+            Some(early) => Err(early.failure()),
+            None => self.findings.conclude(fail_above),
+        }
     }
 }
 
 impl Course {
-    /// Runs all of it on one broker.
+    /// Runs all of it on one broker. A signal ends it with what was measured until then.
     ///
     /// # Errors
     /// A rate that is none, or a first baseline that cannot be had.
     pub(crate) fn run(&self, host: &mut Host) -> Result<Ran, Failure> {
-        let mut walk = self.begin()?;
-        for place in 0..walk.length() {
-            let fresh = if place > 0 { host.renew() } else { Ok(()) };
-            walk.step(place, fresh.map(|()| host.scene()))?;
+        let (mut walk, began) = (self.begin()?, Instant::now());
+        for number in 0..walk.length() {
+            let fresh = match number {
+                0 => Ok(()),
+                _ => interrupt::check().and_then(|()| host.renew()),
+            };
+            let place = Some(Place::step(began, number, walk.length()));
+            let scene = fresh.map(|()| Scene { place, ..host.scene() });
+            if let Err(failure) = walk.step(number, scene) {
+                match walk.early() {
+                    Some(early) if !early.is_empty() => return Ok(walk.end(Some(early))),
+                    Some(_) | None => return Err(failure),
+                }
+            }
         }
-        Ok(walk.end())
+        Ok(walk.end(None))
     }
 
     /// Begins one.
@@ -130,10 +147,20 @@ impl Walk<'_> {
         self.steps.len()
     }
 
+    /// How many were taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Where it is to end now: of how many of its steps it can tell.
+    fn early(&self) -> Option<Early> {
+        Early::now(self.taken(), self.length())
+    }
+
     /// Takes the step of this number on a broker with fresh data, or notes why there is none.
     ///
     /// # Errors
-    /// The first baseline cannot be had, or a run not be kept.
+    /// The first baseline cannot be had, a run not be kept, or the command is to end: then it is as if the step had not been begun.
     pub(crate) fn step(
         &mut self,
         place: usize,
@@ -146,6 +173,7 @@ impl Walk<'_> {
         };
         let name = format!("{} {}", scenario.number, scenario.name);
         terminal::note(&name);
+        let scene = named(scene, &name);
         // A scenario that the broker does not survive is a row of the table, not its end; nor is one before which no other starts.
         let line = match scene.and_then(|scene| play(scenario, &scene)) {
             Ok((played, recording)) => {
@@ -153,7 +181,10 @@ impl Walk<'_> {
                 let scenario = Some((scenario.number, scenario.name));
                 Line::Played { name, scenario, played: Box::new(played) }
             }
-            Err(failure) => nothing(name, scenario.number, failure),
+            Err(failure) => {
+                interrupt::check()?;
+                nothing(name, scenario.number, failure)
+            }
         };
         self.lines.push(line);
         Ok(())
@@ -166,7 +197,7 @@ impl Walk<'_> {
             _ => format!("0 baseline, {number}"),
         };
         terminal::note(&name);
-        match scene.and_then(|scene| measure(&self.baseline, &scene)) {
+        match named(scene, &name).and_then(|scene| measure(&self.baseline, &scene)) {
             Ok((run, recording)) => {
                 self.course.keep(&name, &run, &recording)?;
                 run.broker.fingerprint.clone_into(&mut self.fingerprint);
@@ -175,13 +206,16 @@ impl Walk<'_> {
             }
             // Without the first there is nothing to begin with; a later one is missed by the median alone.
             Err(failure) if self.lines.is_empty() => return Err(failure),
-            Err(failure) => self.lines.push(nothing(name, BASELINE, failure)),
+            Err(failure) => {
+                interrupt::check()?;
+                self.lines.push(nothing(name, BASELINE, failure));
+            }
         }
         Ok(())
     }
 
-    /// What it came to.
-    pub(crate) fn end(self) -> Ran {
+    /// What it came to. `early`: where it was not walked to its end.
+    pub(crate) fn end(self, early: Option<Early>) -> Ran {
         let base = Base::of(&self.lines);
         let mut findings = Findings::default();
         let mut table = Table::new(HEADER, Align::Right);
@@ -192,8 +226,16 @@ impl Walk<'_> {
         if base.p99.is_none() {
             findings.invalids.push("the baseline has no p99 to hold the others against".into());
         }
-        Ran { fingerprint: self.fingerprint, table, base, findings }
+        Ran { fingerprint: self.fingerprint, table, early, base, findings }
     }
+}
+
+/// The scene with what is measured in it, for the line of the progress.
+fn named(scene: Result<Scene, Failure>, what: &str) -> Result<Scene, Failure> {
+    scene.map(|scene| {
+        let place = scene.place.clone().map(|place| place.named(what));
+        Scene { place, ..scene }
+    })
 }
 
 fn nothing(name: String, number: u32, failure: Failure) -> Line {
@@ -249,14 +291,15 @@ fn play(scenario: &Scenario, scene: &Scene) -> Result<(Played, Recording), Failu
         let (run, recording) = result?;
         was_beside(neighbour.stays, noise, measured_until(&run, &recording))?;
         let played = Played::of(run, &recording, &scenario.plan, scenario.signs);
-        Ok((Played { neighbour: Some(neighbour_run), ..played }, recording))
+        let (neighbour, device) = (Some(neighbour_run), scene.device);
+        Ok((Played { neighbour, device, ..played }, recording))
     })
 }
 
 /// The neighbour's own measurement: nobody looks at its counters, and a topic that is to be deleted is, whatever is kept otherwise.
 pub(super) fn beside(scene: &Scene, neighbour: &Neighbour) -> Scene {
     let keep_topics = scene.keep_topics && neighbour.stays;
-    Scene { quiet: true, admin: None, keep_topics, ..scene.clone() }
+    Scene { quiet: true, admin: None, keep_topics, place: None, ..scene.clone() }
 }
 
 /// Until when a neighbour made its noise, and when its topic had been deleted, where it does not stay.

@@ -68,7 +68,8 @@ pub(super) struct Findings {
     pub(super) played: u32,
     /// Those of which no ratio is known.
     pub(super) unknown: Vec<String>,
-    pub(super) failures: Vec<String>,
+    /// By scenario why there is nothing of it.
+    pub(super) failures: Vec<(String, Failure)>,
     pub(super) invalids: Vec<String>,
 }
 
@@ -100,16 +101,17 @@ impl Findings {
                     self.played += 1;
                     self.unknown.push(number.to_string());
                 }
-                // A measurement that was none is not the broker's failure.
-                let list = match failure {
-                    Failure::Invalid(_) => &mut self.invalids,
+                match failure {
+                    // A measurement that was none is not the broker's failure.
+                    Failure::Invalid(_) => self.invalids.push(format!("{name}: {failure}")),
                     Failure::Usage(_)
                     | Failure::Assertion(_)
                     | Failure::Unreachable(_)
                     | Failure::Local(_)
-                    | Failure::Interrupted(_) => &mut self.failures,
-                };
-                list.push(format!("{name}: {failure}"));
+                    | Failure::Interrupted(_) => {
+                        self.failures.push((name.clone(), failure.clone()));
+                    }
+                }
             }
         }
     }
@@ -125,14 +127,14 @@ impl Findings {
 
 /// What the gauntlet says to the shell. A gate is not passed by a scenario of which nothing is known.
 pub(super) fn conclude(
-    failures: &[String],
+    failures: &[(String, Failure)],
     invalids: &[String],
     worst: Option<(f64, &str)>,
     unknown: &[String],
     fail_above: Option<f64>,
 ) -> Result<(), Failure> {
-    if !failures.is_empty() {
-        return Err(Failure::Assertion(failures.join("; ")));
+    if let Some(failure) = Failure::together(failures) {
+        return Err(failure);
     }
     if let (Some((ratio, name)), Some(bound)) = (worst, fail_above)
         && ratio > bound

@@ -8,7 +8,7 @@ use crate::{
     latency::{Kind, Latencies, Told},
     load::Plan,
     run::{HELD_MIN, Recording, Repeat, Run, Stage, Verdict},
-    spec::{Quantile, format_count},
+    spec::{Quantile, format_bytes, format_count},
     terminal::Tone,
     view::Cell,
 };
@@ -36,6 +36,8 @@ pub(super) struct Played {
     pub(super) warmup: Duration,
     /// What has to be seen of it.
     pub(super) signs: &'static [Sign],
+    /// Bytes a second that the broker's device takes in flushed writes, where that was measured.
+    pub(super) device: Option<f64>,
 }
 
 /// What became of one line of the table.
@@ -91,7 +93,13 @@ impl Line {
 impl Played {
     pub(super) fn of(run: Run, recording: &Recording, plan: &Plan, signs: &'static [Sign]) -> Self {
         let (total, warmup) = (recording.total(), plan.warmup);
-        Self { run, total, neighbour: None, warmup, signs }
+        Self { run, total, neighbour: None, warmup, signs, device: None }
+    }
+
+    /// Bytes a second that local brokers made the device write while it was measured.
+    fn written(&self) -> Option<f64> {
+        let used = self.run.repeats.iter().find_map(|repeat| repeat.broker)?;
+        (used.seconds > 0.0).then(|| used.written_bytes as f64 / used.seconds)
     }
 
     pub(super) fn p99(&self) -> Option<u64> {
@@ -233,6 +241,11 @@ pub(super) fn happened(played: &Played) -> String {
         words.push(format!("neighbour {}/s", format_count(neighbour.rate())));
         let failed = Failed::of(neighbour).words();
         words.extend(failed.map(|failed| format!("of its records failed {failed}")));
+        // That it was held back does not say by what.
+        words.extend(played.written().map(|written| {
+            let most = played.device.map(|device| format!(" of {}/s", format_bytes(device)));
+            format!("device {}/s{}", format_bytes(written), most.unwrap_or_default())
+        }));
     }
     words.join(", ")
 }

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     latency::{Kind, Latencies},
     load::Plan,
+    machine::Used,
     measure::Scene,
     run::{Recording, Repeat, Run, Stage, Verdict},
     spec::RateSpec,
@@ -33,13 +34,39 @@ fn all_nine_scenarios_are_there() {
 }
 
 #[test]
+fn the_long_run_is_the_longest() {
+    let baseline = Plan { rate: RateSpec::constant(20_000), ..Plan::default() };
+    let all = scenarios(&baseline);
+    let long = all.iter().find(|scenario| scenario.number == 2).unwrap();
+    assert!(all.iter().all(|scenario| scenario.plan.duration <= long.plan.duration));
+    assert_eq!(long.plan.duration, baseline.duration * 5);
+}
+
+#[test]
+fn what_the_device_took_beside_a_neighbour_is_told_with_what_it_can_take() {
+    let used = Used { seconds: 4.0, written_bytes: 800 << 20, ..Used::default() };
+    let told = |neighbour: Option<Run>, device| {
+        let repeats = vec![Repeat { broker: Some(used), ..Repeat::default() }];
+        let (run, total) = (Run { repeats, ..Run::default() }, Latencies::default());
+        let warmup = Duration::from_secs(2);
+        happened(&Played { run, total, neighbour, warmup, signs: &[], device })
+    };
+    let beside = || Some(Run::default());
+    let ceiling = Some(f64::from(400 << 20));
+    assert!(told(beside(), ceiling).ends_with("device 200.0 MiB/s of 400.0 MiB/s"));
+    assert!(told(beside(), None).ends_with("device 200.0 MiB/s"));
+    assert_eq!(told(None, ceiling), "");
+}
+
+#[test]
 fn a_backlog_that_was_read_before_the_measurement_is_told() {
     let told = |backlog_seconds| {
         let mut run = Run::default();
         run.load.insert("backlog".into(), "2.0 GiB".into());
         run.repeats.push(Repeat { backlog_seconds, ..Default::default() });
         let warmup = Duration::from_secs(2);
-        happened(&Played { run, total: Latencies::default(), neighbour: None, warmup, signs: &[] })
+        let total = Latencies::default();
+        happened(&Played { run, total, neighbour: None, warmup, signs: &[], device: None })
     };
     assert_eq!(told(Some(0.2)), "backlog read in 0.2 s, before the measurement");
     assert_eq!(told(Some(9.0)), "backlog read in 9.0 s");
@@ -52,7 +79,7 @@ fn line(scenario: Option<(u32, &'static str)>, p99: u64, signs: &'static [Sign])
     total.of_mut(Kind::Response).record_n(p99, 2_000);
     let early = Repeat { backlog_seconds: Some(0.5), ..Default::default() };
     let (run, warmup) = (Run { repeats: vec![early], ..Run::default() }, Duration::from_secs(2));
-    let played = Box::new(Played { run, total, neighbour: None, warmup, signs });
+    let played = Box::new(Played { run, total, neighbour: None, warmup, signs, device: None });
     Line::Played { name: "x".into(), scenario, played }
 }
 
@@ -214,7 +241,7 @@ fn every_sign_can_be_missed() {
     let of = |run: Run, neighbour, sign| {
         let (total, warmup) = (Latencies::default(), Duration::from_secs(2));
         let place = SIGNS.iter().position(|other| *other == sign).unwrap();
-        Played { run, total, neighbour, warmup, signs: &SIGNS[place..=place] }
+        Played { run, total, neighbour, warmup, signs: &SIGNS[place..=place], device: None }
     };
     let lacking = |run: Run, neighbour, sign| !of(run, neighbour, sign).lacking().is_empty();
     let counted = |before: &str, after: &str| {
@@ -276,7 +303,8 @@ fn what_is_to_be_seen_is_asked_of_those_scenarios_that_can_show_it() {
 
 #[test]
 fn a_gate_is_not_passed_by_what_is_not_known() {
-    let code = |failures: &[String], invalids: &[String], worst, unknown: &[String], bound| {
+    type Failures<'a> = &'a [(String, Failure)];
+    let code = |failures: Failures<'_>, invalids: &[String], worst, unknown: &[String], bound| {
         let worst = Some((worst, "x"));
         conclude(failures, invalids, worst, unknown, bound).map_or_else(|f| f.code(), |()| 0)
     };
@@ -287,7 +315,13 @@ fn a_gate_is_not_passed_by_what_is_not_known() {
     assert_eq!(code(&[], &[], 1.5, &one, None), 0);
     // A neighbour that had gone too early is a measurement that was none: not the broker's failure.
     assert_eq!(code(&[], &one, 1.5, &one, None), 8);
-    assert_eq!(code(&one, &one, 1.5, &one, None), 3);
+    let failed = |failure| [("8".to_owned(), failure)];
+    let refused = failed(Failure::Assertion("--verify".into()));
+    assert_eq!(code(&refused, &one, 1.5, &one, None), 3);
+    // A broker that could not be reached in one scenario is that, whatever else there is.
+    let gone = failed(Failure::Unreachable("gone".into()));
+    assert_eq!(code(&gone, &one, 2.5, &one, Some(2.0)), 4);
+    assert_eq!(code(&[gone, refused].concat(), &[], 1.5, &one, None), 3);
 }
 
 #[test]

@@ -1,29 +1,93 @@
 //! Adds up what the workers report, second by second.
+//!
+//! A second is over when no worker has anything to add to it. Then its histograms make room for what is in them, it is told of, and its
+//! line of the timeline is made: a run of hours keeps its seconds, and seven whole histograms of each would be more than there is memory.
 
-use std::{collections::BTreeMap, fmt, sync::mpsc::Receiver, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, mem, sync::mpsc::Receiver, time::Duration};
 
 use super::meter::{Counters, Report, Share};
 use crate::{
     hlog::Interval,
-    latency::{Kind, Latencies},
+    latency::{Kind, Latencies, SparseLatencies},
     spec::{Quantile, format_bytes, format_count, format_nanos},
 };
 
 /// One second of a trial, all workers together.
 #[derive(Clone, Debug, Default)]
 struct Second {
-    latencies: Latencies,
+    /// Until it is over.
+    open: Option<Box<Latencies>>,
+    /// From then on.
+    latencies: SparseLatencies,
+    /// As the timeline has it, from then on.
+    line: Option<String>,
     counters: Counters,
     reports: usize,
     in_flight: usize,
     behind: u64,
 }
 
+impl Second {
+    /// To add to.
+    fn open(&mut self) -> &mut Latencies {
+        let latencies = &self.latencies;
+        self.open.get_or_insert_with(|| Box::new(latencies.dense()))
+    }
+
+    fn latencies(&self) -> Cow<'_, Latencies> {
+        match self.open.as_deref() {
+            Some(open) => Cow::Borrowed(open),
+            None => Cow::Owned(self.latencies.dense()),
+        }
+    }
+
+    /// Nothing more comes to it. `start`: since the log's start.
+    fn close(&mut self, start: Duration) {
+        if self.open.is_none() && self.line.is_some() {
+            return;
+        }
+        let (line, latencies) = {
+            let latencies = self.latencies();
+            (self.timeline(start, &latencies), SparseLatencies::from(&*latencies))
+        };
+        (self.open, self.latencies, self.line) = (None, latencies, Some(line));
+    }
+
+    fn timeline(&self, start: Duration, latencies: &Latencies) -> String {
+        let ms = |kind: Kind, percent: f64| {
+            let quantile = Quantile::percent(percent).ok();
+            let value = quantile.and_then(|q| latencies.at(kind, q));
+            value.map_or_else(String::new, |nanos| format!("{:.3}", nanos as f64 / 1e6))
+        };
+        let counters = &self.counters;
+        format!(
+            "{:.0},{},{:.2},{},{},{},{},{},{},{},{},{:.3},{}",
+            start.as_secs_f64(),
+            counters.acknowledged,
+            counters.bytes as f64 / f64::from(1 << 20),
+            counters.received,
+            ms(Kind::Response, 50.0),
+            ms(Kind::Response, 99.0),
+            ms(Kind::Response, 99.9),
+            ms(Kind::Response, 100.0),
+            ms(Kind::EndToEnd, 99.0),
+            counters.failed,
+            self.in_flight,
+            self.behind as f64 / 1e6,
+            ms(Kind::Lag, 99.0),
+        )
+    }
+}
+
 /// A trial as it adds up.
 #[derive(Debug)]
 pub(super) struct Collector {
     workers: usize,
+    /// By worker the first second that it may still report.
+    reached: Vec<u64>,
     seconds: BTreeMap<u64, Second>,
+    /// The first second that was not told of as one that is over.
+    next: u64,
     stages: BTreeMap<usize, Share>,
     shown: Option<u64>,
     /// When the last acknowledgement came, warm-up and drain included.
@@ -34,6 +98,17 @@ pub(super) struct Collector {
     target: Option<f64>,
     /// Seconds of the window: what comes after is the drain.
     length: u64,
+    /// From the log's start to the window's.
+    offset: Duration,
+}
+
+/// What a trial under way tells.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// The newest second of which every worker has told, for whoever watches.
+    Live(&'a Live),
+    /// A second that is over, for whoever keeps it: each one, in order.
+    Over(&'a Interval),
 }
 
 /// One second of a run under way, for whoever watches.
@@ -88,21 +163,33 @@ impl fmt::Display for Live {
     }
 }
 
+/// How long an interval of the log is.
+const LENGTH: Duration = Duration::from_secs(1);
+
 /// The columns of `timeline.csv`.
 pub(crate) const TIMELINE: &str = "second,acknowledged_per_s,mib_per_s,received_per_s,p50_ms,p99_ms,p999_ms,max_ms,e2e_p99_ms,failed,in_flight,behind_ms,generator_lag_p99_ms";
 
 impl Collector {
-    pub(super) fn new(workers: usize, target: Option<f64>, length: Duration) -> Self {
+    /// `offset`: from the log's start to the window's.
+    pub(super) fn new(
+        workers: usize,
+        target: Option<f64>,
+        length: Duration,
+        offset: Duration,
+    ) -> Self {
         let length = length.as_secs_f64().ceil() as u64;
         Self {
             workers,
+            reached: vec![0; workers],
             seconds: BTreeMap::new(),
+            next: 0,
             stages: BTreeMap::new(),
             shown: None,
             last_acknowledged: 0,
             acknowledged_in_all: 0,
             target,
             length,
+            offset,
         }
     }
 
@@ -123,12 +210,15 @@ impl Collector {
         debug_assert!(report.worker < self.workers);
         self.last_acknowledged = self.last_acknowledged.max(report.last_acknowledged);
         self.acknowledged_in_all += report.acknowledged_in_all;
+        if let Some(reached) = self.reached.get_mut(report.worker) {
+            *reached = if report.is_last { u64::MAX } else { report.second + 1 };
+        }
         let second = self.seconds.entry(report.second).or_default();
         second.reports += 1;
         second.in_flight += report.in_flight;
         second.behind = second.behind.max(report.behind);
         for (stage, share) in report.shares {
-            second.latencies.add(&share.latencies);
+            second.open().add(&share.latencies);
             second.counters.add(&share.counters);
             let whole = self.stages.entry(stage).or_default();
             whole.latencies.add(&share.latencies);
@@ -144,7 +234,7 @@ impl Collector {
             return None;
         }
         self.shown = Some(*number);
-        let latencies = &second.latencies;
+        let latencies = second.latencies();
         let at = |percent: f64| latencies.at(Kind::Response, Quantile::percent(percent).ok()?);
         Some(Live {
             second: number + 1,
@@ -156,8 +246,36 @@ impl Collector {
             percentiles: [at(50.0), at(99.0), at(99.9), at(100.0)],
             behind: second.behind,
             in_flight: second.in_flight,
-            generator_lag: second.latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0),
+            generator_lag: latencies.of(Kind::Lag).at(Quantile::MAX).unwrap_or(0),
         })
+    }
+
+    /// Tells of the seconds to which no worker adds any more, in order. The newest waits for [`Self::close_all`]: what was never
+    /// received is found out at the end, and counts in it.
+    pub(super) fn close(&mut self, tell: &mut dyn FnMut(&Interval)) {
+        let over = self.reached.iter().copied().min().unwrap_or(0);
+        let newest = self.seconds.keys().next_back().copied().unwrap_or(0);
+        self.close_before(over.min(newest), tell);
+    }
+
+    /// Tells of all that are left: every worker has ended.
+    pub(super) fn close_all(&mut self, tell: &mut dyn FnMut(&Interval)) {
+        self.close_before(u64::MAX, tell);
+    }
+
+    fn close_before(&mut self, end: u64, tell: &mut dyn FnMut(&Interval)) {
+        if end <= self.next {
+            return;
+        }
+        for (number, second) in self.seconds.range_mut(self.next..end) {
+            let start = self.offset + Duration::from_secs(*number);
+            second.close(start);
+            let latencies = mem::take(&mut second.latencies);
+            let interval = Interval { start, length: LENGTH, latencies };
+            tell(&interval);
+            second.latencies = interval.latencies;
+        }
+        self.next = end;
     }
 
     /// So many records, due in this stage and acknowledged, had not been received when the consumers ended: whoever waited for them
@@ -176,7 +294,7 @@ impl Collector {
         whole.counters.missing += count;
         let last = self.seconds.keys().next_back().copied().unwrap_or(0);
         let second = self.seconds.entry(last).or_default();
-        censor(&mut second.latencies);
+        censor(second.open());
         second.counters.missing += count;
     }
 
@@ -218,36 +336,14 @@ impl Collector {
         self.stages.remove(&stage).unwrap_or_default()
     }
 
-    /// The seconds as intervals of a log that began `offset` before the window, and as lines of the timeline.
-    pub(super) fn intervals(&self, offset: Duration) -> (Vec<Interval>, Vec<String>) {
-        let mut intervals = Vec::new();
-        let mut lines = Vec::new();
-        for (number, second) in &self.seconds {
-            let start = offset + Duration::from_secs(*number);
-            let length = Duration::from_secs(1);
-            let ms = |kind: Kind, percent: f64| {
-                let quantile = Quantile::percent(percent).ok();
-                let value = quantile.and_then(|q| second.latencies.at(kind, q));
-                value.map_or_else(String::new, |nanos| format!("{:.3}", nanos as f64 / 1e6))
-            };
-            let counters = &second.counters;
-            lines.push(format!(
-                "{:.0},{},{:.2},{},{},{},{},{},{},{},{},{:.3},{}",
-                start.as_secs_f64(),
-                counters.acknowledged,
-                counters.bytes as f64 / f64::from(1 << 20),
-                counters.received,
-                ms(Kind::Response, 50.0),
-                ms(Kind::Response, 99.0),
-                ms(Kind::Response, 99.9),
-                ms(Kind::Response, 100.0),
-                ms(Kind::EndToEnd, 99.0),
-                counters.failed,
-                second.in_flight,
-                second.behind as f64 / 1e6,
-                ms(Kind::Lag, 99.0),
-            ));
-            intervals.push(Interval { start, length, latencies: second.latencies.clone() });
+    /// Gives away the seconds, as intervals of the log and as lines of the timeline.
+    pub(super) fn intervals(&mut self) -> (Vec<Interval>, Vec<String>) {
+        let (mut intervals, mut lines) = (Vec::new(), Vec::new());
+        for (number, mut second) in mem::take(&mut self.seconds) {
+            let start = self.offset + Duration::from_secs(number);
+            second.close(start);
+            intervals.push(Interval { start, length: LENGTH, latencies: second.latencies });
+            lines.extend(second.line);
         }
         (intervals, lines)
     }
@@ -256,6 +352,86 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A thousand values of each kind from 1 to 18 ms, no two of them in one bucket.
+    fn report(worker: usize, second: u64, is_last: bool) -> Report {
+        let mut share = Share::default();
+        for kind in Kind::ALL {
+            for place in 0..1_000 {
+                let nanos = 1_000_000 + place * 17_000;
+                share.latencies.of_mut(kind).record_n(nanos, 1 + place % 200);
+            }
+        }
+        share.counters.acknowledged = 100_500;
+        Report {
+            worker,
+            second,
+            shares: [(0, share)].into(),
+            in_flight: 1,
+            behind: 0,
+            last_acknowledged: 0,
+            acknowledged_in_all: 0,
+            is_last,
+        }
+    }
+
+    fn collector(workers: usize) -> Collector {
+        Collector::new(workers, None, Duration::from_secs(3_600), Duration::from_secs(10))
+    }
+
+    #[test]
+    fn an_hour_of_seconds_is_tens_of_megabytes() {
+        const SECONDS: u64 = 60;
+        let (mut collector, mut told) = (collector(1), 0);
+        for second in 0..SECONDS {
+            collector.add(report(0, second, false));
+            assert!(collector.live().is_some_and(|live| live.percentiles[0].is_some()));
+            collector.close(&mut |_| told += 1);
+            let open = collector.seconds.values().filter(|second| second.open.is_some()).count();
+            assert_eq!(open, 1, "the newest alone has whole histograms");
+        }
+        assert_eq!(told, SECONDS - 1);
+        collector.close_all(&mut |_| told += 1);
+        assert_eq!(told, SECONDS);
+        let bytes: usize = collector.seconds.values().map(|second| second.latencies.bytes()).sum();
+        assert!(bytes * 60 < 80 << 20, "{bytes} in a minute");
+        let (intervals, lines) = collector.intervals();
+        assert_eq!((intervals.len(), lines.len()), (60, 60));
+        assert!(lines[7].starts_with("17,100500,0.00,0,"), "{}", lines[7]);
+        let response = intervals[7].latencies.of(Kind::Response);
+        assert_eq!((response.count(), response.buckets().count()), (100_500, 1_000));
+        assert!(collector.seconds.is_empty(), "they were given away, not copied");
+    }
+
+    #[test]
+    fn a_second_is_over_when_every_worker_is_past_it() {
+        let mut collector = collector(2);
+        let mut over = |worker, second, is_last| {
+            collector.add(report(worker, second, is_last));
+            let mut told = Vec::new();
+            collector.close(&mut |interval| told.push(interval.start.as_secs()));
+            told
+        };
+        let none: [u64; 0] = [];
+        assert_eq!(over(0, 0, false), none);
+        assert_eq!(over(0, 1, false), none, "the other may still report");
+        assert_eq!(over(1, 0, false), [10]);
+        assert_eq!(over(0, 2, false), none);
+        // A worker that had no core for a second has nothing to say of it.
+        assert_eq!(over(1, 2, false), [11]);
+        assert_eq!(over(0, 3, true), [12]);
+        assert_eq!(over(1, 3, true), none, "the newest");
+        collector.miss(0, 30_000_000_000, 7);
+        let mut missed = 0;
+        collector.close_all(&mut |interval| {
+            assert_eq!(interval.start.as_secs(), 13);
+            missed += interval.latencies.of(Kind::EndToEnd).censored();
+        });
+        assert_eq!(missed, 7);
+        let (intervals, _) = collector.intervals();
+        let counts = intervals.iter().map(|i| i.latencies.of(Kind::EndToEnd).count());
+        assert_eq!(counts.collect::<Vec<_>>(), [201_000, 100_500, 201_000, 201_007]);
+    }
 
     #[test]
     fn a_second_is_told_in_one_line() {

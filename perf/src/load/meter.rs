@@ -75,6 +75,8 @@ pub(super) struct Report {
     pub(super) last_acknowledged: u64,
     /// How many records were acknowledged since the last report, warm-up and drain included.
     pub(super) acknowledged_in_all: u64,
+    /// It is the worker's last.
+    pub(super) is_last: bool,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -262,12 +264,12 @@ impl Meter {
     pub(super) fn tick(&mut self, now: u64, in_flight: usize, behind: u64) {
         self.effort.tick(now, &self.window);
         if now >= self.next_report() {
-            self.report(in_flight, behind);
+            self.report(in_flight, behind, false);
             self.second = (now - self.window.begin()) / SECOND;
         }
     }
 
-    fn report(&mut self, in_flight: usize, behind: u64) {
+    fn report(&mut self, in_flight: usize, behind: u64, is_last: bool) {
         let shares = std::mem::take(&mut self.shares);
         let report = Report {
             worker: self.worker,
@@ -277,6 +279,7 @@ impl Meter {
             behind,
             last_acknowledged: self.last_acknowledged,
             acknowledged_in_all: std::mem::take(&mut self.acknowledged_in_all),
+            is_last,
         };
         // The collector outlives the workers unless it failed, and then nobody asks.
         let _ = self.sender.send(report);
@@ -285,7 +288,7 @@ impl Meter {
     /// The worker is done: sends what is left.
     pub(super) fn finish(mut self, now: u64) -> Effort {
         self.effort.tick(now, &self.window);
-        self.report(0, 0);
+        self.report(0, 0, true);
         self.effort.effort()
     }
 }

@@ -16,7 +16,7 @@ use super::{
     backlog,
     batches::Batches,
     clock::Clock,
-    collector::{Collector, Live},
+    collector::{Collector, News},
     consumer::{self, Consumed, Consumer, Desk, Goal},
     earlier,
     effort::Effort,
@@ -60,8 +60,8 @@ pub struct Outcome {
 /// Between the last preparation and the first due record: every thread is up by then.
 const LEAD: u64 = 50_000_000;
 
-/// Runs one repeat of the plan. `number` counts the repeats; `started` is the run's start on `clock`; `live` is called with a line
-/// about each second.
+/// Runs one repeat of the plan. `number` counts the repeats; `started` is the run's start on `clock`; `tell` is called about each second,
+/// when there is something to see of it and when it is over.
 ///
 /// # Errors
 /// The brokers cannot be reached, or the plan asks for what cannot be.
@@ -71,7 +71,7 @@ pub fn trial(
     clock: Clock,
     started: u64,
     number: u64,
-    live: &mut dyn FnMut(&Live),
+    tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome, Failure> {
     // Random choices repeat with the seed; the run's number does not, so that old records are not taken for new ones.
     let run = Random::new(clock.now() ^ plan.seed).next_u64() as u32;
@@ -145,7 +145,9 @@ pub fn trial(
             .map(|partition| (partition, positions[partition as usize]));
         seats[at % seat_count].push(Consumer::new(mine, &earlier, links));
     }
-    let mut collector = Collector::new(workers + seat_count, target_rate(plan), plan.duration);
+    let offset = Duration::from_nanos(window.begin().saturating_sub(started));
+    let mut collector =
+        Collector::new(workers + seat_count, target_rate(plan), plan.duration, offset);
     let mut consuming: Vec<JoinHandle<Consumed>> = Vec::new();
     for (at, consumers) in seats.into_iter().enumerate() {
         let desk = Desk {
@@ -177,8 +179,9 @@ pub fn trial(
         let all_read = seat_count > 0 && caught_up_seats.load(Ordering::Relaxed) == seat_count;
         accounts.tick(clock.now(), &window, all_read);
         if let Some(second) = collector.live() {
-            live(&second);
+            tell(News::Live(&second));
         }
+        collector.close(&mut |interval| tell(News::Over(interval)));
         if finished.is_none() && producing.iter().all(JoinHandle::is_finished) {
             finished = Some(finish(std::mem::take(&mut producing), plan, &begin, &goal, clock)?);
         }
@@ -200,6 +203,7 @@ pub fn trial(
     if plan.consumers > 0 && plan.is_timed() {
         miss(plan, &window, &mut collector, clock.now());
     }
+    collector.close_all(&mut |interval| tell(News::Over(interval)));
     let verdict = plan.verify.then(|| check(read, &finished.ledger, target, run));
     let caught_up: Option<Vec<u64>> = caught_up.into_iter().collect();
     let backlog_seconds = caught_up
@@ -207,9 +211,7 @@ pub fn trial(
         .and_then(|times| times.into_iter().max())
         .map(|at| at.saturating_sub(t0) as f64 / 1e9);
     let connections = f64::from(plan.producers) * leaders.addresses.len() as f64;
-    let offset = window.begin().saturating_sub(started);
-    let mut outcome =
-        add_up(plan, &window, &mut collector, connections, Duration::from_nanos(offset));
+    let mut outcome = add_up(plan, &window, &mut collector, connections, offset);
     let unsent = outcome.repeat.generator.unsent;
     outcome.repeat.generator = run::Generator { unsent, ..generator(&efforts, &outcome.total) };
     outcome.repeat.broker = accounts.used();
@@ -429,11 +431,11 @@ fn add_up(
     connections: f64,
     offset: Duration,
 ) -> Outcome {
-    let (intervals, timeline) = collector.intervals(offset);
+    let held_by_second = collector.held(connections.max(1.0));
+    let (intervals, timeline) = collector.intervals();
     let mut total = Latencies::default();
     let mut stages = Vec::new();
     let (mut held, mut unsent) = (0.0, 0);
-    let held_by_second = collector.held(connections.max(1.0));
     for (number, stage) in window.stages().iter().enumerate() {
         let share = collector.stage(number);
         let seconds = (stage.end - stage.start) as f64 / 1e9;
@@ -471,7 +473,7 @@ fn add_up(
     // What is acknowledged after the end is no second of the measurement.
     let measured = intervals.iter().take(plan.duration.as_secs_f64().ceil() as usize);
     let medians = measured
-        .filter_map(|i| i.latencies.of(Kind::Response).at(Quantile::percent(50.0).ok()?))
+        .filter_map(|i| i.latencies.of(Kind::Response).dense().at(Quantile::percent(50.0).ok()?))
         .collect();
     let last = intervals.last().map_or(offset, |interval| interval.start + interval.length);
     let repeat = run::Repeat {

@@ -94,7 +94,7 @@ pub(super) fn find_max(
     if matches!(condition.bound, Bound::Percent(_)) || condition.subject == Subject::Rate {
         return Err(Failure::Usage("--find-max takes a latency and a time: 'p99.9<10ms'".into()));
     }
-    let quiet = Scene { repeat: 1, quiet: true, ..scene.clone() };
+    let quiet = Scene { repeat: 1, quiet: true, out: None, ..scene.clone() };
     let (all, _) = measure_and_leave(&Plan { rate: RateSpec::Max, ..plan.clone() }, &quiet, left)?;
     terminal::note(&format!("without a bound on latency: {}/s", format_count(all.rate())));
     search(condition, all.rate(), all.verdict.is_invalid(), |rate| {

@@ -4,16 +4,20 @@
 //! scenario has to show (see [`crate::gauntlet`]) is asked of a broker that tells it; Kafka tells neither what retention nor what
 //! compaction took, so that its rows are taken at their word.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{Contender, Lengths, PeersArgs, WARM, contenders, kafka::Kafka};
 use crate::{
     awake::{self, Awake},
+    early::Early,
     failure::Failure,
     gauntlet::{Course, Walk},
-    interrupt,
     measure::Scene,
     own::{OwnBroker, Sides},
+    progress::Place,
     terminal, view,
 };
 
@@ -37,6 +41,7 @@ pub(super) fn run(
     awake: &Awake,
 ) -> Result<(), Failure> {
     let duration = Lengths::of(args).duration;
+    let mut early = None;
     let (text, markdown, results) = {
         let courses: Vec<(Contender, Course)> = contenders(args.only)
             .map(|contender| (contender, course(args, contender, duration)))
@@ -46,25 +51,39 @@ pub(super) fn run(
             fields.push(Field { contender: *contender, walk: course.begin()?, failure: None });
         }
         let steps = fields.first().map_or(0, |field| field.walk.length());
-        for (place, number) in order(steps, fields.len()) {
-            interrupt::check()?;
+        let (all, began) = (steps * fields.len(), Instant::now());
+        for (done, (step, number)) in order(steps, fields.len()).enumerate() {
+            let taken: usize = fields.iter().map(|field| field.walk.taken()).sum();
+            early = Early::now(taken, all);
+            if early.is_some() {
+                break;
+            }
             let field = &mut fields[number];
             if field.failure.is_some() {
                 continue;
             }
-            terminal::note(field.contender.name());
+            let name = field.contender.name();
+            terminal::note(name);
             // The one before has ended when the next begins: two would share the cores.
             let broker = field.contender.start(args, kafka, sides.broker.as_deref(), true);
-            let scene =
-                broker.as_ref().map(|(broker, _)| scene(broker, awake)).map_err(Clone::clone);
+            let place = Place::step(began, done, all).named(name);
+            let scene = broker.as_ref().map(|(broker, _)| scene(broker, awake, place));
             // One that cannot be run does not take the others with it.
-            if let Err(failure) = field.walk.step(place, scene) {
+            if let Err(failure) = field.walk.step(step, scene.map_err(Clone::clone)) {
+                early = Early::now(taken, all);
+                if early.is_some() {
+                    break;
+                }
                 terminal::note(&failure.to_string());
                 field.failure = Some(failure);
             }
         }
+        if let Some(early) = early.filter(|early| early.is_empty()) {
+            return Err(early.failure());
+        }
+        let said = early.map_or_else(String::new, |early| early.words("steps") + "\n");
         let kept = awake::line(awake.count()).map_or_else(String::new, |line| line + "\n");
-        told(fields, &format!("{}{kept}", head(args, sides, duration, memory)))
+        told(fields, &format!("{said}{}{kept}", head(args, sides, duration, memory)), early)
     };
     if let Some(place) = args.markdown.as_deref() {
         view::put_markdown(place, &markdown)?;
@@ -72,7 +91,10 @@ pub(super) fn run(
     if args.markdown.as_deref() != Some("-") {
         terminal::print(&text);
     }
-    results.into_iter().collect()
+    match early {
+        Some(early) => Err(early.failure()),
+        None => results.into_iter().collect(),
+    }
 }
 
 /// Every contender's step of a number before anybody's next one.
@@ -94,8 +116,9 @@ fn course(args: &PeersArgs, contender: Contender, duration: Duration) -> Course 
     }
 }
 
-fn scene(broker: &OwnBroker, awake: &Awake) -> Scene {
+fn scene(broker: &OwnBroker, awake: &Awake, place: Place) -> Scene {
     Scene {
+        place: Some(place),
         data_dir: Some(broker.directory().to_path_buf()),
         admin: broker.admin().map(str::to_owned),
         ..super::scene(broker.address(), awake)
@@ -118,7 +141,11 @@ fn head(args: &PeersArgs, sides: &Sides, duration: Duration, memory: &str) -> St
 }
 
 /// The tables as text and as Markdown, and what each says to the shell.
-fn told(fields: Vec<Field<'_>>, head: &str) -> (String, String, Vec<Result<(), Failure>>) {
+fn told(
+    fields: Vec<Field<'_>>,
+    head: &str,
+    early: Option<Early>,
+) -> (String, String, Vec<Result<(), Failure>>) {
     let (mut text, mut markdown) = (head.to_owned(), head.to_owned());
     let mut results = Vec::new();
     for Field { contender, walk, failure } in fields {
@@ -129,7 +156,13 @@ fn told(fields: Vec<Field<'_>>, head: &str) -> (String, String, Vec<Result<(), F
             results.push(Err(failure));
             continue;
         }
-        let ran = walk.end();
+        // Its turn had not come.
+        if walk.taken() == 0 {
+            text.push_str(&format!("\n{name}: nothing was measured\n"));
+            markdown.push_str(&format!("\n{name}: nothing was measured\n"));
+            continue;
+        }
+        let ran = walk.end(early);
         let (who, last) = (&ran.fingerprint, ran.last_lines());
         let table = ran.table.render(terminal::colour());
         text.push_str(&format!("\n{name}: {who}\n{table}{last}"));

@@ -35,7 +35,7 @@ impl Stages {
         let lines = recording.broker_log.as_deref().and_then(|log| hlog::parse_tagged(log).ok());
         for line in lines.into_iter().flatten() {
             if let Some(stage) = line.tag.strip_prefix("Produce.").filter(|stage| *stage != PARK) {
-                self.0.entry(stage.to_owned()).or_default().add(&line.latency);
+                self.0.entry(stage.to_owned()).or_default().add_sparse(&line.latency);
             }
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Report<'a> {
     pub(super) machine: Machine,
     /// Rounds that were played.
     pub(super) turns: u32,
+    /// Of how many turns it is, where a signal ended them.
+    pub(super) early: Option<String>,
     pub(super) lengths: Lengths,
     /// How long all of it took.
     pub(super) took: Duration,
@@ -51,7 +53,8 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// For the terminal.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{}\n{}\n", self.machine_line(), self.work_line());
+        let early = self.early.as_ref().map_or_else(String::new, |early| format!("{early}\n"));
+        let mut text = format!("{early}{}\n{}\n", self.machine_line(), self.work_line());
         self.identities().iter().for_each(|line| text.push_str(&format!("{line}\n")));
         text.push('\n');
         let colour = terminal::colour();
@@ -70,7 +73,8 @@ impl Report<'_> {
 
     /// For a page of the documentation: the machine, the work, both tables, the notes.
     pub(super) fn markdown(&self) -> String {
-        let mut text = format!("{}\n\n{}\n\n", self.machine_line(), self.work_line());
+        let early = self.early.as_ref().map_or_else(String::new, |early| format!("{early}\n\n"));
+        let mut text = format!("{early}{}\n\n{}\n\n", self.machine_line(), self.work_line());
         self.identities().iter().for_each(|line| text.push_str(&format!("- {line}\n")));
         text.push('\n');
         text.push_str(&format!("{}\n{}", self.table().markdown(), self.targets().markdown()));
@@ -82,7 +86,8 @@ impl Report<'_> {
 
     /// As one page.
     pub(super) fn html(&self) -> String {
-        let mut body = view::paragraph(&self.machine_line());
+        let mut body = self.early.as_deref().map_or_else(String::new, view::paragraph);
+        body.push_str(&view::paragraph(&self.machine_line()));
         body.push_str(&view::paragraph(&self.work_line()));
         for line in self.identities() {
             body.push_str(&view::paragraph(&line));

@@ -24,6 +24,7 @@ use crate::{
     machine::Counters,
     measure::{Scene, measure},
     own::OwnBroker,
+    progress::Place,
     run::{Directory, Recording, Repeat, Run, Stage, Verdict},
     spec::{Quantile, RateSpec},
 };
@@ -143,6 +144,20 @@ enum Step {
     Half,
 }
 
+impl Step {
+    /// In words, for the line of the progress.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Max => "as fast as it goes",
+            Self::Fill | Self::Fetch => "fetching",
+            Self::Rest => "at rest",
+            Self::Rate => "at the rate of all",
+            Self::Half => "at half of its max",
+        }
+    }
+}
+
 /// The same for every contender. No part whose latencies are told has to bear what the parts before it left to the system.
 fn steps(idle: bool) -> Vec<Step> {
     let parts =
@@ -189,7 +204,12 @@ pub(super) struct Bench<'a> {
 
 impl Bench<'_> {
     /// Plays a turn.
-    pub(super) fn play(&self, seen: &mut Seen, number: u32) -> Result<(), Failure> {
+    pub(super) fn play(
+        &self,
+        seen: &mut Seen,
+        number: u32,
+        stretch: &Place,
+    ) -> Result<(), Failure> {
         let Self { args, kafka, plan, .. } = self;
         let (broker, configuration) = seen.contender.start(args, kafka, self.cores, false)?;
         seen.command = broker.command().to_vec();
@@ -211,6 +231,11 @@ impl Bench<'_> {
         let mut taken = Stage::default();
         let steps = steps(self.lengths.watch_idle(number));
         for (place, step) in steps.iter().enumerate() {
+            let part = Some(stretch.part(place, steps.len(), step.name()));
+            let (scene, reading) = (
+                Scene { place: part.clone(), ..scene.clone() },
+                Scene { place: part, ..reading.clone() },
+            );
             match step {
                 Step::Idle => turn.idle = idle(&broker),
                 Step::Max => taken = self.max(&scene, seen, &mut turn)?,
@@ -386,7 +411,7 @@ mod tests {
             intervals: vec![crate::hlog::Interval {
                 start: Duration::ZERO,
                 length: Duration::from_secs(1),
-                latencies,
+                latencies: (&latencies).into(),
             }],
             ..Recording::default()
         };

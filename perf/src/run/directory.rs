@@ -5,8 +5,8 @@
 //! generator did. A percentile that the generator may have made is in the `.hgrm` files, among what they call withheld.
 
 use std::{
-    fs,
-    io::BufWriter,
+    fs::{self, File},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -50,11 +50,26 @@ impl Recording {
     pub fn total(&self) -> Latencies {
         let mut total = Latencies::default();
         for interval in &self.intervals {
-            total.add(&interval.latencies);
+            total.add_sparse(&interval.latencies);
         }
         total
     }
 }
+
+/// The interval log.
+const LOG: &str = "intervals.hlog";
+
+/// The other files of a run, that which says what the run was first.
+const OTHERS: [&str; 8] = [
+    "run.json",
+    "broker.json",
+    "response.hgrm",
+    "service.hgrm",
+    "e2e.hgrm",
+    "timeline.csv",
+    "broker.hlog",
+    "report.html",
+];
 
 /// The directory of one run.
 #[derive(Clone, Debug)]
@@ -94,15 +109,7 @@ impl Directory {
             }
             self.file(&format!("{}.hgrm", kind.name()), &text)?;
         }
-        let mut log = Vec::new();
-        let mut comments = vec![format!("{} {}", run.tool, run.name), run.arguments.join(" ")];
-        if run.verdict.is_invalid() {
-            comments.push(run.verdict.to_string());
-        }
-        let intervals = recording.intervals.iter().cloned();
-        hlog::write(&mut BufWriter::new(&mut log), recording.started, &comments, intervals)
-            .map_err(Failure::Local)?;
-        self.file("intervals.hlog", &log)?;
+        self.log_of(run, recording)?;
         let timeline: Vec<String> = match run.verdict.is_invalid() {
             true => recording.timeline.iter().map(|line| without_latencies(line)).collect(),
             false => recording.timeline.clone(),
@@ -114,6 +121,30 @@ impl Directory {
         }
         let page = crate::view::run_page(run, recording);
         self.file("report.html", page.as_bytes())
+    }
+
+    /// The whole interval log, in place of the one that grew meanwhile: at no moment there is neither.
+    fn log_of(&self, run: &Run, recording: &Recording) -> Result<(), Failure> {
+        let mut comments = run.log_head();
+        if run.verdict.is_invalid() {
+            comments.push(run.verdict.to_string());
+        }
+        let [path, part] = [LOG, "intervals.hlog.part"].map(|name| self.path.join(name));
+        let file = File::create(&part).map_err(|e| Failure::file("create", &part, &e))?;
+        let mut out = BufWriter::new(file);
+        hlog::write(&mut out, recording.started, &comments, &recording.intervals)
+            .map_err(|why| Failure::Local(format!("{}: {why}", part.display())))?;
+        out.flush().map_err(|e| Failure::file("write", &part, &e))?;
+        fs::rename(&part, &path).map_err(|e| Failure::file("write", &path, &e))
+    }
+
+    /// A new interval log, for a run that has begun. What an earlier run has left under the same name goes: beside this log it would be
+    /// taken for this run's.
+    pub(crate) fn begin_log(&self) -> Result<File, Failure> {
+        fs::create_dir_all(&self.path).map_err(|e| Failure::file("create", &self.path, &e))?;
+        OTHERS.iter().try_for_each(|name| self.forget(name))?;
+        let path = self.path.join(LOG);
+        File::create(&path).map_err(|e| Failure::file("create", &path, &e))
     }
 
     /// The run's facts.
@@ -131,7 +162,7 @@ impl Directory {
     /// # Errors
     /// The file is missing or damaged.
     pub fn log(&self) -> Result<hlog::Log, Failure> {
-        hlog::parse(&self.read("intervals.hlog")?)
+        hlog::parse(&self.read(LOG)?)
             .map_err(|e| Failure::Local(format!("{}/intervals.hlog: {e}", self.path.display())))
     }
 
@@ -296,7 +327,7 @@ impl Measured {
         let mut repeats: Vec<Latencies> = vec![Latencies::default(); run.repeats.len()];
         for (of, start, _, latency) in &log.lines {
             if let Some(latencies) = home(&run, *start).and_then(|home| repeats.get_mut(home)) {
-                latencies.of_mut(*of).add(latency);
+                latencies.of_mut(*of).add_sparse(latency);
             }
         }
         let of_stages = |of: fn(&super::Stage) -> f64| -> Vec<f64> {
@@ -397,7 +428,7 @@ impl Measured {
 fn together(log: &hlog::Log) -> Latencies {
     let mut all = Latencies::default();
     for (kind, _, _, latency) in &log.lines {
-        all.of_mut(*kind).add(latency);
+        all.of_mut(*kind).add_sparse(latency);
     }
     all
 }
@@ -439,7 +470,8 @@ mod tests {
             let mut latencies = Latencies::default();
             latencies.of_mut(Kind::Response).record_n(1_000_000, count);
             let length = std::time::Duration::from_secs(1);
-            Interval { start: std::time::Duration::from_secs_f64(start), length, latencies }
+            let start = std::time::Duration::from_secs_f64(start);
+            Interval { start, length, latencies: (&latencies).into() }
         });
         let recording = Recording { intervals: intervals.into(), ..Recording::default() };
         let path = std::env::temp_dir().join(format!("ringwood-repeats-{}", std::process::id()));
@@ -457,6 +489,7 @@ mod tests {
         let mut latencies = Latencies::default();
         latencies.of_mut(Kind::Response).record_n(1_234_567, 10_000);
         let length = std::time::Duration::from_secs(1);
+        let latencies = (&latencies).into();
         let interval = Interval { start: std::time::Duration::ZERO, length, latencies };
         let line = "1,1000,1.5,900,11.1,12.2,13.3,14.4,15.5,0,3,0.0,99.9";
         let recording = Recording {

@@ -3,7 +3,7 @@
 //! Rare is what a heat map is for: the shade follows the logarithm of the share, so that one record in ten thousand still shows.
 
 use crate::{
-    latency::{Kind, Latencies, Latency, Told},
+    latency::{Kind, Latencies, SparseLatencies, SparseLatency, Told},
     spec::{Quantile, format_nanos},
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct HeatMap {
 impl HeatMap {
     /// Of intervals (start in seconds, latencies), in order, in at most so many columns and rows. `None`: there are no records.
     pub(crate) fn of(
-        intervals: &[(f64, &Latency)],
+        intervals: &[(f64, &SparseLatency)],
         columns_max: usize,
         rows_max: usize,
     ) -> Option<Self> {
@@ -52,9 +52,7 @@ impl HeatMap {
         let width = ((end - start) / columns_max.max(1) as f64).ceil().max(1.0);
         let count = (((end - start - 0.002) / width).ceil() as usize).max(1);
         let values = || {
-            held.iter().flat_map(|(_, latency)| {
-                latency.histogram().iter_recorded().map(|step| step.value_iterated_to())
-            })
+            held.iter().flat_map(|(_, latency)| latency.buckets().map(|(nanos, _)| nanos))
         };
         let (low, high) = (values().min()?, values().max()?);
         let logarithm = |nanos: u64| (nanos.max(1) as f64).log10();
@@ -75,9 +73,9 @@ impl HeatMap {
             let place = map.place(*at);
             let column = &mut map.columns[place];
             column.count += latency.count();
-            for step in latency.histogram().iter_recorded() {
-                let row = (logarithm(step.value_iterated_to()) * per_decade).floor() - first_row;
-                column.counts[(row as usize).min(rows - 1)] += step.count_since_last_iteration();
+            for (nanos, count) in latency.buckets() {
+                let row = (logarithm(nanos) * per_decade).floor() - first_row;
+                column.counts[(row as usize).min(rows - 1)] += count;
             }
         }
         Some(map)
@@ -85,12 +83,12 @@ impl HeatMap {
 
     /// The same of one kind, with its percentiles where the generator cannot have made them.
     pub(crate) fn of_kind(
-        intervals: &[(f64, &Latencies)],
+        intervals: &[(f64, &SparseLatencies)],
         kind: Kind,
         columns_max: usize,
         rows_max: usize,
     ) -> Option<Self> {
-        let of_kind: Vec<(f64, &Latency)> =
+        let of_kind: Vec<(f64, &SparseLatency)> =
             intervals.iter().map(|(at, latencies)| (*at, latencies.of(kind))).collect();
         let mut map = Self::of(&of_kind, columns_max, rows_max)?;
         // One column after the other: the distributions of all of them at once would be hundreds of MiB.
@@ -98,7 +96,7 @@ impl HeatMap {
             let mut together = Latencies::default();
             for (at, latencies) in intervals {
                 if map.place(*at) == place && latencies.of(kind).count() > 0 {
-                    together.add(latencies);
+                    together.add_sparse(latencies);
                 }
             }
             let told = |percent: f64| {
@@ -166,13 +164,14 @@ impl HeatMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::Latency;
 
-    fn second(values: &[(u64, u64)]) -> Latency {
+    fn second(values: &[(u64, u64)]) -> SparseLatency {
         let mut latency = Latency::new();
         for (nanos, count) in values {
             latency.record_n(*nanos, *count);
         }
-        latency
+        SparseLatency::from(&latency)
     }
 
     #[test]
@@ -189,7 +188,7 @@ mod tests {
     fn every_second_has_its_column() {
         let calm = second(&[(1_000_000, 10)]);
         // As a log has them: starts of 0.1 s, in floating point.
-        let seconds: Vec<(f64, &Latency)> =
+        let seconds: Vec<(f64, &SparseLatency)> =
             (0..60).map(|s| (0.1 + f64::from(s) * 1.0 - 1e-9 * f64::from(s % 7), &calm)).collect();
         let map = HeatMap::of(&seconds, 80, 30).unwrap();
         assert_eq!(map.columns.len(), 60);
@@ -199,7 +198,7 @@ mod tests {
     #[test]
     fn long_runs_share_columns_and_gaps_stay_empty() {
         let calm = second(&[(1_000_000, 10)]);
-        let seconds: Vec<(f64, &Latency)> =
+        let seconds: Vec<(f64, &SparseLatency)> =
             (0..1_000).filter(|s| !(300..400).contains(s)).map(|s| (f64::from(s), &calm)).collect();
         let map = HeatMap::of(&seconds, 100, 30).unwrap();
         assert_eq!((map.columns.len(), map.width), (100, 10.0));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     hgrm::Curve,
-    latency::{Kind, Latencies, Told},
+    latency::{Kind, Latencies, SparseLatencies, Told},
     run::{Recording, Run, Verdict},
     spec::{Quantile, format_bytes, format_count},
     terminal::Tone,
@@ -173,7 +173,7 @@ fn latency_pictures(recording: &Recording, total: &Latencies, kinds: &[Kind]) ->
         )));
     }
     for kind in [Kind::Response, Kind::EndToEnd] {
-        let seconds: Vec<(f64, &Latencies)> = recording
+        let seconds: Vec<(f64, &SparseLatencies)> = recording
             .intervals
             .iter()
             .map(|interval| (interval.start.as_secs_f64(), &interval.latencies))
@@ -306,8 +306,8 @@ mod tests {
             ..Stage::default()
         };
         let repeats = vec![Repeat { stages: vec![stage; stages], ..Repeat::default() }];
-        let interval =
-            Interval { start: Duration::ZERO, length: Duration::from_secs(1), latencies };
+        let (length, latencies) = (Duration::from_secs(1), (&latencies).into());
+        let interval = Interval { start: Duration::ZERO, length, latencies };
         let recording = Recording { intervals: vec![interval], ..Recording::default() };
         run_page(&Run { repeats, ..Run::default() }, &recording)
     }

@@ -39,7 +39,8 @@ fn recording() -> Recording {
             latencies.of_mut(Kind::Response).censor(30_000_000_000, 7);
         }
         let start = Duration::from_millis(500 + second * 1_000);
-        intervals.push(Interval { start, length: Duration::from_secs(1), latencies });
+        let (length, latencies) = (Duration::from_secs(1), (&latencies).into());
+        intervals.push(Interval { start, length, latencies });
     }
     let started = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250);
     Recording { started, intervals, timeline: vec!["second".into()], ..Recording::default() }

@@ -79,6 +79,9 @@ fn a_run_leaves_its_directory() {
         let text = std::fs::read(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(!text.is_empty(), "{name}");
     }
+    // It is that of a run that has ended, and nothing beside it says otherwise.
+    let log = std::fs::read_to_string(out.join("intervals.hlog")).unwrap();
+    assert!(!log.contains("unfinished") && !out.join("intervals.hlog.part").exists(), "{log}");
     let stage = &of(&out).repeats[0].stages[0];
     assert_eq!((stage.sent, stage.failed), (2_000, 0));
     // Who was met is there on its own as well, with its process before and after: here it is this one.
@@ -144,7 +147,9 @@ fn a_curve_carries_what_it_kept_up_with_for_a_whole_measurement() {
     let mut words = vec!["curve", "-b", &address, "--partitions", "1", "--sizes", "100"];
     words.extend(["--rate", "1k", "--doublings", "1", "--duration", "2s"]);
     words.extend(["--json", &json, "--markdown", &markdown]);
-    assert_eq!(perf(&words), 0);
+    // Whether the generator was in time is another question.
+    let code = perf(&words);
+    assert!(matches!(code, 0 | 8), "{code}");
     let text = std::fs::read_to_string(&json).unwrap();
     let points: serde_json::Value = serde_json::from_str(&text).unwrap();
     let of = |name: &str| points[0][name].as_f64().unwrap();
@@ -339,7 +344,8 @@ fn kept(name: &str, millis: u64) -> PathBuf {
             latencies.of_mut(kind).record_n(2 * millis * 1_000_000 + extra, 100);
         }
         let start = Duration::from_secs(u64::from(number));
-        recording.intervals.push(Interval { start, length: Duration::from_secs(1), latencies });
+        let (length, latencies) = (Duration::from_secs(1), (&latencies).into());
+        recording.intervals.push(Interval { start, length, latencies });
     }
     recording.timeline = vec!["second,acknowledged_per_s".into(), "0,1000".into()];
     Directory::at(&out).save(&run, &recording).unwrap();

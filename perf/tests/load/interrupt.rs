@@ -1,4 +1,5 @@
-//! An interrupted command leaves nothing behind: no broker, no folder, no topic.
+//! An interrupted command leaves nothing behind: no broker, no folder, no topic. What it had finished it tells, and a run that is killed has
+//! told of its finished seconds.
 //!
 //! The program that is started is this binary again, and so is the broker that the program starts: they are told apart by their environment.
 
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringwood_perf::run::Directory;
+use ringwood_perf::{latency::Kind, run::Directory};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -241,4 +242,59 @@ fn an_interrupted_run_deletes_its_topics_and_keeps_its_finished_repeats() {
     assert!((1..100).contains(&run.repeats.len()), "{}", run.repeats.len());
     let why = run.ended_early.unwrap();
     assert!(why.contains("of 100: ") && why.contains("SIGTERM"), "{why}");
+}
+
+#[test]
+fn an_interrupted_gauntlet_or_curve_reports_what_was_finished() {
+    let (broker, out) = (FakeBroker::start(Script::default()), scratch("interrupted-report"));
+    fs::create_dir_all(&out).unwrap();
+    let address = broker.address();
+    let [table, json] =
+        ["table.md", "points.json"].map(|name| out.join(name).display().to_string());
+    let words = ["gauntlet", "-b", &address, "--rate", "1k/s", "--duration", "1s"];
+    let mut started = Started::new(&[&words[..], &["--markdown", &table]].concat());
+    // The second step, so that one is finished.
+    started.wait_until_it_says("1 16 producers");
+    started.signal(Signal::INT);
+    assert_eq!(started.code(), Some(130));
+    let text = fs::read_to_string(&table).unwrap();
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("ended early after "), "{text}");
+    assert!(first.ends_with(" of 16 steps, by SIGINT"), "{text}");
+    assert!(text.contains("\n| 0 baseline, 1 |"), "{text}");
+    // Nor does what was cut off stand there as a failure.
+    assert!(!text.contains("FAILED"), "{text}");
+    let words = ["curve", "-b", &address, "--partitions", "1,2", "--sizes", "100", "--rate", "1k"];
+    let more = ["--doublings", "1", "--duration", "1s", "--json", &json, "--markdown", &table];
+    let mut started = Started::new(&[&words[..], &more].concat());
+    started.wait_until_it_says("2 partitions, values of ");
+    started.signal(Signal::TERM);
+    assert_eq!(started.code(), Some(143));
+    let (said, text) = ("ended early after 1 of 2 points, by SIGTERM", fs::read(&table).unwrap());
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with(said) && text.contains("\n| 100 B, 1 |"), "{text}");
+    let points: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(points.as_array().map(Vec::len), Some(1), "{points}");
+    assert_eq!(points[0]["partitions"], 1, "{points}");
+    assert_eq!(points[0]["ended_early"], said, "{points}");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_the_log_of_its_finished_seconds() {
+    let (broker, out) = (FakeBroker::start(Script::default()), scratch("killed-run"));
+    let (address, kept) = (broker.address(), out.display().to_string());
+    let words = ["run", "-b", &address, "--out", &kept, "--rate", "1k", "--warmup", "0"];
+    let mut started = Started::new(&[&words[..], &["--duration", "10m"]].concat());
+    // Each line is of a second of which every worker has told. When the fifth comes, those of the first three are in the log.
+    for _ in 0..5 {
+        started.wait_until_it_says("generator lag");
+    }
+    started.signal(Signal::KILL);
+    assert_eq!(started.code(), None);
+    let directory = Directory::at(&out);
+    let log = directory.log().unwrap();
+    let responses = log.lines.iter().filter(|(kind, ..)| *kind == Kind::Response);
+    let counts: Vec<u64> = responses.map(|(.., latency)| latency.count()).collect();
+    assert!(counts.len() >= 3 && counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert!(directory.run().is_err(), "nobody has judged it");
 }

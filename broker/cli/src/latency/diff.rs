@@ -57,7 +57,7 @@ fn read(side: &str, last: Option<Duration>) -> Result<Sums, Stop> {
     let mut sums = Sums::new();
     for line in lines {
         let tag = if line.tag.is_empty() { "untagged".to_owned() } else { line.tag };
-        sums.entry(tag).or_default().add(&line.latency);
+        sums.entry(tag).or_default().add_sparse(&line.latency);
     }
     Ok(sums)
 }

@@ -74,6 +74,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     let report = Report {
         machine: Machine::default(),
         turns: 5,
+        early: None,
         lengths: Lengths::of(&args),
         took: Duration::from_secs(600),
         args: &args,
@@ -134,6 +135,14 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     assert!(line("bytes copied").ends_with("not told"), "{text}");
     assert!(line("INVALID(generator) at the rate").ends_with("1 of 5"), "{text}");
     assert!(report.html().contains("java -Xmx1G") && report.html().contains("node.id=1"));
+    // Of a part of the turns it says so before anything else, in every form.
+    let said = "ended early after 7 of 10 turns, by SIGINT";
+    assert!(!text.contains("ended early") && !report.html().contains("ended early"));
+    let part = Report { early: Some(said.into()), ..report };
+    assert!(part.text().starts_with(said) && part.markdown().starts_with(said));
+    let (page, paragraph) = (part.html(), format!("<p>{said}</p>"));
+    let place = page.find(&paragraph).unwrap();
+    assert!(page.find("<p>").is_some_and(|first| first == place), "{page}");
 }
 
 #[test]
@@ -162,6 +171,7 @@ fn a_missed_target_says_where_the_time_went() {
     let report = Report {
         machine: Machine::default(),
         turns: 3,
+        early: None,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
         args: &args,
@@ -194,6 +204,7 @@ fn a_figure_of_one_core_is_neither_that_of_two_nor_the_generators() {
         let report = Report {
             machine: Machine::default(),
             turns: 1,
+            early: None,
             lengths: Lengths::of(&args),
             took: Duration::ZERO,
             args: &args,
@@ -226,6 +237,7 @@ fn report_of(kafka: Vec<Turn>, ringwood: Vec<Turn>, words: &[&str]) -> String {
     Report {
         machine: Machine::default(),
         turns: 5,
+        early: None,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
         args: &args,
