@@ -15,6 +15,7 @@
 //! | `peers/turn.rs` | the parts of a turn, and what each came to |
 //! | `peers/fetching.rs` | what lies there, read the second time |
 //! | `peers/kafka.rs` | Apache Kafka: found, formatted, started |
+//! | `peers/program.rs` | programs that are run to their end, or to ours |
 //! | `peers/profile.rs` | where the time of a broker went |
 //! | `peers/report.rs` | the tables, the targets and the page |
 
@@ -23,6 +24,7 @@ mod fetching;
 mod gauntlet;
 mod kafka;
 mod profile;
+mod program;
 mod report;
 mod turn;
 
@@ -81,7 +83,8 @@ pub struct PeersArgs {
     /// How long each measurement takes, after as long a warm-up
     #[arg(long, default_value = "20s", value_parser = spec::duration)]
     duration: Duration,
-    /// Five turns of four seconds after two; no round begins that would not end within a quarter of an hour
+    /// Five turns of four seconds after two; no round begins that would not end within a quarter of an hour, the bringing of Kafka's jars
+    /// not counted
     #[arg(long)]
     short: bool,
     #[command(flatten)]
@@ -178,7 +181,7 @@ struct Lengths {
     turns: u32,
     warmup: Duration,
     duration: Duration,
-    /// No round begins that would not end before this.
+    /// No round, and no turn of one, begins that would not end before this.
     most: Option<Duration>,
 }
 
@@ -202,7 +205,8 @@ impl Lengths {
         self.most.is_none() || turn == 1
     }
 
-    /// Whether another round may begin. It is taken to need as long as the longest of those before.
+    /// Whether another round, or another turn of one, may begin. It is taken to need as long as the longest of those before, and the first
+    /// as long as it is planned.
     fn allow(&self, elapsed: Duration, longest: Duration) -> bool {
         self.most.is_none_or(|most| elapsed + longest <= most)
     }
@@ -213,7 +217,7 @@ impl Lengths {
 /// # Errors
 /// No Java, no jars, a broker that does not start.
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
-    let began = Instant::now();
+    let mut began = Instant::now();
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
     // All contenders have it alike.
@@ -224,6 +228,11 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     sides.keep_client()?;
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
+    if let Some(brought) = kafka.brought {
+        // How fast a repository is says nothing of the brokers, and the next comparison does not ask it again.
+        terminal::note(&report::brought(brought));
+        began += brought;
+    }
     if args.check {
         return check::run(args, &kafka, &sides, &awake);
     }
@@ -243,14 +252,23 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     };
     let cores = sides.broker.as_deref();
     let bench = Bench { args, kafka: &kafka, plan, lengths, cores, awake: &awake };
-    let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
-    for turn in 1..=turns {
+    let (turns, mut played) = (lengths.turns, 0);
+    let mut longest_turn = turn::planned(&lengths, 1);
+    let mut longest: Duration = all.iter().map(|_| longest_turn).sum();
+    'rounds: for turn in 1..=turns {
         if !lengths.allow(began.elapsed(), longest) {
             terminal::note(&format!("{played} of {turns} turns: another would take too long"));
             break;
         }
         let round = Instant::now();
+        // A round that is slower than those before ends where it has to: those who had no turn in it have one less.
+        played = turn;
         for seen in &mut all {
+            if !lengths.allow(began.elapsed(), longest_turn) {
+                terminal::note(&format!("turn {turn} of {turns} ends before all have had it"));
+                break 'rounds;
+            }
+            let one = Instant::now();
             interrupt::check()?;
             terminal::note(&format!("turn {turn} of {turns}: {}", seen.contender.name()));
             // One turn that fails does not take the others with it.
@@ -258,15 +276,16 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
                 terminal::note(&failure.to_string());
                 seen.failures.push(failure);
             }
+            longest_turn = longest_turn.max(one.elapsed());
         }
         longest = longest.max(round.elapsed());
-        played = turn;
     }
     let report = Report {
         machine: Machine::look(Some(Path::new(&args.dir))),
         turns: played,
         lengths,
         took: began.elapsed(),
+        brought: kafka.brought,
         args,
         sides: &sides,
         memory,
@@ -341,11 +360,24 @@ mod tests {
         let lengths = Lengths::of(&short);
         assert_eq!(lengths.turns, 5, "a median of five at least");
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        assert!(lengths.allow(Duration::ZERO, Duration::ZERO));
         assert!(lengths.allow(minutes(11), minutes(3)));
         assert!(!lengths.allow(minutes(12), minutes(3)), "it would end with the quarter");
         let long = Lengths::of(&Line::parse_from(["peers"]).args);
         assert!(long.turns == 5 && long.allow(minutes(50), minutes(10)));
+    }
+
+    #[test]
+    fn the_first_round_begins_only_where_it_would_end_in_time() {
+        let short = Lengths::of(&Line::parse_from(["peers", "--short"]).args);
+        // Three parts of six seconds, a settled idle, and the fetching: without a broker's start and end.
+        let turn = turn::planned(&short, 1);
+        assert!((Duration::from_secs(45)..Duration::from_secs(90)).contains(&turn), "{turn:?}");
+        assert!(turn::planned(&short, 2) + Duration::from_secs(10) < turn, "without the idle");
+        // All four of them, and not where the preparations took nearly all of the time.
+        assert!(short.allow(Duration::from_secs(60), turn * 4));
+        assert!(!short.allow(SHORT_MAX - Duration::from_secs(60), turn * 4));
+        let long = Lengths::of(&Line::parse_from(["peers"]).args);
+        assert!(turn::planned(&long, 1) >= long.duration * 6, "as long a warm-up each");
     }
 
     #[test]

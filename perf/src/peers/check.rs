@@ -9,7 +9,7 @@
 
 use std::{process::Command, time::Duration};
 
-use super::{Contender, Pair, PeersArgs, kafka::Kafka};
+use super::{Contender, Pair, PeersArgs, kafka::Kafka, program};
 use crate::{
     awake::{self, Awake},
     chance::median,
@@ -221,7 +221,8 @@ fn does_not_know(text: &str, option: &str) -> bool {
 
 /// Runs a tool to its end; gives what it printed.
 fn said(mut command: Command) -> Result<String, Failure> {
-    let output = command.output().map_err(|e| Failure::Local(format!("a tool of Kafka's: {e}")))?;
+    let output =
+        program::output(&mut command, |e| Failure::Local(format!("a tool of Kafka's: {e}")))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);

@@ -174,6 +174,19 @@ fn pause(steps: &[Step], place: usize, has_counters: bool) -> Duration {
     if has_counters { PAUSE } else { PAUSE + readings }
 }
 
+/// How long the turn of this number takes by plan: without what a broker needs to start, to answer the last requests, and to end.
+pub(super) fn planned(lengths: &Lengths, number: u32) -> Duration {
+    let steps = steps(lengths.watch_idle(number));
+    let of = |(place, step): (usize, &Step)| match step {
+        Step::Idle => SETTLE + IDLE,
+        Step::Max | Step::Rate | Step::Half => lengths.warmup + lengths.duration,
+        Step::Fill => fetching::FILLED,
+        Step::Fetch => fetching::watched(lengths.duration),
+        Step::Rest => pause(&steps, place, false),
+    };
+    steps.iter().enumerate().map(of).sum()
+}
+
 /// What all turns are played with.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {

@@ -76,6 +76,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
         turns: 5,
         lengths: Lengths::of(&args),
         took: Duration::from_secs(600),
+        brought: Some(Duration::from_secs(77)),
         args: &args,
         sides: &sides,
         memory: "8.0 GiB of memory touched first".into(),
@@ -127,6 +128,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
         "not its figures",
         "`3 of 5` says",
         "processors kept awake by an idle-class thread each: 1",
+        "mvn brought Kafka's jars in 77 s, which are not counted",
     ] {
         assert!(text.contains(said) && markdown.contains(said), "{said}: {text}");
     }
@@ -164,6 +166,7 @@ fn a_missed_target_says_where_the_time_went() {
         turns: 3,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
+        brought: None,
         args: &args,
         sides: &sides,
         memory: String::new(),
@@ -196,6 +199,7 @@ fn a_figure_of_one_core_is_neither_that_of_two_nor_the_generators() {
             turns: 1,
             lengths: Lengths::of(&args),
             took: Duration::ZERO,
+            brought: None,
             args: &args,
             sides: &sides,
             memory: String::new(),
@@ -228,6 +232,7 @@ fn report_of(kafka: Vec<Turn>, ringwood: Vec<Turn>, words: &[&str]) -> String {
         turns: 5,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
+        brought: None,
         args: &args,
         sides: &sides,
         memory: String::new(),
