@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use self::disks::Disk;
 use self::gaps::Gaps;
-use self::targets::{COPIES, RECORDS, SHARE};
+use self::targets::{COPIES, COPIES_OUT, RECORDS, SHARE};
 use super::{options, processors};
 use crate::broker::free_port;
 use crate::tally::say;
@@ -452,6 +452,8 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
             reached.push((load.name, *cores, SHARE, bytes / limit * 100.0));
         }
     }
+    let copied = copies::find(&mut gaps)?;
+    reached.extend(copied.out.map(|out| (copies::FETCHING, 1, COPIES_OUT, out)));
     text.push(String::new());
     text.push("Targets:".to_owned());
     text.push(String::new());
@@ -476,7 +478,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Fault> {
         text.push(format!("| {cores} | {:.0} | {:.2} |", of(|f| f.0), of(|f| f.1)));
     }
     text.push(String::new());
-    text.extend(copies::rows(&mut gaps)?);
+    text.extend(copied.rows);
     text.push(String::new());
     text.extend(calm);
     text.push(String::new());

@@ -15,11 +15,10 @@ use crate::broker::Broker;
 use crate::tally::say;
 use crate::{Fault, program, tree};
 
-/// What is asked, and by how many consumers.
-const LOADS: [(&str, &str); 2] = [
-    ("produce 1 KiB, batches of 16 KiB", "0"),
-    ("produce and fetch 1 KiB, batches of 16 KiB", "1"),
-];
+/// What is asked, and by how many consumers: the same without and with them, so that the difference is what fetching copies.
+const LOADS: [(&str, &str); 2] = [("produce 1 KiB, batches of 16 KiB", "0"), (FETCHING, "1")];
+/// The load whose consumers read all that is written.
+pub(super) const FETCHING: &str = "produce and fetch 1 KiB, batches of 16 KiB";
 /// A short and a long run, in seconds.
 const LENGTHS: [u64; 2] = [3, 12];
 /// Under valgrind everything takes some fifty times as long.
@@ -35,12 +34,27 @@ const COUNTED: [&str; 3] = [
 #[derive(Clone, Copy)]
 struct Moved {
     produced: u64,
+    fetched: u64,
     copied: u64,
     counted: u64,
 }
 
-/// A table with its heading.
-pub(super) fn rows(gaps: &mut Gaps) -> Result<Vec<String>, Fault> {
+/// What a load moved for each byte that was produced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PerByte {
+    copied: f64,
+    counted: f64,
+    fetched: f64,
+}
+
+/// What was found, as a table with its heading, and the bytes that are copied for each byte fetched, where that could be taken.
+pub(super) struct Found {
+    pub(super) rows: Vec<String>,
+    pub(super) out: Option<f64>,
+}
+
+/// Takes it.
+pub(super) fn find(gaps: &mut Gaps) -> Result<Found, Fault> {
     let mut rows =
         vec!["User-space copies, one core, portable backend, under valgrind:".to_owned()];
     rows.push(String::new());
@@ -48,18 +62,29 @@ pub(super) fn rows(gaps: &mut Gaps) -> Result<Vec<String>, Fault> {
         say("SKIPPED figures of copies: no valgrind (Debian: valgrind)")?;
         gaps.add("user-space copies under valgrind", "no valgrind (Debian: valgrind)", false);
         rows.push("Not taken.".to_owned());
-        return Ok(rows);
+        return Ok(Found { rows, out: None });
     }
     rows.push("| load | copies/byte, valgrind | copies/byte, counters |".to_owned());
     rows.push("|---|---:|---:|".to_owned());
+    let mut all = Vec::new();
     for (name, consumers) in LOADS {
         say(&format!("copies: {name}"))?;
         let [short, long] = LENGTHS;
-        let (short, long) = (moved(consumers, short)?, moved(consumers, long)?);
-        let (copied, counted) = per_byte(short, long)?;
-        rows.push(format!("| {name} | {copied:.2} | {counted:.2} |"));
+        let found = per_byte(moved(consumers, short)?, moved(consumers, long)?)?;
+        rows.push(format!("| {name} | {:.2} | {:.2} |", found.copied, found.counted));
+        all.push(found);
     }
-    Ok(rows)
+    let [without, with] = all.as_slice() else { return Ok(Found { rows, out: None }) };
+    Ok(Found { rows, out: out_per_byte(*without, *with) })
+}
+
+/// Bytes copied for each byte fetched: what is copied more where somebody reads, less what of it the broker counts, which it does on the way
+/// in alone.
+fn out_per_byte(without: PerByte, with: PerByte) -> Option<f64> {
+    let uncounted = |of: PerByte| of.copied - of.counted;
+    let more = uncounted(with) - uncounted(without);
+    // Too few bytes were read to tell, or none.
+    (with.fetched > 0.1).then(|| (more / with.fetched).max(0.0))
 }
 
 /// Runs a broker and one load under valgrind.
@@ -88,11 +113,12 @@ fn moved(consumers: &str, seconds: u64) -> Result<Moved, Fault> {
     sleep(Duration::from_millis(2500));
     let told = |name: &str| broker.metric(name).ok_or_else(|| format!("there is no {name}"));
     let produced = told("ringwood_kafka_produce_bytes_total")?;
+    let fetched = told("ringwood_kafka_fetch_bytes_total")?;
     let counted = COUNTED.into_iter().map(told).sum::<Result<u64, _>>()?;
     broker.stop(PATIENCE)?;
     let words = broker.last_words();
     let copied = total(&words).ok_or_else(|| format!("valgrind told no total\n    {words}"))?;
-    Ok(Moved { produced, copied, counted })
+    Ok(Moved { produced, fetched, copied, counted })
 }
 
 /// The bytes of all copies, as DHAT says at its end: `==77== Total:     10,730 bytes in 742 blocks`.
@@ -102,14 +128,16 @@ fn total(words: &str) -> Option<u64> {
 }
 
 /// What the longer run has moved more, by what it was given more: as valgrind sees it, and as the broker counts it.
-fn per_byte(short: Moved, long: Moved) -> Result<(f64, f64), Fault> {
+fn per_byte(short: Moved, long: Moved) -> Result<PerByte, Fault> {
     let more = |of: fn(&Moved) -> u64| of(&long).saturating_sub(of(&short));
     let produced = more(|m| m.produced);
     if produced < 1 << 20 {
         return Err(format!("{produced} bytes more in the longer run are too few").into());
     }
     let by = |bytes: u64| bytes as f64 / produced as f64;
-    Ok((by(more(|m| m.copied)), by(more(|m| m.counted))))
+    let [copied, counted, fetched] =
+        [more(|m| m.copied), more(|m| m.counted), more(|m| m.fetched)].map(by);
+    Ok(PerByte { copied, counted, fetched })
 }
 
 #[cfg(test)]
@@ -121,9 +149,22 @@ mod tests {
         let words = "==7== \n==7== Total:     1,010,730 bytes in 742 blocks\n==7== To view";
         assert_eq!(total(words), Some(1_010_730));
         assert_eq!(total("the broker stops"), None);
-        let moved = |produced, copied, counted| Moved { produced, copied, counted };
+        let moved = |produced, copied, counted| Moved { produced, fetched: 0, copied, counted };
         let (short, long) = (moved(1 << 20, 7 << 20, 2 << 20), moved(5 << 20, 15 << 20, 10 << 20));
-        assert_eq!(per_byte(short, long).ok(), Some((2.0, 2.0)));
+        let expected = PerByte { copied: 2.0, counted: 2.0, fetched: 0.0 };
+        assert_eq!(per_byte(short, long).ok(), Some(expected));
         assert!(per_byte(long, short).is_err());
+    }
+
+    #[test]
+    fn a_copy_on_the_way_out_is_found_though_nobody_counts_it() {
+        let of = |copied, counted, fetched| PerByte { copied, counted, fetched };
+        let without = of(2.25, 2.0, 0.0);
+        // Requests of readers are copied on receipt, and counted there.
+        assert_eq!(out_per_byte(without, of(2.5, 2.25, 1.0)), Some(0.0));
+        // Half of what was written has been read, and every byte of that copied.
+        assert_eq!(out_per_byte(without, of(2.75, 2.0, 0.5)), Some(1.0));
+        assert_eq!(out_per_byte(without, of(2.0, 2.0, 1.0)), Some(0.0));
+        assert_eq!(out_per_byte(without, of(2.25, 2.0, 0.0)), None);
     }
 }
