@@ -3,7 +3,8 @@
 //! The more partitions the same rate is spread over, the smaller the batches: 20,000 records a second over 10,000 partitions are
 //! one record each. Each point is measured three times, open loop: at one rate for all, whose percentiles, flushes and bytes written
 //! can be held against each other; up a ramp of doubled rates; and at a little less than its best stage, which lasts a second or
-//! two and may have lived on what a buffer takes. What the broker carries is what it keeps up with for a whole measurement.
+//! two and may have lived on what a buffer takes. What the broker carries is what it keeps up with for a whole measurement. Everything
+//! that is written is read meanwhile, by one consumer unless told otherwise: what its readers do not get in time it does not carry.
 
 use std::{
     fs,
@@ -22,7 +23,7 @@ use crate::{
     machine::Machine,
     measure::{Leftover, Scene, half_of_the_cores, measure_and_leave},
     progress::Place,
-    run::{Directory, Recording, Run, Verdict},
+    run::{Directory, Recording, Run, Stage, Verdict},
     spec::{self, KeySpec, Quantile, RateSpec, SizeSpec, format_count, format_nanos},
     terminal::{self, Tone},
     view::{self, Align, Cell, Table},
@@ -42,6 +43,9 @@ pub struct CurveArgs {
     /// Records a second at which latency, flushes and bytes are measured; the ramp begins there
     #[arg(long, default_value = "20k/s")]
     rate: RateSpec,
+    /// How many consumers read meanwhile, each its share of the partitions
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    consumers: u32,
     /// How often the ramp doubles its rate
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=12))]
     doublings: u32,
@@ -76,11 +80,15 @@ struct Point {
     confirmed: bool,
     /// Records a second that the best stage of the ramp had acknowledged.
     ramp_best: f64,
+    /// Records a second that the readers received while `carried` was; `None`: there were none.
+    read: Option<f64>,
     /// The generator was the bound of the ramp: the broker may carry more.
     at_least: bool,
     /// `response` at the common rate, nanoseconds.
     p50: Option<u64>,
     p99: Option<u64>,
+    /// `e2e` then.
+    e2e_p99: Option<u64>,
     flushes_per_second: Option<f64>,
     records_per_flush: Option<f64>,
     write_amplification: Option<f64>,
@@ -153,6 +161,7 @@ pub fn run(args: &CurveArgs) -> Result<(), Failure> {
             partitions: *partitions,
             size: size.clone(),
             keys: KeySpec::Random(1_000_000),
+            consumers: args.consumers,
             threads: half_of_the_cores(),
             warmup: Duration::from_secs(1),
             duration: args.duration,
@@ -218,14 +227,18 @@ fn point(
     let (ramp, recorded) = measure_and_leave(&ramp, &quiet, left)?;
     keep(args, &format!("{name}-ramp"), &ramp, &recorded)?;
     let total = recording.total();
-    let at = |percent: f64| {
+    let at = |kind: Kind, percent: f64| {
         let quantile = Quantile::percent(percent).ok()?;
-        total.at(Kind::Response, quantile).filter(|_| !calm.verdict.is_invalid())
+        total.at(kind, quantile).filter(|_| !calm.verdict.is_invalid())
     };
-    let stages = || ramp.repeats.iter().flat_map(|repeat| &repeat.stages);
-    let best = stages().map(crate::run::Stage::rate).fold(0.0, f64::max);
+    let best_stage = stages(&ramp).max_by(|one, other| one.rate().total_cmp(&other.rate()));
+    let best = best_stage.map_or(0.0, Stage::rate);
+    let mut read = read_rate(best_stage);
     // The steady rate is a whole measurement as well.
     let mut confirmed = matches!(calm.verdict, Verdict::Valid).then(|| calm.rate());
+    if confirmed.is_some() {
+        read = read_rate(stages(&calm));
+    }
     let mut carried_failed = None;
     let quiet = Scene { place: part(2, "what is carried"), ..quiet };
     for share in CONFIRMED {
@@ -238,6 +251,7 @@ fn point(
         keep(args, &format!("{name}-carried-{:.0}", share * 100.0), &run, &recording)?;
         if kept_up(&run, rate) {
             (confirmed, carried_failed) = (Some(run.rate()), run.failures());
+            read = read_rate(stages(&run));
             break;
         }
         // A generator that cannot be in time at this rate tells nothing of the broker.
@@ -250,15 +264,17 @@ fn point(
     }
     let carried = confirmed.unwrap_or(best);
     // The ramp ended before the broker did, or the generator could not follow it.
-    let highest = stages().filter_map(|stage| stage.target).fold(0.0, f64::max);
+    let highest = stages(&ramp).filter_map(|stage| stage.target).fold(0.0, f64::max);
     let inside = calm.broker.inside().unwrap_or_default();
     Ok(Point {
         carried,
         confirmed: confirmed.is_some(),
         ramp_best: best,
+        read: (plan.consumers > 0).then_some(read),
         at_least: ramp.verdict.is_invalid() || best > highest * 0.98,
-        p50: at(50.0),
-        p99: at(99.0),
+        p50: at(Kind::Response, 50.0),
+        p99: at(Kind::Response, 99.0),
+        e2e_p99: at(Kind::EndToEnd, 99.0),
         flushes_per_second: inside.flushes_per_second,
         records_per_flush: inside.records_per_flush,
         write_amplification: inside.write_amplification,
@@ -271,9 +287,25 @@ fn point(
 }
 
 /// Whether the broker kept up with this rate for the whole measurement. A generator that was late in some percentile, but made and had
-/// acknowledged its records, is enough for that.
+/// acknowledged its records, and received them, is enough for that.
 fn kept_up(run: &Run, rate: f64) -> bool {
-    !matches!(run.verdict, Verdict::Saturated(_)) && run.rate() >= rate * 0.98
+    !matches!(run.verdict, Verdict::Saturated(_))
+        && run.rate() >= rate * 0.98
+        && stages(run).all(|stage| stage.missing == 0)
+}
+
+fn stages(run: &Run) -> impl Iterator<Item = &Stage> {
+    run.repeats.iter().flat_map(|repeat| &repeat.stages)
+}
+
+/// Records a second that consumers received in these.
+fn read_rate<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> f64 {
+    let (mut received, mut seconds) = (0, 0.0);
+    for stage in stages {
+        received += stage.received;
+        seconds += stage.seconds;
+    }
+    if seconds > 0.0 { received as f64 / seconds } else { 0.0 }
 }
 
 fn keep(args: &CurveArgs, name: &str, run: &Run, recording: &Recording) -> Result<(), Failure> {
@@ -323,9 +355,11 @@ fn table(args: &CurveArgs, points: &[Point]) -> Table {
     let header = [
         "size, partitions".to_owned(),
         "carried records/s".to_owned(),
+        "read records/s".to_owned(),
         "best second".to_owned(),
         format!("p50 at {}", args.rate),
         format!("p99 at {}", args.rate),
+        format!("e2e p99 at {}", args.rate),
         "flushes/s".to_owned(),
         "records/flush".to_owned(),
         "written/byte".to_owned(),
@@ -343,9 +377,11 @@ fn table(args: &CurveArgs, points: &[Point]) -> Table {
         let at_least = if point.at_least { ">=" } else { "" };
         let cells = [
             format!("{at_least}{}", format_count(point.carried)),
+            count(point.read),
             format_count(point.ramp_best),
             nanos(point.p50),
             nanos(point.p99),
+            nanos(point.e2e_p99),
             count(point.flushes_per_second),
             count(point.records_per_flush),
             point.write_amplification.map_or_else(|| "n/a".into(), |times| format!("{times:.2}")),
@@ -399,8 +435,13 @@ fn report(
         fs::write(path, text).map_err(|e| Failure::file("write", path, &e))
     };
     let (table, bends, plots) = (table(args, points), bends(args, points), plots(args, points));
+    let readers = match args.consumers {
+        0 => "no consumers".to_owned(),
+        1 => "1 consumer".to_owned(),
+        count => format!("{count} consumers"),
+    };
     let head = format!(
-        "{}{title}\n{} ({} cores), {}; keyed records, acks=all, 4 producers, linger 1 ms",
+        "{}{title}\n{} ({} cores), {}; keyed records, acks=all, 4 producers, linger 1 ms, {readers}",
         early.map_or_else(String::new, |early| format!("{early}\n")),
         machine.cpu,
         machine.cores,
@@ -446,11 +487,7 @@ mod tests {
     fn a_rate_is_carried_if_all_of_a_measurement_kept_up() {
         let run = |acknowledged, verdict| Run {
             repeats: vec![crate::run::Repeat {
-                stages: vec![crate::run::Stage {
-                    seconds: 9.0,
-                    acknowledged,
-                    ..Default::default()
-                }],
+                stages: vec![Stage { seconds: 9.0, acknowledged, ..Stage::default() }],
                 ..Default::default()
             }],
             verdict,
@@ -460,6 +497,40 @@ mod tests {
         assert!(kept_up(&run(9_000, Verdict::Invalid("late".into())), 1_000.0));
         assert!(!kept_up(&run(8_000, Verdict::Valid), 1_000.0));
         assert!(!kept_up(&run(9_000, Verdict::Saturated("held".into())), 1_000.0));
+        // All of it was written, and not all of it read, by a generator that was late as well.
+        let mut unread = run(9_000, Verdict::Invalid("late".into()));
+        unread.repeats[0].stages[0].missing = 1;
+        assert!(!kept_up(&unread, 1_000.0));
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: CurveArgs,
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_row_says_how() {
+        let parse = |words: &[&str]| <Line as clap::Parser>::parse_from(words).args;
+        let args = parse(&["curve"]);
+        assert_eq!((args.consumers, parse(&["curve", "--consumers", "0"]).consumers), (1, 0));
+        let stage = |received| Stage { received, seconds: 9.0, ..Stage::default() };
+        assert!((read_rate(&[stage(9_000), stage(27_000)]) - 2_000.0).abs() < 1e-9);
+        assert!(read_rate(None) < 1e-9);
+        let point = Point {
+            carried: 2e6,
+            read: Some(1.9e6),
+            e2e_p99: Some(7_000_000),
+            ..point(10_000, 2e6, 3_000_000)
+        };
+        let table = table(&args, &[point, Point::default()]);
+        let column = |name: &str| table.header().iter().position(|head| head == name).unwrap();
+        let cell = |row: usize, name: &str| table.rows()[row][column(name)].text.clone();
+        assert_eq!(cell(0, "read records/s"), "1.90M");
+        assert_eq!(cell(0, "e2e p99 at 20.0k/s"), "7.00 ms");
+        // Nobody read.
+        assert_eq!(cell(1, "read records/s"), "n/a");
+        assert_eq!(table.rows()[0].len(), table.header().len());
     }
 
     #[test]

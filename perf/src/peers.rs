@@ -15,6 +15,7 @@
 //! | `peers/turn.rs` | the parts of a turn, and what each came to |
 //! | `peers/fetching.rs` | what lies there, read the second time |
 //! | `peers/kafka.rs` | Apache Kafka: found, formatted, started |
+//! | `peers/program.rs` | programs that are run to their end, or to ours |
 //! | `peers/profile.rs` | where the time of a broker went |
 //! | `peers/report.rs` | the tables, the targets and the page |
 
@@ -23,6 +24,7 @@ mod fetching;
 mod gauntlet;
 mod kafka;
 mod profile;
+mod program;
 mod report;
 mod turn;
 
@@ -82,7 +84,8 @@ pub struct PeersArgs {
     /// How long each measurement takes, after as long a warm-up
     #[arg(long, default_value = "20s", value_parser = spec::duration)]
     duration: Duration,
-    /// Five turns of four seconds after two; no round begins that would not end within a quarter of an hour
+    /// Five turns of four seconds after two; no round begins that would not end within a quarter of an hour, the bringing of Kafka's jars
+    /// not counted
     #[arg(long)]
     short: bool,
     #[command(flatten)]
@@ -179,7 +182,7 @@ struct Lengths {
     turns: u32,
     warmup: Duration,
     duration: Duration,
-    /// No round begins that would not end before this.
+    /// No round, and no turn of one, begins that would not end before this.
     most: Option<Duration>,
 }
 
@@ -203,7 +206,8 @@ impl Lengths {
         self.most.is_none() || turn == 1
     }
 
-    /// Whether another round may begin. It is taken to need as long as the longest of those before.
+    /// Whether another round, or another turn of one, may begin. It is taken to need as long as the longest of those before, and the first
+    /// as long as it is planned.
     fn allow(&self, elapsed: Duration, longest: Duration) -> bool {
         self.most.is_none_or(|most| elapsed + longest <= most)
     }
@@ -214,7 +218,7 @@ impl Lengths {
 /// # Errors
 /// No Java, no jars, a broker that does not start.
 pub fn run(args: &PeersArgs) -> Result<(), Failure> {
-    let began = Instant::now();
+    let mut began = Instant::now();
     std::fs::create_dir_all(&args.dir).map_err(|e| Failure::file("create", &args.dir, &e))?;
     let sides = args.cores.sides()?;
     // All contenders have it alike.
@@ -225,6 +229,11 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     sides.keep_client()?;
     let kafka =
         Kafka::find(args.kafka_home.as_deref(), &args.dir, &args.kafka_version, &args.kafka_heap)?;
+    if let Some(brought) = kafka.brought {
+        // How fast a repository is says nothing of the brokers, and the next comparison does not ask it again.
+        terminal::note(&report::brought(brought));
+        began += brought;
+    }
     if args.check {
         return check::run(args, &kafka, &sides, &awake);
     }
@@ -244,7 +253,9 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
     };
     let cores = sides.broker.as_deref();
     let bench = Bench { args, kafka: &kafka, plan, lengths, cores, awake: &awake };
-    let (turns, mut played, mut longest) = (lengths.turns, 0, Duration::ZERO);
+    let (turns, mut played) = (lengths.turns, 0);
+    let mut longest_turn = turn::planned(&lengths, 1);
+    let mut longest: Duration = all.iter().map(|_| longest_turn).sum();
     let (mut done, of, first) = (0, turns as usize * all.len(), Instant::now());
     let mut early = None;
     'rounds: for turn in 1..=turns {
@@ -253,11 +264,18 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
             break;
         }
         let round = Instant::now();
+        // A round that is slower than those before ends where it has to: those who had no turn in it have one less.
+        played = turn;
         for seen in &mut all {
             early = Early::now(done, of);
             if early.is_some() {
                 break 'rounds;
             }
+            if !lengths.allow(began.elapsed(), longest_turn) {
+                terminal::note(&format!("turn {turn} of {turns} ends before all have had it"));
+                break 'rounds;
+            }
+            let one = Instant::now();
             let name = seen.contender.name();
             terminal::note(&format!("turn {turn} of {turns}: {name}"));
             let place = Place::step(first, done, of).named(name);
@@ -270,7 +288,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
                 terminal::note(&failure.to_string());
                 seen.failures.push(failure);
             }
-            played = turn;
+            longest_turn = longest_turn.max(one.elapsed());
             done += 1;
         }
         longest = longest.max(round.elapsed());
@@ -284,6 +302,7 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
         early: early.map(|early| early.words("turns")),
         lengths,
         took: began.elapsed(),
+        brought: kafka.brought,
         args,
         sides: &sides,
         memory,
@@ -359,11 +378,24 @@ mod tests {
         let lengths = Lengths::of(&short);
         assert_eq!(lengths.turns, 5, "a median of five at least");
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        assert!(lengths.allow(Duration::ZERO, Duration::ZERO));
         assert!(lengths.allow(minutes(11), minutes(3)));
         assert!(!lengths.allow(minutes(12), minutes(3)), "it would end with the quarter");
         let long = Lengths::of(&Line::parse_from(["peers"]).args);
         assert!(long.turns == 5 && long.allow(minutes(50), minutes(10)));
+    }
+
+    #[test]
+    fn the_first_round_begins_only_where_it_would_end_in_time() {
+        let short = Lengths::of(&Line::parse_from(["peers", "--short"]).args);
+        // Three parts of six seconds, a settled idle, and the fetching: without a broker's start and end.
+        let turn = turn::planned(&short, 1);
+        assert!((Duration::from_secs(45)..Duration::from_secs(90)).contains(&turn), "{turn:?}");
+        assert!(turn::planned(&short, 2) + Duration::from_secs(10) < turn, "without the idle");
+        // All four of them, and not where the preparations took nearly all of the time.
+        assert!(short.allow(Duration::from_secs(60), turn * 4));
+        assert!(!short.allow(SHORT_MAX - Duration::from_secs(60), turn * 4));
+        let long = Lengths::of(&Line::parse_from(["peers"]).args);
+        assert!(turn::planned(&long, 1) >= long.duration * 6, "as long a warm-up each");
     }
 
     #[test]

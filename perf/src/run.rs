@@ -173,7 +173,8 @@ pub struct Inside {
     pub records_per_flush: Option<f64>,
     /// Bytes written for each byte of batches taken.
     pub write_amplification: Option<f64>,
-    /// Bytes copied in user space for each byte of batches taken.
+    /// Bytes copied in user space for each byte of batches taken: on receipt, into the tail, into the commit. Copies on the way out are not
+    /// in it; no counter is of them.
     pub copies_in: Option<f64>,
     /// Records that compaction left out.
     pub compacted_records: Option<f64>,
@@ -228,6 +229,7 @@ impl Broker {
                 rise(&[
                     "ringwood_store_tail_copied_bytes_total",
                     "ringwood_store_commit_copied_bytes_total",
+                    "ringwood_network_copied_bytes_total",
                 ]),
                 rise(&["ringwood_kafka_produce_bytes_total"]),
             ),
@@ -538,6 +540,23 @@ mod tests {
         assert_eq!(late.cpu_per_gb(), Some(1.0));
         let run = Run { repeats: vec![late.clone(), late], ..Run::default() };
         assert_eq!(run.cpu_per_gb(), Some(1.0));
+    }
+
+    #[test]
+    fn a_copy_on_receipt_is_a_copy() {
+        let counters = |of: f64| {
+            serde_json::from_value(serde_json::json!({
+                "ringwood_journal_flushes_total": of,
+                "ringwood_store_tail_copied_bytes_total": of * 100.0,
+                "ringwood_store_commit_copied_bytes_total": of * 100.0,
+                "ringwood_network_copied_bytes_total": of * 50.0,
+                "ringwood_kafka_produce_bytes_total": of * 100.0,
+            }))
+            .unwrap()
+        };
+        let (counters_before, counters_after) = (counters(1.0), counters(5.0));
+        let broker = Broker { counters_before, counters_after, ..Broker::default() };
+        assert_eq!(broker.inside().and_then(|inside| inside.copies_in), Some(2.5));
     }
 
     #[test]

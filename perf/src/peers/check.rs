@@ -2,14 +2,15 @@
 //!
 //! Against Apache Kafka and against Ringwood, in turns: `kafka-producer-perf-test` writes so many records at a rate,
 //! `kafka-consumer-perf-test` reads them, and `perf run --verify` does both with as many at the same rate. The counts must be the
-//! same, and so must the bytes that the consumer's tool read. The harness's rate must lie within what the producer tool's repeats
-//! show, with a repeat's worth of room on either side; the consumer's tool reads what lies there as fast as it goes, while the
-//! harness's consumer reads along, and neither rate says anything of the other. Latencies are printed and not judged: the tool counts from the moment at which its one thread hands a record over and waits when its
-//! buffer is full, the harness from the moment at which the record was due.
+//! same to the record, sent and received, and so must the bytes that the consumer's tool read. The harness's rate must lie within the
+//! spread of the producer tool's repeats, which is taken for 1 % to either side of their median at least; the consumer's tool reads what
+//! lies there as fast as it goes, while the harness's consumer reads along, and neither rate says anything of the other. Latencies are
+//! printed and not judged: the tool counts from the moment at which its one thread hands a record over and waits when its buffer is
+//! full, the harness from the moment at which the record was due.
 
 use std::{process::Command, time::Duration};
 
-use super::{Contender, Pair, PeersArgs, kafka::Kafka};
+use super::{Contender, Pair, PeersArgs, kafka::Kafka, program};
 use crate::{
     awake::{self, Awake},
     chance::median,
@@ -34,8 +35,9 @@ const NOTE: &str = "Latencies are not judged. kafka-producer-perf-test is a clos
 /// How long the records are sent, at the rate.
 const LENGTH: Duration = Duration::from_secs(10);
 
-/// Room beside the spread of the repeats: repeats that happen to agree are not known to the last record.
-const ROOM: f64 = 0.01;
+/// The repeats are taken to be this share of their median apart from it, to either side, at the least: few that happen to agree do not
+/// show how far apart they may be.
+const SPREAD_MIN: f64 = 0.01;
 
 /// What one of the three came to, once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -221,7 +223,8 @@ fn does_not_know(text: &str, option: &str) -> bool {
 
 /// Runs a tool to its end; gives what it printed.
 fn said(mut command: Command) -> Result<String, Failure> {
-    let output = command.output().map_err(|e| Failure::Local(format!("a tool of Kafka's: {e}")))?;
+    let output =
+        program::output(&mut command, |e| Failure::Local(format!("a tool of Kafka's: {e}")))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(text);
@@ -267,8 +270,9 @@ impl Side {
     /// Between which rates ours is to lie.
     fn bounds(&self) -> Option<(f64, f64)> {
         let (low, high) = spread(&self.produced)?;
-        let room = (high - low).max(high * ROOM);
-        Some((low - room, high + room))
+        let rates: Vec<f64> = self.produced.iter().map(|seen| seen.rate).collect();
+        let middle = median(&rates)?;
+        Some((low.min(middle * (1.0 - SPREAD_MIN)), high.max(middle * (1.0 + SPREAD_MIN))))
     }
 
     fn rate_lies_within(&self) -> bool {
@@ -422,6 +426,43 @@ mod tests {
         assert!(faults.len() == 1 && faults[0].contains("bytes"), "{faults:?}");
         short.consumed[0].mib = None;
         assert_eq!(short.faults().len(), 1);
+    }
+
+    #[test]
+    fn a_rate_lies_within_what_the_tool_showed_and_not_beside_it() {
+        let within = |theirs: &[f64], ours: f64| side(theirs, ours, 100).faults().is_empty();
+        // As far apart as this, and no further.
+        let wide = [9_000.0, 9_800.0, 10_000.0];
+        assert!(within(&wide, 9_000.0) && within(&wide, 10_000.0));
+        assert!(!within(&wide, 8_900.0) && !within(&wide, 10_100.0));
+        // 1 % of 10,000 where they agree.
+        let narrow = [9_999.0, 10_000.0, 10_001.0];
+        assert!(within(&narrow, 9_901.0) && within(&narrow, 10_099.0));
+        assert!(!within(&narrow, 9_899.0) && !within(&narrow, 10_101.0));
+    }
+
+    #[test]
+    fn what_was_received_is_what_was_sent_to_the_record() {
+        let faults = |acknowledged_in_all: u64, received: u64| {
+            let repeat = Repeat {
+                acknowledged_in_all,
+                loaded_seconds: acknowledged_in_all as f64 / 10_000.0,
+                verify: Some(crate::verify::Verdict { received, ..Default::default() }),
+                ..Repeat::default()
+            };
+            let run = Run { repeats: vec![repeat], ..Run::default() };
+            let mut side = side(&[9_990.0, 9_995.0], 10_000.0, 100);
+            side.take(&run, &Recording::default());
+            side.faults()
+        };
+        assert_eq!(faults(100, 100), Vec::<String>::new());
+        for received in [99, 101] {
+            let faults = faults(100, received);
+            assert!(faults.len() == 1 && faults[0].contains("--verify"), "{faults:?}");
+        }
+        // More than the tools were asked for.
+        let faults = faults(101, 101);
+        assert!(faults.len() == 1 && faults[0].contains("counts"), "{faults:?}");
     }
 
     #[test]

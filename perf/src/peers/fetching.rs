@@ -18,6 +18,14 @@ const BYTES_MAX: f64 = (2_u64 << 30) as f64;
 /// A reading is watched for so long at most: far fewer seconds are enough for so many bytes.
 const WATCHED_MAX: Duration = Duration::from_secs(10);
 
+/// It is written as fast as it was produced before, and then watched for as long.
+pub(super) const FILLED: Duration = Duration::from_secs(2 * SECONDS as u64);
+
+/// So long a reading is watched, where other measurements take this long.
+pub(super) fn watched(duration: Duration) -> Duration {
+    duration.min(WATCHED_MAX)
+}
+
 /// Writes it, and has one consumer read it once.
 pub(super) fn fill(plan: &Plan, bytes_rate: f64) -> Plan {
     Plan {
@@ -29,7 +37,7 @@ pub(super) fn fill(plan: &Plan, bytes_rate: f64) -> Plan {
 
 /// Has one consumer read the same topic again.
 pub(super) fn fetch(plan: &Plan) -> Plan {
-    Plan { duration: plan.duration.min(WATCHED_MAX), from_start: true, ..reading(plan) }
+    Plan { duration: watched(plan.duration), from_start: true, ..reading(plan) }
 }
 
 /// Next to nothing is written meanwhile.

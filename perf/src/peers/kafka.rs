@@ -3,9 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    time::{Duration, Instant},
 };
 
+use super::program;
 use crate::{
     failure::Failure,
     gauntlet::HASTE,
@@ -60,6 +62,8 @@ pub(super) struct Kafka {
     java: PathBuf,
     jars: PathBuf,
     heap: String,
+    /// How long `mvn` took to bring the jars, where it was asked for them.
+    pub(super) brought: Option<Duration>,
 }
 
 impl Kafka {
@@ -74,12 +78,12 @@ impl Kafka {
             Some(home) => Path::new(&home).join("bin/java"),
             None => PathBuf::from("java"),
         };
-        let jars = match home {
-            Some(home) => home.join("libs"),
+        let (jars, brought) = match home {
+            Some(home) => (home.join("libs"), None),
             None => download(directory, version)?,
         };
         let absolute = fs::canonicalize(&jars).map_err(|e| Failure::file("find", &jars, &e))?;
-        Ok(Self { java, jars: absolute, heap: heap.to_owned() })
+        Ok(Self { java, jars: absolute, heap: heap.to_owned(), brought })
     }
 
     /// Program and JVM flags, without the class to run.
@@ -141,19 +145,15 @@ impl Kafka {
             "AAAAAAAAAAAAAAAAAAAAAQ",
             "-c",
         ]);
-        let formatted = format.arg(&properties).stdin(Stdio::null()).output();
-        match formatted {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => {
-                return Err(Failure::Local(format!(
-                    "Kafka's storage cannot be formatted: {}{}",
-                    String::from_utf8_lossy(&output.stdout),
-                    String::from_utf8_lossy(&output.stderr)
-                )));
-            }
-            Err(e) => {
-                return Err(Failure::Local(format!("cannot run {}: {e}", self.java.display())));
-            }
+        let output = program::output(format.arg(&properties), |e| {
+            Failure::Local(format!("cannot run {}: {e}", self.java.display()))
+        })?;
+        if !output.status.success() {
+            return Err(Failure::Local(format!(
+                "Kafka's storage cannot be formatted: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )));
         }
         let mut start = self.java(&logging);
         // Its start script writes a log of the collector as well.
@@ -169,7 +169,6 @@ impl Kafka {
         let mut command = Command::new(&self.java);
         command.arg(TOOL_HEAP).args(JVM_FLAGS);
         command.arg("-cp").arg(format!("{}/*", self.jars.display())).arg(class);
-        command.stdin(Stdio::null());
         command
     }
 
@@ -183,13 +182,20 @@ impl Kafka {
     }
 }
 
-/// Has `mvn` bring the jars, once.
-fn download(directory: &Path, version: &str) -> Result<PathBuf, Failure> {
+/// Has `mvn` bring the jars, once, and says how long it took.
+fn download(directory: &Path, version: &str) -> Result<(PathBuf, Option<Duration>), Failure> {
     if !version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')) {
         return Err(Failure::Usage(format!("`{version}` is no version")));
     }
     let home = directory.join(format!("kafka-{version}"));
-    whole(&home, version, |part| mvn(&home, version, part))
+    let mut brought = None;
+    let jars = whole(&home, version, |part| {
+        let began = Instant::now();
+        mvn(&home, version, part)?;
+        brought = Some(began.elapsed());
+        Ok(())
+    })?;
+    Ok((jars, brought))
 }
 
 /// The folder with all jars. They are brought to a folder of another name, which has the right one only when the last is there: what
@@ -230,15 +236,12 @@ fn mvn(home: &Path, version: &str, part: &Path) -> Result<(), Failure> {
         .map_err(|e| Failure::file("write", &pom, &e))?;
     // It is run elsewhere than here.
     let part = fs::canonicalize(part).map_err(|e| Failure::file("find", part, &e))?;
-    let output = Command::new("mvn")
-        .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"])
-        .arg(format!("-DoutputDirectory={}", part.display()))
-        .current_dir(home)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| {
-            Failure::Local(format!("cannot run mvn ({e}); name a --kafka-home instead"))
-        })?;
+    let mut command = Command::new("mvn");
+    command.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    command.arg(format!("-DoutputDirectory={}", part.display())).current_dir(home);
+    let output = program::output(&mut command, |e| {
+        Failure::Local(format!("cannot run mvn ({e}); name a --kafka-home instead"))
+    })?;
     if output.status.success() {
         return Ok(());
     }

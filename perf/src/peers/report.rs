@@ -38,8 +38,10 @@ pub(super) struct Report<'a> {
     /// Of how many turns it is, where a signal ended them.
     pub(super) early: Option<String>,
     pub(super) lengths: Lengths,
-    /// How long all of it took.
+    /// How long all of it took, without the bringing of Kafka's jars.
     pub(super) took: Duration,
+    /// How long that took, where `mvn` was asked.
+    pub(super) brought: Option<Duration>,
     pub(super) args: &'a PeersArgs,
     pub(super) sides: &'a Sides,
     /// What became of the memory before the first turn.
@@ -48,6 +50,14 @@ pub(super) struct Report<'a> {
     pub(super) kept_awake: usize,
     pub(super) bounds: Bounds,
     pub(super) seen: &'a [Seen],
+}
+
+/// What is said of the bringing of Kafka's jars.
+pub(super) fn brought(took: Duration) -> String {
+    format!(
+        "mvn brought Kafka's jars in {:.0} s, which are not counted: they stay for the next comparison.",
+        took.as_secs_f64()
+    )
 }
 
 impl Report<'_> {
@@ -345,6 +355,7 @@ impl Report<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = awake::line(self.kept_awake).into_iter().collect();
+        notes.extend(self.brought.map(brought));
         if self.sides.broker.is_none() || self.sides.client.is_none() {
             notes.push(
                 "Brokers and client were not kept to cores of their own (--broker-cores, --client-cores): they took time from \

@@ -103,6 +103,9 @@ pub(super) struct Turn {
     pub(super) half_rate: u64,
     #[serde(serialize_with = "as_json")]
     pub(super) half_latency: Vec<Told>,
+    /// `service` then.
+    #[serde(serialize_with = "as_json")]
+    pub(super) half_service: Vec<Told>,
     pub(super) half: Verdict,
     /// The records that failed, by the part in which they did.
     pub(super) failed: BTreeMap<&'static str, Failed>,
@@ -189,6 +192,19 @@ fn pause(steps: &[Step], place: usize, has_counters: bool) -> Duration {
     if has_counters { PAUSE } else { PAUSE + readings }
 }
 
+/// How long the turn of this number takes by plan: without what a broker needs to start, to answer the last requests, and to end.
+pub(super) fn planned(lengths: &Lengths, number: u32) -> Duration {
+    let steps = steps(lengths.watch_idle(number));
+    let of = |(place, step): (usize, &Step)| match step {
+        Step::Idle => SETTLE + IDLE,
+        Step::Max | Step::Rate | Step::Half => lengths.warmup + lengths.duration,
+        Step::Fill => fetching::FILLED,
+        Step::Fetch => fetching::watched(lengths.duration),
+        Step::Rest => pause(&steps, place, false),
+    };
+    steps.iter().enumerate().map(of).sum()
+}
+
 /// What all turns are played with.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
@@ -264,7 +280,7 @@ impl Bench<'_> {
                     }
                     let held = run.broker.after.iter().map(|usage| usage.resident_bytes);
                     turn.resident_bytes = held.sum();
-                    turn.latency = percentiles(&run, &recording);
+                    turn.latency = percentiles(&run, &recording, Kind::Response);
                     turn.calm = run.verdict;
                 }
                 Step::Half => {
@@ -275,7 +291,8 @@ impl Bench<'_> {
                     if run.verdict == Verdict::Valid {
                         seen.profile.half.add(&recording);
                     }
-                    turn.half_latency = percentiles(&run, &recording);
+                    turn.half_latency = percentiles(&run, &recording, Kind::Response);
+                    turn.half_service = percentiles(&run, &recording, Kind::Service);
                     turn.half = run.verdict;
                 }
             }
@@ -342,12 +359,12 @@ fn half_of(rate: f64) -> u64 {
     ((rate / 2.0) as u64).max(1)
 }
 
-/// `response` at the percentiles of [`PERCENTS`]; of an invalid run none.
-fn percentiles(run: &Run, recording: &Recording) -> Vec<Told> {
+/// Latencies of this kind at the percentiles of [`PERCENTS`]; of an invalid run none.
+fn percentiles(run: &Run, recording: &Recording, kind: Kind) -> Vec<Told> {
     let total = recording.total();
     let told = |percent: &f64| match Quantile::percent(*percent) {
         _ if run.verdict.is_invalid() => Told::Moved,
-        Ok(quantile) => total.told(Kind::Response, quantile),
+        Ok(quantile) => total.told(kind, quantile),
         Err(_) => Told::TooFew,
     };
     PERCENTS.iter().map(told).collect()
@@ -415,12 +432,13 @@ mod tests {
             }],
             ..Recording::default()
         };
-        let told = percentiles(&Run::default(), &recording);
+        let told = percentiles(&Run::default(), &recording, Kind::Response);
         let p99 = told[2].nanos();
         assert!(p99.is_some_and(|p99| p99.abs_diff(2_000_000) < 2_000), "{told:?}");
         assert_eq!(told[3], Told::TooFew);
+        assert_eq!(percentiles(&Run::default(), &recording, Kind::Service), [Told::TooFew; 5]);
         let invalid = Run { verdict: Verdict::Invalid("late".into()), ..Run::default() };
-        assert_eq!(percentiles(&invalid, &recording), [Told::Moved; 5]);
+        assert_eq!(percentiles(&invalid, &recording, Kind::Response), [Told::Moved; 5]);
     }
 
     #[test]

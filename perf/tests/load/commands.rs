@@ -159,12 +159,15 @@ fn a_curve_carries_what_it_kept_up_with_for_a_whole_measurement() {
     assert!(points[0]["confirmed"].as_bool().unwrap(), "{text}");
     assert!(of("carried") < of("ramp_best") * 0.97, "{text}");
     assert!(of("carried") > 980.0, "{text}");
+    // What it carries has been read, all of it: a reader that is behind is an overload.
+    let (fetches, _, served) = broker.fetches();
+    assert!(of("read") > 0.0 && served > 0, "{text}: {fetches} fetches");
     // Three measurements or more, and no topic was deleted between them.
     let (batches, _) = broker.batches_and_requests();
     assert_eq!(broker.batches_at_deletion(), Some(batches));
     let table = std::fs::read_to_string(&markdown).unwrap();
     let row = table.lines().find(|line| line.starts_with("| 100 B, 1 |")).unwrap();
-    assert_eq!(row.matches('|').count(), 10, "{table}");
+    assert_eq!(row.matches('|').count(), 12, "{table}");
 }
 
 #[test]

@@ -64,9 +64,15 @@ struct Started {
 
 impl Started {
     fn new(words: &[&str]) -> Self {
+        Self::with_path(words, &env::var("PATH").unwrap_or_default())
+    }
+
+    /// One that finds other programs along this path.
+    fn with_path(words: &[&str], path: &str) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
             .args(PROGRAM)
             .env(PERF, words.join("\n"))
+            .env("PATH", path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -193,6 +199,32 @@ fn a_command_that_is_interrupted_leaves_nothing_behind() {
     started.signal(Signal::INT);
     assert_eq!(started.code(), Some(130));
     all_is_gone(&folder);
+}
+
+#[test]
+fn an_interrupted_command_waits_for_no_program_of_others() {
+    let folder = scratch("interrupted-mvn");
+    fs::create_dir_all(&folder).unwrap();
+    let (place, mvn) = (folder.display().to_string(), folder.join("mvn"));
+    // It starts another, as a script of a JVM's may.
+    let text = format!("#!/bin/sh\nsleep 1000 &\necho > '{place}/began'\nwait\n");
+    fs::write(&mvn, text).unwrap();
+    fs::set_permissions(&mvn, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{place}:{}", env::var("PATH").unwrap_or_default());
+    let mut started = Started::with_path(&["peers", "--dir", &place, "--cold-memory"], &path);
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.join("began").exists() {
+        assert!(Instant::now() < deadline, "{:?}", entries(&folder));
+        thread::sleep(Duration::from_millis(5));
+    }
+    started.signal(Signal::TERM);
+    assert_eq!(started.code(), Some(143));
+    // Their environment has the folder in it.
+    let deadline = Instant::now() + GONE;
+    while !names_it(&folder).is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", names_it(&folder));
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

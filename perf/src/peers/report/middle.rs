@@ -32,20 +32,22 @@ impl Middle {
     }
 }
 
-/// Which of the two open loops.
+/// Which of the two open loops, and from when on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// At the rate of all.
     Calm,
     /// At half of what the turn carried.
     Half,
+    /// The same from the sending of the request on.
+    HalfService,
 }
 
 impl Part {
     pub(super) fn verdict(self, turn: &Turn) -> &Verdict {
         match self {
             Self::Calm => &turn.calm,
-            Self::Half => &turn.half,
+            Self::Half | Self::HalfService => &turn.half,
         }
     }
 
@@ -54,6 +56,7 @@ impl Part {
         let all = match self {
             Self::Calm => &turn.latency,
             Self::Half => &turn.half_latency,
+            Self::HalfService => &turn.half_service,
         };
         all.get(place).copied().unwrap_or(Told::TooFew)
     }

@@ -33,6 +33,7 @@ fn turn(rate: f64, cpu: f64, p99: Option<u64>, calm: Verdict) -> Turn {
         latency: told(Some(90_000_000)),
         half_rate: (rate / 2.0) as u64,
         half_latency: told(p99),
+        half_service: told(p99),
         half: calm.clone(),
         calm,
         ..Turn::default()
@@ -77,6 +78,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
         early: None,
         lengths: Lengths::of(&args),
         took: Duration::from_secs(600),
+        brought: Some(Duration::from_secs(77)),
         args: &args,
         sides: &sides,
         memory: "8.0 GiB of memory touched first".into(),
@@ -119,7 +121,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
     assert!(line("INVALID(generator) at half").ends_with("1 of 5"), "{text}");
     // 1.5 times 3 ms and 1 ms.
     let bare = line("durable p99 at half load against the bare");
-    assert!(bare.contains("<= 5.50 ms"), "{text}");
+    assert!(bare.contains("<= 5.50 ms (6.50 ms)"), "{text}");
     assert!(line("durable ingest, one").ends_with("reached"), "{text}");
     assert!(line("messages between cores").ends_with("not told"), "{text}");
     assert!(line("bytes copied in user space per byte fetched").ends_with("not told"), "{text}");
@@ -128,6 +130,7 @@ fn invalid_turns_do_not_count_and_targets_are_told() {
         "not its figures",
         "`3 of 5` says",
         "processors kept awake by an idle-class thread each: 1",
+        "mvn brought Kafka's jars in 77 s, which are not counted",
     ] {
         assert!(text.contains(said) && markdown.contains(said), "{said}: {text}");
     }
@@ -174,6 +177,7 @@ fn a_missed_target_says_where_the_time_went() {
         early: None,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
+        brought: None,
         args: &args,
         sides: &sides,
         memory: String::new(),
@@ -207,6 +211,7 @@ fn a_figure_of_one_core_is_neither_that_of_two_nor_the_generators() {
             early: None,
             lengths: Lengths::of(&args),
             took: Duration::ZERO,
+            brought: None,
             args: &args,
             sides: &sides,
             memory: String::new(),
@@ -240,6 +245,7 @@ fn report_of(kafka: Vec<Turn>, ringwood: Vec<Turn>, words: &[&str]) -> String {
         early: None,
         lengths: Lengths::of(&args),
         took: Duration::ZERO,
+        brought: None,
         args: &args,
         sides: &sides,
         memory: String::new(),
@@ -289,6 +295,58 @@ fn half_of_what_the_client_made_is_no_half_load() {
     let text = report_of(theirs, ours, &[]);
     assert!(line_of(&text, AGAINST_KAFKA).ends_with("not told"), "{text}");
     assert!(line_of(&text, AGAINST_THE_DEVICE).ends_with("missed"), "{text}");
+}
+
+#[test]
+fn the_linger_is_no_part_of_what_a_bare_device_bounds() {
+    // 1.5 times 4 ms and 1 ms; and a linger of 1 ms.
+    let told_of = |service, response| {
+        let mut ours = five(response);
+        ours.iter_mut().for_each(|turn| turn.half_service = told(Some(service)));
+        let text = report_of(five(5_000_000), ours, &[]);
+        let line = line_of(&text, AGAINST_THE_DEVICE);
+        assert!(line.contains("(response, with 1.00 ms of linger)"), "{text}");
+        ["reached", "missed"].into_iter().find(|word| line.ends_with(word))
+    };
+    assert_eq!(told_of(6_500_000, 7_900_000), Some("reached"));
+    assert_eq!(told_of(7_100_000, 7_900_000), Some("missed"));
+    // Requests that are fast once they are sent, and wait to be.
+    assert_eq!(told_of(6_500_000, 8_100_000), Some("missed"));
+}
+
+#[test]
+fn a_broker_without_other_cores_reaches_nothing_by_sending_them_nothing() {
+    let args = Line::parse_from(["peers"]).args;
+    let told = |messages: f64, cores: &[usize]| {
+        let turn = Turn {
+            messages_per_request: Some(messages),
+            ..turn(1e6, 1.0, None, Verdict::Valid)
+        };
+        let seen = [seen(false, Pair::Fsync, vec![turn])];
+        let sides = Sides { broker: Some(cores.to_vec()), client: None };
+        let text = Report {
+            machine: Machine::default(),
+            turns: 1,
+            lengths: Lengths::of(&args),
+            took: Duration::ZERO,
+            brought: None,
+            args: &args,
+            sides: &sides,
+            memory: String::new(),
+            kept_awake: 0,
+            bounds: Bounds::default(),
+            seen: &seen,
+        }
+        .text();
+        let line = line_of(&text, "messages between cores");
+        let words = ["not told", "reached", "missed"];
+        let word = words.into_iter().find(|word| line.ends_with(word)).unwrap_or_default();
+        (word, text.contains(": the broker had one core"))
+    };
+    assert_eq!(told(0.0, &[0]), ("not told", true));
+    assert_eq!(told(0.0, &[0, 1]), ("reached", false));
+    // A client that asks any core makes some, and that is no fault of the broker's.
+    assert_eq!(told(1.0, &[0, 1]), ("not told", false));
 }
 
 #[test]
