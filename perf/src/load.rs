@@ -27,8 +27,8 @@ mod values;
 mod window;
 
 pub use clock::Clock;
-pub use collector::{Live, News};
 pub(crate) use collector::TIMELINE;
+pub use collector::{Live, News};
 pub use plan::{Acks, Plan};
 pub(crate) use supply::Supply;
 pub use target::Target;

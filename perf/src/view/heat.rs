@@ -51,9 +51,8 @@ impl HeatMap {
         let (start, end) = (held.first()?.0, held.last()?.0 + 1.0);
         let width = ((end - start) / columns_max.max(1) as f64).ceil().max(1.0);
         let count = (((end - start - 0.002) / width).ceil() as usize).max(1);
-        let values = || {
-            held.iter().flat_map(|(_, latency)| latency.buckets().map(|(nanos, _)| nanos))
-        };
+        let values =
+            || held.iter().flat_map(|(_, latency)| latency.buckets().map(|(nanos, _)| nanos));
         let (low, high) = (values().min()?, values().max()?);
         let logarithm = |nanos: u64| (nanos.max(1) as f64).log10();
         // The finest of these scales on which the span has room.

@@ -340,7 +340,9 @@ impl Report<'_> {
     fn of_messages(&self, messages: Option<Middle>) -> Answer {
         let why = match messages {
             None => return Answer::NotTold(None),
-            Some(_) if !self.had_other_cores() => "the broker had one core, and nobody to send one to",
+            Some(_) if !self.had_other_cores() => {
+                "the broker had one core, and nobody to send one to"
+            }
             Some(messages) if messages.value < MESSAGES_MAX => return Answer::Reached,
             Some(_) => "this client does not ask the core that has the partition",
         };

@@ -318,10 +318,8 @@ fn the_linger_is_no_part_of_what_a_bare_device_bounds() {
 fn a_broker_without_other_cores_reaches_nothing_by_sending_them_nothing() {
     let args = Line::parse_from(["peers"]).args;
     let told = |messages: f64, cores: &[usize]| {
-        let turn = Turn {
-            messages_per_request: Some(messages),
-            ..turn(1e6, 1.0, None, Verdict::Valid)
-        };
+        let turn =
+            Turn { messages_per_request: Some(messages), ..turn(1e6, 1.0, None, Verdict::Valid) };
         let seen = [seen(false, Pair::Fsync, vec![turn])];
         let sides = Sides { broker: Some(cores.to_vec()), client: None };
         let text = Report {
