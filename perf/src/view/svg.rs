@@ -335,7 +335,7 @@ fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::{Kind, Latencies};
+    use crate::latency::{Kind, Latencies, SparseLatencies};
 
     #[test]
     fn names_cannot_break_the_page() {
@@ -396,6 +396,7 @@ mod tests {
         // Late by the generator's fault: its records have a pair that was not.
         let mut late = stalled.clone();
         late.of_mut(Kind::Prompt).record_n(2_000_000, 10_000);
+        let [calm, stalled, late] = [&calm, &stalled, &late].map(SparseLatencies::from);
         let moments = [(4.0, &calm), (5.0, &stalled), (6.0, &late)];
         let map = HeatMap::of_kind(&moments, Kind::Response, 100, 40).unwrap();
         let svg = heat_svg("response over time", &map);

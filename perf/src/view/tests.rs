@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     hlog::Interval,
-    latency::{Kind, Latencies},
+    latency::{Kind, Latencies, SparseLatencies},
     run::{Broker, Recording, Repeat, Run, Stage, Summary},
 };
 
@@ -64,7 +64,7 @@ fn run() -> (Run, Recording) {
     let second = |number| Interval {
         start: Duration::from_secs(number),
         length: Duration::from_secs(1),
-        latencies: latencies(),
+        latencies: SparseLatencies::from(&latencies()),
     };
     let timeline = ["second,acknowledged", "0,10000,9.8,10000", "1,10000,9.8,10000"];
     let recording = Recording {
@@ -83,7 +83,7 @@ fn pictures() -> Vec<String> {
         withheld: vec![0.99..=0.999],
     };
     let many = line(&[(0.0, 0.0), (0.5, 1e6), (0.99, 2e6), (0.999, 9e6), (1.0, 3e7)]);
-    let all = latencies();
+    let all = SparseLatencies::from(&latencies());
     let moments = [(0.0, &all), (5.0, &all)];
     let map = HeatMap::of_kind(&moments, Kind::Response, 100, 40).unwrap();
     let series = |points: &[(f64, f64)]| vec![(NAME.to_owned(), points.to_vec())];

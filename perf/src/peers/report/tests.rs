@@ -325,6 +325,7 @@ fn a_broker_without_other_cores_reaches_nothing_by_sending_them_nothing() {
         let text = Report {
             machine: Machine::default(),
             turns: 1,
+            early: None,
             lengths: Lengths::of(&args),
             took: Duration::ZERO,
             brought: None,
