@@ -235,7 +235,7 @@ fn point(
     let best = best_stage.map_or(0.0, Stage::rate);
     let mut read = read_rate(best_stage);
     // The steady rate is a whole measurement as well.
-    let mut confirmed = matches!(calm.verdict, Verdict::Valid).then(|| calm.rate());
+    let mut confirmed = is_carried(&calm).then(|| calm.rate());
     if confirmed.is_some() {
         read = read_rate(stages(&calm));
     }
@@ -286,12 +286,21 @@ fn point(
     })
 }
 
+/// Whether the broker carried the steady rate: its numbers hold, and all that was written came to the readers in time.
+fn is_carried(run: &Run) -> bool {
+    matches!(run.verdict, Verdict::Valid) && is_read(run)
+}
+
 /// Whether the broker kept up with this rate for the whole measurement. A generator that was late in some percentile, but made and had
 /// acknowledged its records, and received them, is enough for that.
 fn kept_up(run: &Run, rate: f64) -> bool {
     !matches!(run.verdict, Verdict::Saturated(_))
         && run.rate() >= rate * 0.98
-        && stages(run).all(|stage| stage.missing == 0)
+        && is_read(run)
+}
+
+fn is_read(run: &Run) -> bool {
+    stages(run).all(|stage| stage.missing == 0)
 }
 
 fn stages(run: &Run) -> impl Iterator<Item = &Stage> {
@@ -501,6 +510,11 @@ mod tests {
         let mut unread = run(9_000, Verdict::Invalid("late".into()));
         unread.repeats[0].stages[0].missing = 1;
         assert!(!kept_up(&unread, 1_000.0));
+        // The steady rate is held to it as well, and to more: its percentiles are told.
+        assert!(is_carried(&run(9_000, Verdict::Valid)));
+        assert!(!is_carried(&run(9_000, Verdict::Invalid("late".into()))));
+        unread.verdict = Verdict::Valid;
+        assert!(!is_carried(&unread));
     }
 
     #[derive(clap::Parser)]

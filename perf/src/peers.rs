@@ -264,8 +264,6 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
             break;
         }
         let round = Instant::now();
-        // A round that is slower than those before ends where it has to: those who had no turn in it have one less.
-        played = turn;
         for seen in &mut all {
             early = Early::now(done, of);
             if early.is_some() {
@@ -290,6 +288,8 @@ pub fn run(args: &PeersArgs) -> Result<(), Failure> {
             }
             longest_turn = longest_turn.max(one.elapsed());
             done += 1;
+            // A round that is slower than those before ends where it has to: those who had no turn in it have one less.
+            played = turn;
         }
         longest = longest.max(round.elapsed());
     }

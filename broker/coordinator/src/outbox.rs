@@ -126,6 +126,13 @@ const BATCH_OVERHEAD: usize = 64;
 /// Lengths, deltas and attributes around a key and a value.
 const RECORD_OVERHEAD: usize = 32;
 
+impl InFlight {
+    /// The answers that wait for it, but for those that its actions give.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        self.tickets.iter().copied()
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
@@ -359,5 +366,10 @@ impl Outbox {
     /// Batches that are not settled.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// The same, in order.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &InFlight> {
+        self.in_flight.iter()
     }
 }

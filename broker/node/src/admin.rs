@@ -341,18 +341,23 @@ async fn why(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
         Ok(most) => {
             let api = query.text("api").map(str::to_owned);
             let most = most.unwrap_or(WORST);
-            let going = shared.progress.fresh().await;
-            let going = going.filter(|(age, _)| *age < PROGRESS_MAX).map(|(_, going)| going);
-            let going = going.unwrap_or_else(|| {
-                Arc::new(InProgress { silent: vec![0], ..InProgress::default() })
-            });
+            let going = in_progress(&shared).await;
             let phrase = move |shared: &Shared| {
                 let worst = shared.observed().worst(api.as_deref(), most);
-                pages::why(&worst, &going, api.as_deref(), most)
+                pages::why(&worst, going.as_deref(), api.as_deref(), most)
             };
             json(&shared, phrase).await
         }
     }
+}
+
+/// What stands still. Nothing is known before the broker serves; afterwards core 0 is named if it does not say.
+async fn in_progress(shared: &Shared) -> Option<Arc<InProgress>> {
+    shared.recovered.get()?;
+    let going = shared.progress.fresh().await;
+    let going = going.filter(|(age, _)| *age < PROGRESS_MAX).map(|(_, going)| going);
+    let silent = || Arc::new(InProgress { silent: vec![0], ..InProgress::default() });
+    Some(going.unwrap_or_else(silent))
 }
 
 /// An hour takes seconds to write: not on this thread.

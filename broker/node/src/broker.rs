@@ -3,6 +3,7 @@
 use crate::api::{FetchParts, FetchSessions, ProduceLine};
 use crate::cleaner::Cleaner;
 use crate::groups::Groups;
+use crate::latency::progress::Owes;
 use crate::metadata::Metadata;
 use crate::metadata_log::{MetadataLog, ProposeError};
 use crate::post::Post;
@@ -82,6 +83,8 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: RefCell<FetchSessions>,
     /// What readers, of this core and of others, have here.
     pub(crate) fetch_parts: FetchParts,
+    /// What other cores have not said of requests that stand still.
+    pub(crate) owes: Owes,
     /// Once it listens. It holds its broker, as its broker holds it, to the end of the process.
     pub(crate) server: RefCell<Option<Server<Requests>>>,
     /// Rung when this core is to end.

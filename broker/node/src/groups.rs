@@ -12,20 +12,22 @@ pub(crate) use config::{config_of, own_times};
 use crate::planted::{self, Planted};
 use crate::shard::{Acks, Deadline, PartitionError, Shard, Terms};
 use coordinator::{
-    Append, AppendFailure, Config, Coordinator, MemberMemory, Now, Outcome, Replayed, Response,
-    SharedTopics, Ticket,
+    Append, AppendFailure, BatchId, Config, Coordinator, MemberMemory, Now, Outcome, Replayed,
+    Response, SharedTopics, Ticket,
 };
-use ids::{Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
+use ids::{Instant, Offset, PartitionId, PartitionIndex, ProducerEpoch, ProducerId};
 use log::{AppendError, BatchMeta};
 use record::{BatchBuilder, BatchView, Batches, ControlRecord, Decompressor, EndTxn};
 use runtime::Runtime;
 use runtime::sync::{Notify, Oneshot, OneshotSender, oneshot};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use store::Refusal;
 use wire::ErrorCode;
+use wire::api::ApiKey;
 
 /// What is appended without an acknowledgement waits for none.
 const APPEND_TIMEOUT: Duration = Duration::ZERO;
@@ -63,9 +65,36 @@ struct Part {
     coordinator: RefCell<Coordinator>,
     loaded: Cell<bool>,
     ended: Cell<bool>,
-    waiting: RefCell<BTreeMap<Ticket, OneshotSender<Response>>>,
+    waiting: RefCell<BTreeMap<Ticket, Waiter>>,
+    /// Since when the batches are on their way that are not committed.
+    appending: RefCell<BTreeMap<BatchId, Instant>>,
     /// The next deadline may have changed.
     changed: Notify,
+}
+
+/// A request that waits for other members of its group, and then perhaps for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    /// JoinGroup or SyncGroup.
+    pub(crate) api: ApiKey,
+    pub(crate) peer: SocketAddr,
+}
+
+/// Who waits for an answer.
+struct Waiter {
+    /// And since when, if it is one of those.
+    member: Option<(Member, Instant)>,
+    send: OneshotSender<Response>,
+}
+
+/// A member that waits for the log, and no longer for others.
+pub(crate) struct HeldUp {
+    pub(crate) member: Member,
+    /// Since when it waits at all, and for the log.
+    pub(crate) came: Instant,
+    pub(crate) since: Instant,
+    /// Of `__consumer_offsets`.
+    pub(crate) partition: PartitionId,
 }
 
 /// Why a request did not reach a coordinator.
@@ -127,6 +156,7 @@ impl Groups {
             loaded: Cell::new(false),
             ended: Cell::new(false),
             waiting: RefCell::default(),
+            appending: RefCell::default(),
             changed: Notify::new(),
         });
         self.parts.borrow_mut().insert(id, Rc::clone(&part));
@@ -245,13 +275,15 @@ impl Groups {
         id: PartitionId,
         ask: impl FnOnce(&mut Coordinator, Now) -> Outcome<R>,
     ) -> Result<R, NoCoordinator> {
-        self.promise(id, ask).answer().await
+        self.promise(id, None, ask).answer().await
     }
 
-    /// Asks a coordinator for something that may have to wait. It is asked at once, and what the question refers to may go then.
+    /// Asks a coordinator for something that may have to wait, for a member if it may wait for others. It is asked at once, and what
+    /// the question refers to may go then.
     pub(crate) fn promise<R>(
         self: &Rc<Self>,
         id: PartitionId,
+        member: Option<Member>,
         ask: impl FnOnce(&mut Coordinator, Now) -> Outcome<R>,
     ) -> Promised<R> {
         let part = match self.part(id) {
@@ -264,7 +296,8 @@ impl Groups {
             Outcome::Ready(answer) => Promised::Ready(Ok(answer)),
             Outcome::Parked(ticket) => {
                 let (send, receive) = oneshot();
-                part.waiting.borrow_mut().insert(ticket, send);
+                let member = member.map(|member| (member, now.instant));
+                part.waiting.borrow_mut().insert(ticket, Waiter { member, send });
                 Promised::Parked(receive)
             }
         };
@@ -272,11 +305,40 @@ impl Groups {
         promised
     }
 
+    /// The members that wait for the log since `before` or longer. Looks at all batches on their way where one of them is so old.
+    pub(crate) fn held_up(&self, before: Instant) -> Vec<HeldUp> {
+        let mut all = Vec::new();
+        for part in self.parts.borrow().values() {
+            let (appending, waiting) = (part.appending.borrow(), part.waiting.borrow());
+            // They are begun in their order.
+            if appending.values().next().is_none_or(|begun| *begun > before) {
+                continue;
+            }
+            // What waits for several waits for the oldest.
+            let mut held: BTreeMap<Ticket, Instant> = BTreeMap::new();
+            for (batch, ticket) in part.coordinator.borrow().held_up() {
+                if let Some(begun) = appending.get(&batch) {
+                    held.entry(ticket).or_insert(*begun);
+                }
+            }
+            for (ticket, begun) in held {
+                let member = waiting.get(&ticket).and_then(|waiter| waiter.member);
+                let Some((member, came)) = member else { continue };
+                let since = begun.max(came);
+                if since <= before {
+                    all.push(HeldUp { member, came, since, partition: part.id });
+                }
+            }
+        }
+        all
+    }
+
     /// Carries out what the coordinator wants: batches to append, answers to give.
     fn pump(self: &Rc<Self>, part: &Rc<Part>) {
         loop {
             let next = part.coordinator.borrow_mut().poll_append();
             let Some(append) = next else { break };
+            part.appending.borrow_mut().insert(append.batch, self.rt.now());
             let (me, part) = (Rc::clone(self), Rc::clone(part));
             self.rt.spawn(async move { me.append(&part, append).await });
         }
@@ -303,6 +365,7 @@ impl Groups {
                 part.coordinator.borrow_mut().on_append_failed(append.batch, why, self.now());
             }
         }
+        part.appending.borrow_mut().remove(&append.batch);
         self.pump(part);
     }
 
@@ -438,7 +501,7 @@ fn answer(part: &Part) {
         let Some(answer) = next else { return };
         let waiter = part.waiting.borrow_mut().remove(&answer.ticket);
         if let Some(w) = waiter {
-            w.send(answer.response);
+            w.send.send(answer.response);
         }
     }
 }

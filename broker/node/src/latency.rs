@@ -8,6 +8,7 @@
 
 pub(crate) mod hlog;
 pub(crate) mod observed;
+mod owed;
 pub(crate) mod pages;
 pub(crate) mod progress;
 pub(crate) mod pulse;

@@ -381,14 +381,21 @@ impl Shard {
         Ok(Produced { base_offset, append_time, log_start })
     }
 
-    /// The stage of the oldest append to a partition that is not acknowledged: [`Stage::Queue`] if none has come as far.
-    pub(crate) fn waits_in(&self, id: PartitionId) -> Stage {
-        let first = self.replica(id).and_then(|replica| replica.waiters.borrow().first());
-        match first {
-            Some(end) => self.store.waits_in(id, end).unwrap_or(Stage::Wake),
-            None if self.store.has_a_line() => Stage::Admit,
-            None => Stage::Queue,
+    /// The stage of the oldest append to each of these partitions that is not acknowledged. Where none has come as far:
+    /// [`Stage::Admit`] if anybody waits for room, and [`Stage::Queue`] otherwise.
+    pub(crate) fn wait_in(
+        &self,
+        ids: impl IntoIterator<Item = PartitionId>,
+    ) -> BTreeMap<PartitionId, Stage> {
+        let before = if self.store.has_a_line() { Stage::Admit } else { Stage::Queue };
+        let (mut all, mut ends) = (BTreeMap::new(), BTreeMap::new());
+        for id in ids {
+            let first = self.replica(id).and_then(|replica| replica.waiters.borrow().first());
+            all.insert(id, if first.is_some() { Stage::Wake } else { before });
+            ends.extend(first.map(|end| (id, end)));
         }
+        all.extend(self.store.wait_in(&ends));
+        all
     }
 
     async fn wait_for(

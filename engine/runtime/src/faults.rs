@@ -1,7 +1,7 @@
 //! Faults on order, for tests of what stands above: only with the cargo feature `faults`, on the backends for a real machine.
 //!
-//! A rule names a kind of operation and a part of a path (of a peer's address, for sockets; of the receiving core's name, such as
-//! `core-1`, for messages between cores), and what becomes of the operations that it meets. Rules come from [`set`] or from the environment variable `RINGWOOD_FAULTS`, which the first core of a process
+//! A rule names a kind of operation and a part of a path (of a peer's address, for sockets; for messages between cores all of the
+//! receiving one's name, such as `core-1`), and what becomes of the operations that it meets. Rules come from [`set`] or from the environment variable `RINGWOOD_FAULTS`, which the first core of a process
 //! reads: rules with `;` between, each a kind and then, with `,` between, `path=`, `after=` (so many are spared), `times=` (so
 //! many are met then; all, if it is not given), and one of `error=` (a name or a number), `delay=` (`20ms`, `2s`), `short=`
 //! (so many bytes are read or written, no more) or `block=` (for `open` and `names`: the system call itself takes so much longer,
@@ -82,7 +82,7 @@ fn fate(point: Point, path: &str, in_the_call: bool) -> Fate {
     let mut fate = Fate::default();
     for (rule, matched) in rules().iter_mut() {
         let blocks = matches!(rule.effect, Effect::Block(_));
-        if rule.point != point || !path.contains(&rule.path) || blocks != in_the_call {
+        if !rule.fits(point, path) || blocks != in_the_call {
             continue;
         }
         let before = rule.met(*matched);

@@ -26,7 +26,7 @@ impl Away {
     pub(crate) fn say(&self, times: &Times, stage: Stage) {
         let parked = if times.ticks(Stage::Park) > 0 { PARKED } else { 0 };
         // A clock of 9 years of nanoseconds in ticks has 52 bits.
-        let said = (times.last() << SINCE) | parked | u64::from(stage as u8);
+        let said = (times.moved() << SINCE) | parked | u64::from(stage as u8);
         self.0.store(said, Ordering::Relaxed);
     }
 

@@ -25,7 +25,11 @@ pub struct Times {
     began: u64,
     last: Cell<u64>,
     latest: u64,
+    /// The last lap that came after that, when it came; zero without one.
+    late: Cell<u64>,
     partition: Cell<Option<PartitionId>>,
+    /// It waits for other partitions as well.
+    several: Cell<bool>,
     bytes: Cell<u32>,
     api: Cell<u8>,
     /// The stage that it is in, as far as somebody has said.
@@ -107,6 +111,7 @@ impl Laps {
             ticks.set(ticks.get().saturating_add(passed));
             times.last.set(times.last.get() + u64::from(passed));
         }
+        times.late.set(times.late.get().max(other.late.get()));
         times.partition.set(other.partition.get().or(times.partition.get()));
         times.stage.set(Stage::Crossing);
     }
@@ -132,6 +137,14 @@ impl Laps {
     pub fn waits_for(&mut self, partition: PartitionId) {
         if let Some(sheet) = &self.0 {
             sheet.times.partition.set(Some(partition));
+        }
+    }
+
+    /// Whether it waits for other partitions as well: which of them have gone on is not said.
+    #[inline]
+    pub fn waits_for_several(&mut self, several: bool) {
+        if let Some(sheet) = &self.0 {
+            sheet.times.several.set(several);
         }
     }
 
@@ -179,6 +192,18 @@ impl Laps {
         }
     }
 
+    /// When the last lap ended, here or on the core that has the request: it has not been seen to move since. None without a
+    /// stopwatch.
+    #[must_use]
+    pub fn since(&self) -> Option<Instant> {
+        let sheet = self.0.as_deref()?;
+        let here = Instant(sheet.times.moved() * TICK_NANOS);
+        match &*sheet.away.borrow() {
+            Some(away) if sheet.times.stage.get() == Stage::Queue => Some(here.max(away.since())),
+            Some(_) | None => Some(here),
+        }
+    }
+
     /// The request ends in the stage that it is in: a last lap.
     pub fn end(&mut self, now: Instant) {
         let stage = self.stage();
@@ -211,6 +236,12 @@ impl Laps {
     #[must_use]
     pub fn times(&self) -> Option<Times> {
         self.sheet().cloned()
+    }
+
+    /// See [`Times::api`]; [`u8::MAX`] without a stopwatch.
+    #[must_use]
+    pub fn api(&self) -> u8 {
+        self.sheet().map_or(u8::MAX, Times::api)
     }
 
     /// See [`Times::is_unread`].
@@ -269,7 +300,9 @@ impl Times {
             began,
             last: Cell::new(began),
             latest: began.saturating_add(LONGEST),
+            late: Cell::new(0),
             partition: Cell::new(None),
+            several: Cell::new(false),
             bytes: Cell::new(0),
             api: Cell::new(u8::MAX),
             stage: Cell::new(Stage::Handle),
@@ -281,10 +314,14 @@ impl Times {
     fn lap_at(&self, stage: Stage, at: Instant) {
         let Some(ticks) = self.ticks.get(stage as usize) else { return };
         let last = self.last.get();
-        let at = (at.0 / TICK_NANOS).min(self.latest).max(last + 1);
+        let now = at.0 / TICK_NANOS;
+        let at = now.min(self.latest).max(last + 1);
         // Below 2^31, see `LONGEST`.
         ticks.set(ticks.get().wrapping_add((at - last) as u32));
         self.last.set(at);
+        if now > at {
+            self.late.set(now);
+        }
     }
 
     /// Place of the API among those that are told apart.
@@ -306,15 +343,21 @@ impl Times {
         self.partition.get()
     }
 
+    /// Whether it waited for other partitions as well.
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.several.get()
+    }
+
     /// Whether the client has gone before the answer had left.
     #[must_use]
     pub fn is_unread(&self) -> bool {
         self.unread.get()
     }
 
-    /// When the last lap ended, in ticks of the clock.
-    pub(crate) fn last(&self) -> u64 {
-        self.last.get()
+    /// When the last lap ended, in ticks of the clock, however late that was.
+    pub(crate) fn moved(&self) -> u64 {
+        self.last.get().max(self.late.get())
     }
 
     /// The stages that have had a lap, in order.
@@ -397,6 +440,26 @@ mod tests {
         assert_eq!(laps.total(), most);
         laps.lap_at(Stage::Send, Instant(u64::MAX));
         assert_eq!(laps.total(), most + 1);
+    }
+
+    #[test]
+    fn a_request_stands_still_since_its_last_lap_and_not_since_its_beginning() {
+        let mut here = Laps::begin(at(0));
+        here.lap_at(Stage::Park, at(6_400));
+        assert_eq!((here.began(), here.since()), (Some(at(0)), Some(at(6_400))));
+        // Longer than is counted: a member may wait for days.
+        let late = at(0) + std::time::Duration::from_secs(1_000);
+        here.lap_at(Stage::Park, late);
+        assert_eq!(here.since(), Some(late));
+        let mut next = here.again(at(0));
+        assert_eq!(next.since(), Some(at(0)));
+        let mut there = Laps::begin_away(at(64), next.goes_away());
+        there.lap_at(Stage::Park, late);
+        there.is_in(Stage::Read);
+        assert_eq!((next.stage(), next.since()), (Stage::Read, Some(late)));
+        next.join(Stage::Queue, &there.times().unwrap());
+        assert_eq!((next.stage(), next.since()), (Stage::Crossing, Some(late)));
+        assert_eq!(Laps::none().since(), None);
     }
 
     #[test]

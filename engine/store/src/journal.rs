@@ -261,16 +261,22 @@ impl<A: 'static> Journal<A> {
         Some(*slot(&mut state.times, sequence)).filter(|t| t.sequence == sequence)
     }
 
-    /// What the first record that is `wanted` waits for: its commit's turn, its write, or the flush of it and of those before it. Looks
-    /// at all records on their way; none if it is not among them.
-    pub(crate) fn waits_in(&self, wanted: impl Fn(&A) -> bool) -> Option<stages::Stage> {
+    /// Looks at the records on their way, the oldest first, and what each waits for: its commit's turn, its write, or the flush of it
+    /// and of those before it.
+    pub(crate) fn on_the_way<R>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = (&A, stages::Stage)>) -> R,
+    ) -> R {
         let state = self.state.borrow();
-        if let Some(commit) = state.submitted.iter().find(|c| c.advances.iter().any(&wanted)) {
-            let flushes = commit.written || commit.linked;
-            return Some(if flushes { stages::Stage::Flush } else { stages::Stage::Write });
-        }
-        let mut waiting = state.full.iter().chain(&state.pending);
-        waiting.any(|p| p.advances.iter().any(&wanted)).then_some(stages::Stage::Commit)
+        let submitted = state.submitted.iter().flat_map(|c| {
+            let flushes = c.written || c.linked;
+            let stage = if flushes { stages::Stage::Flush } else { stages::Stage::Write };
+            c.advances.iter().map(move |a| (a, stage))
+        });
+        let waiting = state.full.iter().chain(&state.pending);
+        let waiting = waiting.flat_map(|p| p.advances.iter().map(|a| (a, stages::Stage::Commit)));
+        let mut all = submitted.chain(waiting);
+        look(&mut all)
     }
 
     /// Bytes of records that wait to be handed to the disk.

@@ -41,7 +41,12 @@ fn output_unless(
     let (out, err) = (drain(running.child.stdout.take()), drain(running.child.stderr.take()));
     let status = loop {
         go_on()?;
-        if let Some(status) = running.child.try_wait().map_err(&wrong)? {
+        // What it leaves behind may hold the pipes. Until that has let them go nobody waits for the program: so its number, and with
+        // it that of the group, is nobody else's.
+        if out.is_finished()
+            && err.is_finished()
+            && let Some(status) = running.child.try_wait().map_err(&wrong)?
+        {
             running.has_ended = true;
             break status;
         }
@@ -115,6 +120,32 @@ mod tests {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         state.is_some_and(|state| state != 'Z' && state != 'X')
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_ends_with_a_signal() {
+        let name = format!("ringwood-daemon-{}", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        let _ = fs::remove_file(&place);
+        let written = || fs::read_to_string(&place).unwrap_or_default();
+        // The signal comes when the program has gone, and what it started holds its pipes.
+        let go_on = || {
+            let text = written();
+            let has_gone = text.split_whitespace().next().is_some_and(|pid| !is_running(pid));
+            let is_due = text.ends_with("done\n") && has_gone;
+            if is_due { Err(Failure::Interrupted(15)) } else { Ok(()) }
+        };
+        let mut script = shell("sleep 100 & echo $$ $! done > \"$0\"");
+        let ended = output_unless(go_on, script.arg(&place), wrong);
+        assert_eq!(ended.map(|output| output.status), Err(Failure::Interrupted(15)));
+        let text = written();
+        let left = text.split_whitespace().nth(1).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while is_running(left) {
+            assert!(Instant::now() < deadline, "{left} goes on");
+            thread::sleep(LOOK);
+        }
+        fs::remove_file(&place).unwrap();
     }
 
     #[test]

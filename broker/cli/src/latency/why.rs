@@ -1,4 +1,4 @@
-//! `ringwood latency why`: what has been in progress for long, and the worst requests of the last minute.
+//! `ringwood latency why`: what has stood still for long, and the worst requests of the last minute.
 
 use crate::admin;
 use crate::failure::Done;
@@ -23,7 +23,7 @@ pub(super) struct WhyArgs {
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Page {
-    /// What is not over. A broker of before does not tell.
+    /// What is not over. A broker of before does not tell, nor does one that does not serve yet.
     #[serde(default)]
     in_progress: Option<InProgress>,
     worst: Vec<Worst>,
@@ -31,11 +31,11 @@ struct Page {
 
 #[derive(Debug, Deserialize, Serialize)]
 struct InProgress {
-    /// What is told has been in progress for so long.
+    /// What is told has stood still for so long.
     longer_than_us: f64,
     count: u64,
-    /// Not all of them if there are many.
-    oldest: Vec<Going>,
+    /// Not all of them if there are many; those that have stood still longest come first.
+    longest: Vec<Going>,
     /// Cores that have not answered.
     silent_cores: Vec<u16>,
 }
@@ -44,12 +44,15 @@ struct InProgress {
 struct Going {
     api: String,
     core: u16,
+    /// How long ago it was seen to move, and how long ago it came.
+    still_us: f64,
     age_us: f64,
     /// The stage that it is in, and how long those before it took.
     stage: String,
     stages_us: BTreeMap<String, f64>,
     client_gone: bool,
-    request_bytes: u64,
+    /// Not known of members that wait for the log.
+    request_bytes: Option<u64>,
     topic: Option<String>,
     partition: Option<i32>,
     partition_core: Option<u16>,
@@ -103,7 +106,7 @@ struct Whence<'a> {
     partition: Option<i32>,
     core: u16,
     partition_core: Option<u16>,
-    request_bytes: u64,
+    request_bytes: Option<u64>,
     peer: &'a str,
 }
 
@@ -117,8 +120,10 @@ impl Whence<'_> {
         if let Some(owner) = self.partition_core.filter(|owner| *owner != self.core) {
             let _ = write!(out, ", partition on core {owner}");
         }
-        let size = bytes(self.request_bytes as f64);
-        let _ = writeln!(out, "  {size}  from {}", visible(self.peer));
+        if let Some(size) = self.request_bytes {
+            let _ = write!(out, "  {}", bytes(size as f64));
+        }
+        let _ = writeln!(out, "  from {}", visible(self.peer));
     }
 }
 
@@ -131,11 +136,11 @@ fn in_progress(page: &InProgress, out: &mut String) {
     }
     if page.count > 0 {
         let long = micros(page.longer_than_us);
-        let _ = writeln!(out, "in progress for more than {long}: {}", page.count);
+        let _ = writeln!(out, "in progress, and not moved for more than {long}: {}", page.count);
     }
-    for g in &page.oldest {
-        let (age, api, stage) = (micros(g.age_us), visible(&g.api), visible(&g.stage));
-        let _ = write!(out, "{age}  {api}  in {stage}");
+    for g in &page.longest {
+        let (still, api, stage) = (micros(g.still_us), visible(&g.api), visible(&g.stage));
+        let _ = write!(out, "{still}  {api}  in {stage}, came {} ago", micros(g.age_us));
         let whence = Whence {
             topic: g.topic.as_deref(),
             partition: g.partition,
@@ -173,7 +178,7 @@ fn text(page: &Page, now_ms: i64) -> String {
             partition: w.partition,
             core: w.core,
             partition_core: w.partition_core,
-            request_bytes: w.request_bytes,
+            request_bytes: Some(w.request_bytes),
             peer: &w.peer,
         };
         whence.write(&mut out);
@@ -261,11 +266,12 @@ mod tests {
         let going = Going {
             api: "Produce".into(),
             core: 0,
-            age_us: 12.3e6,
+            still_us: 12.3e6,
+            age_us: 15e6,
             stage: "flush".into(),
             stages_us: BTreeMap::new(),
             client_gone: true,
-            request_bytes: 2048,
+            request_bytes: Some(2048),
             topic: Some("orders".into()),
             partition: Some(3),
             partition_core: Some(1),
@@ -274,7 +280,7 @@ mod tests {
         let in_progress = InProgress {
             longer_than_us: 1e6,
             count: 7,
-            oldest: vec![going],
+            longest: vec![going],
             silent_cores: vec![4],
         };
         let mut page = ended(Vec::new());
@@ -282,10 +288,10 @@ mod tests {
         let said = text(&page, 0);
         let lines: Vec<&str> = said.lines().collect();
         assert!(lines[0].starts_with("core 4 does not say"), "{said}");
-        assert_eq!(lines[1], "in progress for more than 1.00 s: 7");
+        assert_eq!(lines[1], "in progress, and not moved for more than 1.00 s: 7");
         assert_eq!(
             lines[2],
-            "12.3 s  Produce  in flush  orders-3  core 0, partition on core 1  2.00 KiB  from 127.0.0.1:5000"
+            "12.3 s  Produce  in flush, came 15.0 s ago  orders-3  core 0, partition on core 1  2.00 KiB  from 127.0.0.1:5000"
         );
         assert_eq!(lines[3], "  (its client has gone)");
         assert_eq!(lines[5], "no requests were answered in the last minute");

@@ -76,6 +76,17 @@ impl ClassicGroup {
         }
     }
 
+    /// Who waits for the assignment of `generation`, which is on its way to the log.
+    pub(crate) fn waits_for_assignment(&self, generation: i32) -> impl Iterator<Item = Ticket> {
+        let awaited = self.awaits(generation);
+        self.members.values().filter(move |_| awaited).filter_map(|member| member.syncing)
+    }
+
+    fn awaits(&self, generation: i32) -> bool {
+        let storing = self.state == ClassicState::CompletingRebalance && self.storing;
+        storing && self.generation == generation
+    }
+
     /// The assignment of `generation` is in the log, or is not.
     pub(crate) fn on_assignment(
         &mut self,
@@ -83,8 +94,7 @@ impl ClassicGroup {
         failure: Option<AppendFailure>,
         turn: &mut Turn<'_>,
     ) {
-        let awaited = self.state == ClassicState::CompletingRebalance && self.storing;
-        if !awaited || self.generation != generation {
+        if !self.awaits(generation) {
             // The group has gone on without it.
             return;
         }

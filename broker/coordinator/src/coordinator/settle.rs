@@ -3,6 +3,7 @@
 use super::Coordinator;
 use crate::now::Now;
 use crate::outbox::{Action, AppendFailure, BatchId, InFlight, Key};
+use crate::response::Ticket;
 use crate::turn::Turn;
 use ids::Offset;
 use wire::ErrorCode;
@@ -41,6 +42,28 @@ impl Coordinator {
         self.transactions.clear();
         self.expiry_at = None;
         self.out.abandon(code);
+    }
+
+    /// The answers that wait for batches which are not settled, and not for other members, with the batch that each waits for: in
+    /// the order of the batches. Looks at all of them.
+    #[must_use]
+    pub fn held_up(&self) -> Vec<(BatchId, Ticket)> {
+        let mut all = Vec::new();
+        for batch in self.out.batches() {
+            let mut hold = |ticket: Ticket| all.push((batch.batch, ticket));
+            batch.tickets().for_each(&mut hold);
+            for action in &batch.actions {
+                match action {
+                    Action::Assignment { group, generation } => {
+                        if let Some(group) = self.groups.get(group) {
+                            group.classic.waits_for_assignment(*generation).for_each(&mut hold);
+                        }
+                    }
+                    Action::StaticReplaced { replaced, .. } => hold(replaced.ticket),
+                }
+            }
+        }
+        all
     }
 
     fn settle(&mut self, batch: InFlight, failure: Option<AppendFailure>, now: Now) {

@@ -108,3 +108,15 @@ fn a_page_that_has_made_its_name_lead_here_is_told_nothing_but_health() {
         assert!(!get_as(address, &evil, page).starts_with("HTTP/1.1 403 "), "{page}");
     }
 }
+
+#[test]
+fn nothing_is_said_of_what_stands_still_before_the_broker_serves() {
+    let shared = impatient();
+    let address = serve(Arc::clone(&shared));
+    let answer = get(address, "/latency/why");
+    assert!(answer.contains("\"in_progress\":null"), "{answer}");
+    shared.set_recovered(0);
+    // It serves, and nobody looks at the board.
+    let answer = get(address, "/latency/why");
+    assert!(answer.contains("\"silent_cores\":[0]"), "{answer}");
+}

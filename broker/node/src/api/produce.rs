@@ -4,6 +4,7 @@
 //! connection in the order of their arrival: later ones join the next commit without waiting for the acknowledgement. The
 //! checks are work for the processor: between two batches others come first, if those before took long.
 
+mod clock;
 mod line;
 mod recode;
 
@@ -12,6 +13,7 @@ pub(crate) use line::Line;
 use super::{Asked, Received, codes, read, reply};
 use crate::broker::Broker;
 use crate::shard::{Acks, Deadline, PartitionError, Produced, Terms, Trail};
+use clock::Clock;
 use cluster::config::{TimestampType, TopicConfig};
 use ids::{CoreId, Instant, PartitionId, PartitionIndex};
 use line::Place;
@@ -24,7 +26,7 @@ use runtime::{Class, Loan};
 use server::{Frame, Reply};
 use stages::{Laps, Stage};
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -150,7 +152,8 @@ pub(super) async fn answer(
     let mut since_turn = 0;
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     // The request waits for the batch that is acknowledged last; each gives the laps since the one before.
-    let clock = RefCell::new(std::mem::take(laps));
+    let batches = request.topic_data.iter().map(|t| t.partition_data.len()).sum::<usize>();
+    let clock = Clock::of(laps, batches);
     let deadline = Deadline::after(timeout);
     let mut here: Vec<(usize, Append<'_>)> = Vec::new();
     let mut elsewhere: BTreeMap<CoreId, Vec<Checked<'_>>> = BTreeMap::new();
@@ -189,40 +192,43 @@ pub(super) async fn answer(
             c.bytes_in.set(c.bytes_in.get() + u64::from(meta.len));
             let owner = broker.owner(id);
             let checked = Checked { place, id, batch, meta };
-            if here.is_empty() && elsewhere.is_empty() {
-                // Until one is acknowledged.
-                clock.borrow_mut().waits_for(id);
-            }
-            if broker.is_here(owner) {
+            let core = (!broker.is_here(owner)).then_some(owner);
+            clock.begin(core, place, id);
+            if core.is_none() {
                 here.push((place, append(broker, checked, how, &deadline, &clock)));
             } else {
                 elsewhere.entry(owner).or_default().push(checked);
             }
         }
     }
-    clock.borrow_mut().lap(Stage::Decode, || broker.rt.clock());
-    let asked_others: Vec<(Vec<usize>, Asked1)> = elsewhere
+    clock.waits_for_next();
+    clock.laps().lap(Stage::Decode, || broker.rt.clock());
+    let asked_others: Vec<(CoreId, Vec<usize>, Asked1)> = elsewhere
         .into_iter()
-        .map(|(core, checked)| hand_over(broker, core, checked, frame, how))
+        .map(|(core, checked)| {
+            let (places, answer) = hand_over(broker, core, checked, frame, how);
+            (core, places, answer)
+        })
         .collect();
     all(here, &mut outcomes, in_line).await;
     let others = !asked_others.is_empty();
-    for (places, answer) in asked_others {
+    for (core, places, answer) in asked_others {
         let (results, last) = answer.await.map(|a| (a.results, a.last)).unwrap_or_default();
         if let Some((began, trail)) = last {
-            trail.give(&mut clock.borrow_mut(), Some(began));
+            trail.give(&mut clock.laps(), Some(began));
         }
         let mut results = results.into_iter();
         for place in places {
             let result = results.next().unwrap_or(Err(PartitionError::NotLeader));
             outcomes[place] = Some(settle(result, how));
+            clock.on_end(Some(core), place);
         }
     }
     if outcomes.iter().flatten().any(|o| o.disk_full) {
         // Once, however many partitions and cores were asked.
         broker.rt.sleep(DISK_FULL_WAIT.min(timeout)).await;
     }
-    *laps = clock.take();
+    *laps = clock.end();
     let refused = outcomes.iter().flatten().any(|o| o.produced.is_none());
     if outcomes.is_empty() || refused {
         // Nobody knows where a refusal's time went: a timeout, or a full disk that answers late.
@@ -334,12 +340,13 @@ fn append<'a>(
     checked: Checked<'a>,
     how: How,
     deadline: &'a Deadline,
-    laps: &'a RefCell<Laps>,
+    clock: &'a Clock,
 ) -> Append<'a> {
     Box::pin(async move {
-        let Checked { id, batch, meta, .. } = checked;
-        let tell = |trail: &Trail| trail.give(&mut laps.borrow_mut(), None);
+        let Checked { place, id, batch, meta } = checked;
+        let tell = |trail: &Trail| trail.give(&mut clock.laps(), None);
         let result = broker.shard.produce(id, &batch, &meta, how.terms(deadline), tell).await;
+        clock.on_end(None, place);
         settle(result, how)
     })
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use coordinator::{CommitPartition, CommitTopic, OffsetCommit, OffsetFetch, TxnOffsetCommit};
-use ids::{Instant, LeaderEpoch, Timestamp};
+use ids::{LeaderEpoch, Timestamp};
 
 const PRODUCER: (ProducerId, ProducerEpoch) = (ProducerId(7), ProducerEpoch(0));
 

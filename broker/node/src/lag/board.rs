@@ -94,6 +94,8 @@ impl<T> Board<T> {
 mod tests {
     use super::super::Gathered;
     use super::*;
+    use ids::CoreId;
+    use runtime::sim::{SimConfig, World};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -121,5 +123,30 @@ mod tests {
             assert_eq!(board.fresh().await.unwrap().1.partitions_known, 7);
             assert!(!board.take_wanted(), "the second scrape asks nobody");
         });
+    }
+
+    /// One core that hangs keeps the answer to one question, and not the answers to all.
+    #[test]
+    fn who_looks_at_two_boards_waits_for_neither() {
+        let world = World::new(1, SimConfig::default());
+        let node = world.add_node();
+        let rt = world.core(node, CoreId(0));
+        let it = rt.clone();
+        world
+            .run(&rt, async move {
+                let (slow, quick) = (Arc::<Board<u32>>::default(), Arc::<Board<u32>>::default());
+                let wish = |board: &Board<u32>| board.wanted.store(true, Ordering::Release);
+                let shown = |board: &Board<u32>| board.latest().as_ref().map(|(_, n)| **n);
+                for n in 1..=3 {
+                    wish(&slow);
+                    wish(&quick);
+                    slow.look(&it, std::future::pending::<u32>);
+                    quick.look(&it, || std::future::ready(n));
+                    it.sleep(Duration::from_millis(1)).await;
+                    assert_eq!((shown(&slow), shown(&quick)), (None, Some(n)));
+                }
+                assert!(slow.take_wanted(), "who came later is looked after later");
+            })
+            .expect_done();
     }
 }

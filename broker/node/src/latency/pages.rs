@@ -53,8 +53,14 @@ pub(crate) fn latency(sums: &BTreeMap<(u8, Stage), Histogram>, seconds: Option<u
     json!({ "seconds": seconds, "stages": rows })
 }
 
-/// `/latency/why`: requests, the worst first; before them those that are not over, at most `most` of an API or of all.
-pub(crate) fn why(worst: &[Slow], going: &InProgress, api: Option<&str>, most: usize) -> Value {
+/// `/latency/why`: requests, the worst first; before them those that are not over, at most `most` of an API or of all. Of these
+/// nothing is known before the broker serves.
+pub(crate) fn why(
+    worst: &[Slow],
+    going: Option<&InProgress>,
+    api: Option<&str>,
+    most: usize,
+) -> Value {
     let one = |slow: &Slow| {
         let times: Map<String, Value> = slow
             .stages()
@@ -79,15 +85,15 @@ pub(crate) fn why(worst: &[Slow], going: &InProgress, api: Option<&str>, most: u
         })
     };
     let worst: Vec<Value> = worst.iter().map(one).collect();
-    json!({ "in_progress": in_progress(going, api, most), "worst": worst })
+    let going = going.map(|going| in_progress(going, api, most));
+    json!({ "in_progress": going, "worst": worst })
 }
 
-/// How many requests have been in progress for long, and the oldest of them.
+/// How many requests have stood still for long, and those of them that have for longest.
 fn in_progress(going: &InProgress, api: Option<&str>, most: usize) -> Value {
-    let asked_for = |g: &&Going| api.is_none_or(|api| g.api.eq_ignore_ascii_case(api));
-    let of_api: Vec<&Going> = going.oldest.iter().filter(asked_for).collect();
-    // Of one API only those are known that are among the oldest.
-    let count = if api.is_none() { going.count } else { of_api.len() };
+    let asked_for = |name: &str| api.is_none_or(|api| name.eq_ignore_ascii_case(api));
+    let counts = going.counts.iter().filter(|(name, _)| asked_for(name));
+    let count: usize = counts.map(|(_, count)| count).sum();
     let one = |g: &Going| {
         let times: Map<String, Value> = g
             .stages
@@ -97,6 +103,7 @@ fn in_progress(going: &InProgress, api: Option<&str>, most: usize) -> Value {
         json!({
             "api": g.api,
             "core": g.core,
+            "still_us": g.still.as_secs_f64() * 1e6,
             "age_us": g.age.as_secs_f64() * 1e6,
             "stage": g.stage.name(),
             "stages_us": times,
@@ -108,11 +115,12 @@ fn in_progress(going: &InProgress, api: Option<&str>, most: usize) -> Value {
             "peer": g.peer.to_string(),
         })
     };
-    let oldest: Vec<Value> = of_api.into_iter().take(most).map(one).collect();
+    let of_api = going.longest.iter().filter(|g| asked_for(g.api));
+    let longest: Vec<Value> = of_api.take(most).map(one).collect();
     json!({
         "longer_than_us": LONG.as_secs_f64() * 1e6,
         "count": count,
-        "oldest": oldest,
+        "longest": longest,
         "silent_cores": going.silent,
     })
 }
@@ -226,28 +234,33 @@ mod tests {
         let going = |api, seconds| Going {
             api,
             core: 1,
-            age: Duration::from_secs(seconds),
+            still: Duration::from_secs(seconds),
+            age: Duration::from_secs(20),
             stage: Stage::Flush,
             stages: vec![(Stage::Decode, 2_000)],
             peer: SocketAddr::from(([127, 0, 0, 1], 9)),
             client_gone: true,
-            request_bytes: 70,
+            request_bytes: Some(70),
             partition: Some(("t".to_owned(), 3, ids::CoreId(2))),
         };
-        let oldest = vec![going("Produce", 9), going("Fetch", 8), going("Produce", 7)];
-        let all = InProgress { count: 200, oldest, silent: vec![4] };
-        let page = why(&[], &all, None, 2);
+        let longest = vec![going("Produce", 9), going("Fetch", 8), going("Produce", 7)];
+        let counts = [("Produce", 120), ("Fetch", 80)].into();
+        let all = InProgress { counts, longest, silent: vec![4] };
+        let page = why(&[], Some(&all), None, 2);
         let told = &page["in_progress"];
         assert_eq!((&told["count"], &told["silent_cores"]), (&200.into(), &json!([4])));
-        assert_eq!(told["oldest"].as_array().map(Vec::len), Some(2));
-        let first = &told["oldest"][0];
-        assert_eq!((&first["stage"], &first["age_us"]), (&"flush".into(), &9e6.into()));
+        assert_eq!(told["longest"].as_array().map(Vec::len), Some(2));
+        let first = &told["longest"][0];
+        assert_eq!((&first["stage"], &first["still_us"]), (&"flush".into(), &9e6.into()));
+        assert_eq!(first["age_us"], 20e6);
         assert_eq!(first["stages_us"]["decode"], 2.0);
         assert_eq!(first["client_gone"], true);
         assert_eq!((&first["topic"], &first["partition_core"]), (&"t".into(), &2.into()));
-        let page = why(&[], &all, Some("produce"), 9);
-        assert_eq!(page["in_progress"]["count"], 2);
-        assert_eq!(page["in_progress"]["oldest"][1]["age_us"], 7e6);
+        let page = why(&[], Some(&all), Some("produce"), 9);
+        // Of all there are, told or not.
+        assert_eq!(page["in_progress"]["count"], 120);
+        assert_eq!(page["in_progress"]["longest"][1]["still_us"], 7e6);
+        assert!(why(&[], None, None, 2)["in_progress"].is_null());
     }
 
     #[test]

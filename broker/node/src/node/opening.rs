@@ -5,6 +5,7 @@ use crate::broker::{Broker, Counters};
 use crate::cleaner::Cleaner;
 use crate::config::NodeConfig;
 use crate::groups::Groups;
+use crate::latency::progress::Owes;
 use crate::metadata::{METADATA, METADATA_TOPIC, Metadata};
 use crate::metadata_log::{self, MetadataLog};
 use crate::node::{Stopped, stopped};
@@ -200,6 +201,7 @@ fn assemble(
         compressor: RefCell::new(Compressor::new()),
         fetch_sessions: RefCell::new(FetchSessions::new(slots)),
         fetch_parts: FetchParts::default(),
+        owes: Owes::default(),
         server: RefCell::new(None),
         ended: Notify::new(),
     });

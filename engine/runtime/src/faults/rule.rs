@@ -48,7 +48,7 @@ pub enum Effect {
 pub struct Rule {
     /// Operations of this kind ...
     pub point: Point,
-    /// ... on paths, peers' addresses, or names of cores, that contain this.
+    /// ... on paths or peers' addresses that contain this, or on the core of this name; on all, if it is empty.
     pub path: String,
     /// So many of them are spared first.
     pub after: u64,
@@ -59,6 +59,25 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it is about this operation on `path`.
+    pub(super) fn fits(&self, point: Point, path: &str) -> bool {
+        let named = match point {
+            // `core-1` is no part of `core-10`.
+            Point::Mailbox => self.path.is_empty() || self.path == path,
+            Point::Open
+            | Point::Read
+            | Point::Write
+            | Point::Sync
+            | Point::Allocate
+            | Point::Names
+            | Point::Connect
+            | Point::Accept
+            | Point::Send
+            | Point::Receive => path.contains(&self.path),
+        };
+        named && self.point == point
+    }
+
     /// How many are met among the first `matched` that fit.
     pub(super) fn met(&self, matched: u64) -> u64 {
         matched.saturating_sub(self.after).min(self.times.unwrap_or(u64::MAX))
@@ -260,6 +279,16 @@ mod tests {
             let said = parse(text).unwrap_err().to_string();
             assert!(said.contains(why) && said.contains(text), "{said}");
         }
+    }
+
+    #[test]
+    fn a_core_is_met_by_its_whole_name_and_a_file_by_a_part_of_its_path() {
+        let fits = |text: &str, point, path: &str| parse(text).unwrap()[0].fits(point, path);
+        let core = |path: &str| fits("mailbox,path=core-1,delay=1s", Point::Mailbox, path);
+        assert_eq!(["core-1", "core-10", "core-2"].map(core), [true, false, false]);
+        assert!(fits("mailbox,delay=1s", Point::Mailbox, "core-10"));
+        let file = |point| fits("sync,path=ring,error=EIO", point, "/data/core-1/ring-0");
+        assert_eq!([Point::Sync, Point::Write].map(file), [true, false]);
     }
 
     #[test]

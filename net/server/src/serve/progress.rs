@@ -4,7 +4,8 @@ use crate::handler::Handler;
 use crate::serve::Server;
 use crate::serve::live::Live;
 use ids::Instant;
-use stages::{Laps, Stage, Times};
+use stages::{Kind, Laps, Stage, Times};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct InProgress<S> {
     /// What is remembered of its connection.
     pub session: Rc<S>,
+    /// How long ago it was seen to move: since its last lap ([`Laps::since`]).
+    pub still: Duration,
     /// How long ago its first bytes came.
     pub age: Duration,
     /// The stage that it is in, as far as its handler says ([`Laps::is_in`]).
@@ -23,69 +26,92 @@ pub struct InProgress<S> {
     pub client_gone: bool,
 }
 
-/// Requests that have been in progress for long.
+/// Requests that have stood still for long.
 #[derive(Debug)]
 pub struct Stuck<S> {
-    /// How many there are.
-    pub count: usize,
-    /// Some of them, the oldest first.
-    pub oldest: Vec<InProgress<S>>,
+    /// How many there are of each API, by its place among those that are told apart.
+    pub counts: BTreeMap<u8, usize>,
+    /// Some of each kind, those that have stood still longest first.
+    pub longest: Vec<InProgress<S>>,
 }
 
-/// The oldest of those that were looked at.
-struct Oldest<H: Handler> {
-    now: Instant,
-    age: Duration,
+/// Those of one kind that have stood still longest, among those that were looked at.
+struct Longest<H: Handler> {
     most: usize,
-    count: usize,
-    found: Vec<(Instant, Rc<Live<H>>, Laps, Stage)>,
+    found: Vec<Found<H>>,
+}
+
+struct Found<H: Handler> {
+    since: Instant,
+    live: Rc<Live<H>>,
+    laps: Laps,
+    stage: Stage,
 }
 
 impl<H: Handler> Server<H> {
-    /// Requests whose first bytes came at least `age` ago and that are not parked; `most` of them are told.
+    /// Requests that were not seen to move for `still`, and that are not parked. Of each kind `most` are told: `kind` says which one
+    /// the API at a place is.
     #[must_use]
-    pub fn in_progress(&self, age: Duration, most: usize) -> Stuck<H::Session> {
+    pub fn in_progress(
+        &self,
+        still: Duration,
+        most: usize,
+        kind: impl Fn(u8) -> Kind,
+    ) -> Stuck<H::Session> {
         let inner = &self.0;
         let now = inner.rt.clock();
-        let mut oldest = Oldest { now, age, most, count: 0, found: Vec::new() };
+        let mut counts = BTreeMap::<u8, usize>::new();
+        let mut kinds: [Longest<H>; 3] = [(); 3].map(|()| Longest { most, found: Vec::new() });
+        let mut look = |live: &Rc<Live<H>>, laps: &Laps, stage: Stage| {
+            let Some(since) = laps.since() else { return };
+            if stage == Stage::Park || now.since(since) < still {
+                return;
+            }
+            *counts.entry(laps.api()).or_default() += 1;
+            let laps = laps.clone();
+            let found = Found { since, live: Rc::clone(live), laps, stage };
+            kinds[kind(found.laps.api()) as usize].add(found);
+        };
         let (connections, lingering) = (inner.connections.borrow(), inner.lingering.borrow());
         for live in connections.values().chain(lingering.values()) {
             for pending in live.pending.borrow().values() {
-                oldest.look(live, &pending.laps, pending.laps.stage());
+                look(live, &pending.laps, pending.laps.stage());
             }
             for (laps, stage) in live.state.borrow().waiting() {
-                oldest.look(live, laps, stage);
+                look(live, laps, stage);
             }
         }
-        oldest.keep();
-        let told = oldest.found.into_iter().filter_map(|(began, live, laps, stage)| {
+        let mut longest: Vec<Found<H>> = kinds.into_iter().flat_map(Longest::keep).collect();
+        longest.sort_by_key(|found| found.since);
+        let told = longest.into_iter().filter_map(|Found { since, live, laps, stage }| {
             Some(InProgress {
                 session: Rc::clone(&live.session),
-                age: now.since(began),
+                still: now.since(since),
+                age: now.since(laps.began()?),
                 stage,
                 times: laps.times()?,
                 client_gone: live.ended().is_some(),
             })
         });
-        Stuck { count: oldest.count, oldest: told.collect() }
+        Stuck { counts, longest: told.collect() }
     }
 }
 
-impl<H: Handler> Oldest<H> {
-    fn look(&mut self, live: &Rc<Live<H>>, laps: &Laps, stage: Stage) {
-        let Some(began) = laps.began() else { return };
-        if stage == Stage::Park || self.now.since(began) < self.age {
-            return;
-        }
-        self.count += 1;
-        self.found.push((began, Rc::clone(live), laps.clone(), stage));
+impl<H: Handler> Longest<H> {
+    fn add(&mut self, found: Found<H>) {
+        self.found.push(found);
         if self.found.len() > 2 * self.most {
-            self.keep();
+            self.cut();
         }
     }
 
-    fn keep(&mut self) {
-        self.found.sort_by_key(|(began, ..)| *began);
+    fn cut(&mut self) {
+        self.found.sort_by_key(|found| found.since);
         self.found.truncate(self.most);
+    }
+
+    fn keep(mut self) -> Vec<Found<H>> {
+        self.cut();
+        self.found
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::echo::Kind;
-use crate::scene::{assert_nothing_is_held, join, on_core, start, until};
+use crate::scene::{assert_nothing_is_held, in_progress, join, on_core, start, until};
 use ::stages::{Laps, Stage};
 use server::{CloseReason, Config, ConnectionLimits};
 use std::time::Duration;
@@ -54,11 +54,11 @@ fn what_changes_something_runs_to_its_end_and_counts_until_then() {
         until(&rt, || server.counters().open == 0).await;
         assert_eq!((echo.finished.get(), server.counters().in_flight), (1, 2));
         assert_eq!(limits.open(), 1, "its place is taken while its requests run");
-        let going = server.in_progress(Duration::ZERO, 10).oldest;
+        let going = in_progress(&server).longest;
         assert_eq!(going.iter().map(|r| r.client_gone).collect::<Vec<_>>(), [true; 2]);
         until(&rt, || limits.open() == 0).await;
         assert_eq!(echo.finished.get(), 3);
-        assert_eq!(server.in_progress(Duration::ZERO, 10).count, 0);
+        assert_eq!(in_progress(&server).counts.len(), 0);
         assert_nothing_is_held(&server.counters());
     });
 }

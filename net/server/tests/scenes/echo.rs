@@ -9,6 +9,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// Places of APIs, where they are told apart.
+pub(crate) const API_STUCK: u8 = 0;
+pub(crate) const API_STUCK_AFTER: u8 = 1;
+
 /// What a request asks for. On the wire: the number of the request, the kind and a number (all `u32`), then anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -34,6 +38,8 @@ pub(crate) enum Kind {
     First(u32),
     /// It never comes back, and is dropped with its client though it is worked on.
     Stuck,
+    /// The same once it has waited for so many milliseconds because it was asked to.
+    StuckAfter(u32),
 }
 
 impl Kind {
@@ -50,6 +56,7 @@ impl Kind {
             Self::Busy(ms) => (8, ms),
             Self::First(us) => (9, us),
             Self::Stuck => (10, 0),
+            Self::StuckAfter(ms) => (11, ms),
         }
     }
 
@@ -66,6 +73,7 @@ impl Kind {
             8 => Self::Busy(n),
             9 => Self::First(n),
             10 => Self::Stuck,
+            11 => Self::StuckAfter(n),
             _ => return None,
         })
     }
@@ -166,7 +174,18 @@ impl Handler for Echo {
                     laps.is_in(Stage::Park);
                     std::future::pending().await
                 }
-                Kind::Stuck => std::future::pending().await,
+                Kind::Stuck => {
+                    laps.is_for(API_STUCK);
+                    std::future::pending().await
+                }
+                Kind::StuckAfter(ms) => {
+                    laps.is_for(API_STUCK_AFTER);
+                    laps.is_in(Stage::Park);
+                    rt.sleep(Duration::from_millis(ms.into())).await;
+                    laps.lap(Stage::Park, || rt.clock());
+                    laps.is_in(Stage::Read);
+                    std::future::pending().await
+                }
                 Kind::Mute(ms) => {
                     Reply::SendThenMute(response(&frame), Duration::from_millis(ms.into()))
                 }
@@ -187,7 +206,7 @@ impl Handler for Echo {
 
     fn on_disconnect(&self, _: &Session, frame: &[u8]) -> OnDisconnect {
         match parse(frame) {
-            Some((_, Kind::Never | Kind::Stuck)) => OnDisconnect::Drop,
+            Some((_, Kind::Never | Kind::Stuck | Kind::StuckAfter(_))) => OnDisconnect::Drop,
             _ => OnDisconnect::Finish,
         }
     }

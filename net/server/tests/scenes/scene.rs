@@ -1,9 +1,10 @@
 //! A core with a server, for as long as a scene lasts.
 
-use crate::echo::Echo;
+use crate::echo::{Echo, Session};
 use ids::CoreId;
 use runtime::{Listen, Runtime, RuntimeConfig};
-use server::{Config, ConnectionLimits, Drained, Server, Snapshot};
+use server::{Config, ConnectionLimits, Drained, Server, Snapshot, Stuck};
+use stages::Kind;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -35,6 +36,11 @@ pub(crate) async fn start(
     let listen = Listen { backlog: 4096, reuse_port: false };
     let address = server.listen(any, listen).await.unwrap();
     (server, address, echo)
+}
+
+/// Ten of the requests that are not over, and how many there are.
+pub(crate) fn in_progress(server: &Server<Echo>) -> Stuck<Session> {
+    server.in_progress(Duration::ZERO, 10, |_| Kind::Other)
 }
 
 /// The thread's result, without stopping the core.

@@ -1,10 +1,11 @@
 //! Where the time of a request went: every answer's stopwatch comes back once, and says where it stood still.
 
 use crate::client::Client;
-use crate::echo::Kind;
-use crate::scene::{join, on_core, start, until};
+use crate::echo::{API_STUCK, API_STUCK_AFTER, Kind};
+use crate::scene::{in_progress, join, on_core, start, until};
 use ::stages::{Laps, Stage};
 use server::{Config, ConnectionLimits};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
@@ -82,17 +83,72 @@ fn what_is_in_progress_is_told_and_what_is_parked_is_not() {
         });
         let client = join(&rt, thread).await;
         until(&rt, || server.counters().requests == 4).await;
-        let all = server.in_progress(Duration::ZERO, 10);
-        let told = all.oldest.iter().map(|r| (r.times.bytes(), r.stage));
+        let all = in_progress(&server);
+        let told = all.longest.iter().map(|r| (r.times.bytes(), r.stage));
         let expected = [(13, Stage::Handle), (14, Stage::Handle), (46, Stage::Order)];
         assert_eq!(told.collect::<Vec<_>>(), expected);
-        assert!(all.oldest.iter().all(|r| !r.client_gone));
-        let some = server.in_progress(Duration::ZERO, 1);
-        assert_eq!((some.count, some.oldest.len()), (3, 1));
-        let none = server.in_progress(Duration::from_secs(3600), 10);
-        assert_eq!((none.count, none.oldest.len()), (0, 0));
+        assert!(all.longest.iter().all(|r| !r.client_gone && r.still <= r.age));
+        let of = |still, most| {
+            let stuck = server.in_progress(still, most, |_| ::stages::Kind::Other);
+            (stuck.counts.values().sum::<usize>(), stuck.longest.len())
+        };
+        assert_eq!(of(Duration::ZERO, 1), (3, 1));
+        assert_eq!(of(Duration::from_secs(3600), 10), (0, 0));
         client.reset();
         until(&rt, || limits.open() == 0).await;
-        assert_eq!(server.in_progress(Duration::ZERO, 10).count, 0);
+        assert_eq!(in_progress(&server).counts.len(), 0);
+    });
+}
+
+/// What a request has waited because it was asked to is no time in which it stood still.
+#[test]
+fn a_request_that_was_parked_is_told_from_its_wake_on() {
+    const PARKED: u32 = 200;
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, _) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            client.ask(Kind::StuckAfter(PARKED), b"");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || in_progress(&server).longest.iter().any(|r| r.stage == Stage::Read)).await;
+        let stuck = in_progress(&server);
+        let [told] = &stuck.longest[..] else { panic!("{} are told", stuck.longest.len()) };
+        let parked = Duration::from_millis(PARKED.into());
+        // However early a timer rings.
+        assert!(told.age >= told.still + parked / 2, "{:?}", told.times);
+        client.reset();
+        until(&rt, || limits.open() == 0).await;
+    });
+}
+
+/// Many that hang in one way do not hide another that hangs.
+#[test]
+fn each_kind_is_told_and_each_api_counted() {
+    on_core(|rt| async move {
+        let limits = ConnectionLimits::new(100, 100);
+        let (server, address, _) = start(&rt, Config::default(), limits.clone()).await;
+        let thread = std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            for _ in 0..6 {
+                client.ask(Kind::Stuck, b"");
+            }
+            client.ask(Kind::StuckAfter(0), b"");
+            client
+        });
+        let client = join(&rt, thread).await;
+        until(&rt, || in_progress(&server).longest.iter().any(|r| r.stage == Stage::Read)).await;
+        let kind = |api: u8| match api {
+            API_STUCK => ::stages::Kind::Produce,
+            _ => ::stages::Kind::Fetch,
+        };
+        let stuck = server.in_progress(Duration::ZERO, 2, kind);
+        assert_eq!(stuck.counts, BTreeMap::from([(API_STUCK, 6), (API_STUCK_AFTER, 1)]));
+        let told: Vec<u8> = stuck.longest.iter().map(|r| r.times.api()).collect();
+        assert_eq!(told, [API_STUCK, API_STUCK, API_STUCK_AFTER]);
+        client.reset();
+        until(&rt, || limits.open() == 0).await;
     });
 }

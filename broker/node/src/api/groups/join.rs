@@ -3,9 +3,10 @@
 use super::super::{Asked, Later, Waiting, read};
 use super::partition;
 use crate::broker::Broker;
-use crate::groups::{NoCoordinator, Promised};
+use crate::groups::{Member, NoCoordinator, Promised};
 use coordinator::{JoinGroup, JoinGroupResponse as Joined};
 use std::rc::Rc;
+use wire::api::ApiKey;
 use wire::api::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use wire::{DecodeError, Reader};
 
@@ -36,8 +37,11 @@ pub(in super::super) fn begin(
         needs_member_id: asked.version >= NEEDS_MEMBER_ID_FROM,
         can_skip_assignment: asked.version >= SKIPS_FROM,
     };
+    let member = Member { api: ApiKey::JoinGroup, peer: asked.connection };
     let promised = match partition(broker, request.group_id) {
-        Some(id) => broker.groups.promise(id, |c, now| c.join_group(&join, &fresh, now)),
+        Some(id) => {
+            broker.groups.promise(id, Some(member), |c, now| c.join_group(&join, &fresh, now))
+        }
         None => Promised::Ready(Err(NoCoordinator::NotHere)),
     };
     let (later, member_id) = (Later::of(broker, asked), request.member_id.to_owned());

@@ -3,9 +3,10 @@
 use super::super::{Asked, Later, Waiting, read};
 use super::partition;
 use crate::broker::Broker;
-use crate::groups::{NoCoordinator, Promised};
+use crate::groups::{Member, NoCoordinator, Promised};
 use coordinator::{SyncGroup, SyncGroupResponse as Synced};
 use std::rc::Rc;
+use wire::api::ApiKey;
 use wire::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use wire::{DecodeError, ErrorCode, Reader};
 
@@ -24,8 +25,9 @@ pub(in super::super) fn begin(
         protocol_name: request.protocol_name,
         assignments: request.assignments.iter().map(|a| (a.member_id, a.assignment)).collect(),
     };
+    let member = Member { api: ApiKey::SyncGroup, peer: asked.connection };
     let promised = match partition(broker, request.group_id) {
-        Some(id) => broker.groups.promise(id, |c, now| c.sync_group(&sync, now)),
+        Some(id) => broker.groups.promise(id, Some(member), |c, now| c.sync_group(&sync, now)),
         None => Promised::Ready(Err(NoCoordinator::NotHere)),
     };
     let later = Later::of(broker, asked);
