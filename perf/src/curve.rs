@@ -294,9 +294,7 @@ fn is_carried(run: &Run) -> bool {
 /// Whether the broker kept up with this rate for the whole measurement. A generator that was late in some percentile, but made and had
 /// acknowledged its records, and received them, is enough for that.
 fn kept_up(run: &Run, rate: f64) -> bool {
-    !matches!(run.verdict, Verdict::Saturated(_))
-        && run.rate() >= rate * 0.98
-        && is_read(run)
+    !matches!(run.verdict, Verdict::Saturated(_)) && run.rate() >= rate * 0.98 && is_read(run)
 }
 
 fn is_read(run: &Run) -> bool {

@@ -38,9 +38,8 @@ fn a_member_waits_for_the_log_once_its_assignment_is_on_its_way() {
         coordinator.on_tick(now);
         if let Some(answer) = coordinator.poll_answer() {
             assert!(tickets.contains(&answer.ticket));
-            let joined = [Some(answer), coordinator.poll_answer()].map(|answer| {
-                JoinGroupResponse::try_from(answer.unwrap().response).ok().unwrap()
-            });
+            let joined = [Some(answer), coordinator.poll_answer()]
+                .map(|answer| JoinGroupResponse::try_from(answer.unwrap().response).ok().unwrap());
             return syncs(&mut coordinator, &joined, now);
         }
     }
