@@ -107,6 +107,11 @@ impl Broker {
         self.folder.join("data")
     }
 
+    /// Where its words go, of all its processes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
     /// The number of its process, while it runs.
     pub(crate) fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
@@ -155,7 +160,7 @@ impl Broker {
 
     /// Starts the process and does not wait.
     pub(crate) fn spawn(&mut self) -> Result<(), Fault> {
-        let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
+        let log = File::options().create(true).append(true).open(self.log())?;
         let child = Command::new(&self.program)
             .args(&self.under)
             .arg("start")
@@ -258,7 +263,7 @@ impl Broker {
 
     /// The end of its log.
     pub(crate) fn last_words(&self) -> String {
-        let log = read_to_string(self.folder.join("log")).unwrap_or_default();
+        let log = read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n    ")
     }
