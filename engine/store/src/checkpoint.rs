@@ -682,6 +682,7 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         let names: Vec<SegmentName> = p.log.segments().iter().map(|s| s.name).collect();
         p.rest = t.state.rest;
         p.rest.retain(|r| names.contains(&r.segment));
+        p.rest.shrink_to_fit();
         for name in names {
             let done = p.files.get(&name).map_or(0, |f| f.index_written);
             let sealed = p.log.is_sealed(name);
