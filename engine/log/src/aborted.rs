@@ -58,19 +58,30 @@ impl AbortedTxn {
     }
 }
 
-/// The aborted transactions whose markers one segment holds.
+/// The aborted transactions whose markers one segment holds. Most segments hold none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aborted {
+    /// `None` for [`Parts::default`].
+    parts: Option<Box<Parts>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Parts {
     in_file: u32,
     file_last: Offset,
     tail: Vec<AbortedTxn>,
 }
 
 impl Aborted {
+    fn of(parts: Parts) -> Self {
+        let some = parts != Parts::default();
+        Self { parts: some.then(|| Box::new(parts)) }
+    }
+
     /// All of them in memory.
     #[must_use]
     pub fn in_memory(all: Vec<AbortedTxn>) -> Self {
-        Self { in_file: 0, file_last: Offset::ZERO, tail: all }
+        Self::of(Parts { in_file: 0, file_last: Offset::ZERO, tail: all })
     }
 
     pub(crate) fn from_parts(
@@ -81,35 +92,35 @@ impl Aborted {
         let rises = tail.windows(2).all(|w| w[0].last < w[1].last);
         let behind = in_file == 0 || tail.first().is_none_or(|t| t.last > file_last);
         let possible = tail.iter().all(AbortedTxn::is_possible);
-        (rises && behind && possible).then_some(Self { in_file, file_last, tail })
+        (rises && behind && possible).then(|| Self::of(Parts { in_file, file_last, tail }))
     }
 
     pub(crate) fn push(&mut self, txn: AbortedTxn) {
-        self.tail.push(txn);
+        self.parts.get_or_insert_default().tail.push(txn);
     }
 
     /// How many entries the file has. They come before those in memory.
     #[must_use]
     pub fn in_file(&self) -> u32 {
-        self.in_file
+        self.parts.as_ref().map_or(0, |p| p.in_file)
     }
 
     /// Of those in the file only the ones count whose marker is not above this offset.
     #[must_use]
     pub fn file_last(&self) -> Offset {
-        self.file_last
+        self.parts.as_ref().map_or(Offset::ZERO, |p| p.file_last)
     }
 
     /// Those in memory, in the order of their markers.
     #[must_use]
     pub fn tail(&self) -> &[AbortedTxn] {
-        &self.tail
+        self.parts.as_ref().map_or(&[], |p| p.tail.as_slice())
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.in_file as usize + self.tail.len()
+        self.in_file() as usize + self.tail().len()
     }
 
     /// Whether there is none.
@@ -120,30 +131,31 @@ impl Aborted {
 
     /// The first `n` of all are in the file now; memory gives them up. Fewer if there are not so many.
     pub fn moved_to_file(&mut self, n: u32) {
-        let moved = (n.saturating_sub(self.in_file) as usize).min(self.tail.len());
-        if let Some(last) = moved.checked_sub(1).and_then(|i| self.tail.get(i)) {
-            self.file_last = last.last;
-            self.tail.drain(..moved);
-            self.in_file += u32::try_from(moved).unwrap_or(0);
+        let Some(p) = &mut self.parts else { return };
+        let moved = (n.saturating_sub(p.in_file) as usize).min(p.tail.len());
+        if let Some(last) = moved.checked_sub(1).and_then(|i| p.tail.get(i)) {
+            p.file_last = last.last;
+            p.tail.drain(..moved);
+            p.in_file += u32::try_from(moved).unwrap_or(0);
         }
     }
 
     /// What is in the file has been found again in the log, and is in memory from now on.
     pub fn taken_from_file(&mut self, found: Vec<AbortedTxn>) {
-        let tail = std::mem::take(&mut self.tail);
-        *self = Self::in_memory(found);
-        self.tail.extend(tail);
+        let mut all = found;
+        all.extend_from_slice(self.tail());
+        *self = Self::in_memory(all);
     }
 
     /// Forgets those whose marker lies at or above `end`. Those of them that are in the file stay there, above what counts.
     #[must_use]
     pub fn cut(&self, end: Offset) -> Self {
-        let below = self.tail.partition_point(|t| t.last < end);
-        Self {
-            in_file: self.in_file,
-            file_last: self.file_last.min(Offset(end.0.saturating_sub(1))),
-            tail: self.tail[..below].to_vec(),
-        }
+        let below = self.tail().partition_point(|t| t.last < end);
+        Self::of(Parts {
+            in_file: self.in_file(),
+            file_last: self.file_last().min(Offset(end.0.saturating_sub(1))),
+            tail: self.tail()[..below].to_vec(),
+        })
     }
 }
 
@@ -172,6 +184,17 @@ mod tests {
             assert_eq!(AbortedTxn::from_bytes(&b, base), None, "bit {bit}");
         }
         assert_eq!(AbortedTxn::from_bytes(&[0; 32], base), None, "zeros");
+    }
+
+    #[test]
+    fn none_take_no_memory_and_are_equal_to_none() {
+        assert_eq!(size_of::<Aborted>(), size_of::<usize>());
+        let none = [
+            Aborted::in_memory(Vec::with_capacity(4)),
+            Aborted::from_parts(0, Offset::ZERO, Vec::new()).unwrap(),
+            Aborted::in_memory(vec![txn(1, 3, 5)]).cut(Offset(5)),
+        ];
+        assert_eq!(none, [const { Aborted { parts: None } }; 3]);
     }
 
     #[test]

@@ -173,13 +173,15 @@ impl Log {
             return Err(EntryError::Invalid("more is compacted than there is"));
         }
         let (generation, next_creation) = (c.u32()?, c.u32()?);
-        let mut epochs = Vec::new();
-        for _ in 0..c.count(12)? {
+        let known = c.count(12)?;
+        let mut epochs = Vec::with_capacity(known);
+        for _ in 0..known {
             epochs.push((LeaderEpoch(c.i32()?), Offset(c.i64()?)));
         }
         let epochs = Epochs::from_entries(epochs).ok_or(EntryError::Invalid("epochs go back"))?;
-        let mut segments = Vec::new();
-        for _ in 0..c.count(Segment::ENCODED)? {
+        let held = c.count(Segment::ENCODED)?;
+        let mut segments = Vec::with_capacity(held);
+        for _ in 0..held {
             let mut s = Segment::decode(c)?;
             let flags = if version > 1 { c.u8()? } else { 0 };
             s.compacted = flags & COMPACTED != 0;

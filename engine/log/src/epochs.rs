@@ -1,5 +1,6 @@
 //! Which leader epoch began at which offset (KIP-101, KIP-279).
 
+use crate::short;
 use ids::{LeaderEpoch, Offset};
 
 /// The answer to "where does this epoch end": the largest epoch not above the asked one, and the offset after its last
@@ -41,7 +42,7 @@ impl Epochs {
                 return;
             }
         }
-        self.entries.push((epoch, at));
+        short::push(&mut self.entries, (epoch, at));
     }
 
     /// The epoch of the newest record, or -1.
@@ -111,6 +112,11 @@ impl Epochs {
     #[must_use]
     pub fn entries(&self) -> &[(LeaderEpoch, Offset)] {
         &self.entries
+    }
+
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(LeaderEpoch, Offset)>()
     }
 
     pub(crate) fn from_entries(entries: Vec<(LeaderEpoch, Offset)>) -> Option<Self> {

@@ -3,6 +3,7 @@
 //! One sparse list serves both questions: about every `index.interval.bytes` an entry says "the batch that starts at this
 //! position has this base offset, and before it the largest timestamp was this". The reader walks batch headers from there.
 
+use crate::short;
 use ids::{Offset, Timestamp};
 
 /// One entry: 16 bytes in memory and on disk.
@@ -63,7 +64,7 @@ impl Index {
                     "index of segment {base} goes back: {last:?} then {entry:?}"
                 );
             }
-            self.entries.push(entry);
+            short::push(&mut self.entries, entry);
         }
     }
 
@@ -102,6 +103,11 @@ impl Index {
         let rises =
             entries.windows(2).all(|w| w[0].offset < w[1].offset && w[0].position < w[1].position);
         rises.then_some(Self { entries })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<IndexEntry>()
     }
 
     /// Gives the memory back.

@@ -13,6 +13,8 @@
 //! | `index.rs` | where in a segment an offset or a time is found |
 //! | `epochs.rs` | which leader epoch began at which offset (KIP-101) |
 //! | `producers.rs` | idempotent producers: sequences and duplicates (KIP-98) |
+//! | `producers/table.rs` | producers by their ids, in little memory |
+//! | `short.rs` | lists that stay short on most partitions |
 //! | `retention.rs` | which segments may go |
 //! | `compact.rs` | what compaction may touch, and when it is worth it (KIP-58, KIP-354) |
 //! | `compact/key_map.rs` | the newest offset of each key, in bounded memory |
@@ -29,6 +31,7 @@ mod log;
 mod producers;
 mod retention;
 mod segment;
+mod short;
 
 pub use crate::aborted::{Aborted, AbortedTxn};
 pub use crate::batch::BatchMeta;

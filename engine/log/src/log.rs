@@ -3,7 +3,7 @@
 use crate::{
     AbortedTxn, BatchMeta, Epochs, IndexEntry, Producers, Segment, SegmentName, SequenceError,
 };
-use crate::{EpochEnd, WrittenBatch};
+use crate::{EpochEnd, WrittenBatch, short};
 use ids::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
 /// What the log reads of its topic's configuration; may change at any time.
@@ -243,7 +243,7 @@ impl Log {
                 new.unstable_from = open;
                 new.transactional = true;
             }
-            self.segments.push(new);
+            short::push(&mut self.segments, new);
             self.next_creation = place.segment.creation + 1;
             self.roll_next = false;
         }

@@ -4,11 +4,13 @@
 //! them again. A batch that repeats one of the five exactly is a duplicate and gets the original's offset; anything else must
 //! continue the sequence.
 
+mod table;
+
 use crate::BatchMeta;
 use crate::batch::add_sequence;
-use hashbrown::HashMap;
 use ids::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use std::collections::BTreeSet;
+use table::Table;
 
 /// How many batches a producer may have in flight, and so how many are remembered (KIP-98).
 pub(crate) const WINDOW: usize = 5;
@@ -42,7 +44,7 @@ pub struct Producer {
     /// The producer's incarnation.
     pub epoch: ProducerEpoch,
     /// The last batches, oldest first, at most [`WINDOW`].
-    batches: [Option<WrittenBatch>; WINDOW],
+    batches: Vec<WrittenBatch>,
     /// When its last batch was appended (broker's wall clock, so that old record timestamps do not expire it).
     pub last_append: Timestamp,
     /// The first offset of its open transaction.
@@ -55,7 +57,7 @@ impl Producer {
     pub(crate) fn new(epoch: ProducerEpoch) -> Self {
         Self {
             epoch,
-            batches: [None; WINDOW],
+            batches: Vec::new(),
             last_append: Timestamp::NONE,
             transaction_start: None,
             coordinator_epoch: -1,
@@ -64,7 +66,7 @@ impl Producer {
 
     /// The remembered batches, oldest first.
     pub fn batches(&self) -> impl DoubleEndedIterator<Item = &WrittenBatch> {
-        self.batches.iter().flatten()
+        self.batches.iter()
     }
 
     /// The sequence of the newest record, or -1.
@@ -74,12 +76,18 @@ impl Producer {
     }
 
     pub(crate) fn remember(&mut self, batch: WrittenBatch) {
-        if let Some(free) = self.batches.iter_mut().find(|b| b.is_none()) {
-            *free = Some(batch);
+        if self.batches.len() < WINDOW {
+            self.batches.reserve_exact(1);
+            self.batches.push(batch);
         } else {
             self.batches.rotate_left(1);
-            self.batches[WINDOW - 1] = Some(batch);
+            self.batches[WINDOW - 1] = batch;
         }
+    }
+
+    #[cfg(test)]
+    fn heap_bytes(&self) -> usize {
+        self.batches.capacity() * size_of::<WrittenBatch>()
     }
 }
 
@@ -102,10 +110,10 @@ pub enum SequenceError {
     },
 }
 
-/// All producers of one partition. Never iterated in hash order: listings sort.
+/// All producers of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
-    by_id: HashMap<ProducerId, Producer, foldhash::fast::FixedState>,
+    by_id: Table,
     /// The open transactions: first offset and producer, oldest first.
     open: BTreeSet<(Offset, ProducerId)>,
 }
@@ -120,7 +128,7 @@ impl Producers {
     /// # Errors
     /// [`SequenceError`] if it belongs to an old incarnation or leaves a gap.
     pub fn check(&self, batch: &BatchMeta) -> Result<Option<WrittenBatch>, SequenceError> {
-        let Some(known) = self.by_id.get(&batch.producer_id) else {
+        let Some(known) = self.by_id.get(batch.producer_id) else {
             // No state at all: it expired or was truncated away, and any sequence may begin.
             return Ok(None);
         };
@@ -156,13 +164,12 @@ impl Producers {
 
     /// Remembers a batch that has been given its place.
     pub fn note(&mut self, batch: &BatchMeta, base_offset: Offset, now: Timestamp) {
-        if !self.by_id.contains_key(&batch.producer_id) && self.by_id.len() >= PRODUCERS_MAX {
+        if self.by_id.get(batch.producer_id).is_none() && self.by_id.len() >= PRODUCERS_MAX {
             self.forget_the_silent();
         }
         let producer = self
             .by_id
-            .entry(batch.producer_id)
-            .or_insert_with(|| Producer::new(batch.producer_epoch));
+            .get_or_insert_with(batch.producer_id, || Producer::new(batch.producer_epoch));
         if producer.epoch != batch.producer_epoch {
             let open = producer.transaction_start;
             *producer = Producer::new(batch.producer_epoch);
@@ -179,13 +186,12 @@ impl Producers {
     /// Notes a transaction marker: the producer's transaction is over, and its epoch may have risen. One of an older epoch
     /// changes nothing. The first offset of the transaction that it has ended, if there was one.
     pub fn note_marker(&mut self, marker: &BatchMeta, now: Timestamp) -> Option<Offset> {
-        if !self.by_id.contains_key(&marker.producer_id) && self.by_id.len() >= PRODUCERS_MAX {
+        if self.by_id.get(marker.producer_id).is_none() && self.by_id.len() >= PRODUCERS_MAX {
             self.forget_the_silent();
         }
         let producer = self
             .by_id
-            .entry(marker.producer_id)
-            .or_insert_with(|| Producer::new(marker.producer_epoch));
+            .get_or_insert_with(marker.producer_id, || Producer::new(marker.producer_epoch));
         if marker.producer_epoch < producer.epoch {
             return None;
         }
@@ -203,7 +209,7 @@ impl Producers {
     /// Forgets producers whose last append is more than `expiration_ms` ago, unless a transaction is open.
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
         self.by_id
-            .retain(|_, p| p.transaction_start.is_some() || now - p.last_append <= expiration_ms);
+            .retain(|p| p.transaction_start.is_some() || now - p.last_append <= expiration_ms);
     }
 
     /// What a truncation to `end` makes of the producers that wrote at or above it, as far as their windows tell: those of
@@ -217,7 +223,7 @@ impl Producers {
             if p.batches().all(|b| b.last_offset < end) {
                 continue;
             }
-            let mut cut = Producer { batches: [None; WINDOW], ..p.clone() };
+            let mut cut = Producer { batches: Vec::new(), ..p.clone() };
             for b in p.batches().filter(|b| b.last_offset < end) {
                 cut.remember(*b);
             }
@@ -244,7 +250,7 @@ impl Producers {
     }
 
     fn remove(&mut self, id: ProducerId) {
-        if let Some(first) = self.by_id.remove(&id).and_then(|p| p.transaction_start) {
+        if let Some(first) = self.by_id.remove(id).and_then(|p| p.transaction_start) {
             self.open.remove(&(first, id));
         }
     }
@@ -254,7 +260,7 @@ impl Producers {
     pub fn with_open_transactions(&self) -> Self {
         let mut open = Self::default();
         for (_, id) in &self.open {
-            if let Some(p) = self.by_id.get(id) {
+            if let Some(p) = self.by_id.get(*id) {
                 open.insert(*id, p.clone());
             }
         }
@@ -264,9 +270,7 @@ impl Producers {
     /// Completes what a truncation says of producers, which were `now` before: which transactions are open where the log ends
     /// afterwards. `open` was formed from the log below that end; who is not in it has none there but one that is open now.
     pub fn reopen(&mut self, now: &Self, open: &Self) {
-        for p in self.by_id.values_mut() {
-            p.transaction_start = None;
-        }
+        self.by_id.for_each_mut(|p| p.transaction_start = None);
         self.open.clear();
         for (id, found) in open.sorted() {
             let since = now.get(id).and_then(|p| p.transaction_start);
@@ -319,22 +323,20 @@ impl Producers {
             .collect();
         ages.sort_unstable();
         for (_, id) in ages.into_iter().take(PRODUCERS_MAX / 16) {
-            self.by_id.remove(&id);
+            self.by_id.remove(id);
         }
     }
 
     /// What is known of one producer.
     #[must_use]
     pub fn get(&self, id: ProducerId) -> Option<&Producer> {
-        self.by_id.get(&id)
+        self.by_id.get(id)
     }
 
     /// All producers in the order of their ids.
     #[must_use]
     pub fn sorted(&self) -> Vec<(ProducerId, &Producer)> {
-        let mut all: Vec<_> = self.by_id.iter().map(|(id, p)| (*id, p)).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all
+        self.by_id.sorted()
     }
 
     /// How many producers are known.
@@ -346,7 +348,7 @@ impl Producers {
     /// Whether none is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.by_id.len() == 0
     }
 
     /// The first offset of the oldest open transaction.
@@ -359,8 +361,14 @@ impl Producers {
     pub fn insert(&mut self, id: ProducerId, producer: Producer) {
         let open = producer.transaction_start;
         self.remove(id);
-        self.by_id.insert(id, producer);
+        self.by_id.get_or_insert_with(id, || producer);
         self.open.extend(open.map(|first| (first, id)));
+    }
+
+    /// What they have allocated, without the open transactions.
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.by_id.heap_bytes()
     }
 }
 
@@ -394,9 +402,10 @@ mod tests {
 
     #[test]
     fn a_producer_of_a_partition_takes_about_two_hundred_bytes() {
-        // Its entry in the table, of which a half to seven eighths are taken; nothing else is allocated for it.
-        let bytes = size_of::<(ProducerId, Producer)>();
-        assert!(bytes <= 208, "{bytes}");
+        let p = after(&[batch(0, 0, 1)]);
+        assert_eq!(p.heap_bytes(), size_of::<(ProducerId, Producer)>() + size_of::<WrittenBatch>());
+        let p = after(&(0..9).map(|i| batch(0, i, 1)).collect::<Vec<_>>());
+        assert!(p.heap_bytes() <= 200, "{}", p.heap_bytes());
     }
 
     #[test]

@@ -433,11 +433,11 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
         slices.next().await;
         let mut p_mut = p.borrow_mut();
         let id = p_mut.id;
-        for (name, f) in &mut p_mut.files {
+        for (name, f) in p_mut.files.iter_mut() {
             // Cleared before: what is written during the sync is not covered by it.
             if std::mem::take(&mut f.unsynced) {
                 match f.file.as_ref().map(OpenFile::handle) {
-                    Some(file) => unsynced.push((Rc::clone(p), *name, file)),
+                    Some(file) => unsynced.push((Rc::clone(p), name, file)),
                     // The entry would count bytes that nobody has synced.
                     None if planted::is(Planted::FileClosedUnderItsWriter) => {}
                     None => inner.rt.fault(format!(
@@ -446,7 +446,7 @@ async fn sync_segments(inner: &Rc<Inner>, dirty: &[Shared]) {
                 }
             }
             if let Some(index) = f.unsynced_index.take() {
-                unsynced.push((Rc::clone(p), *name, index));
+                unsynced.push((Rc::clone(p), name, index));
             }
         }
     }
@@ -472,9 +472,9 @@ fn close_files(partitions: &[Shared], kept: usize) {
         // Who is about to write holds the file already, and the next checkpoint has to find it.
         let idle = !p.writing || planted::is(Planted::FileClosedUnderItsWriter);
         let closable = open >= kept;
-        for (name, f) in &mut p.files {
+        for (name, f) in p.files.iter_mut() {
             open += usize::from(f.file.is_some());
-            if idle && !f.unsynced && (closable || Some(*name) != active) {
+            if idle && !f.unsynced && (closable || Some(name) != active) {
                 f.file = None;
             }
         }
@@ -682,6 +682,7 @@ async fn apply(inner: &Rc<Inner>, plan: Plan, footer: Footer) {
         let names: Vec<SegmentName> = p.log.segments().iter().map(|s| s.name).collect();
         p.rest = t.state.rest;
         p.rest.retain(|r| names.contains(&r.segment));
+        p.rest.shrink_to_fit();
         for name in names {
             let done = p.files.get(&name).map_or(0, |f| f.index_written);
             let sealed = p.log.is_sealed(name);

@@ -16,6 +16,7 @@
 //! | `journal.rs` | group commit |
 //! | `ring.rs`, `scan.rs` | places in the ring; its chain of commits (pure) |
 //! | `tail.rs` | the end of a log in memory |
+//! | `segment_files.rs` | the segments' files of one partition |
 //! | `truncate.rs` | a log is cut back |
 //! | `writer.rs` | blocks to segments |
 //! | `checkpoint.rs` | segments, rest log, manifest, then the ring's start |
@@ -56,6 +57,7 @@ mod rest_log;
 mod ring;
 mod scan;
 mod scrub;
+mod segment_files;
 mod shortage;
 mod store;
 mod strays;

@@ -5,12 +5,12 @@ use crate::format::manifest::{RestPiece, State};
 use crate::format::record::Type;
 use crate::journal::Entry;
 use crate::planted::{self, Planted};
+use crate::segment_files::SegmentFiles;
 use crate::tail::Tail;
 use ids::{Offset, PartitionId, Timestamp};
 use log::{Log, Place, SegmentName};
 use runtime::{File, Memory};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What the store reads of a partition's configuration; may change at any time.
@@ -93,7 +93,7 @@ pub(crate) struct Partition {
     pub(crate) log: Log,
     pub(crate) config: PartitionConfig,
     pub(crate) tail: Tail,
-    pub(crate) files: BTreeMap<SegmentName, SegmentFile>,
+    pub(crate) files: SegmentFiles,
     /// Chunks of the tail that a file holds and that could not go, because an older one had not been written yet.
     pub(crate) held_up: usize,
     /// It has been mentioned as one whose oldest chunk the rest log holds.
@@ -202,7 +202,7 @@ impl Partition {
             log: Log::default(),
             config,
             tail: Tail::default(),
-            files: BTreeMap::new(),
+            files: SegmentFiles::default(),
             held_up: 0,
             mentioned: false,
             rest: Vec::new(),
@@ -319,8 +319,8 @@ impl Partition {
 
     /// Forgets files, memory and rest of segments that have left the log; returns their names.
     pub(crate) fn forget(&mut self, dropped: &[SegmentName]) {
+        self.files.remove_all(dropped);
         for name in dropped {
-            self.files.remove(name);
             self.rest.retain(|r| r.segment != *name);
         }
         match self.log.segments().first() {
@@ -340,8 +340,8 @@ impl Partition {
         dropped: &[SegmentName],
         cut: Option<(SegmentName, u32)>,
     ) {
+        self.files.remove_all(dropped);
         for name in dropped {
-            self.files.remove(name);
             self.rest.retain(|r| r.segment != *name);
         }
         let last = self.log.segments().last().map(|s| Place { segment: s.name, position: s.len });

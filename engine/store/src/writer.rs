@@ -61,7 +61,7 @@ async fn open_once(inner: &Rc<Inner>, p: &Shared, name: SegmentName) -> io::Resu
     let file = disk.open(&path, open).await?;
     inner.unlisted.borrow_mut().insert(inner.paths.partition(id));
     let mut p = p.borrow_mut();
-    let f = p.files.entry(name).or_default();
+    let f = p.files.get_or_default(name);
     let open = f.file.get_or_insert_with(|| OpenFile::new(file, &inner.segment_files));
     Ok(open.handle())
 }

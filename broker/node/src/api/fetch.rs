@@ -161,7 +161,7 @@ pub(super) async fn answer(
         wanted: wanted(&request, by_id),
         forgotten: forgotten(&request, by_id),
     };
-    let new_id = i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
+    let new_id = || i32::try_from(broker.rt.random() & 0x7fff_ffff).unwrap_or(0);
     let key = broker.fetch_parts.fresh_key();
     let opened = broker.fetch_sessions.borrow_mut().open(session, broker.rt.now(), new_id, key);
     end_parts(broker);

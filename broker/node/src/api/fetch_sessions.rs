@@ -42,13 +42,13 @@ impl FetchSessions {
         Self { slots, sessions: BTreeMap::new(), partitions: 0, ended: Vec::new() }
     }
 
-    /// Applies a request to its session, and says what is to be read. A full request gets the session `new_id`, if there is
-    /// room for one, whose parts have the name `key`.
+    /// Applies a request to its session, and says what is to be read. A full request gets a session of the id that `new_id`
+    /// draws, if there is room for one, whose parts have the name `key`; other requests draw none.
     pub(crate) fn open(
         &mut self,
         asked: Asked,
         now: Instant,
-        new_id: i32,
+        new_id: impl FnOnce() -> i32,
         key: u64,
     ) -> Result<Opened, ErrorCode> {
         match asked.epoch {
@@ -58,6 +58,7 @@ impl FetchSessions {
             }
             0 => {
                 self.close(asked.session_id);
+                let new_id = new_id();
                 match self.make(new_id, asked.by_id, &asked.wanted, now, key) {
                     true => self.go_on(new_id, Kind::Full(new_id)),
                     false => Ok(Opened { kind: Kind::Full(0), ..Opened::of_all(asked.wanted) }),

@@ -198,6 +198,25 @@ fn a_future_timestamp_pins_the_log() {
     assert_eq!(r.new_start(&log, Offset(2), T0 + 2000), None);
 }
 
+#[test]
+fn one_segment_and_one_producer_take_little_before_and_after_a_start() {
+    let heap = |log: &Log| {
+        let indexes: usize = log.segments.iter().map(|s| s.index.heap_bytes()).sum();
+        let segments = log.segments.capacity() * size_of::<Segment>();
+        segments + indexes + log.epochs.heap_bytes() + log.producers.heap_bytes()
+    };
+    let mut log = Log::default();
+    let b = BatchMeta { transactional: false, ..of_transaction(1, 0) };
+    log.append(&b, E0, T0, &small_segments()).unwrap();
+    let one = size_of::<Segment>() + size_of::<IndexEntry>() + size_of::<(LeaderEpoch, Offset)>();
+    assert_eq!(heap(&log), one + log.producers.heap_bytes());
+    assert!(heap(&log) <= 256, "{}", heap(&log));
+    let mut bytes = Vec::new();
+    log.encode(&mut bytes);
+    let read = Log::decode(&mut crate::Cursor::new(&bytes)).unwrap();
+    assert_eq!(heap(&read), heap(&log) - size_of::<IndexEntry>(), "the index has its own file");
+}
+
 fn of_transaction(producer: i64, sequence: i32) -> BatchMeta {
     BatchMeta {
         producer_id: ProducerId(producer),

@@ -288,8 +288,9 @@ impl State {
                 index_entries: c.u32()?,
             });
         }
-        let mut rest = Vec::new();
-        for _ in 0..c.count(36)? {
+        let pieces = c.count(36)?;
+        let mut rest = Vec::with_capacity(pieces);
+        for _ in 0..pieces {
             rest.push(RestPiece {
                 segment: take_name(c)?,
                 position: c.u32()?,
@@ -375,7 +376,10 @@ mod tests {
         assert_eq!(bytes.len(), 4096);
         let (header, read_crc) = Header::parse(&bytes, &[7; 16]).unwrap();
         assert_eq!((header.footer, header.number, read_crc), (footer, 5, crc));
-        assert_eq!(entries(&bytes, &header).unwrap(), vec![entry, gone]);
+        let read = entries(&bytes, &header).unwrap();
+        assert_eq!(read, vec![entry, gone]);
+        let pieces = read[0].state.as_ref().map(|s| s.rest.capacity());
+        assert_eq!(pieces, Some(1), "a partition keeps the list as long as it lives");
         bytes[200] ^= 1;
         assert!(Header::parse(&bytes, &[7; 16]).is_none());
     }

@@ -21,7 +21,7 @@ fn asked(session_id: i32, epoch: i32, wanted: Vec<(Wanted, From)>) -> Asked {
 }
 
 fn open(s: &mut FetchSessions, asked: Asked) -> Result<Opened, ErrorCode> {
-    s.open(asked, Instant(0), 7, 1)
+    s.open(asked, Instant(0), || 7, 1)
 }
 
 fn found(bytes: usize, high_watermark: i64, asleep: bool) -> Findings {
@@ -150,18 +150,37 @@ fn a_number_that_is_free_serves_another_partition() {
 }
 
 #[test]
+fn only_a_full_request_draws_an_id() {
+    let mut s = with_session(1);
+    let drawn = std::cell::Cell::new(0);
+    let mut ask = |session_id, epoch| {
+        let draw = || {
+            drawn.set(drawn.get() + 1);
+            8
+        };
+        let one = asked(session_id, epoch, vec![(wanted(0), from(0))]);
+        let kind = s.open(one, Instant(0), draw, 2).map(|o| o.kind);
+        (kind, drawn.get())
+    };
+    assert_eq!(ask(7, 1), (Ok(Kind::Incremental(7)), 0));
+    assert_eq!(ask(7, 9), (Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH), 0));
+    assert_eq!(ask(0, -1), (Ok(Kind::Sessionless), 0));
+    assert_eq!(ask(7, 0), (Ok(Kind::Full(8)), 1));
+}
+
+#[test]
 fn a_full_cache_gives_way_only_to_the_patient() {
     let mut s = FetchSessions::new(SLOTS);
     let one = || asked(0, 0, vec![(wanted(0), from(0))]);
     for i in 0..SLOTS {
         let id = i32::try_from(i).unwrap() + 1;
-        let opened = s.open(one(), Instant(0), id, u64::from(id.unsigned_abs())).unwrap();
+        let opened = s.open(one(), Instant(0), || id, u64::from(id.unsigned_abs())).unwrap();
         assert_eq!(opened.kind, Kind::Full(id));
     }
-    assert_eq!(s.open(one(), Instant(0), 5000, 5000).unwrap().kind, Kind::Full(0));
+    assert_eq!(s.open(one(), Instant(0), || 5000, 5000).unwrap().kind, Kind::Full(0));
     assert!(s.take_ended().is_empty());
     let later = Instant(0) + STALE;
-    assert_eq!(s.open(one(), later, 5000, 5000).unwrap().kind, Kind::Full(5000));
+    assert_eq!(s.open(one(), later, || 5000, 5000).unwrap().kind, Kind::Full(5000));
     assert_eq!(s.len(), SLOTS);
     assert_eq!(s.take_ended().len(), 1, "its parts are to go");
 }
