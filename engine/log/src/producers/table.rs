@@ -163,7 +163,8 @@ mod tests {
     fn a_table_of_which_little_is_left_is_equal_to_a_list_and_no_larger() {
         let mut t = of(0..1000);
         t.for_each_mut(|p| p.coordinator_epoch = 1);
-        t.get_or_insert_with(ProducerId(5), || Producer::new(ProducerEpoch(0))).coordinator_epoch = 2;
+        t.get_or_insert_with(ProducerId(5), || Producer::new(ProducerEpoch(0))).coordinator_epoch =
+            2;
         t.retain(|p| p.coordinator_epoch == 2);
         t.for_each_mut(|p| p.coordinator_epoch = -1);
         assert_eq!((ids(&t), t.heap_bytes()), (vec![5], of([5]).heap_bytes()));
