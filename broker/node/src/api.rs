@@ -356,8 +356,8 @@ async fn answer_here(
     };
     let result = match key {
         ApiKey::Produce => produce::answer(broker, &asked, &mut reader, received, laps).await,
-        ApiKey::Fetch => fetch::answer(broker, &asked, &mut reader, laps).await,
-        // Apart, so that their state is no part of every request's.
+        // Apart, so that their state is no part of every produce's: a request is moved whole where it begins.
+        ApiKey::Fetch => Box::pin(fetch::answer(broker, &asked, &mut reader, laps)).await,
         _ => Box::pin(answer_other(broker, key, &asked, &mut reader)).await,
     };
     result.unwrap_or_else(refuse)

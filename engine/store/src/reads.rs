@@ -7,12 +7,14 @@
 //! | file | what |
 //! |---|---|
 //! | `reads.rs` | finding the batch, from memory or from the file |
+//! | `reads/memory.rs` | the same for what is in memory as a whole, at once |
 //! | `reads/streams.rs` | who reads in order (pure), and what is held for him |
 //! | `reads/ahead.rs` | reading on, and ahead |
 //! | `reads/pool.rs` | memory and places at the device |
 
 mod ahead;
 mod indexes;
+mod memory;
 mod pool;
 mod streams;
 
@@ -21,6 +23,7 @@ pub(crate) use self::pool::Pool;
 pub(crate) use self::streams::Streams;
 
 use self::pool::Room;
+use self::streams::Stream;
 use crate::format::BLOCK;
 use crate::partition::{Partition, Shared, floor_block};
 use crate::rest_log::{self, Stop};
@@ -173,6 +176,16 @@ enum Target {
     Time(Timestamp, Offset),
 }
 
+impl Target {
+    /// The position below it by this index.
+    fn floor(&self, name: SegmentName, index: &Index) -> u32 {
+        match self {
+            Self::Offset(o) => index.floor(u32::try_from(*o - name.base).unwrap_or(u32::MAX)),
+            Self::Time(t, _) => index.floor_by_time(*t),
+        }
+    }
+}
+
 impl Store {
     /// Reads batches from the one that holds `from` up to, not including, offset `bound`, at most `max_bytes`; with
     /// `at_least_one` the first batch comes whole whatever its size. Empty if `from` is at or beyond `bound`.
@@ -200,12 +213,32 @@ impl Store {
             }
         }
         let limits = Limits { bound, bytes: max_bytes, at_least_one };
-        if let Some(read) = self.read_on(&p, from, &limits).await {
+        let stream = self.inner.streams.borrow_mut().take(id, from);
+        if stream.is_none()
+            && let Some(read) = memory::read(&p, from, &limits)
+        {
+            return Ok(read);
+        }
+        // On the heap, so that it is no part of the state of those that are served from memory, which are most.
+        Box::pin(self.read_anywhere(&p, from, &limits, stream)).await
+    }
+
+    /// Goes on where a reader stopped, or looks for what he wants, in memory and in files.
+    async fn read_anywhere(
+        &self,
+        p: &Shared,
+        from: Offset,
+        limits: &Limits,
+        stream: Option<Stream>,
+    ) -> Result<Read, ReadError> {
+        if let Some(stream) = stream
+            && let Some(read) = self.read_on(p, from, limits, stream).await
+        {
             return Ok(read);
         }
         let mut tries = 0;
         loop {
-            let read = self.read_once(&p, from, &limits).await;
+            let read = self.read_once(p, from, limits).await;
             // Compaction may have put another segment in the place of the one that was looked at.
             let replaced = match &read {
                 Ok((read, found)) => {
@@ -434,28 +467,12 @@ impl Store {
     }
 
     async fn floor(&self, p: &Shared, name: SegmentName, target: &Target) -> u32 {
-        let look = |index: &Index| match target {
-            Target::Offset(o) => index.floor(u32::try_from(*o - name.base).unwrap_or(u32::MAX)),
-            Target::Time(t, _) => index.floor_by_time(*t),
-        };
-        {
-            let p = p.borrow();
-            let Some(s) = p.log.segment(name) else { return 0 };
-            let f = p.files.get(&name);
-            let base = f.map_or(0, |f| f.index_base);
-            let warm = s.index.entries().first().is_some_and(|first| {
-                look(&s.index) >= first.position && covers(target, name, first)
-            });
-            if base == 0 || warm {
-                return look(&s.index);
-            }
-            if let Some(cold) = f.and_then(|f| f.cold_index.clone()) {
-                return look(&cold);
-            }
+        if let Some(known) = known_floor(&p.borrow(), name, target) {
+            return known;
         }
         // An index only saves time. One that cannot be read now is read another time.
         let Some(cold) = self.load_index(p, name).await else { return 0 };
-        let floor = look(&cold);
+        let floor = target.floor(name, &cold);
         self.inner.cold_indexes.keep(p, name, cold);
         let bytes = self.inner.cold_indexes.bytes() as u64;
         self.inner.count(|c| c.cold_index_bytes = bytes);
@@ -656,6 +673,23 @@ fn cut(
         run = Some(Run { first, next: head.last.next(), end: at, batch: head.len });
     }
     Ok(run)
+}
+
+/// Where a segment is to be walked from, as far as indexes in memory say it: zero if it is not there.
+fn known_floor(p: &Partition, name: SegmentName, target: &Target) -> Option<u32> {
+    let Some(s) = p.log.segment(name) else { return Some(0) };
+    let f = p.files.get(&name);
+    let base = f.map_or(0, |f| f.index_base);
+    let floor = target.floor(name, &s.index);
+    let warm = s
+        .index
+        .entries()
+        .first()
+        .is_some_and(|first| floor >= first.position && covers(target, name, first));
+    if base == 0 || warm {
+        return Some(floor);
+    }
+    f.and_then(|f| f.cold_index.as_ref()).map(|cold| target.floor(name, cold))
 }
 
 /// Whether the part of the index that is in memory can answer for the target.

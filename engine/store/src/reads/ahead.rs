@@ -32,11 +32,16 @@ impl Range {
 }
 
 impl Store {
-    /// Serves a reader who comes back where he stopped; none if he is not known, or if what he comes for is better looked for
-    /// afresh: then nothing has happened.
-    pub(super) async fn read_on(&self, p: &Shared, from: Offset, limits: &Limits) -> Option<Read> {
+    /// Serves a reader who comes back where he stopped; none if what he comes for is better looked for afresh: then nothing has
+    /// happened.
+    pub(super) async fn read_on(
+        &self,
+        p: &Shared,
+        from: Offset,
+        limits: &Limits,
+        stream: Stream,
+    ) -> Option<Read> {
         let id = p.borrow().id;
-        let stream = self.inner.streams.borrow_mut().take(id, from)?;
         let quick = stream.is_quick(self.inner.rt.now());
         let place = stream.place;
         let mut ahead = stream.ahead.clone();

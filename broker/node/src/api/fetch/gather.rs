@@ -91,7 +91,7 @@ pub(super) async fn gather(
     } else {
         let temporary = key.is_none().then(|| Temporary::new(broker, &asks));
         let key = key.or(temporary.as_ref().map(|t| t.key)).unwrap_or(0);
-        rounds(broker, &limits, key, asks, laps).await.into_values().collect()
+        Box::pin(rounds(broker, &limits, key, asks, laps)).await.into_values().collect()
     };
     for (want, got) in all {
         let name = names.remove(&want.number);

@@ -150,7 +150,12 @@ async fn read_one(
     let wanted = usize::try_from(from.max_bytes).unwrap_or(0).min(READ_BYTES_MAX);
     let max = wanted.min(left);
     let found = match read_records(store, id, from.offset, got.bound, max, first).await {
-        Ok(read) => aborted(store, id, limits, from.offset, &read).await.map(|list| (read, list)),
+        Ok(read) if limits.committed => {
+            // Apart, so that its state is no part of every fetch.
+            let list = Box::pin(aborted(store, id, from.offset, &read)).await;
+            list.map(|list| (read, list))
+        }
+        Ok(read) => Ok((read, Vec::new())),
         Err(e) => Err(e),
     };
     match found {
@@ -176,17 +181,13 @@ async fn read_one(
     got
 }
 
-/// The aborted transactions among what was read from `from` on, for who wants only what is committed.
+/// The aborted transactions among what was read from `from` on.
 async fn aborted(
     store: &Store,
     id: PartitionId,
-    limits: &Limits,
     from: Offset,
     read: &store::Read,
 ) -> Result<Vec<AbortedTxn>, store::ReadError> {
-    if !limits.committed {
-        return Ok(Vec::new());
-    }
     match read.end() {
         Some(end) => store.aborted_transactions(id, from, end).await,
         None => Ok(Vec::new()),
