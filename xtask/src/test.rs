@@ -4,7 +4,7 @@
 //! that goes wrong is a failure, its set-up included. What is not here is named once, with the packages that would bring it.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::program::Ending;
 use crate::tally::{Tally, say};
@@ -150,6 +150,9 @@ const WITH_FEATURES: [&[&str]; 2] = [
 const WITH_A_SLOW_BROKER: &[&str] =
     &["test", "--package", "ringwood", "--features", "faults", "--test", "slow"];
 
+/// The last crates of a build say nothing for long where others want the processors as well. A test is not given so much time.
+const BUILDING: Duration = Duration::from_secs(60 * 60);
+
 /// Builds the broker and the librdkafka client without running tests.
 fn build() -> Result<(), Fault> {
     let words = ["build", "--package", "ringwood", "--package", "ringwood-clients-rdkafka"];
@@ -173,6 +176,12 @@ fn with_features(tally: &mut Tally, required: bool) -> Result<(), Fault> {
 /// Runs and counts tests. Some need root, or a program: where they are required they fail without, and are not skipped.
 fn tests(tally: &mut Tally, what: &str, required: bool, words: &[&str]) -> Result<(), Fault> {
     let (mut passed, mut failed, mut named) = (0, 0, 0);
+    let mut built = cargo(words);
+    match program::watch(built.arg("--no-run"), BUILDING, |_| {})? {
+        Ending::Good => {}
+        Ending::Silent(words) => return tally.check(what, Some(&words)),
+        Ending::Bad => return tally.check(what, Some("the build failed, see above")),
+    }
     let mut command = cargo(words);
     if required {
         command.env(REQUIRE, "1");
