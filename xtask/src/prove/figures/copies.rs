@@ -38,8 +38,12 @@ const WHO: [(&str, &str); 3] = [
     ("into tails", "ringwood_store::tail::"),
     ("into commits", "ringwood_store::journal::filling::"),
 ];
-/// And everything else: heads of answers, and the state of requests.
-const KINDS: usize = WHO.len() + 1;
+/// And everything else, in pieces of at least [`LARGE`] bytes and in smaller ones.
+const KINDS: usize = WHO.len() + 2;
+const OTHERS: usize = WHO.len();
+/// What is copied of the loads' batches is 15 KiB at a time. Less is the state of requests, which is moved where they begin, and the
+/// heads of answers: so much for each request, whatever its bytes.
+const LARGE: u64 = 4096;
 
 /// What one run has moved.
 #[derive(Clone, Copy)]
@@ -54,7 +58,7 @@ pub(super) struct Copies {
     /// A table with its heading.
     pub(super) rows: Vec<String>,
     /// Bytes copied on their way out for each byte produced: what a load that is read as well copies more than one that is not,
-    /// without the portable backend's own. None where there is no valgrind.
+    /// in large pieces, without the portable backend's own. None where there is no valgrind.
     pub(super) out: Option<f64>,
 }
 
@@ -71,7 +75,7 @@ pub(super) fn take(gaps: &mut Gaps) -> Result<Copies, Fault> {
     }
     let who = WHO.map(|(name, _)| name).join(" | ");
     rows.push(format!(
-        "| load | copies/byte, valgrind | of that {who} | others | copies/byte, counters |"
+        "| load | copies/byte, valgrind | of that {who} | others, large | others, small | copies/byte, counters |"
     ));
     rows.push(format!("|---|{}", "---:|".repeat(KINDS + 2)));
     let mut seen = Vec::new();
@@ -83,7 +87,7 @@ pub(super) fn take(gaps: &mut Gaps) -> Result<Copies, Fault> {
         let all: f64 = copied.iter().sum();
         let each = copied.map(|c| format!("{c:.2}")).join(" | ");
         rows.push(format!("| {name} | {all:.2} | {each} | {counted:.2} |"));
-        seen.push(all - copied[0]);
+        seen.push(copied[1..=OTHERS].iter().sum::<f64>());
     }
     let out = match seen[..] {
         [written, read_as_well] => Some(read_as_well - written),
@@ -125,7 +129,7 @@ fn moved(consumers: &str, seconds: u64) -> Result<Moved, Fault> {
 }
 
 /// The bytes of all copies by who made them, of what DHAT wrote: `pps` has an entry for each chain of calls, with its bytes as
-/// `tb` and its frames as `fs`, the innermost first; these are indexes into the names of `ftbl`.
+/// `tb`, how many copies they are as `tbk` and its frames as `fs`, the innermost first; these are indexes into the names of `ftbl`.
 fn copies(told: &[u8]) -> Result<[u64; KINDS], Fault> {
     let told: Value = serde_json::from_slice(told)?;
     let list = |of: &'static str| told[of].as_array().ok_or(format!("valgrind told no {of}"));
@@ -139,9 +143,11 @@ fn copies(told: &[u8]) -> Result<[u64; KINDS], Fault> {
     let mut all = [0; KINDS];
     for copy in list("pps")? {
         let bytes = copy["tb"].as_u64().ok_or("valgrind told no bytes")?;
+        let blocks = copy["tbk"].as_u64().ok_or("valgrind told no blocks")?;
         let mut frames = copy["fs"].as_array().ok_or("valgrind told no frames")?.iter();
         let kind = frames.find_map(|at| kinds[usize::try_from(at.as_u64()?).ok()?]);
-        all[kind.unwrap_or(KINDS - 1)] += bytes;
+        let small = bytes < blocks.saturating_mul(LARGE);
+        all[kind.unwrap_or(OTHERS + usize::from(small))] += bytes;
     }
     Ok(all)
 }
@@ -170,17 +176,17 @@ mod tests {
             "0x5: ringwood_runtime::executor::Executor::run (executor.rs:128)"],
             "pps": [{"tb": 100, "tbk": 2, "fs": [1, 2, 5]}, {"tb": 20, "tbk": 1, "fs": [1, 3, 5]},
                 {"tb": 7, "tbk": 1, "fs": [1, 4, 5]}, {"tb": 5, "tbk": 9, "fs": [1, 5]},
-                {"tb": 11, "tbk": 1, "fs": [1, 2]}]}"#;
-        assert_eq!(copies(told).ok(), Some([111, 20, 7, 5]));
+                {"tb": 8192, "tbk": 2, "fs": [1, 5]}, {"tb": 11, "tbk": 1, "fs": [1, 2]}]}"#;
+        assert_eq!(copies(told).ok(), Some([111, 20, 7, 8192, 5]));
         assert!(copies(b"{}").is_err() && copies(b"no json").is_err());
     }
 
     #[test]
     fn the_start_is_left_out() {
         let moved = |produced, copied, counted| Moved { produced, copied, counted };
-        let short = moved(1 << 20, [3 << 20, 1 << 20, 2 << 20, 0], 2 << 20);
-        let long = moved(5 << 20, [7 << 20, 5 << 20, 6 << 20, 2 << 20], 10 << 20);
-        assert_eq!(per_byte(short, long).ok(), Some(([1.0, 1.0, 1.0, 0.5], 2.0)));
+        let short = moved(1 << 20, [3 << 20, 1 << 20, 2 << 20, 0, 1 << 20], 2 << 20);
+        let long = moved(5 << 20, [7 << 20, 5 << 20, 6 << 20, 2 << 20, 1 << 20], 10 << 20);
+        assert_eq!(per_byte(short, long).ok(), Some(([1.0, 1.0, 1.0, 0.5, 0.0], 2.0)));
         assert!(per_byte(long, short).is_err());
     }
 }

@@ -14,8 +14,8 @@ pub(super) const RECORDS: &str = "1000 records/s";
 pub(super) const COPIES: &str = "copies/byte";
 /// The broker counts no copy on the way out, because it knows of none: only valgrind would see one.
 pub(super) const COPIES_OUT: &str =
-    "copies/byte on the way out by valgrind, heads of answers and states of requests among them";
-/// A batch that is copied once makes 1; the head of an answer is a hundred bytes beside its batches.
+    "copies/byte on the way out by valgrind, in pieces of 4 KiB and more";
+/// A batch that is copied once makes 1.
 const NONE: f64 = 0.05;
 pub(super) const SHARE: &str = "% of the slower of device (1 MiB written and flushed) and loopback; every byte is written twice";
 
