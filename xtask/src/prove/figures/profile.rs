@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Broker, Load, Options, binary};
+use super::{Broker, Load, Options, binary, warm};
 use crate::Fault;
 use crate::broker::Broker as Process;
 use crate::program::{self, Outcome};
@@ -18,9 +18,6 @@ use crate::tally::say;
 
 /// How long the load lasts.
 const TIME: &str = "4s";
-/// And how long it lasts before `perf` looks: memory that is taken for the first time is cleared by the kernel, which would be most of
-/// what is seen.
-const BEFORE: &str = "3s";
 /// So many symbols are told.
 const SYMBOLS: usize = 15;
 /// Under callgrind everything takes some fifty times as long, and `perf report` looks up every symbol.
@@ -71,9 +68,9 @@ pub(super) fn of(
 }
 
 /// The load's words behind those of the program that runs it.
-fn add_load(command: &mut Command, address: &str, load: &Load, time: &str) {
+fn add_load(command: &mut Command, address: &str, load: &Load) {
     command.args(["perf", "run", "-b", address, "--rate", load.rate, "--partitions", "16"]);
-    command.args(["--producers", "2", "--warmup", "0s", "--duration", time]).args(load.words);
+    command.args(["--producers", "2", "--warmup", "0s", "--duration", TIME]).args(load.words);
 }
 
 fn must_end_well(outcome: &Outcome, what: &str) -> Result<(), Fault> {
@@ -91,15 +88,13 @@ fn by_perf(
     load: &Load,
 ) -> Result<Vec<(f64, String)>, Fault> {
     let broker = Broker::start(folder, cores, None, options)?;
-    let mut before = Command::new(binary());
-    add_load(&mut before, &broker.listen, load, BEFORE);
-    must_end_well(&program::run(&mut before, None, PATIENCE)?, "the load")?;
+    warm(&broker)?;
     let out = folder.join("profile.data");
     // It samples the broker for as long as the command behind it, the load, takes.
     let mut record = Command::new("perf");
     record.args(["record", "-q", "-F", "499", "-g", "-o"]).arg(&out);
     record.args(["-p", &broker.id().to_string(), "--"]).arg(binary());
-    add_load(&mut record, &broker.listen, load, TIME);
+    add_load(&mut record, &broker.listen, load);
     must_end_well(&program::run(&mut record, None, PATIENCE)?, "perf record")?;
     drop(broker);
     let mut report = Command::new("perf");
@@ -124,7 +119,7 @@ fn by_callgrind(folder: &Path, cores: u32, load: &Load) -> Result<Vec<(f64, Stri
     broker.spawn()?;
     broker.wait_until_ready(PATIENCE)?;
     let mut run = Command::new(&ours);
-    add_load(&mut run, &broker.bootstrap(), load, TIME);
+    add_load(&mut run, &broker.bootstrap(), load);
     must_end_well(&program::run(&mut run, None, PATIENCE)?, "the load")?;
     broker.stop(PATIENCE)?;
     let mut annotate = Command::new("callgrind_annotate");
