@@ -29,7 +29,7 @@ pub(super) fn rows(
     gaps: &mut Gaps,
 ) -> Result<Vec<String>, Fault> {
     let mut rows = vec![
-        "Latency of an acknowledgement at a fixed rate, from the moment at which a record was due; ext4 has its journal; ext4 and xfs are on loop devices with direct I/O. Where a processor is left, the client has it to itself. The percentiles are of the seconds that were measured; flushes/s and written/byte of all the time under load, the warm-up included.".to_owned(),
+        "Latency of an acknowledgement at a fixed rate, from the moment at which a record was due; ext4 has its journal; ext4 and xfs are on loop devices with direct I/O. Where a processor is left, the client has it to itself and keeps it awake. The percentiles are of the seconds that were measured; flushes/s and written/byte of all the time under load, the warm-up included.".to_owned(),
         String::new(),
         "| file system | load | cores | p50 ms | p99 ms | flushes/s | written/byte, own | |".to_owned(),
         "|---|---|---:|---:|---:|---:|---:|---|".to_owned(),
